@@ -9,10 +9,18 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod archive;
 pub mod canvas;
 pub mod color;
 pub mod cppn;
 pub mod encoding;
+pub mod integer_scorer;
+pub mod journal;
 pub mod math;
+pub mod pixels;
 pub mod polynomial;
+pub mod replay;
 pub mod rng;
+pub mod search;
+pub mod settings;
+pub mod single;

@@ -210,6 +210,12 @@ pub fn ln(x: f32) -> f32 {
     libm::logf(x)
 }
 
+/// ln(1 + x), in double precision (libm's, the same on every target).
+#[must_use]
+pub fn ln_1p(x: f64) -> f64 {
+    libm::log1p(x)
+}
+
 /// x to the power of y, in double precision (libm's, the same on every target).
 #[must_use]
 pub fn pow(x: f64, y: f64) -> f64 {

@@ -65,7 +65,12 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
     ///
     /// If `scratch` is too small; the canvas has then seen nothing.
     #[inline(always)]
-    pub fn render<const LANES: usize>(&self, picture: Picture, scratch: Scratch<'_>, canvas: &mut impl Canvas) -> Result<(), RenderError> {
+    pub fn render<const LANES: usize>(
+        &self,
+        picture: Picture,
+        scratch: &mut Scratch<'_>,
+        canvas: &mut impl Canvas,
+    ) -> Result<(), RenderError> {
         const { assert!(LANES > 0, "a tile has at least one pixel") };
         let side = usize::from(picture.side);
         let stride = side.next_multiple_of(LANES);

@@ -18,6 +18,10 @@ pub struct Cppn<const NODES: usize, const LINKS: usize> {
     pub rates: CppnRates,
     /// The distribution index of weight mutation.
     pub eta: u8,
+    /// A mutation that would make more nodes than this is not made; at most `NODES`.
+    pub max_nodes: u16,
+    /// A mutation that would make more links than this is not made; at most `LINKS`.
+    pub max_links: u16,
 }
 
 /// How often each kind of mutation happens.
@@ -53,7 +57,8 @@ impl<const NODES: usize, const LINKS: usize> Cppn<NODES, LINKS> {
     /// The paper's choices for pictures of one (grey) or three (colour) channels.
     #[must_use]
     pub const fn new(outputs: u8) -> Self {
-        Self { outputs, activations: 0b1111, rates: CppnRates::METHOD, eta: 15 }
+        let (max_nodes, max_links) = (NODES as u16, LINKS as u16);
+        Self { outputs, activations: 0b1111, rates: CppnRates::METHOD, eta: 15, max_nodes, max_links }
     }
 
     fn draw_activation(&self, stream: &mut Stream) -> Activation {
@@ -104,7 +109,7 @@ impl<const NODES: usize, const LINKS: usize> Encoding for Cppn<NODES, LINKS> {
     fn mutate(&self, stream: &mut Stream, _generation: u32, genome: &mut Self::Genome) {
         self.mutate_weights(stream, genome);
         self.mutate_activations(stream, genome);
-        if stream.happens(self.rates.add_link) {
+        if stream.happens(self.rates.add_link) && genome.links.len() < usize::from(self.max_links) {
             genome.add_link(stream);
         }
         if stream.happens(self.rates.remove_link) && !genome.links.is_empty() {
@@ -114,7 +119,10 @@ impl<const NODES: usize, const LINKS: usize> Encoding for Cppn<NODES, LINKS> {
         if stream.happens(self.rates.add_node) && !genome.links.is_empty() {
             let split = stream.index(genome.links.len());
             let activation = self.draw_activation(stream);
-            genome.split_link(split, activation);
+            let fits = genome.nodes.len() < usize::from(self.max_nodes) && genome.links.len() < usize::from(self.max_links);
+            if fits {
+                genome.split_link(split, activation);
+            }
         }
         if stream.happens(self.rates.remove_node) && genome.hidden() > 0 {
             let lost = INPUTS + genome.outputs() + stream.index(genome.hidden());
