@@ -1,1 +1,4 @@
 //! host
+pub mod mnist;
+#[cfg(feature = "train")]
+pub mod train;
