@@ -111,3 +111,45 @@ pub(super) fn origin(settings: &Settings, examples: usize, last: &Epoch, tested:
         last.error_percent(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_card_has_the_agreed_shape() {
+        let card = Card::lenet(Path::new("some/where/net.onnx"), b"abc", 11, "made here".into());
+        let table: toml::Table = card.to_toml().parse().unwrap();
+        let expected: toml::Table = r#"
+            file = "net.onnx"
+            sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+            name = "net"
+            labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "fooling"]
+            output = "probabilities"
+            origin = "made here"
+            licence = "MIT OR Apache-2.0"
+            [input]
+            layout = "NCHW"
+            channels = "grey"
+            width = 28
+            height = 28
+            picture = 28
+            crops = "whole"
+            scale = 0.00390625
+            mean = 0.0
+            std = 1.0
+        "#
+        .parse()
+        .unwrap();
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn the_origin_names_the_command_the_data_and_the_error() {
+        let last = Epoch { epoch: 3, loss: 0.1, errors: 82, tested: 10_000, seconds: 1.0 };
+        let origin = origin(&Settings { epochs: 3, seed: 9, ..Settings::default() }, 60_000, &last, 10_000);
+        for part in ["--epochs 3", "--seed 9", "60000 MNIST", "82 errors in 10000 test images (0.82 %)"] {
+            assert!(origin.contains(part), "{origin}");
+        }
+    }
+}

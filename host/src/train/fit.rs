@@ -366,3 +366,158 @@ fn shifted(picture: &[u8], dx: isize, dy: isize, target: &mut [u8]) {
         target[(y * side + columns.start) as usize..][..length].copy_from_slice(&picture[source..][..length]);
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::onnx;
+    use super::*;
+
+    /// Pictures that are easy to tell apart: class k is a bright square at a place of its own, on noise.
+    pub(in super::super) fn squares(count: usize, classes: u8) -> Dataset {
+        let mut rng = Pcg64Mcg::seed_from_u64(77);
+        let labels: Vec<u8> = (0..count).map(|index| (index % usize::from(classes)) as u8).collect();
+        let mut images = Vec::with_capacity(count * PIXELS);
+        for &label in &labels {
+            let (left, top) = (6 * usize::from(label % 4) + 1, 9 * usize::from(label / 4) + 1);
+            images.extend((0..PIXELS).map(|pixel| {
+                let inside = (left..left + 6).contains(&(pixel % SIDE)) && (top..top + 6).contains(&(pixel / SIDE));
+                if inside { 220 } else { below(40, &mut rng) as u8 }
+            }));
+        }
+        Dataset { images, labels }
+    }
+
+    pub(in super::super) fn quick() -> Settings {
+        Settings { epochs: 4, batch: 10, threads: Some(2), ..Settings::default() }
+    }
+
+    #[derive(Default)]
+    struct Diary {
+        plan: Option<Plan>,
+        steps: Vec<Step>,
+        epochs: Vec<Epoch>,
+    }
+
+    impl Observer for Diary {
+        fn started(&mut self, plan: &Plan) {
+            self.plan = Some(plan.clone());
+        }
+        fn step(&mut self, step: &Step) {
+            self.steps.push(step.clone());
+        }
+        fn epoch(&mut self, epoch: &Epoch) {
+            self.epochs.push(epoch.clone());
+        }
+    }
+
+    #[test]
+    fn the_loss_goes_down_and_what_was_learnt_is_known() {
+        let set = squares(95, 10);
+        let mut diary = Diary::default();
+        let fitted = fit(&Examples::from(set.clone()), &set, &quick(), &mut diary).unwrap();
+        let plan = Plan { examples: 95, epochs: 4, steps_per_epoch: 10, threads: 2 };
+        assert_eq!((diary.plan, diary.steps.len()), (Some(plan), 40));
+        assert_eq!(diary.epochs, fitted.epochs);
+        let (first, last) = (&fitted.epochs[0], fitted.last());
+        assert!(first.loss > 1.0 && last.loss < 0.1, "loss {} to {}", first.loss, last.loss);
+        assert_eq!((last.errors, last.tested), (0, 95));
+    }
+
+    #[test]
+    fn the_seed_decides_every_byte_and_the_threads_none() {
+        let set = squares(60, 10);
+        let file = |settings: &Settings| {
+            let fitted = fit(&Examples::from(set.clone()), &set, settings, &mut ()).unwrap();
+            onnx::encode(&fitted.network).unwrap()
+        };
+        let settings = Settings { shift: 1, ..quick() };
+        let once = file(&settings);
+        assert!(once == file(&settings), "the same seed gave another file");
+        assert!(once == file(&Settings { threads: Some(1), ..settings.clone() }), "one thread gave another file");
+        assert!(once != file(&Settings { seed: 2, ..settings.clone() }), "another seed gave the same file");
+        assert!(once != file(&Settings { shift: 0, ..settings }), "shifts made no difference");
+    }
+
+    #[test]
+    fn an_eleventh_class_can_be_added() {
+        let digits = squares(90, 10);
+        let mut examples = Examples::new(11).unwrap();
+        examples.append(&digits.images, &digits.labels).unwrap();
+        let fooling = vec![255; 9 * PIXELS];
+        examples.append(&fooling, &[10; 9]).unwrap();
+        let net = fit(&examples, &digits, &quick(), &mut ()).unwrap().network;
+        assert_eq!(net.classes(), 11);
+        assert!(net.probabilities(&scaled(&fooling[..PIXELS])).unwrap()[10] > 0.9);
+        assert_eq!(net.errors(&digits).unwrap(), 0);
+    }
+
+    #[test]
+    fn examples_that_do_not_fit_are_refused_and_not_added() {
+        let mut examples = Examples::new(10).unwrap();
+        assert!(matches!(examples.append(&[0; PIXELS], &[10]), Err(TrainError::Label { index: 0, label: 10, .. })));
+        assert!(matches!(examples.append(&[0; 783], &[1]), Err(TrainError::Shape { found: 783, .. })));
+        assert!(examples.is_empty());
+        let none = fit(&examples, &squares(1, 1), &quick(), &mut ());
+        assert!(matches!(none, Err(TrainError::Shape { what: "examples", .. })));
+    }
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let set = squares(10, 10);
+        let examples = Examples::from(set.clone());
+        let bad = [
+            ("epochs", Settings { epochs: 0, ..quick() }),
+            ("batch", Settings { batch: 0, ..quick() }),
+            ("threads", Settings { threads: Some(0), ..quick() }),
+            ("learning_rate", Settings { learning_rate: f64::NAN, ..quick() }),
+            ("momentum", Settings { momentum: 1.0, ..quick() }),
+            ("weight_decay", Settings { weight_decay: -1.0, ..quick() }),
+            ("shift", Settings { shift: 28, ..quick() }),
+        ];
+        for (field, settings) in bad {
+            let error = fit(&examples, &set, &settings, &mut ()).unwrap_err();
+            assert!(matches!(error, TrainError::Setting { name, .. } if name == field), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_is_too_large_ends_in_an_error() {
+        let set = squares(40, 10);
+        let settings = Settings { learning_rate: 1e6, ..quick() };
+        let error = fit(&Examples::from(set.clone()), &set, &settings, &mut ()).unwrap_err();
+        assert!(matches!(error, TrainError::Diverged { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_shuffle_keeps_every_example() {
+        let mut order: Vec<usize> = (0..1000).collect();
+        shuffle(&mut order, &mut Pcg64Mcg::seed_from_u64(3));
+        assert!(!order.is_sorted());
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..1000));
+    }
+
+    #[test]
+    fn shifts_move_the_picture_and_fill_with_background() {
+        let picture: Vec<u8> = (0..PIXELS).map(|pixel| (pixel % 250 + 1) as u8).collect();
+        for (dx, dy) in [(0, 0), (2, -3), (-1, 1), (27, 27), (-27, 0)] {
+            let mut target = vec![0; PIXELS];
+            shifted(&picture, dx, dy, &mut target);
+            for (place, &value) in target.iter().enumerate() {
+                let (x, y) = ((place % SIDE) as isize - dx, (place / SIDE) as isize - dy);
+                let inside = (0..28).contains(&x) && (0..28).contains(&y);
+                let expected = if inside { picture[(y * 28 + x) as usize] } else { 0 };
+                assert_eq!(value, expected, "shift {dx} {dy}, place {place}");
+            }
+        }
+    }
+
+    #[test]
+    fn offsets_are_drawn_evenly() {
+        let mut rng = Pcg64Mcg::seed_from_u64(4);
+        let mut counts = [0; 5];
+        (0..5000).for_each(|_| counts[(offset(2, &mut rng) + 2) as usize] += 1);
+        // Five standard deviations around 1000 are 141.
+        assert!(counts.iter().all(|count| (859..1141).contains(count)), "{counts:?}");
+    }
+}

@@ -228,3 +228,99 @@ pub(super) fn check_labels(labels: &[u8], classes: usize) -> Result<(), TrainErr
 fn best(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_core::SeedableRng;
+    use rand_pcg::Pcg64Mcg;
+
+    const PICTURES: usize = 3;
+
+    fn network() -> LeNet {
+        LeNet::new(10, &mut Pcg64Mcg::seed_from_u64(5)).unwrap()
+    }
+
+    fn noise(seed: u64, count: usize) -> Vec<f32> {
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        (0..count).map(|_| uniform(&mut rng)).collect()
+    }
+
+    #[test]
+    fn there_are_as_many_parameters_as_in_the_paper() {
+        let count = |net: &LeNet| net.parameters().iter().map(|parameter| parameter.elem_count()).sum::<usize>();
+        assert_eq!(count(&network()), 431_080);
+    }
+
+    #[test]
+    fn probabilities_sum_to_one_and_do_not_depend_on_the_batch_by_more_than_rounding() {
+        let inputs = noise(1, (CHUNK + 2) * PIXELS);
+        let all = network().probabilities(&inputs).unwrap();
+        assert_eq!(all.len(), (CHUNK + 2) * 10);
+        for picture in [0, 1, CHUNK, CHUNK + 1] {
+            let one = network().probabilities(&inputs[picture * PIXELS..][..PIXELS]).unwrap();
+            assert!((one.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+            let same = &all[picture * 10..][..10];
+            assert!(one.iter().zip(same).all(|(a, b)| (a - b).abs() < 1e-5), "picture {picture}");
+        }
+    }
+
+    /// The sum of the objectives of `classes`, from probabilities alone.
+    fn objective(net: &LeNet, inputs: &[f32], classes: &[u8], objective: Objective) -> f64 {
+        let rows = net.probabilities(inputs).unwrap();
+        let chosen = rows.chunks(10).zip(classes).map(|(row, &class)| f64::from(row[usize::from(class)]));
+        match objective {
+            Objective::Probability => chosen.sum(),
+            Objective::LogProbability => chosen.map(f64::ln).sum(),
+        }
+    }
+
+    #[test]
+    fn the_input_gradient_agrees_with_finite_differences() {
+        let net = network();
+        let inputs = noise(2, PICTURES * PIXELS);
+        let classes = [7, 0, 3];
+        for kind in [Objective::Probability, Objective::LogProbability] {
+            let InputGradient { probabilities, gradient } = net.input_gradient(&inputs, &classes, kind).unwrap();
+            assert_eq!(probabilities, net.probabilities(&inputs).unwrap());
+            // Uphill, and across: each picture on its own, the others held still.
+            for picture in 0..PICTURES {
+                let own = picture * PIXELS..(picture + 1) * PIXELS;
+                let across = noise(9, PIXELS).iter().map(|value| value - 0.5).collect();
+                for mut direction in [gradient[own.clone()].to_vec(), across] {
+                    let length = direction.iter().map(|value| value * value).sum::<f32>().sqrt();
+                    direction.iter_mut().for_each(|value| *value /= length);
+                    let moved = |distance: f32| {
+                        let mut inputs = inputs.clone();
+                        inputs[own.clone()].iter_mut().zip(&direction).for_each(|(x, d)| *x += distance * d);
+                        objective(&net, &inputs, &classes, kind)
+                    };
+                    let measured = (moved(0.01) - moved(-0.01)) / 0.02;
+                    let claimed: f32 = gradient[own.clone()].iter().zip(&direction).map(|(g, d)| g * d).sum();
+                    let (claimed, steepest) = (f64::from(claimed), f64::from(norm(&gradient[own.clone()])));
+                    assert!(
+                        (measured - claimed).abs() < 0.02 * steepest,
+                        "{kind:?}, picture {picture}: measured {measured}, claimed {claimed} of at most {steepest}"
+                    );
+                }
+            }
+        }
+    }
+
+    fn norm(values: &[f32]) -> f32 {
+        values.iter().map(|value| value * value).sum::<f32>().sqrt()
+    }
+
+    #[test]
+    fn bad_inputs_are_errors() {
+        let net = network();
+        assert!(matches!(net.probabilities(&[0.0; 785]), Err(TrainError::Shape { found: 785, .. })));
+        let gradient = |inputs: &[f32], classes: &[u8]| net.input_gradient(inputs, classes, Objective::Probability);
+        assert!(matches!(gradient(&[0.0; PIXELS], &[1, 2]), Err(TrainError::Shape { .. })));
+        assert!(matches!(gradient(&[], &[]), Err(TrainError::Shape { .. })));
+        assert!(matches!(gradient(&[0.0; PIXELS], &[10]), Err(TrainError::Label { label: 10, .. })));
+        let mut rng = Pcg64Mcg::seed_from_u64(0);
+        assert!(matches!(LeNet::new(0, &mut rng), Err(TrainError::Classes { classes: 0 })));
+        assert!(matches!(LeNet::new(257, &mut rng), Err(TrainError::Classes { classes: 257 })));
+    }
+}

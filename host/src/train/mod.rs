@@ -210,3 +210,68 @@ fn part(file: &Path) -> PathBuf {
 fn uniform(rng: &mut impl Rng) -> f32 {
     (rng.next_u32() >> 8) as f32 / (1 << 24) as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::fit::tests::{quick, squares};
+    use super::*;
+    use crate::mnist::Dataset;
+    use sha2::{Digest, Sha256};
+    use tempfile::TempDir;
+
+    /// A folder with the four files, of little squares instead of digits.
+    fn data() -> TempDir {
+        let dir = TempDir::new().unwrap();
+        let Dataset { images, labels } = squares(50, 10);
+        for set in ["train", "t10k"] {
+            let header = [2051u32, 50, 28, 28].map(u32::to_be_bytes).concat();
+            fs::write(dir.path().join(format!("{set}-images-idx3-ubyte")), [header, images.clone()].concat()).unwrap();
+            let header = [2049u32, 50].map(u32::to_be_bytes).concat();
+            fs::write(dir.path().join(format!("{set}-labels-idx1-ubyte")), [header, labels.clone()].concat()).unwrap();
+        }
+        dir
+    }
+
+    fn options(data: &TempDir, out: &Path) -> Options {
+        Options { data: data.path().into(), out: out.into(), settings: quick() }
+    }
+
+    #[test]
+    fn a_run_leaves_a_network_and_its_card() {
+        let (data, out) = (data(), TempDir::new().unwrap());
+        let file = out.path().join("new/net.onnx");
+        let outcome = run(&options(&data, &file), &mut ()).unwrap();
+        let bytes = fs::read(&file).unwrap();
+        assert_eq!(bytes.len(), outcome.bytes);
+        assert_eq!(onnx::read(&file).unwrap().errors(&squares(50, 10)).unwrap(), outcome.last.errors);
+        let card: toml::Table = fs::read_to_string(&outcome.card).unwrap().parse().unwrap();
+        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(card["sha256"].as_str(), Some(digest.as_str()));
+        let names: Vec<_> = fs::read_dir(out.path().join("new")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "nothing else is left: {names:?}");
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_to_is_found_before_training() {
+        struct Never;
+        impl Observer for Never {
+            fn started(&mut self, _: &Plan) {
+                panic!("training began");
+            }
+        }
+        let (data, out) = (data(), TempDir::new().unwrap());
+        let occupied = out.path().join("file");
+        fs::write(&occupied, "no folder").unwrap();
+        for file in [occupied.join("net.onnx"), out.path().join("net.toml"), out.path().join("net")] {
+            let error = run(&options(&data, &file), &mut Never).unwrap_err();
+            assert!(matches!(error, TrainError::Write { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn missing_data_is_an_error_that_names_the_file() {
+        let (empty, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let error = run(&options(&empty, &out.path().join("net.onnx")), &mut ()).unwrap_err();
+        assert!(error.to_string().contains("train-images-idx3-ubyte"), "{error}");
+    }
+}

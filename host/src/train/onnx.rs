@@ -169,3 +169,96 @@ fn value(name: &str, sizes: &[i64]) -> ValueInfoProto {
     let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
     ValueInfoProto { name: name.into(), r#type: Some(r#type), ..Default::default() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mnist::PIXELS;
+    use rand_core::SeedableRng;
+    use rand_pcg::Pcg64Mcg;
+    use tract_onnx::prelude::*;
+    use tract_onnx::tract_hir::infer::Factoid;
+
+    fn network(classes: usize) -> LeNet {
+        LeNet::new(classes, &mut Pcg64Mcg::seed_from_u64(11)).unwrap()
+    }
+
+    fn inputs(pictures: usize) -> Vec<f32> {
+        let mut rng = Pcg64Mcg::seed_from_u64(12);
+        (0..pictures * PIXELS).map(|_| super::super::uniform(&mut rng)).collect()
+    }
+
+    /// The probabilities that tract finds, with the batch size fixed before it optimises.
+    fn through_tract(onnx: &[u8], inputs: &[f32]) -> Vec<f32> {
+        let batch = inputs.len() / PIXELS;
+        let mut model = tract_onnx::onnx().model_for_read(&mut &*onnx).unwrap();
+        model.set_input_fact(0, f32::fact([batch, 1, SIDE, SIDE]).into()).unwrap();
+        let model = model.into_optimized().unwrap().into_runnable().unwrap();
+        let input = Tensor::from_shape(&[batch, 1, SIDE, SIDE], inputs).unwrap();
+        let output = model.run(tvec!(input.into())).unwrap().remove(0);
+        output.to_plain_array_view::<f32>().unwrap().iter().copied().collect()
+    }
+
+    #[test]
+    fn tract_agrees_with_the_framework_at_every_batch_size() {
+        for classes in [10, 11] {
+            let net = network(classes);
+            let onnx = encode(&net).unwrap();
+            for batch in [1, 16] {
+                let inputs = inputs(batch);
+                let (theirs, ours) = (through_tract(&onnx, &inputs), net.probabilities(&inputs).unwrap());
+                assert_eq!(theirs.len(), batch * classes);
+                let difference = theirs.iter().zip(&ours).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(difference < 1e-5, "{classes} classes, batch {batch}: {difference}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_batch_is_symbolic_and_the_names_are_the_agreed_ones() {
+        let model = tract_onnx::onnx().model_for_read(&mut &*encode(&network(10)).unwrap()).unwrap();
+        let input = model.input_outlets().unwrap()[0];
+        assert_eq!(model.node(input.node).name, INPUT);
+        let shape = model.outlet_fact(input).unwrap().shape.concretize().unwrap();
+        assert!(shape[0].to_i64().is_err(), "the batch {} is fixed", shape[0]);
+        assert_eq!(shape[1..], [1.to_dim(), 28.to_dim(), 28.to_dim()]);
+        let output = model.output_outlets().unwrap()[0];
+        assert_eq!(model.outlet_label(output).unwrap_or(&model.node(output.node).name), OUTPUT);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_bit_for_bit() {
+        let onnx = encode(&network(11)).unwrap();
+        let back = decode(&onnx).unwrap();
+        assert_eq!(back.classes(), 11);
+        assert!(encode(&back).unwrap() == onnx);
+    }
+
+    /// The error of a network whose file was tampered with.
+    fn tampered(change: impl Fn(&mut GraphProto)) -> String {
+        let mut model = ModelProto::decode(&*encode(&network(10)).unwrap()).unwrap();
+        change(model.graph.as_mut().unwrap());
+        decode(&model.encode_to_vec()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn files_that_hold_no_lenet_are_errors_that_name_the_part() {
+        let whole = encode(&network(10)).unwrap();
+        for length in [1, 100, whole.len() - 1] {
+            assert!(matches!(decode(&whole[..length]), Err(TrainError::Onnx { .. })), "cut at {length}");
+        }
+        assert!(decode(&[]).unwrap_err().to_string().contains("holds no graph"));
+        let message = tampered(|graph| graph.initializer.retain(|tensor| tensor.name != "conv2_w"));
+        assert!(message.contains("conv2_w: is missing"), "{message}");
+        let message = tampered(|graph| graph.initializer[0].dims[3] = 4);
+        assert!(message.contains("conv1_w: has shape [20, 1, 5, 4]"), "{message}");
+        let message = tampered(|graph| graph.initializer[7].dims = vec![i64::MAX]);
+        assert!(message.contains("ip2_b: has shape"), "{message}");
+        let message = tampered(|graph| graph.initializer[1].raw_data.truncate(79));
+        assert!(message.contains("conv1_b: holds 19 values, expected 20"), "{message}");
+        let message = tampered(|graph| graph.initializer[1].raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
+        assert!(message.contains("not finite"), "{message}");
+        let message = tampered(|graph| graph.initializer[1].data_type = DataType::Double as i32);
+        assert!(message.contains("conv1_b: has data type 11"), "{message}");
+    }
+}
