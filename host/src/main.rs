@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod cli {
-    pub mod train;
+    pub(crate) mod train;
 }
 
 #[derive(Parser)]

@@ -154,10 +154,7 @@ fn load_pair(dir: &Path, images: &'static str, labels: &'static str) -> Result<D
 
 fn find(dir: &Path, name: &'static str) -> Result<PathBuf, MnistError> {
     let candidates = [dir.join(name), dir.join(format!("{name}.gz"))];
-    candidates
-        .into_iter()
-        .find(|path| path.is_file())
-        .ok_or_else(|| MnistError::Missing { dir: dir.to_path_buf(), name })
+    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| MnistError::Missing { dir: dir.to_path_buf(), name })
 }
 
 fn read_images(file: &Path) -> Result<Vec<u8>, MnistError> {
@@ -175,9 +172,7 @@ fn read_labels(file: &Path) -> Result<Vec<u8>, MnistError> {
     let count = idx.count()?;
     let labels = idx.body(u64::from(count))?;
     match labels.iter().find(|&&label| usize::from(label) >= CLASSES) {
-        Some(&label) => {
-            Err(MnistError::Field { file: file.into(), field: "label", found: label.into(), expected: "0 to 9".into() })
-        }
+        Some(&label) => Err(MnistError::Field { file: file.into(), field: "label", found: label.into(), expected: "0 to 9".into() }),
         None => Ok(labels),
     }
 }
@@ -197,11 +192,8 @@ impl<'a> Idx<'a> {
         let handle = File::open(file).map_err(fail)?;
         let size = handle.metadata().map_err(fail)?.len();
         let gzipped = file.extension().is_some_and(|extension| extension == "gz");
-        let reader: Box<dyn Read> = if gzipped {
-            Box::new(MultiGzDecoder::new(BufReader::new(handle)))
-        } else {
-            Box::new(BufReader::new(handle))
-        };
+        let reader: Box<dyn Read> =
+            if gzipped { Box::new(MultiGzDecoder::new(BufReader::new(handle))) } else { Box::new(BufReader::new(handle)) };
         Ok(Self { file, reader, size, gzipped, header: 0 })
     }
 
@@ -226,12 +218,7 @@ impl<'a> Idx<'a> {
 
     fn count(&mut self) -> Result<u32, MnistError> {
         match self.field()? {
-            0 => Err(MnistError::Field {
-                file: self.file.into(),
-                field: "count",
-                found: 0,
-                expected: "at least 1".into(),
-            }),
+            0 => Err(MnistError::Field { file: self.file.into(), field: "count", found: 0, expected: "at least 1".into() }),
             count => Ok(count),
         }
     }

@@ -36,16 +36,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            epochs: 20,
-            batch: 64,
-            seed: 1,
-            threads: None,
-            learning_rate: 0.02,
-            momentum: 0.9,
-            weight_decay: 5e-4,
-            shift: 0,
-        }
+        Self { epochs: 20, batch: 64, seed: 1, threads: None, learning_rate: 0.02, momentum: 0.9, weight_decay: 5e-4, shift: 0 }
     }
 }
 
@@ -62,12 +53,7 @@ impl Settings {
                 "a number above 0",
             ),
             ("momentum", (0.0..1.0).contains(&self.momentum), self.momentum.to_string(), "0 or more and below 1"),
-            (
-                "weight_decay",
-                self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-                self.weight_decay.to_string(),
-                "0 or more",
-            ),
+            ("weight_decay", self.weight_decay.is_finite() && self.weight_decay >= 0.0, self.weight_decay.to_string(), "0 or more"),
             ("shift", usize::from(self.shift) < SIDE, self.shift.to_string(), "at most 27"),
         ];
         match rules.into_iter().find(|(_, good, ..)| !good) {
@@ -210,12 +196,7 @@ impl Fitted {
 /// # Errors
 /// [`TrainError::Setting`] for settings out of range, [`TrainError::Shape`] for no examples or no test pictures,
 /// [`TrainError::Diverged`] when the loss is no number any more.
-pub fn fit(
-    examples: &Examples,
-    test: &Dataset,
-    settings: &Settings,
-    observer: &mut dyn Observer,
-) -> Result<Fitted, TrainError> {
+pub fn fit(examples: &Examples, test: &Dataset, settings: &Settings, observer: &mut dyn Observer) -> Result<Fitted, TrainError> {
     settings.check()?;
     for (what, found) in [("examples", examples.len()), ("test pictures", test.len())] {
         if found == 0 {
@@ -270,12 +251,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Learns from every example once; the mean loss.
-    fn epoch(
-        &mut self,
-        epoch: u32,
-        pool: &rayon::ThreadPool,
-        observer: &mut dyn Observer,
-    ) -> Result<f64, TrainError> {
+    fn epoch(&mut self, epoch: u32, pool: &rayon::ThreadPool, observer: &mut dyn Observer) -> Result<f64, TrainError> {
         shuffle(&mut self.order, &mut self.rng);
         let mut sum = 0.0;
         for step in 0..self.steps() {

@@ -169,13 +169,7 @@ pub fn run(options: &Options, observer: &mut dyn Observer) -> Result<Outcome, Tr
     let contents = Card::lenet(&options.out, &bytes, fitted.network.classes(), origin);
     write_whole(&options.out, &bytes)?;
     write_whole(&card_path, contents.to_toml().as_bytes())?;
-    Ok(Outcome {
-        last: fitted.last().clone(),
-        model: options.out.clone(),
-        card: card_path,
-        bytes: bytes.len(),
-        contents,
-    })
+    Ok(Outcome { last: fitted.last().clone(), model: options.out.clone(), card: card_path, bytes: bytes.len(), contents })
 }
 
 /// Makes the folder and sees that a file can be made there.
@@ -195,9 +189,7 @@ fn prepare(out: &Path) -> Result<(), TrainError> {
 /// Writes beside the file first, so that a crash leaves the old file or the new one.
 fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let part = part(file);
-    fs::write(&part, bytes)
-        .and_then(|()| fs::rename(&part, file))
-        .map_err(|source| TrainError::Write { file: file.into(), source })
+    fs::write(&part, bytes).and_then(|()| fs::rename(&part, file)).map_err(|source| TrainError::Write { file: file.into(), source })
 }
 
 fn part(file: &Path) -> PathBuf {

@@ -1,0 +1,246 @@
+//! The archive of MAP-Elites: a cell a class, an elite a cell.
+//!
+//! The storage is the caller's: a slice of cells and as many slots for elites. An elite that holds many cells is stored once.
+
+use crate::encoding::{Elite, Genome, Parents};
+use crate::rng::{Birth, Stream};
+use crate::search::{Misfit, OfferError, Population, Take, check_scores};
+
+/// Storage lent or given to core: `&mut [T]`, `[T; N]`, `Vec<T>`.
+pub trait Storage<T>: AsRef<[T]> + AsMut<[T]> {}
+impl<T, S: AsRef<[T]> + AsMut<[T]>> Storage<T> for S {}
+
+/// One class: who holds it, and with what score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cell {
+    score: f32,
+    slot: u32,
+    replaced: u32,
+    switched: u32,
+}
+
+/// No slot: the cell is empty.
+const NOBODY: u32 = u32::MAX;
+/// In the middle of an offer: the cell belongs to the child that is not stored yet.
+const CLAIMED: u32 = u32::MAX - 1;
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl Cell {
+    /// A cell without an elite.
+    pub const EMPTY: Self = Self { score: f32::NEG_INFINITY, slot: NOBODY, replaced: 0, switched: 0 };
+
+    /// The elite's score; minus infinity if the cell is empty.
+    #[must_use]
+    pub fn score(&self) -> f32 {
+        self.score
+    }
+
+    /// How often the cell's elite has been replaced (filling it does not count): METHOD's goal switches.
+    #[must_use]
+    pub fn replaced(&self) -> u32 {
+        self.replaced
+    }
+
+    /// How often it was replaced by a child whose parent was not the cell's own elite: a stepping stone from another class.
+    #[must_use]
+    pub fn switched(&self) -> u32 {
+        self.switched
+    }
+
+    /// The position of its elite among the slots; nothing if the cell is empty.
+    #[must_use]
+    pub fn slot(&self) -> Option<usize> {
+        (self.slot != NOBODY).then_some(self.slot as usize)
+    }
+}
+
+/// Room for one elite.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Slot<G> {
+    elite: Elite<G>,
+    /// The number of cells it holds; 0 if the slot is free.
+    holds: u32,
+}
+
+impl<G> Slot<G> {
+    /// A free slot with storage for a genome.
+    pub const fn new(genome: G) -> Self {
+        Self { elite: Elite { genome, birth: Birth { generation: 0, child: 0 }, parent: None }, holds: 0 }
+    }
+
+    /// The elite that was stored last.
+    pub fn elite(&self) -> &Elite<G> {
+        &self.elite
+    }
+
+    /// Overwrites the elite.
+    pub(crate) fn store(&mut self, child: &Elite<G>)
+    where
+        G: Genome,
+    {
+        self.elite.genome.assign(&child.genome);
+        (self.elite.birth, self.elite.parent) = (child.birth, child.parent);
+    }
+}
+
+/// Cells and elites.
+#[derive(Clone, Debug)]
+pub struct Archive<C, S> {
+    cells: C,
+    slots: S,
+    filled: usize,
+}
+
+impl<C: Storage<Cell>, S> Archive<C, S> {
+    /// An empty archive with a cell for each of `cells` and room for the elites in `slots`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no cell, or fewer slots than cells.
+    pub fn new<G>(mut cells: C, mut slots: S) -> Result<Self, Misfit>
+    where
+        S: Storage<Slot<G>>,
+    {
+        let count = cells.as_ref().len();
+        if count == 0 || count >= CLAIMED as usize || slots.as_ref().len() < count {
+            return Err(Misfit);
+        }
+        cells.as_mut().fill(Cell::EMPTY);
+        slots.as_mut().iter_mut().for_each(|slot| slot.holds = 0);
+        Ok(Self { cells, slots, filled: 0 })
+    }
+
+    /// The cells, a class each.
+    pub fn cells(&self) -> &[Cell] {
+        self.cells.as_ref()
+    }
+
+    /// The number of cells that have an elite.
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// The elite of a cell; nothing if it is empty or not there.
+    pub fn elite<G>(&self, cell: usize) -> Option<&Elite<G>>
+    where
+        S: Storage<Slot<G>>,
+    {
+        let slot = self.cells().get(cell)?.slot()?;
+        Some(&self.slots.as_ref()[slot].elite)
+    }
+
+    /// The number of different elites.
+    pub fn elites<G>(&self) -> usize
+    where
+        S: Storage<Slot<G>>,
+    {
+        self.slots.as_ref().iter().filter(|slot| slot.holds > 0).count()
+    }
+
+    /// Lets go of the elite of `cell`, and counts how.
+    fn release<G>(&mut self, cell: usize, child: &Elite<G>)
+    where
+        S: Storage<Slot<G>>,
+    {
+        let cell = &mut self.cells.as_mut()[cell];
+        let Some(slot) = cell.slot() else {
+            self.filled += 1;
+            return;
+        };
+        let old = &mut self.slots.as_mut()[slot];
+        cell.replaced += 1;
+        cell.switched += u32::from(child.parent != Some(old.elite.birth));
+        old.holds -= 1;
+    }
+
+    /// Takes `cell` for `child`, which is stored when all its cells have been claimed: only then is a slot certain to be free.
+    fn claim<G>(&mut self, cell: usize, score: f32, child: &Elite<G>)
+    where
+        S: Storage<Slot<G>>,
+    {
+        self.release(cell, child);
+        let cell = &mut self.cells.as_mut()[cell];
+        (cell.score, cell.slot) = (score, CLAIMED);
+    }
+
+    /// Stores `child` and gives it the cells it has claimed.
+    fn settle<G: Genome>(&mut self, child: &Elite<G>)
+    where
+        S: Storage<Slot<G>>,
+    {
+        let slot = self.store(child);
+        let mut holds = 0;
+        for cell in self.cells.as_mut().iter_mut().filter(|cell| cell.slot == CLAIMED) {
+            cell.slot = slot as u32;
+            holds += 1;
+        }
+        self.slots.as_mut()[slot].holds = holds;
+    }
+
+    /// Copies `child` into a free slot.
+    fn store<G: Genome>(&mut self, child: &Elite<G>) -> usize
+    where
+        S: Storage<Slot<G>>,
+    {
+        let slots = self.slots.as_mut();
+        let slot = slots.iter().position(|slot| slot.holds == 0).unwrap_or(0);
+        slots[slot].store(child);
+        slot
+    }
+}
+
+impl<G, C: Storage<Cell>, S: Storage<Slot<G>>> Parents<G> for Archive<C, S> {
+    /// Draws uniformly from the occupied cells: an elite that holds three is three times as likely.
+    fn select(&self, stream: &mut Stream) -> Option<&Elite<G>> {
+        if self.filled == 0 {
+            return None;
+        }
+        let nth = stream.index(self.filled);
+        let cells = self.cells();
+        let cell = if self.filled == cells.len() { &cells[nth] } else { cells.iter().filter(|cell| cell.slot().is_some()).nth(nth)? };
+        Some(&self.slots.as_ref()[cell.slot()?].elite)
+    }
+}
+
+impl<G: Genome, C: Storage<Cell>, S: Storage<Slot<G>>> Population<G> for Archive<C, S> {
+    fn width(&self) -> usize {
+        self.cells().len()
+    }
+
+    /// Gives `child` each cell whose score it beats strictly.
+    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Take)) -> Result<(), OfferError> {
+        check_scores(scores, self.width())?;
+        let mut claimed = false;
+        for (cell, &score) in scores.iter().enumerate() {
+            if score > self.cells()[cell].score {
+                self.claim(cell, score, child);
+                taken(Take { cell: cell as u32, score });
+                claimed = true;
+            }
+        }
+        if claimed {
+            self.settle(child);
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, child: &Elite<G>, takes: &[Take]) -> Result<(), Misfit> {
+        let fits = |take: &Take| take.score.is_finite() && self.cells().get(take.cell as usize).is_some_and(|cell| take.score > cell.score);
+        let ordered = takes.windows(2).all(|pair| pair[0].cell < pair[1].cell);
+        if !ordered || !takes.iter().all(fits) {
+            return Err(Misfit);
+        }
+        for take in takes {
+            self.claim(take.cell as usize, take.score, child);
+        }
+        if !takes.is_empty() {
+            self.settle(child);
+        }
+        Ok(())
+    }
+}

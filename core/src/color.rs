@@ -1,0 +1,135 @@
+//! From channel bytes to 8-bit RGB.
+//!
+//! Exact integer arithmetic, rounded to nearest: V - V S t is a rational number with the denominator 255 * 256, and no float is needed
+//! to round it. The formulas are the branch-free ones of Wikipedia's "HSL and HSV", section "alternative".
+
+/// How the three bytes of a colour pixel are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ColourSpace {
+    /// Hue, saturation, value (the paper). The hue byte spans the circle: degrees = 360 * byte / 256.
+    Hsv,
+    /// Hue, lightness, saturation as the released program reads them, through a converter whose hue byte counts steps of two degrees
+    /// and wraps: degrees = 2 * byte mod 360.
+    Hls,
+    /// The bytes are red, green and blue already.
+    Rgb,
+}
+
+impl ColourSpace {
+    /// Converts pixels in place, three bytes each; a rest of fewer than three bytes is left alone.
+    #[inline(always)]
+    pub fn to_rgb(self, pixels: &mut [u8]) {
+        match self {
+            Self::Hsv => pixels.as_chunks_mut().0.iter_mut().for_each(|pixel| *pixel = hsv(*pixel)),
+            Self::Hls => pixels.as_chunks_mut().0.iter_mut().for_each(|pixel| *pixel = hls(*pixel)),
+            Self::Rgb => {}
+        }
+    }
+}
+
+/// How far a channel of hue `k` is from its plateau, `k` in 1/256 of a sextant (0..1536): max(0, min(k, 4-k, 1)) in 1/256.
+#[inline(always)]
+fn ramp(k: u32) -> u32 {
+    let k = if k >= 1536 { k - 1536 } else { k };
+    let down = 1024_u32.saturating_sub(k);
+    k.min(down).min(256)
+}
+
+/// The nearest integer to x / 65 280 (which is 255 * 256), for x up to 255 * 65 280.
+#[inline(always)]
+fn divide(x: u32) -> u32 {
+    let y = (x + 32_640) >> 8;
+    // y / 255 for y below 2^16.
+    (y * 32_897) >> 23
+}
+
+/// HSV bytes to RGB bytes; the hue in 256 steps.
+#[inline(always)]
+#[must_use]
+pub fn hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
+    let hue = u32::from(h) * 6;
+    let (s, v) = (u32::from(s), u32::from(v));
+    // V - V S t / (255 * 256)
+    [5 * 256, 3 * 256, 256].map(|n| divide(v * 65_280 - v * s * ramp(hue + n)) as u8)
+}
+
+/// HLS bytes to RGB bytes; the hue in steps of two degrees, wrapped.
+#[inline(always)]
+#[must_use]
+pub fn hls([h, l, s]: [u8; 3]) -> [u8; 3] {
+    let steps = u32::from(h);
+    let steps = if steps >= 180 { steps - 180 } else { steps };
+    // A sextant has 30 steps of two degrees; its 256 parts are rounded.
+    let hue = (steps * 256 + 15) / 30;
+    let (l, s) = (u32::from(l), u32::from(s));
+    // HLS is HSV with V = L + S min(L, 1-L): the channels lie between L - c and L + c, c = S min(L, 1-L).
+    let c = s * l.min(255 - l);
+    [5 * 256, 3 * 256, 256].map(|n| divide(l * 65_280 + c * 256 - 2 * c * ramp(hue + n)) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Straight from the textbook, in double precision.
+    fn reference(hue_degrees: f64, top: f64, bottom: f64) -> [f64; 3] {
+        [5.0, 3.0, 1.0].map(|n| {
+            let k = (n + hue_degrees / 60.0) % 6.0;
+            top - (top - bottom) * k.min(4.0 - k).clamp(0.0, 1.0)
+        })
+    }
+
+    fn assert_near(measured: [u8; 3], reference: [f64; 3], tolerance: f64, what: &str) {
+        for (m, r) in measured.iter().zip(reference) {
+            assert!((f64::from(*m) - 255.0 * r).abs() <= tolerance, "{what}: {measured:?} {reference:?}");
+        }
+    }
+
+    #[test]
+    fn every_hsv_colour_is_rounded_to_nearest() {
+        for h in 0..=255_u8 {
+            for s in (0..=255_u8).step_by(5) {
+                for v in (0..=255_u8).step_by(3) {
+                    let (sf, vf) = (f64::from(s) / 255.0, f64::from(v) / 255.0);
+                    let expected = reference(f64::from(h) * 360.0 / 256.0, vf, vf * (1.0 - sf));
+                    assert_near(hsv([h, s, v]), expected, 0.5 + 1e-9, "hsv");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_hls_colour_is_within_one() {
+        for h in 0..=255_u8 {
+            for l in (0..=255_u8).step_by(3) {
+                for s in (0..=255_u8).step_by(5) {
+                    let (lf, sf) = (f64::from(l) / 255.0, f64::from(s) / 255.0);
+                    let c = sf * lf.min(1.0 - lf);
+                    let expected = reference(f64::from(h) * 2.0 % 360.0, lf + c, lf - c);
+                    assert_near(hls([h, l, s]), expected, 1.0, "hls");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn landmarks() {
+        assert_eq!(hsv([0, 255, 255]), [255, 0, 0]);
+        assert_eq!(hsv([128, 255, 255]), [0, 255, 255]);
+        assert_eq!(hsv([77, 0, 130]), [130; 3]);
+        assert_eq!(hls([0, 128, 255]), [255, 1, 1]);
+        assert_eq!(hls([60, 128, 255]), [1, 255, 1]);
+        assert_eq!(hls([180, 128, 255]), hls([0, 128, 255]), "the hue wraps");
+        assert_eq!(hls([9, 255, 200]), [255; 3]);
+    }
+
+    #[test]
+    fn conversion_in_place_covers_whole_pixels() {
+        let mut pixels = [0, 255, 255, 9, 0, 7, 200];
+        ColourSpace::Hsv.to_rgb(&mut pixels);
+        assert_eq!(pixels, [255, 0, 0, 7, 7, 7, 200]);
+        let before = pixels;
+        ColourSpace::Rgb.to_rgb(&mut pixels);
+        assert_eq!(pixels, before);
+    }
+}

@@ -1,0 +1,196 @@
+//! The genome: nodes with activations, and weighted links in the order in which they were made.
+
+use heapless::Vec;
+
+/// What a node makes of the sum that reaches it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// sin(x)
+    Sine = 0,
+    /// 2 / (1 + e^-x) - 1
+    Sigmoid = 1,
+    /// e^(-x^2)
+    Gaussian = 2,
+    /// clamp(x, -3, 3) / 3
+    Linear = 3,
+}
+
+impl Activation {
+    /// All four, in the order of their codes.
+    pub const ALL: [Self; 4] = [Self::Sine, Self::Sigmoid, Self::Gaussian, Self::Linear];
+
+    /// Its name in genome files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sine => "sine",
+            Self::Sigmoid => "sigmoid",
+            Self::Gaussian => "gaussian",
+            Self::Linear => "linear",
+        }
+    }
+
+    /// The activation of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|a| a.name() == name)
+    }
+}
+
+/// A weighted connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    /// The node it comes from.
+    pub source: u16,
+    /// The node it goes to.
+    pub target: u16,
+    /// Its weight in [-10, 10]; the gene g in [0, 1] of the paper stands for 20 g - 10.
+    pub weight: f32,
+}
+
+/// The input nodes: x, y, distance from the centre, and the bias 1. They are nodes 0 to 3 of every genome.
+pub const INPUTS: usize = 4;
+/// Largest |weight|.
+pub const WEIGHT_LIMIT: f32 = 10.0;
+
+/// What is wrong with a genome from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GenomeError {
+    /// It has more nodes or links than there is room for.
+    TooLarge,
+    /// It has neither one output nor three, or fewer nodes than inputs and outputs.
+    Outputs,
+    /// This link names a node that is not there.
+    MissingNode(usize),
+    /// This link comes from an output or goes to an input.
+    Direction(usize),
+    /// The weight of this link is outside [-10, 10] or not a number.
+    Weight(usize),
+    /// The links form a circle.
+    Cycle,
+}
+
+impl core::fmt::Display for GenomeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::TooLarge => write!(f, "more nodes or connections than there is room for"),
+            Self::Outputs => write!(f, "a genome has 1 or 3 outputs and at least a node for each input and output"),
+            Self::MissingNode(link) => write!(f, "connection {link} names a node that is not there"),
+            Self::Direction(link) => write!(f, "connection {link} comes from an output or goes to an input"),
+            Self::Weight(link) => write!(f, "the weight of connection {link} is not in [-10, 10]"),
+            Self::Cycle => write!(f, "the connections form a circle"),
+        }
+    }
+}
+
+impl core::error::Error for GenomeError {}
+
+/// A feed-forward network of at most `NODES` nodes (inputs and outputs included) and `LINKS` links.
+///
+/// Nodes are numbered: the four inputs, then one or three outputs, then hidden nodes, oldest first. Links keep the order in which they
+/// were made, which is also the order in which a node sums. The links never form a circle; parallel links are allowed and add up.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Genome<const NODES: usize, const LINKS: usize> {
+    pub(super) outputs: u8,
+    /// An input's activation is carried along but never applied, as in the released program.
+    pub(super) nodes: Vec<Activation, NODES>,
+    pub(super) links: Vec<Link, LINKS>,
+}
+
+impl<const NODES: usize, const LINKS: usize> Default for Genome<NODES, LINKS> {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl<const NODES: usize, const LINKS: usize> Genome<NODES, LINKS> {
+    /// No nodes at all: storage to be overwritten. Renders nothing.
+    pub const EMPTY: Self = Self { outputs: 0, nodes: Vec::new(), links: Vec::new() };
+
+    /// A genome from its parts; `nodes` are the activations of inputs, outputs and hidden nodes in that order.
+    ///
+    /// # Errors
+    ///
+    /// Where the parts do not make a feed-forward network that fits: see [`GenomeError`].
+    pub fn from_parts(outputs: usize, nodes: &[Activation], links: &[Link]) -> Result<Self, GenomeError> {
+        if !matches!(outputs, 1 | 3) || nodes.len() < INPUTS + outputs {
+            return Err(GenomeError::Outputs);
+        }
+        for (i, link) in links.iter().enumerate() {
+            if usize::from(link.source.max(link.target)) >= nodes.len() {
+                return Err(GenomeError::MissingNode(i));
+            }
+            let from_output = (INPUTS..INPUTS + outputs).contains(&usize::from(link.source));
+            if from_output || usize::from(link.target) < INPUTS {
+                return Err(GenomeError::Direction(i));
+            }
+            // Written so that a NaN is refused as well.
+            if !(-WEIGHT_LIMIT..=WEIGHT_LIMIT).contains(&link.weight) {
+                return Err(GenomeError::Weight(i));
+            }
+        }
+        let genome = Self {
+            outputs: outputs as u8,
+            nodes: Vec::from_slice(nodes).map_err(|_| GenomeError::TooLarge)?,
+            links: Vec::from_slice(links).map_err(|_| GenomeError::TooLarge)?,
+        };
+        if genome.has_cycle() { Err(GenomeError::Cycle) } else { Ok(genome) }
+    }
+
+    /// The number of outputs: 1 or 3 (0 for an empty genome).
+    #[must_use]
+    pub fn outputs(&self) -> usize {
+        usize::from(self.outputs)
+    }
+
+    /// The activation of every node: inputs, outputs, hidden.
+    #[must_use]
+    pub fn nodes(&self) -> &[Activation] {
+        &self.nodes
+    }
+
+    /// The links, oldest first.
+    #[must_use]
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The number of hidden nodes.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.nodes.len().saturating_sub(INPUTS + self.outputs())
+    }
+
+    /// Whether the links form a circle: nodes without an unvisited source are taken away until none is left (Kahn 1962).
+    fn has_cycle(&self) -> bool {
+        let mut waiting = [0_u16; NODES];
+        for link in &self.links {
+            waiting[usize::from(link.target)] += 1;
+        }
+        let mut free: Vec<u16, NODES> = (0..self.nodes.len() as u16).filter(|&n| waiting[usize::from(n)] == 0).collect();
+        let mut visited = 0;
+        while let Some(node) = free.pop() {
+            visited += 1;
+            for link in self.links.iter().filter(|link| link.source == node) {
+                let left = &mut waiting[usize::from(link.target)];
+                *left -= 1;
+                if *left == 0 {
+                    // There is room: each node is freed once.
+                    let _ = free.push(link.target);
+                }
+            }
+        }
+        visited < self.nodes.len()
+    }
+}
+
+impl<const NODES: usize, const LINKS: usize> crate::encoding::Genome for Genome<NODES, LINKS> {
+    fn assign(&mut self, other: &Self) {
+        self.outputs = other.outputs;
+        // Both have the same capacity, so the copies fit; only what is there is copied.
+        self.nodes.clear();
+        let _ = self.nodes.extend_from_slice(&other.nodes);
+        self.links.clear();
+        let _ = self.links.extend_from_slice(&other.links);
+    }
+}

@@ -1,0 +1,272 @@
+//! Random genomes and mutation, in the order of METHOD: weights, activations, add a connection, remove one, split one, remove a node.
+
+use heapless::Vec;
+
+use super::genome::{Activation, Genome, INPUTS, Link, WEIGHT_LIMIT};
+use crate::encoding::Encoding;
+use crate::polynomial;
+use crate::rng::{Rate, Stream};
+
+/// The variation of CPPN genomes: rates and choices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cppn<const NODES: usize, const LINKS: usize> {
+    /// Outputs of a genome: 1 (grey) or 3 (colour).
+    pub outputs: u8,
+    /// The activations that nodes may have; a bit a code, bit 0 for [`Activation::Sine`]. An empty set counts as the full one.
+    pub activations: u8,
+    /// Rates of the kinds of mutation.
+    pub rates: CppnRates,
+    /// The distribution index of weight mutation.
+    pub eta: u8,
+    /// A mutation that would make more nodes than this is not made; at most `NODES`.
+    pub max_nodes: u16,
+    /// A mutation that would make more links than this is not made; at most `LINKS`.
+    pub max_links: u16,
+}
+
+/// How often each kind of mutation happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CppnRates {
+    /// For each weight, polynomial mutation.
+    pub weight: Rate,
+    /// For each node, another draw of its activation.
+    pub activation: Rate,
+    /// For a genome, a new connection.
+    pub add_link: Rate,
+    /// For a genome, the loss of a connection.
+    pub remove_link: Rate,
+    /// For a genome, a connection split by a new node.
+    pub add_node: Rate,
+    /// For a genome, the loss of a hidden node with its connections.
+    pub remove_node: Rate,
+}
+
+impl CppnRates {
+    /// The rates of the paper's program.
+    pub const METHOD: Self = Self {
+        weight: Rate::new(0.1),
+        activation: Rate::new(0.1),
+        add_link: Rate::new(0.5),
+        remove_link: Rate::new(0.3),
+        add_node: Rate::new(0.5),
+        remove_node: Rate::new(0.2),
+    };
+}
+
+impl<const NODES: usize, const LINKS: usize> Cppn<NODES, LINKS> {
+    /// The paper's choices for pictures of one (grey) or three (colour) channels.
+    #[must_use]
+    pub const fn new(outputs: u8) -> Self {
+        let (max_nodes, max_links) = (NODES as u16, LINKS as u16);
+        Self { outputs, activations: 0b1111, rates: CppnRates::METHOD, eta: 15, max_nodes, max_links }
+    }
+
+    fn draw_activation(&self, stream: &mut Stream) -> Activation {
+        let mut allowed: Vec<Activation, 4> = Activation::ALL.into_iter().filter(|&a| self.activations & (1 << a as u8) != 0).collect();
+        if allowed.is_empty() {
+            allowed.extend(Activation::ALL);
+        }
+        allowed[stream.index(allowed.len())]
+    }
+
+    fn mutate_weights(&self, stream: &mut Stream, genome: &mut Genome<NODES, LINKS>) {
+        for link in &mut genome.links {
+            if stream.happens(self.rates.weight) {
+                // A step of the gene is twenty times that of the weight.
+                let weight = link.weight + 20.0 * polynomial::step(stream.unit(), self.eta);
+                link.weight = weight.clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT);
+            }
+        }
+    }
+
+    fn mutate_activations(&self, stream: &mut Stream, genome: &mut Genome<NODES, LINKS>) {
+        for activation in &mut genome.nodes {
+            if stream.happens(self.rates.activation) {
+                *activation = self.draw_activation(stream);
+            }
+        }
+    }
+}
+
+impl<const NODES: usize, const LINKS: usize> Encoding for Cppn<NODES, LINKS> {
+    type Genome = Genome<NODES, LINKS>;
+
+    /// Every input joined to every output, no hidden node; a genome without room for that stays without the links that do not fit.
+    fn random(&self, stream: &mut Stream, genome: &mut Self::Genome) {
+        genome.outputs = self.outputs;
+        genome.nodes.clear();
+        genome.links.clear();
+        for _ in 0..INPUTS + usize::from(self.outputs) {
+            let _ = genome.nodes.push(self.draw_activation(stream));
+        }
+        for output in 0..u16::from(self.outputs) {
+            for source in 0..INPUTS as u16 {
+                let _ = genome.links.push(Link { source, target: INPUTS as u16 + output, weight: random_weight(stream) });
+            }
+        }
+    }
+
+    fn mutate(&self, stream: &mut Stream, _generation: u32, genome: &mut Self::Genome) {
+        self.mutate_weights(stream, genome);
+        self.mutate_activations(stream, genome);
+        if stream.happens(self.rates.add_link) && genome.links.len() < usize::from(self.max_links) {
+            genome.add_link(stream);
+        }
+        if stream.happens(self.rates.remove_link) && !genome.links.is_empty() {
+            let lost = stream.index(genome.links.len());
+            genome.links.remove(lost);
+        }
+        if stream.happens(self.rates.add_node) && !genome.links.is_empty() {
+            let split = stream.index(genome.links.len());
+            let activation = self.draw_activation(stream);
+            let fits = genome.nodes.len() < usize::from(self.max_nodes) && genome.links.len() < usize::from(self.max_links);
+            if fits {
+                genome.split_link(split, activation);
+            }
+        }
+        if stream.happens(self.rates.remove_node) && genome.hidden() > 0 {
+            let lost = INPUTS + genome.outputs() + stream.index(genome.hidden());
+            genome.remove_hidden(lost);
+        }
+    }
+}
+
+fn random_weight(stream: &mut Stream) -> f32 {
+    20.0 * stream.unit() - 10.0
+}
+
+impl<const NODES: usize, const LINKS: usize> Genome<NODES, LINKS> {
+    /// Joins a random node (not an output) to a random node that is neither an input nor an ancestor of it nor itself. Without such a
+    /// target, or without room, nothing happens.
+    fn add_link(&mut self, stream: &mut Stream) {
+        let outputs = INPUTS..INPUTS + self.outputs();
+        let Some(sources) = self.nodes.len().checked_sub(outputs.len()).filter(|&s| s > 0) else { return };
+        let source = stream.index(sources);
+        let source = if source < INPUTS { source } else { source + outputs.len() };
+        let ancestors = self.ancestors(source);
+        let open = |&node: &usize| !ancestors[node];
+        let targets = (INPUTS..self.nodes.len()).filter(open).count();
+        if targets == 0 {
+            return;
+        }
+        let nth = stream.index(targets);
+        let weight = random_weight(stream);
+        if let Some(target) = (INPUTS..self.nodes.len()).filter(open).nth(nth) {
+            let _ = self.links.push(Link { source: source as u16, target: target as u16, weight });
+        }
+    }
+
+    /// Marks `node` and all nodes from which it can be reached.
+    fn ancestors(&self, node: usize) -> [bool; NODES] {
+        let mut marked = [false; NODES];
+        marked[node] = true;
+        let mut grown = true;
+        while grown {
+            grown = false;
+            // Newest first: a path tends to be followed backwards in one pass.
+            for link in self.links.iter().rev() {
+                let (source, target) = (usize::from(link.source), usize::from(link.target));
+                if marked[target] && !marked[source] {
+                    marked[source] = true;
+                    grown = true;
+                }
+            }
+        }
+        marked
+    }
+
+    /// Replaces a link by a new node between its ends; both halves keep its weight. Without room nothing happens.
+    fn split_link(&mut self, split: usize, activation: Activation) {
+        if self.nodes.is_full() || self.links.is_full() {
+            return;
+        }
+        let link = self.links.remove(split);
+        let node = self.nodes.len() as u16;
+        let _ = self.nodes.push(activation);
+        let _ = self.links.push(Link { target: node, ..link });
+        let _ = self.links.push(Link { source: node, ..link });
+    }
+
+    /// Takes away a hidden node and all its links; the nodes after it move down by one.
+    fn remove_hidden(&mut self, lost: usize) {
+        self.nodes.remove(lost);
+        let lost = lost as u16;
+        self.links.retain(|link| link.source != lost && link.target != lost);
+        for link in &mut self.links {
+            link.source -= u16::from(link.source > lost);
+            link.target -= u16::from(link.target > lost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Birth, Purpose};
+
+    fn stream(child: u32) -> Stream {
+        Stream::new(5, Birth { generation: 0, child }, Purpose::Child)
+    }
+
+    /// Everything that must hold of a genome whatever happened to it.
+    fn check<const N: usize, const L: usize>(genome: &Genome<N, L>) {
+        let again = Genome::<N, L>::from_parts(genome.outputs(), genome.nodes(), genome.links());
+        assert_eq!(again.as_ref(), Ok(genome));
+    }
+
+    #[test]
+    fn random_genomes_are_fully_joined() {
+        for (outputs, links) in [(1, 4), (3, 12)] {
+            let mut genome = Genome::<64, 96>::EMPTY;
+            Cppn::new(outputs).random(&mut stream(0), &mut genome);
+            check(&genome);
+            assert_eq!((genome.links().len(), genome.hidden()), (links, 0));
+        }
+    }
+
+    /// The oracle's README: neutral drift of the released program over 2000 lineages, hidden nodes and connections (mean).
+    #[test]
+    fn drift_is_that_of_the_released_program() {
+        for (outputs, mutations, hidden, links) in [(1, 10, 3.27, 7.38), (1, 100, 30.3, 33.5), (3, 50, 15.3, 25.0)] {
+            let variation = Cppn::<256, 512>::new(outputs);
+            let (mut hidden_sum, mut link_sum) = (0, 0);
+            for child in 0..500 {
+                let mut stream = stream(child);
+                let mut genome = Genome::EMPTY;
+                variation.random(&mut stream, &mut genome);
+                (0..mutations).for_each(|_| variation.mutate(&mut stream, 0, &mut genome));
+                check(&genome);
+                hidden_sum += genome.hidden();
+                link_sum += genome.links().len();
+            }
+            let (h, l) = (hidden_sum as f64 / 500.0, link_sum as f64 / 500.0);
+            assert!((h / hidden - 1.0).abs() < 0.06 && (l / links - 1.0).abs() < 0.06, "{mutations}: {h} hidden, {l} links");
+        }
+    }
+
+    /// A genome without room stays as it is, and stays well formed.
+    #[test]
+    fn full_genomes_are_left_alone() {
+        let variation = Cppn::<8, 9>::new(1);
+        let mut stream = stream(3);
+        let mut genome = Genome::EMPTY;
+        variation.random(&mut stream, &mut genome);
+        let mut full = 0;
+        for _ in 0..2000 {
+            variation.mutate(&mut stream, 0, &mut genome);
+            check(&genome);
+            full += usize::from(genome.nodes().len() == 8 || genome.links().len() == 9);
+        }
+        assert!(full > 100, "never full: {full}");
+    }
+
+    #[test]
+    fn the_activation_set_is_kept() {
+        let variation = Cppn::<64, 96> { activations: 0b0101, ..Cppn::new(3) };
+        let mut stream = stream(4);
+        let mut genome = Genome::EMPTY;
+        variation.random(&mut stream, &mut genome);
+        (0..300).for_each(|_| variation.mutate(&mut stream, 0, &mut genome));
+        assert!(genome.nodes().iter().all(|a| matches!(a, Activation::Sine | Activation::Gaussian)));
+    }
+}

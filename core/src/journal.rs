@@ -1,0 +1,337 @@
+//! The journal: a run is its seed and its decisions.
+//!
+//! A child is a function of the seed, its place and the population, so all that must be kept of a run is which child took which cell with
+//! what score. From that any machine rebuilds every elite without a network ([`replay`](crate::replay)).
+//!
+//! # Format, version 1
+//!
+//! All numbers are little-endian. A journal is a header and then one record a generation, from 0 on.
+//!
+//! | header | bytes |
+//! |---|---|
+//! | magic `fooling\n` | 8 |
+//! | version, 1 | 2 |
+//! | length P of the provenance, at most 65 535 | 2 |
+//! | settings, see below | 78 |
+//! | provenance: UTF-8 text of the writer's, not interpreted | P |
+//! | checksum | 4 |
+//!
+//! | record | bytes |
+//! |---|---|
+//! | generation | 4 |
+//! | a decision: child, cell, score (an IEEE 754 single, finite); any number of them | 12 each |
+//! | end mark `ffffffff` | 4 |
+//! | refused: children that had a score which was not finite | 4 |
+//! | checksum | 4 |
+//!
+//! Decisions stand in the order in which they were made: children ascend, and the cells of a child ascend. A checksum is the CRC-32 of
+//! ISO-HDLC (zip's) over everything since the previous checksum, started with the value of the previous one: a record belongs to all that
+//! stands before it, and a record moved or left out is found. A record that ends too early is torn: its generation was not finished.
+//!
+//! | settings | bytes |
+//! |---|---|
+//! | seed | 8 |
+//! | initial batch, batch | 4, 4 |
+//! | side of a picture | 2 |
+//! | channels (1, 3) | 1 |
+//! | coordinates (0 pixel indices, 1 from -1 to 1) | 1 |
+//! | colour (0 as they are, 1 HSV, 2 HLS, 3 RGB) | 1 |
+//! | selection: 0 MAP-Elites, 1 single objective | 1 |
+//! | MAP-Elites: cells, zeros. Single: classes, target, number kept, pressure above 1 in parts of 2^-32 | 4, 4, 4, 4 |
+//! | encoding: 0 CPPN, 1 direct | 1 |
+//! | eta | 1 |
+//! | CPPN: activations, a bit each of sine, sigmoid, Gaussian, linear. Direct: 1 with crossover | 1 |
+//! | CPPN: largest number of nodes, of links; rates in parts of 2^-32 of weight, activation, added link, lost link, added node, lost node | 2, 2, 4 each |
+//! | Direct: generations after which the rate halves, 0 never; rate; zeros | 4, 4, 20 |
+
+use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
+
+use crate::search::Take;
+use crate::settings::{SETTINGS_BYTES, Settings, SettingsError};
+
+/// The first bytes of every journal.
+pub const MAGIC: [u8; 8] = *b"fooling\n";
+/// The version that is written, and the only one that is read.
+pub const VERSION: u16 = 1;
+
+const END: u32 = u32::MAX;
+/// A table of 1 KiB, for the sake of small targets; a journal is small.
+static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+
+fn digest_after(checksum: u32) -> Digest<'static, u32, Table<1>> {
+    // The crate takes the initial register, bits reversed: its results are inverted and reflected.
+    CRC.digest_with_initial((!checksum).reverse_bits())
+}
+
+/// Why a journal cannot be read (any further).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalError {
+    /// It does not begin as a journal does.
+    NotAJournal,
+    /// It is of this version, which is not known.
+    Version(u16),
+    /// Its settings are not possible.
+    Settings(SettingsError),
+    /// It ends in the middle of the header or of a record. The bytes before are good.
+    Torn,
+    /// A checksum does not match, or the contents are not possible.
+    Corrupt,
+}
+
+impl core::fmt::Display for JournalError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NotAJournal => write!(f, "this is not a journal of fooling"),
+            Self::Version(version) => {
+                write!(f, "version {version} of the journal format is not known; this program reads version {VERSION}")
+            }
+            Self::Settings(error) => write!(f, "the journal's settings are damaged: {error}"),
+            Self::Torn => write!(f, "the journal ends in the middle of a record"),
+            Self::Corrupt => write!(f, "the journal is damaged: a checksum does not match"),
+        }
+    }
+}
+
+impl core::error::Error for JournalError {}
+
+/// Writes a journal to wherever its bytes go, piece by piece: nothing is held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// The last checksum that was written.
+    checksum: u32,
+}
+
+impl Writer {
+    /// Writes the header. Of a provenance longer than 65 535 bytes the rest is left out.
+    pub fn begin(settings: &Settings, provenance: &str, sink: &mut impl FnMut(&[u8])) -> Self {
+        let provenance = &provenance.as_bytes()[..provenance.len().min(usize::from(u16::MAX))];
+        let mut out = Summed { digest: digest_after(0), sink };
+        out.write(&MAGIC);
+        out.write(&VERSION.to_le_bytes());
+        out.write(&(provenance.len() as u16).to_le_bytes());
+        out.write(&settings.to_bytes());
+        out.write(provenance);
+        Self { checksum: out.end() }
+    }
+
+    /// Goes on after what was read.
+    #[must_use]
+    pub fn resume(records: &Records<'_>) -> Self {
+        Self { checksum: records.checksum }
+    }
+
+    /// Begins the record of a generation.
+    pub fn record<'w, S: FnMut(&[u8])>(&'w mut self, generation: u32, sink: &'w mut S) -> RecordWriter<'w, S> {
+        let mut out = Summed { digest: digest_after(self.checksum), sink };
+        out.write(&generation.to_le_bytes());
+        RecordWriter { checksum: &mut self.checksum, out }
+    }
+}
+
+/// A record that is being written. It counts only when it has been [ended](Self::end).
+#[must_use = "a record that is not ended is torn"]
+pub struct RecordWriter<'w, S> {
+    checksum: &'w mut u32,
+    out: Summed<'w, S>,
+}
+
+impl<S> core::fmt::Debug for RecordWriter<'_, S> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("RecordWriter").field("previous_checksum", self.checksum).finish_non_exhaustive()
+    }
+}
+
+impl<S: FnMut(&[u8])> RecordWriter<'_, S> {
+    /// Writes a decision.
+    pub fn take(&mut self, child: u32, Take { cell, score }: Take) {
+        for number in [child, cell, score.to_bits()] {
+            self.out.write(&number.to_le_bytes());
+        }
+    }
+
+    /// Ends the record.
+    pub fn end(mut self, refused: u32) {
+        self.out.write(&END.to_le_bytes());
+        self.out.write(&refused.to_le_bytes());
+        *self.checksum = self.out.end();
+    }
+}
+
+/// Bytes on their way out, summed up.
+struct Summed<'s, S> {
+    digest: Digest<'static, u32, Table<1>>,
+    sink: &'s mut S,
+}
+
+impl<S: FnMut(&[u8])> Summed<'_, S> {
+    fn write(&mut self, bytes: &[u8]) {
+        self.digest.update(bytes);
+        (self.sink)(bytes);
+    }
+
+    /// Writes the checksum and returns it.
+    fn end(self) -> u32 {
+        let checksum = self.digest.finalize();
+        (self.sink)(&checksum.to_le_bytes());
+        checksum
+    }
+}
+
+/// The header of a journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Header<'j> {
+    /// The settings of the run.
+    pub settings: Settings,
+    /// What the writer said of itself.
+    pub provenance: &'j [u8],
+}
+
+/// Reads the header of a journal, and where its records begin.
+///
+/// # Errors
+///
+/// [`JournalError`].
+pub fn open(journal: &[u8]) -> Result<(Header<'_>, Records<'_>), JournalError> {
+    let magic = journal.get(..MAGIC.len()).unwrap_or(journal);
+    if !MAGIC.starts_with(magic) {
+        return Err(JournalError::NotAJournal);
+    }
+    let mut input = Input { bytes: journal, at: MAGIC.len() };
+    let version = u16::from_le_bytes(input.array()?);
+    if version != VERSION {
+        return Err(JournalError::Version(version));
+    }
+    let length = u16::from_le_bytes(input.array()?);
+    let settings: [u8; SETTINGS_BYTES] = input.array()?;
+    let provenance = input.slice(length.into())?;
+    let checksum = input.checksum(0, 0)?;
+    let settings = Settings::from_bytes(&settings).map_err(JournalError::Settings)?;
+    let records = Records { bytes: journal, at: input.at, checksum, settings, generation: 0, failed: None };
+    Ok((Header { settings, provenance }, records))
+}
+
+/// A position in bytes that are read.
+struct Input<'j> {
+    bytes: &'j [u8],
+    at: usize,
+}
+
+impl<'j> Input<'j> {
+    fn slice(&mut self, length: usize) -> Result<&'j [u8], JournalError> {
+        let slice = self.bytes.get(self.at..).and_then(|rest| rest.get(..length)).ok_or(JournalError::Torn)?;
+        self.at += length;
+        Ok(slice)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], JournalError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.slice(N)?);
+        Ok(array)
+    }
+
+    fn u32(&mut self) -> Result<u32, JournalError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    /// Reads the checksum of everything from `start` up to here.
+    fn checksum(&mut self, start: usize, previous: u32) -> Result<u32, JournalError> {
+        let mut digest = digest_after(previous);
+        digest.update(&self.bytes[start..self.at]);
+        let expected = digest.finalize();
+        if self.u32()? == expected { Ok(expected) } else { Err(JournalError::Corrupt) }
+    }
+}
+
+/// The records of a journal, in order. After an error there are no more.
+#[derive(Clone, Debug)]
+pub struct Records<'j> {
+    bytes: &'j [u8],
+    at: usize,
+    checksum: u32,
+    settings: Settings,
+    generation: u32,
+    failed: Option<JournalError>,
+}
+
+impl<'j> Records<'j> {
+    /// How many bytes have been read and found good: the header and all records so far.
+    #[must_use]
+    pub fn good_bytes(&self) -> usize {
+        self.at
+    }
+
+    /// The checksum of the last good record.
+    #[must_use]
+    pub fn checksum(&self) -> u32 {
+        self.checksum
+    }
+
+    fn read(&mut self) -> Result<Record<'j>, JournalError> {
+        let mut input = Input { bytes: self.bytes, at: self.at };
+        let generation = input.u32()?;
+        if generation != self.generation {
+            return Err(JournalError::Corrupt);
+        }
+        let decisions = input.at;
+        let mut last = None;
+        loop {
+            let child = input.u32()?;
+            if child == END {
+                break;
+            }
+            let (cell, score) = (input.u32()?, f32::from_bits(input.u32()?));
+            let in_order = match last {
+                None => true,
+                // A single objective has one cell, and a child takes it once.
+                Some((last_child, last_cell)) => child > last_child || (child == last_child && cell > last_cell),
+            };
+            if !in_order || child >= self.settings.children(generation) || cell >= self.settings.cells() || !score.is_finite() {
+                return Err(JournalError::Corrupt);
+            }
+            last = Some((child, cell));
+        }
+        let decisions = &self.bytes[decisions..input.at - 4];
+        let refused = input.u32()?;
+        self.checksum = input.checksum(self.at, self.checksum)?;
+        self.at = input.at;
+        self.generation += 1;
+        Ok(Record { generation, decisions, refused })
+    }
+}
+
+impl<'j> Iterator for Records<'j> {
+    type Item = Result<Record<'j>, JournalError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed.is_some() || self.at == self.bytes.len() {
+            return None;
+        }
+        let record = self.read();
+        self.failed = record.err();
+        Some(record)
+    }
+}
+
+/// What was decided in one generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'j> {
+    /// The generation.
+    pub generation: u32,
+    /// Children that were refused because a score was not finite.
+    pub refused: u32,
+    decisions: &'j [u8],
+}
+
+impl<'j> Record<'j> {
+    /// Each child with a cell that it took, in order.
+    pub fn decisions(&self) -> impl Iterator<Item = (u32, Take)> + Clone + 'j {
+        let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
+        self.decisions
+            .as_chunks::<4>()
+            .0
+            .as_chunks::<3>()
+            .0
+            .iter()
+            .map(move |[child, cell, score]| (number(child), Take { cell: number(cell), score: f32::from_bits(number(score)) }))
+    }
+}

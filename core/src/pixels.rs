@@ -1,0 +1,240 @@
+//! Direct encoding: a gene a pixel and channel, a byte each. Irregular pictures.
+
+use crate::archive::Storage;
+use crate::encoding::{Encoding, Genome, Parents};
+use crate::math;
+use crate::polynomial::ByteSteps;
+use crate::rng::{Birth, Purpose, Rate, Stream};
+
+/// A picture that is its own genome: side * side * channels bytes, row after row, the channels of a pixel side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pixels<B>(pub B);
+
+impl<B: Storage<u8>> Genome for Pixels<B> {
+    /// # Panics
+    ///
+    /// If the two pictures differ in size.
+    fn assign(&mut self, other: &Self) {
+        self.0.as_mut().copy_from_slice(other.0.as_ref());
+    }
+}
+
+/// The variation of direct genomes.
+#[derive(Clone, Debug)]
+pub struct Direct<B> {
+    settings: DirectSettings,
+    steps: ByteSteps,
+    storage: core::marker::PhantomData<fn() -> B>,
+}
+
+/// Rates and choices of the direct encoding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectSettings {
+    /// For each gene, polynomial mutation.
+    pub rate: Rate,
+    /// The rate halves every that many generations (paper: 1000); never if 0 (released).
+    pub halving: u32,
+    /// The distribution index of the mutation (15).
+    pub eta: u8,
+    /// Whether a pair of children is first made by crossover with probability 1/2, as in the released program.
+    pub crossover: bool,
+}
+
+impl DirectSettings {
+    /// The paper's choices.
+    pub const PAPER: Self = Self { rate: Rate::new(0.1), halving: 1000, eta: 15, crossover: false };
+    /// The released program's.
+    pub const RELEASED: Self = Self { halving: 0, crossover: true, ..Self::PAPER };
+
+    /// The rate in force in a generation.
+    #[must_use]
+    pub fn rate_in(&self, generation: u32) -> Rate {
+        let halvings = generation.checked_div(self.halving).unwrap_or(0);
+        Rate::from_bits(self.rate.to_bits().checked_shr(halvings).unwrap_or(0))
+    }
+}
+
+impl<B> Direct<B> {
+    /// Variation by these rates.
+    #[must_use]
+    pub fn new(settings: DirectSettings) -> Self {
+        Self { settings, steps: ByteSteps::new(settings.eta), storage: core::marker::PhantomData }
+    }
+}
+
+impl<B: Storage<u8>> Encoding for Direct<B> {
+    type Genome = Pixels<B>;
+
+    fn random(&self, stream: &mut Stream, genome: &mut Self::Genome) {
+        for genes in genome.0.as_mut().chunks_mut(4) {
+            let bits = stream.bits().to_le_bytes();
+            genes.copy_from_slice(&bits[..genes.len()]);
+        }
+    }
+
+    /// Touches only the genes that change: the gaps between them are drawn from their geometric distribution.
+    fn mutate(&self, stream: &mut Stream, generation: u32, genome: &mut Self::Genome) {
+        let genes = genome.0.as_mut();
+        let gap = Gap::new(self.settings.rate_in(generation));
+        let mut next = gap.draw(stream);
+        while let Some(gene) = genes.get_mut(next) {
+            *gene = (i16::from(*gene) + self.steps.draw(stream)).clamp(0, 255) as u8;
+            next = next.saturating_add(1).saturating_add(gap.draw(stream));
+        }
+    }
+
+    fn offspring(&self, seed: u64, birth: Birth, parents: &impl Parents<Self::Genome>, genome: &mut Self::Genome) -> Option<Birth> {
+        let mut stream = Stream::new(seed, birth, Purpose::Child);
+        let mut pair = Stream::new(seed, Birth { child: birth.child / 2, ..birth }, Purpose::Pair);
+        // Without crossover a child draws its parent from its own stream; with it, the two of a pair draw theirs from a common one.
+        let chosen = if self.settings.crossover {
+            let both = (parents.select(&mut pair), parents.select(&mut pair));
+            let (Some(first), Some(second)) = both else {
+                self.random(&mut stream, genome);
+                return None;
+            };
+            let (own, other) = if birth.child.is_multiple_of(2) { (first, second) } else { (second, first) };
+            genome.assign(&own.genome);
+            if pair.happens(Rate::new(0.5)) {
+                cross(&mut pair, genome.0.as_mut(), other.genome.0.as_ref());
+            }
+            own
+        } else if let Some(parent) = parents.select(&mut stream) {
+            genome.assign(&parent.genome);
+            parent
+        } else {
+            self.random(&mut stream, genome);
+            return None;
+        };
+        self.mutate(&mut stream, birth.generation, genome);
+        Some(chosen.birth)
+    }
+}
+
+/// The number of genes left alone before the next mutated one.
+struct Gap {
+    /// 1 / ln(1 - rate), at most 0.
+    scale: f32,
+}
+
+impl Gap {
+    fn new(rate: Rate) -> Self {
+        Self { scale: (1.0 / math::ln_1p(-rate.value())) as f32 }
+    }
+
+    fn draw(&self, stream: &mut Stream) -> usize {
+        let unit = (stream.bits() as f32 + 0.5) * (1.0 / 4_294_967_296.0);
+        // The cast saturates: for a rate of 0 the gap is without end, for a rate of 1 there is none.
+        let gap = math::ln(unit) * self.scale;
+        if gap < 4e9 { gap as usize } else { usize::MAX }
+    }
+}
+
+/// Simulated binary crossover with bounds (Deb and Agrawal 1995; Deb 2001, p. 121), eta 10, of `own` with `other`. Both children of a
+/// pair call it with the same stream and get the two complementary results.
+///
+/// As in the released program, by reading, genes on which the parents agree come out as 0.5.
+fn cross(pair: &mut Stream, own: &mut [u8], other: &[u8]) {
+    for (own, &other) in own.iter_mut().zip(other) {
+        let (u, swap) = (f64::from(pair.unit()), pair.happens(Rate::new(0.5)));
+        let (low, high) = (f64::from((*own).min(other)) / 255.0, f64::from((*own).max(other)) / 255.0);
+        *own = if low == high {
+            127
+        } else if (*own < other) != swap {
+            to_byte(0.5 * (low + high - spread(u, low, high, low) * (high - low)))
+        } else {
+            to_byte(0.5 * (low + high + spread(u, low, high, 1.0 - high) * (high - low)))
+        };
+    }
+}
+
+/// The spread factor for parents whose nearer bound is `room` away.
+fn spread(u: f64, low: f64, high: f64, room: f64) -> f64 {
+    const ETA: f64 = 10.0;
+    let beta = 1.0 + 2.0 * room / (high - low);
+    let alpha = 2.0 - math::pow(beta, -(ETA + 1.0));
+    let base = if u * alpha <= 1.0 { u * alpha } else { 1.0 / (2.0 - u * alpha) };
+    math::pow(base, 1.0 / (ETA + 1.0))
+}
+
+fn to_byte(gene: f64) -> u8 {
+    // The cast saturates at 0 and 255.
+    (gene * 255.0 + 0.5) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::encoding::Elite;
+
+    struct Two(Elite<Pixels<Vec<u8>>>, Elite<Pixels<Vec<u8>>>);
+
+    impl Parents<Pixels<Vec<u8>>> for Two {
+        fn select(&self, stream: &mut Stream) -> Option<&Elite<Pixels<Vec<u8>>>> {
+            Some(if stream.happens(Rate::new(0.5)) { &self.0 } else { &self.1 })
+        }
+    }
+
+    fn stream(child: u32) -> Stream {
+        Stream::new(21, Birth { generation: 0, child }, Purpose::Child)
+    }
+
+    #[test]
+    fn mutation_hits_genes_evenly_and_at_its_rate() {
+        for (rate, generation, expected) in [(0.1, 0, 0.1), (0.1, 1000, 0.05), (0.1, 3999, 0.0125), (0.0, 5, 0.0), (1.0, 1, 1.0)] {
+            let direct = Direct::<Vec<u8>>::new(DirectSettings { rate: Rate::new(rate), eta: 0, ..DirectSettings::PAPER });
+            let (mut changed, mut first_half) = (0, 0);
+            for child in 0..200 {
+                let mut genome = Pixels(vec![128; 1000]);
+                direct.mutate(&mut stream(child), generation, &mut genome);
+                changed += genome.0.iter().filter(|&&gene| gene != 128).count();
+                first_half += genome.0[..500].iter().filter(|&&gene| gene != 128).count();
+            }
+            // With eta 0 a step of less than half a byte has probability 1/510.
+            let share = changed as f64 / 200_000.0 / (1.0 - 1.0 / 510.0);
+            assert!((share - expected).abs() < 0.004, "rate {rate}: {share}");
+            let half = first_half as f64 / changed.max(1) as f64;
+            assert!(changed == 0 || (half - 0.5).abs() < 0.02, "uneven: {half}");
+        }
+    }
+
+    #[test]
+    fn random_genes_are_uniform() {
+        let mut genome = Pixels(vec![0; 99_999]);
+        Direct::new(DirectSettings::PAPER).random(&mut stream(0), &mut genome);
+        let mut counts = [0; 256];
+        genome.0.iter().for_each(|&gene| counts[usize::from(gene)] += 1);
+        assert!(counts.iter().all(|c| (300..490).contains(c)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_crossed_pair_keeps_the_sum_of_its_parents_and_halves_what_they_agree_on() {
+        let genes =
+            |a: u8| Elite { genome: Pixels((0..=255).map(|i: u8| if i < 8 { 9 } else { i ^ a }).collect::<Vec<u8>>()), ..Elite::default() };
+        let parents = Two(genes(0), Elite { birth: Birth { generation: 0, child: 1 }, ..genes(0x55) });
+        let direct = Direct::new(DirectSettings { rate: Rate::NEVER, ..DirectSettings::RELEASED });
+        let mut crossed = 0;
+        for pair in 0..64 {
+            let [a, b] = [0, 1].map(|i| {
+                let mut genome = Pixels(vec![0; 256]);
+                direct.offspring(4, Birth { generation: 1, child: 2 * pair + i }, &parents, &mut genome);
+                genome.0
+            });
+            if a[0] != 127 {
+                continue;
+            }
+            crossed += 1;
+            assert!(a[..8].iter().chain(&b[..8]).all(|&gene| gene == 127));
+            if a[8..] == b[8..] {
+                continue; // Both drew the same parent.
+            }
+            let means: f64 =
+                (8..248).map(|i| (f64::from(a[i]) + f64::from(b[i]) - f64::from(i as u8) - f64::from(i as u8 ^ 0x55)).abs()).sum();
+            assert!(means / 240.0 < 25.0, "the children of a pair are not complementary: {means}");
+        }
+        assert!((20..45).contains(&crossed), "{crossed} of 64 pairs were crossed");
+    }
+}

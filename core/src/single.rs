@@ -1,0 +1,184 @@
+//! The single-objective EA: one target class, rank selection, elitism. The baseline that MAP-Elites is held against.
+
+use crate::archive::{Slot, Storage};
+use crate::encoding::{Elite, Genome, Parents};
+use crate::rng::{Rate, Stream};
+use crate::search::{Misfit, OfferError, Population, Take, check_scores};
+
+/// The best children for one class, best first; those that may become parents.
+///
+/// A child enters if its score beats the worst one's or there is room, and the worst one leaves; between equals the older one is ahead. So
+/// after a generation the ranking holds what sorting parents and children together would keep.
+#[derive(Clone, Debug)]
+pub struct Ranking<R, S> {
+    /// Scores and slots, best first.
+    ranks: R,
+    slots: S,
+    filled: usize,
+    classes: usize,
+    target: usize,
+    pressure: Rate,
+}
+
+/// A place in the ranking: a score and the slot of its elite.
+pub type Rank = (f32, u32);
+
+impl<R: Storage<Rank>, S> Ranking<R, S> {
+    /// An empty ranking for class `target` of `classes`, with a place for each of `ranks`.
+    ///
+    /// `pressure` is what linear ranking's selection pressure is above 1: with 0.1 the best is drawn 1.1 times as often as the average.
+    ///
+    /// # Errors
+    ///
+    /// If there is no place, fewer slots than places, or no such class.
+    pub fn new<G>(ranks: R, slots: S, classes: usize, target: usize, pressure: Rate) -> Result<Self, Misfit>
+    where
+        S: Storage<Slot<G>>,
+    {
+        let places = ranks.as_ref().len();
+        if places == 0 || slots.as_ref().len() < places || target >= classes {
+            return Err(Misfit);
+        }
+        Ok(Self { ranks, slots, filled: 0, classes, target, pressure })
+    }
+
+    /// The number of elites.
+    pub fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// The elite of a rank, 0 for the best, and its score.
+    pub fn ranked<G>(&self, rank: usize) -> Option<(&Elite<G>, f32)>
+    where
+        S: Storage<Slot<G>>,
+    {
+        let &(score, slot) = self.ranks.as_ref()[..self.filled].get(rank)?;
+        Some((self.slots.as_ref()[slot as usize].elite(), score))
+    }
+
+    /// The rank that a score would get; nothing if it is not good enough.
+    fn rank_of(&self, score: f32) -> Option<usize> {
+        let ranks = &self.ranks.as_ref()[..self.filled];
+        let rank = ranks.partition_point(|&(other, _)| other >= score);
+        (rank < self.ranks.as_ref().len()).then_some(rank)
+    }
+
+    fn insert<G: Genome>(&mut self, rank: usize, score: f32, child: &Elite<G>)
+    where
+        S: Storage<Slot<G>>,
+    {
+        let slot = if self.filled < self.ranks.as_ref().len() {
+            self.filled += 1;
+            self.filled as u32 - 1
+        } else {
+            self.ranks.as_ref()[self.filled - 1].1
+        };
+        self.slots.as_mut()[slot as usize].store(child);
+        let ranks = &mut self.ranks.as_mut()[..self.filled];
+        ranks[rank..].rotate_right(1);
+        ranks[rank] = (score, slot);
+    }
+}
+
+impl<G, R: Storage<Rank>, S: Storage<Slot<G>>> Parents<G> for Ranking<R, S> {
+    /// Linear ranking. The share of rank i among N is (p - (2p - 2) i / (N - 1)) / N for the pressure p; that is an even draw with
+    /// probability 2 - p, else the better one of two different ranks drawn evenly.
+    fn select(&self, stream: &mut Stream) -> Option<&Elite<G>> {
+        if self.filled == 0 {
+            return None;
+        }
+        let even = !stream.happens(self.pressure);
+        let first = stream.index(self.filled);
+        let rank = if even || self.filled == 1 {
+            first
+        } else {
+            let second = stream.index(self.filled - 1);
+            first.min(second + usize::from(second >= first))
+        };
+        self.ranked(rank).map(|(elite, _)| elite)
+    }
+}
+
+impl<G: Genome, R: Storage<Rank>, S: Storage<Slot<G>>> Population<G> for Ranking<R, S> {
+    fn width(&self) -> usize {
+        self.classes
+    }
+
+    /// A child that enters takes "cell" 0: the journal need not say at which rank.
+    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Take)) -> Result<(), OfferError> {
+        check_scores(scores, self.classes)?;
+        let score = scores[self.target];
+        if let Some(rank) = self.rank_of(score) {
+            self.insert(rank, score, child);
+            taken(Take { cell: 0, score });
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, child: &Elite<G>, takes: &[Take]) -> Result<(), Misfit> {
+        let &[Take { cell: 0, score }] = takes else { return Err(Misfit) };
+        let rank = self.rank_of(score).filter(|_| score.is_finite()).ok_or(Misfit)?;
+        self.insert(rank, score, child);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixels::Pixels;
+    use crate::rng::{Birth, Purpose};
+
+    type Population10 = Ranking<[Rank; 10], [Slot<Pixels<[u8; 1]>>; 10]>;
+
+    fn ranking(pressure: f64) -> Population10 {
+        let slots = core::array::from_fn(|_| Slot::new(Pixels([0])));
+        Ranking::new([(0.0, 0); 10], slots, 3, 1, Rate::new(pressure)).unwrap()
+    }
+
+    fn offer(ranking: &mut Population10, child: u32, score: f32) -> usize {
+        let mut taken = 0;
+        let elite = Elite { genome: Pixels([child as u8]), birth: Birth { generation: 0, child }, parent: None };
+        ranking.offer(&elite, &[9.0, score, 9.0], &mut |_| taken += 1).unwrap();
+        taken
+    }
+
+    #[test]
+    fn the_best_stay_in_order_and_the_older_of_equals_is_ahead() {
+        let mut ranking = ranking(0.1);
+        for (child, score) in [0.5, 0.1, 0.9, 0.5, 0.3, 0.2, 0.8, 0.7, 0.6, 0.4, 0.05, 0.5].into_iter().enumerate() {
+            offer(&mut ranking, child as u32, score);
+        }
+        let order: std::vec::Vec<u32> = (0..10).map(|rank| ranking.ranked(rank).unwrap().0.birth.child).collect();
+        assert_eq!(order, [2, 6, 7, 8, 0, 3, 11, 9, 4, 5]);
+        assert_eq!(offer(&mut ranking, 12, 0.2), 0, "no better than the worst");
+        assert_eq!(ranking.ranked(0).unwrap().0.genome.0, [2]);
+    }
+
+    #[test]
+    fn selection_is_linear_ranking() {
+        for pressure in [0.1, 1.0] {
+            let mut ranking = ranking(pressure);
+            for child in 0..10 {
+                offer(&mut ranking, child, 1.0 - child as f32 / 10.0);
+            }
+            let mut counts = [0; 10];
+            let mut stream = Stream::new(3, Birth::default(), Purpose::Child);
+            (0..200_000).for_each(|_| counts[ranking.select(&mut stream).unwrap().birth.child as usize] += 1);
+            for (rank, count) in counts.into_iter().enumerate() {
+                let p = 1.0 + pressure;
+                let expected = 20_000.0 * (p - (2.0 * p - 2.0) * rank as f64 / 9.0);
+                assert!((f64::from(count) - expected).abs() < 700.0, "rank {rank}: {count}, expected {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_are_refused() {
+        let mut ranking = ranking(0.1);
+        let elite = Elite { genome: Pixels([0]), birth: Birth::default(), parent: None };
+        let refused = ranking.offer(&elite, &[0.0, 1.0, f32::INFINITY], &mut |_| {});
+        assert_eq!(refused, Err(OfferError::NotFinite { class: 2, score: f32::INFINITY }));
+        assert_eq!(ranking.filled(), 0);
+    }
+}

@@ -1,0 +1,69 @@
+//! What a program says, a line an item, each beginning with its kind:
+//!
+//! ```text
+//! digest NAME 0123456789abcdef    a result; must be the same on every machine
+//! cost N UNIT                     mean cost of a picture, in instructions or nanoseconds
+//! stack USED SIZE                 bytes of stack touched, and bytes there were
+//! failed WHY                      the program gave up
+//! ```
+
+use crate::{Digest, platform};
+use core::fmt::{self, Write};
+
+/// Why a program gave up; a few words for the console.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure(pub &'static str);
+
+/// Prints results as they come and adds up the cost of pictures.
+#[derive(Debug)]
+pub struct Report {
+    pictures: u64,
+    cost: u64,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        Self {
+            pictures: 0,
+            cost: 0,
+        }
+    }
+
+    /// Reports a result. `name` has no spaces.
+    pub fn digest(&mut self, name: &str, digest: Digest) {
+        // In halves: a u64 in hexadecimal would bring in 128-bit formatting on some targets.
+        let (high, low) = ((digest.value() >> 32) as u32, digest.value() as u32);
+        self.line(format_args!("digest {name} {high:08x}{low:08x}"));
+    }
+
+    /// Runs `render`, which makes one picture, and adds what it took to the mean that is printed at the end.
+    pub fn picture<T>(&mut self, render: impl FnOnce() -> T) -> T {
+        let before = platform::ticks();
+        let rendered = render();
+        self.cost += platform::elapsed(before, platform::ticks());
+        self.pictures += 1;
+        rendered
+    }
+
+    pub(crate) fn finish(&mut self, stack_used: usize, stack_size: usize) {
+        if let Some(mean) = self.cost.checked_div(self.pictures) {
+            self.line(format_args!("cost {} {}", mean as u32, platform::UNIT));
+        }
+        self.line(format_args!("stack {stack_used} {stack_size}"));
+    }
+
+    pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) {
+        // A console that cannot be written to is found out by the missing lines.
+        let _ = writeln!(Console, "{line}");
+    }
+}
+
+/// The platform's console as a `fmt::Write`.
+pub(crate) struct Console;
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        platform::write(text.as_bytes());
+        Ok(())
+    }
+}
