@@ -39,12 +39,12 @@ pub enum MnistError {
         name: &'static str,
     },
     /// The operating system, or the gzip stream, refused.
-    #[error("{}: cannot read: {source}", file.display())]
+    #[error("{}: cannot read: {reason}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A header field has a value that an MNIST file cannot have.
     #[error("{}: field `{field}` is {found}, expected {expected}", file.display())]
@@ -188,7 +188,7 @@ struct Idx<'a> {
 
 impl<'a> Idx<'a> {
     fn open(file: &'a Path) -> Result<Self, MnistError> {
-        let fail = |source| MnistError::Read { file: file.into(), source };
+        let fail = |reason| MnistError::Read { file: file.into(), reason };
         let handle = File::open(file).map_err(fail)?;
         let size = handle.metadata().map_err(fail)?.len();
         let gzipped = file.extension().is_some_and(|extension| extension == "gz");
@@ -197,8 +197,8 @@ impl<'a> Idx<'a> {
         Ok(Self { file, reader, size, gzipped, header: 0 })
     }
 
-    fn fail(&self, source: io::Error) -> MnistError {
-        MnistError::Read { file: self.file.into(), source }
+    fn fail(&self, reason: io::Error) -> MnistError {
+        MnistError::Read { file: self.file.into(), reason }
     }
 
     fn field(&mut self) -> Result<u32, MnistError> {
@@ -229,7 +229,7 @@ impl<'a> Idx<'a> {
         // At most MAX_BODY, and the compressed bytes on disk could really hold it.
         let mut body = Vec::with_capacity(promised as usize);
         let mut reader = self.reader.by_ref().take(promised + 1);
-        reader.read_to_end(&mut body).map_err(|source| MnistError::Read { file: self.file.into(), source })?;
+        reader.read_to_end(&mut body).map_err(|reason| MnistError::Read { file: self.file.into(), reason })?;
         match body.len() as u64 {
             length if length == promised => Ok(body),
             length if length < promised => Err(self.wrong_size(promised, format!("ends after {length}"))),

@@ -16,7 +16,7 @@ pub(crate) struct TrainArgs {
     pub(crate) data: PathBuf,
 
     /// ONNX file to write; its model card gets the same name with .toml
-    #[arg(long, value_name = "FILE", default_value = "models/lenet.onnx")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 
     /// How often each training image is learnt from
@@ -27,7 +27,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Threads; one a core if not given. Does not change the result
+    /// Threads; one a core if not given. Does not change the result.
+    ///
+    /// The training framework adds threads of its own for additions of large tensors, one a core, unless the environment
+    /// variable CANDLE_NUM_THREADS says how many.
     #[arg(long)]
     pub(crate) threads: Option<usize>,
 

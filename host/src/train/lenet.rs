@@ -143,7 +143,7 @@ impl LeNet {
     /// Probabilities of `inputs` (`[batch, 28, 28]` in the network's scale) and, for each picture, the gradient of
     /// the objective of its class in `classes` (`[batch]`) with respect to its input.
     ///
-    /// The whole batch is one pass; memory is about 200 KB a picture.
+    /// The whole batch is one pass; memory is about half a megabyte a picture.
     ///
     /// # Errors
     /// [`TrainError::Shape`] if there are not 784 inputs a class, [`TrainError::Label`] if a class is not the network's.

@@ -60,7 +60,7 @@ pub fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
 /// # Errors
 /// [`TrainError::Read`] if the file cannot be read, and as [`decode`].
 pub fn read(file: &Path) -> Result<LeNet, TrainError> {
-    let bytes = std::fs::read(file).map_err(|source| TrainError::Read { file: file.into(), source })?;
+    let bytes = std::fs::read(file).map_err(|reason| TrainError::Read { file: file.into(), reason })?;
     decode(&bytes)
 }
 
