@@ -39,12 +39,12 @@ pub enum MnistError {
         name: &'static str,
     },
     /// The operating system, or the gzip stream, refused.
-    #[error("{}: cannot read: {source}", file.display())]
+    #[error("{}: cannot read: {reason}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A header field has a value that an MNIST file cannot have.
     #[error("{}: field `{field}` is {found}, expected {expected}", file.display())]
@@ -154,10 +154,7 @@ fn load_pair(dir: &Path, images: &'static str, labels: &'static str) -> Result<D
 
 fn find(dir: &Path, name: &'static str) -> Result<PathBuf, MnistError> {
     let candidates = [dir.join(name), dir.join(format!("{name}.gz"))];
-    candidates
-        .into_iter()
-        .find(|path| path.is_file())
-        .ok_or_else(|| MnistError::Missing { dir: dir.to_path_buf(), name })
+    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| MnistError::Missing { dir: dir.to_path_buf(), name })
 }
 
 fn read_images(file: &Path) -> Result<Vec<u8>, MnistError> {
@@ -175,9 +172,7 @@ fn read_labels(file: &Path) -> Result<Vec<u8>, MnistError> {
     let count = idx.count()?;
     let labels = idx.body(u64::from(count))?;
     match labels.iter().find(|&&label| usize::from(label) >= CLASSES) {
-        Some(&label) => {
-            Err(MnistError::Field { file: file.into(), field: "label", found: label.into(), expected: "0 to 9".into() })
-        }
+        Some(&label) => Err(MnistError::Field { file: file.into(), field: "label", found: label.into(), expected: "0 to 9".into() }),
         None => Ok(labels),
     }
 }
@@ -193,20 +188,17 @@ struct Idx<'a> {
 
 impl<'a> Idx<'a> {
     fn open(file: &'a Path) -> Result<Self, MnistError> {
-        let fail = |source| MnistError::Read { file: file.into(), source };
+        let fail = |reason| MnistError::Read { file: file.into(), reason };
         let handle = File::open(file).map_err(fail)?;
         let size = handle.metadata().map_err(fail)?.len();
         let gzipped = file.extension().is_some_and(|extension| extension == "gz");
-        let reader: Box<dyn Read> = if gzipped {
-            Box::new(MultiGzDecoder::new(BufReader::new(handle)))
-        } else {
-            Box::new(BufReader::new(handle))
-        };
+        let reader: Box<dyn Read> =
+            if gzipped { Box::new(MultiGzDecoder::new(BufReader::new(handle))) } else { Box::new(BufReader::new(handle)) };
         Ok(Self { file, reader, size, gzipped, header: 0 })
     }
 
-    fn fail(&self, source: io::Error) -> MnistError {
-        MnistError::Read { file: self.file.into(), source }
+    fn fail(&self, reason: io::Error) -> MnistError {
+        MnistError::Read { file: self.file.into(), reason }
     }
 
     fn field(&mut self) -> Result<u32, MnistError> {
@@ -226,12 +218,7 @@ impl<'a> Idx<'a> {
 
     fn count(&mut self) -> Result<u32, MnistError> {
         match self.field()? {
-            0 => Err(MnistError::Field {
-                file: self.file.into(),
-                field: "count",
-                found: 0,
-                expected: "at least 1".into(),
-            }),
+            0 => Err(MnistError::Field { file: self.file.into(), field: "count", found: 0, expected: "at least 1".into() }),
             count => Ok(count),
         }
     }
@@ -242,7 +229,7 @@ impl<'a> Idx<'a> {
         // At most MAX_BODY, and the compressed bytes on disk could really hold it.
         let mut body = Vec::with_capacity(promised as usize);
         let mut reader = self.reader.by_ref().take(promised + 1);
-        reader.read_to_end(&mut body).map_err(|source| MnistError::Read { file: self.file.into(), source })?;
+        reader.read_to_end(&mut body).map_err(|reason| MnistError::Read { file: self.file.into(), reason })?;
         match body.len() as u64 {
             length if length == promised => Ok(body),
             length if length < promised => Err(self.wrong_size(promised, format!("ends after {length}"))),

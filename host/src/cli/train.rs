@@ -10,50 +10,53 @@ use clap::Args;
 /// Needs a build with the feature `train`: cargo run --release --features train -- train ...
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
-pub struct TrainArgs {
+pub(crate) struct TrainArgs {
     /// Folder of the four MNIST files (train-images-idx3-ubyte and so on, plain or .gz)
     #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
+    pub(crate) data: PathBuf,
 
     /// ONNX file to write; its model card gets the same name with .toml
-    #[arg(long, value_name = "FILE", default_value = "models/lenet.onnx")]
-    pub out: PathBuf,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 
     /// How often each training image is learnt from
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-    pub epochs: u32,
+    pub(crate) epochs: u32,
 
     /// Decides the first weights, the order of the images and their shifts
     #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    pub(crate) seed: u64,
 
-    /// Threads; one a core if not given. Does not change the result
+    /// Threads; one a core if not given. Does not change the result.
+    ///
+    /// The training framework adds threads of its own for additions of large tensors, one a core, unless the environment
+    /// variable CANDLE_NUM_THREADS says how many.
     #[arg(long)]
-    pub threads: Option<usize>,
+    pub(crate) threads: Option<usize>,
 
     /// Images in a minibatch
     #[arg(long, default_value_t = 64)]
-    pub batch: usize,
+    pub(crate) batch: usize,
 
     /// Step size at the start; it falls to 0 along half a cosine
     #[arg(long, value_name = "RATE", default_value_t = 0.02)]
-    pub learning_rate: f64,
+    pub(crate) learning_rate: f64,
 
     /// Share of the last step that the next one keeps
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
-    pub momentum: f64,
+    pub(crate) momentum: f64,
 
     /// Pull of the weights towards 0
     #[arg(long, value_name = "RATE", default_value_t = 5e-4)]
-    pub weight_decay: f64,
+    pub(crate) weight_decay: f64,
 
     /// Move each image, each time, by up to so many pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
-    pub shift: u8,
+    pub(crate) shift: u8,
 
     /// Print the outcome as JSON
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -65,7 +68,7 @@ Examples:
 
 /// Trains, or says how to get a program that can.
 #[cfg(not(feature = "train"))]
-pub fn run(_args: TrainArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(_args: TrainArgs) -> anyhow::Result<ExitCode> {
     anyhow::bail!(
         "this build cannot train: the training framework is left out unless asked for; \
          use `cargo run --release --features train -- train ...`"
@@ -74,7 +77,7 @@ pub fn run(_args: TrainArgs) -> anyhow::Result<ExitCode> {
 
 /// Trains, with progress on stderr and the outcome on stdout.
 #[cfg(feature = "train")]
-pub fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let options = with_train::options(args);
     let outcome = fooling::train::run(&options, &mut with_train::Progress::default())?;
@@ -90,9 +93,7 @@ mod with_train {
     use indicatif::{ProgressBar, ProgressStyle};
 
     pub(super) fn options(args: super::TrainArgs) -> Options {
-        let super::TrainArgs {
-            data, out, epochs, seed, threads, batch, learning_rate, momentum, weight_decay, shift, json: _,
-        } = args;
+        let super::TrainArgs { data, out, epochs, seed, threads, batch, learning_rate, momentum, weight_decay, shift, json: _ } = args;
         let settings = Settings { epochs, batch, seed, threads, learning_rate, momentum, weight_decay, shift };
         Options { data, out, settings }
     }

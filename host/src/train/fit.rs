@@ -13,16 +13,20 @@ use super::ops::{Accelerate, Move};
 use super::{LeNet, Observer, TrainError};
 use crate::mnist::{self, Dataset, PIXELS, SIDE};
 
+/// A minibatch takes about half a megabyte an example.
+const MAX_BATCH: usize = 4096;
+
 /// How to train; the default is what made the LeNet in `models/`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How often each example is learnt from; at least 1.
     pub epochs: u32,
-    /// Examples in a minibatch; at least 1. The last one of an epoch can be smaller.
+    /// Examples in a minibatch; 1 to 4096. The last one of an epoch can be smaller.
     pub batch: usize,
     /// Decides the first weights, the order of the examples and their shifts.
     pub seed: u64,
-    /// Threads; `None` for one a core. Does not change the result.
+    /// Threads; `None` for one a core. Does not change the result. candle adds large tensors on threads of its own, one a core
+    /// unless the environment variable `CANDLE_NUM_THREADS` says how many.
     pub threads: Option<usize>,
     /// Step size at the start; it falls to 0 along half a cosine.
     pub learning_rate: f64,
@@ -36,16 +40,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            epochs: 20,
-            batch: 64,
-            seed: 1,
-            threads: None,
-            learning_rate: 0.02,
-            momentum: 0.9,
-            weight_decay: 5e-4,
-            shift: 0,
-        }
+        Self { epochs: 20, batch: 64, seed: 1, threads: None, learning_rate: 0.02, momentum: 0.9, weight_decay: 5e-4, shift: 0 }
     }
 }
 
@@ -53,7 +48,7 @@ impl Settings {
     fn check(&self) -> Result<(), TrainError> {
         let rules = [
             ("epochs", self.epochs >= 1, self.epochs.to_string(), "1 or more"),
-            ("batch", self.batch >= 1, self.batch.to_string(), "1 or more"),
+            ("batch", (1..=MAX_BATCH).contains(&self.batch), self.batch.to_string(), "1 to 4096"),
             ("threads", self.threads != Some(0), "0".into(), "1 or more"),
             (
                 "learning_rate",
@@ -62,12 +57,7 @@ impl Settings {
                 "a number above 0",
             ),
             ("momentum", (0.0..1.0).contains(&self.momentum), self.momentum.to_string(), "0 or more and below 1"),
-            (
-                "weight_decay",
-                self.weight_decay.is_finite() && self.weight_decay >= 0.0,
-                self.weight_decay.to_string(),
-                "0 or more",
-            ),
+            ("weight_decay", self.weight_decay.is_finite() && self.weight_decay >= 0.0, self.weight_decay.to_string(), "0 or more"),
             ("shift", usize::from(self.shift) < SIDE, self.shift.to_string(), "at most 27"),
         ];
         match rules.into_iter().find(|(_, good, ..)| !good) {
@@ -210,12 +200,7 @@ impl Fitted {
 /// # Errors
 /// [`TrainError::Setting`] for settings out of range, [`TrainError::Shape`] for no examples or no test pictures,
 /// [`TrainError::Diverged`] when the loss is no number any more.
-pub fn fit(
-    examples: &Examples,
-    test: &Dataset,
-    settings: &Settings,
-    observer: &mut dyn Observer,
-) -> Result<Fitted, TrainError> {
+pub fn fit(examples: &Examples, test: &Dataset, settings: &Settings, observer: &mut dyn Observer) -> Result<Fitted, TrainError> {
     settings.check()?;
     for (what, found) in [("examples", examples.len()), ("test pictures", test.len())] {
         if found == 0 {
@@ -225,7 +210,7 @@ pub fn fit(
     // candle's matrix product, like `ops`, runs in the pool that it is called from.
     let threads = settings.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|source| TrainError::Threads { threads, source })?;
+    let pool = pool.map_err(|reason| TrainError::Threads { threads, reason })?;
     let mut trainer = Trainer::new(examples, settings)?;
     observer.started(&Plan {
         examples: examples.len(),
@@ -270,12 +255,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Learns from every example once; the mean loss.
-    fn epoch(
-        &mut self,
-        epoch: u32,
-        pool: &rayon::ThreadPool,
-        observer: &mut dyn Observer,
-    ) -> Result<f64, TrainError> {
+    fn epoch(&mut self, epoch: u32, pool: &rayon::ThreadPool, observer: &mut dyn Observer) -> Result<f64, TrainError> {
         shuffle(&mut self.order, &mut self.rng);
         let mut sum = 0.0;
         for step in 0..self.steps() {
@@ -468,6 +448,7 @@ pub(super) mod tests {
         let bad = [
             ("epochs", Settings { epochs: 0, ..quick() }),
             ("batch", Settings { batch: 0, ..quick() }),
+            ("batch", Settings { batch: 4097, ..quick() }),
             ("threads", Settings { threads: Some(0), ..quick() }),
             ("learning_rate", Settings { learning_rate: f64::NAN, ..quick() }),
             ("momentum", Settings { momentum: 1.0, ..quick() }),

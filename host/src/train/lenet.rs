@@ -22,8 +22,7 @@ const FLAT: usize = 50 * 4 * 4;
 const CHUNK: usize = 250;
 
 /// Names of the parameters in the ONNX file, in the order in which data meets them.
-pub(super) const NAMES: [&str; 8] =
-    ["conv1_w", "conv1_b", "conv2_w", "conv2_b", "ip1_w", "ip1_b", "ip2_w", "ip2_b"];
+pub(super) const NAMES: [&str; 8] = ["conv1_w", "conv1_b", "conv2_w", "conv2_b", "ip1_w", "ip1_b", "ip2_w", "ip2_b"];
 
 /// Shapes of the parameters, in the order of [`NAMES`]; a dense layer is `[outputs, inputs]`.
 pub(super) fn shapes(classes: usize) -> [Vec<usize>; 8] {
@@ -144,16 +143,11 @@ impl LeNet {
     /// Probabilities of `inputs` (`[batch, 28, 28]` in the network's scale) and, for each picture, the gradient of
     /// the objective of its class in `classes` (`[batch]`) with respect to its input.
     ///
-    /// The whole batch is one pass; memory is about 200 KB a picture.
+    /// The whole batch is one pass; memory is about half a megabyte a picture.
     ///
     /// # Errors
     /// [`TrainError::Shape`] if there are not 784 inputs a class, [`TrainError::Label`] if a class is not the network's.
-    pub fn input_gradient(
-        &self,
-        inputs: &[f32],
-        classes: &[u8],
-        objective: Objective,
-    ) -> Result<InputGradient, TrainError> {
+    pub fn input_gradient(&self, inputs: &[f32], classes: &[u8], objective: Objective) -> Result<InputGradient, TrainError> {
         if inputs.is_empty() || inputs.len() != classes.len() * PIXELS {
             return Err(TrainError::Shape { what: "inputs", found: inputs.len(), expected: "784 for each class named" });
         }
@@ -167,10 +161,7 @@ impl LeNet {
         };
         let gradients = pick(chosen, &targets(classes)?)?.sum_all()?.backward()?;
         let gradient = gradients.get(&input).map_or_else(|| input.zeros_like(), |gradient| Ok(gradient.clone()))?;
-        Ok(InputGradient {
-            probabilities: probabilities.flatten_all()?.to_vec1()?,
-            gradient: gradient.flatten_all()?.to_vec1()?,
-        })
+        Ok(InputGradient { probabilities: probabilities.flatten_all()?.to_vec1()?, gradient: gradient.flatten_all()?.to_vec1()? })
     }
 
     /// How many pictures of a set get their highest score for another class than their label's (the first of equals

@@ -24,7 +24,7 @@ pub use lenet::{InputGradient, LeNet, Objective, SCALE, scaled};
 
 use crate::mnist::{Mnist, MnistError};
 
-/// What can go wrong in training, or in reading back what it wrote.
+/// What can go wrong in training, or in reading back what it wrote. Each message is whole: it has no further source.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// The MNIST files are not as they should be.
@@ -73,28 +73,28 @@ pub enum TrainError {
         epoch: u32,
     },
     /// The threads could not be started.
-    #[error("cannot start {threads} threads: {source}; ask for fewer")]
+    #[error("cannot start {threads} threads: {reason}; ask for fewer")]
     Threads {
         /// The number that was asked for.
         threads: usize,
         /// Why.
-        source: rayon::ThreadPoolBuildError,
+        reason: rayon::ThreadPoolBuildError,
     },
     /// A file could not be read.
-    #[error("{}: cannot read: {source}", file.display())]
+    #[error("{}: cannot read: {reason}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A file could not be written.
-    #[error("{}: cannot write: {source}; choose another place with --out", file.display())]
+    #[error("{}: cannot write: {reason}; choose another place with --out", file.display())]
     Write {
         /// The file.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// An ONNX file that holds no LeNet as [`onnx::encode`] writes it.
     #[error("no LeNet that can be read back: {field}: {reason}")]
@@ -106,7 +106,13 @@ pub enum TrainError {
     },
     /// The framework refused.
     #[error("the training framework failed: {0}")]
-    Framework(#[from] candle_core::Error),
+    Framework(candle_core::Error),
+}
+
+impl From<candle_core::Error> for TrainError {
+    fn from(error: candle_core::Error) -> Self {
+        Self::Framework(error)
+    }
 }
 
 /// Sees training go on; every method may be left out, and `()` sees nothing.
@@ -169,18 +175,12 @@ pub fn run(options: &Options, observer: &mut dyn Observer) -> Result<Outcome, Tr
     let contents = Card::lenet(&options.out, &bytes, fitted.network.classes(), origin);
     write_whole(&options.out, &bytes)?;
     write_whole(&card_path, contents.to_toml().as_bytes())?;
-    Ok(Outcome {
-        last: fitted.last().clone(),
-        model: options.out.clone(),
-        card: card_path,
-        bytes: bytes.len(),
-        contents,
-    })
+    Ok(Outcome { last: fitted.last().clone(), model: options.out.clone(), card: card_path, bytes: bytes.len(), contents })
 }
 
 /// Makes the folder and sees that a file can be made there.
 fn prepare(out: &Path) -> Result<(), TrainError> {
-    let fail = |source| TrainError::Write { file: out.into(), source };
+    let fail = |reason| TrainError::Write { file: out.into(), reason };
     if out.extension().is_none_or(|extension| extension != "onnx") || out.is_dir() {
         let reason = io::Error::new(io::ErrorKind::InvalidInput, "the name must be a file's and end in .onnx");
         return Err(fail(reason));
@@ -195,9 +195,7 @@ fn prepare(out: &Path) -> Result<(), TrainError> {
 /// Writes beside the file first, so that a crash leaves the old file or the new one.
 fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let part = part(file);
-    fs::write(&part, bytes)
-        .and_then(|()| fs::rename(&part, file))
-        .map_err(|source| TrainError::Write { file: file.into(), source })
+    fs::write(&part, bytes).and_then(|()| fs::rename(&part, file)).map_err(|reason| TrainError::Write { file: file.into(), reason })
 }
 
 fn part(file: &Path) -> PathBuf {
@@ -273,5 +271,68 @@ mod tests {
         let (empty, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
         let error = run(&options(&empty, &out.path().join("net.onnx")), &mut ()).unwrap_err();
         assert!(error.to_string().contains("train-images-idx3-ubyte"), "{error}");
+    }
+
+    /// A folder of the shared data; absent data skips a test loudly, but fails it in continuous integration.
+    fn shared(folder: &str) -> Option<PathBuf> {
+        let root =
+            std::env::var_os("FOOLING_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
+        let path = root.join(folder);
+        if path.is_dir() {
+            return Some(path);
+        }
+        assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
+        eprintln!("SKIPPED: {} is missing, set FOOLING_SHARED to the folder of the shared data", path.display());
+        None
+    }
+
+    fn models() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
+    }
+
+    /// Errors of an ONNX file on a set, through tract, in batches of 100.
+    fn errors_through_tract(file: &Path, set: &Dataset) -> usize {
+        use tract_onnx::prelude::*;
+        const BATCH: usize = 100;
+        let mut model = tract_onnx::onnx().model_for_path(file).unwrap();
+        model.set_input_fact(0, f32::fact([BATCH, 1, 28, 28]).into()).unwrap();
+        let model = model.into_optimized().unwrap().into_runnable().unwrap();
+        let mut errors = 0;
+        for (images, labels) in set.images.chunks(BATCH * 784).zip(set.labels.chunks(BATCH)) {
+            let input = Tensor::from_shape(&[BATCH, 1, 28, 28], &scaled(images)).unwrap();
+            let output = model.run(tvec!(input.into())).unwrap().remove(0);
+            let rows = output.to_plain_array_view::<f32>().unwrap();
+            for (row, &label) in rows.rows().into_iter().zip(labels) {
+                let best = (0..10).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+                errors += usize::from(best != usize::from(label));
+            }
+        }
+        errors
+    }
+
+    #[test]
+    fn the_shipped_network_is_as_good_as_its_card_says() {
+        let file = models().join("lenet.onnx");
+        let card: toml::Table = fs::read_to_string(models().join("lenet.toml")).unwrap().parse().unwrap();
+        let digest: String = Sha256::digest(fs::read(&file).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(card["sha256"].as_str(), Some(digest.as_str()));
+        let Some(data) = shared("mnist") else { return };
+        let test = crate::mnist::load_test(&data).unwrap();
+        let ours = onnx::read(&file).unwrap().errors(&test).unwrap();
+        let theirs = errors_through_tract(&file, &test);
+        assert!(ours.abs_diff(theirs) <= 2, "{ours} errors here, {theirs} through tract");
+        // The paper's LeNet errs on 94.
+        assert!(theirs <= 94, "{theirs} errors");
+        let claim = format!(": {ours} errors in 10000 test images");
+        assert!(card["origin"].as_str().unwrap().contains(&claim), "the card does not say{claim}");
+    }
+
+    #[test]
+    fn the_papers_own_network_is_the_same_architecture() {
+        let (Some(models), Some(data)) = (shared("models"), shared("mnist")) else { return };
+        let net = onnx::read(&models.join("lenet.onnx")).unwrap();
+        let errors = net.errors(&crate::mnist::load_test(&data).unwrap()).unwrap();
+        // What onnxruntime counts, by the README there.
+        assert!(errors.abs_diff(82) <= 1, "{errors} errors");
     }
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use prost::Message;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, attribute_proto::AttributeType, tensor_proto::DataType, type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
+    attribute_proto::AttributeType, tensor_proto::DataType, type_proto,
 };
 
 use super::lenet::{NAMES, shapes};
@@ -60,7 +60,7 @@ pub fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
 /// # Errors
 /// [`TrainError::Read`] if the file cannot be read, and as [`decode`].
 pub fn read(file: &Path) -> Result<LeNet, TrainError> {
-    let bytes = std::fs::read(file).map_err(|source| TrainError::Read { file: file.into(), source })?;
+    let bytes = std::fs::read(file).map_err(|reason| TrainError::Read { file: file.into(), reason })?;
     decode(&bytes)
 }
 
@@ -70,7 +70,7 @@ pub fn read(file: &Path) -> Result<LeNet, TrainError> {
 /// # Errors
 /// [`TrainError::Onnx`] if an initialiser is missing or not of LeNet's shape.
 pub fn decode(bytes: &[u8]) -> Result<LeNet, TrainError> {
-    let model = ModelProto::decode(bytes).map_err(|error| problem("file", error))?;
+    let model = ModelProto::decode(bytes).map_err(|error| problem("file", error.to_string()))?;
     let graph = model.graph.ok_or_else(|| problem("file", "holds no graph"))?;
     let find = |name: &str| graph.initializer.iter().find(|tensor| tensor.name == name);
     let last = find(NAMES[7]).ok_or_else(|| problem(NAMES[7], "is missing"))?;
@@ -86,8 +86,8 @@ pub fn decode(bytes: &[u8]) -> Result<LeNet, TrainError> {
     LeNet::from_parameters(classes, parameters)
 }
 
-fn problem(field: &str, reason: impl ToString) -> TrainError {
-    TrainError::Onnx { field: field.into(), reason: reason.to_string() }
+fn problem(field: &str, reason: impl Into<String>) -> TrainError {
+    TrainError::Onnx { field: field.into(), reason: reason.into() }
 }
 
 /// The values of an initialiser that must have this shape.
@@ -103,7 +103,7 @@ fn floats(tensor: &TensorProto, shape: &[usize]) -> Result<Vec<f32>, TrainError>
         raw => raw.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes"))).collect(),
     };
     let expected: usize = shape.iter().product();
-    if values.len() != expected || tensor.raw_data.len() % 4 != 0 {
+    if values.len() != expected || !tensor.raw_data.len().is_multiple_of(4) {
         return Err(problem(&tensor.name, format!("holds {} values, expected {expected}", values.len())));
     }
     if values.iter().any(|value| !value.is_finite()) {

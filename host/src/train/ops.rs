@@ -10,8 +10,7 @@
 //! it).
 
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Error, InplaceOp2, InplaceOp3, Layout, Result, Shape, Storage, Tensor,
-    bail,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Error, InplaceOp2, InplaceOp3, Layout, Result, Shape, Storage, Tensor, bail,
 };
 use rayon::prelude::*;
 
