@@ -81,8 +81,9 @@ pub fn from_line(line: &str) -> Result<StandardGenome, String> {
         if node.kind != kind {
             return Err(format!("node {position} is of the wrong kind: first come {INPUTS} inputs, then the outputs, then hidden nodes"));
         }
-        let activation = Activation::from_name(&node.activation)
-            .ok_or_else(|| format!("node {position}: '{}' is no activation (there are sine, sigmoid, gaussian, linear)", node.activation))?;
+        let activation = Activation::from_name(&node.activation).ok_or_else(|| {
+            format!("node {position}: '{}' is no activation (there are sine, sigmoid, gaussian, linear)", node.activation)
+        })?;
         activations.push(activation);
     }
     let links: Vec<Link> = line.connections.iter().map(|l| Link { source: l.source, target: l.target, weight: l.weight }).collect();

@@ -11,8 +11,11 @@ pub mod genomes;
 pub mod mnist;
 pub mod model;
 pub mod picture;
+mod quiet;
 pub mod report;
 pub mod run;
 pub mod score;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "train")]
 pub mod train;

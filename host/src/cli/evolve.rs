@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
-use fooling::classifier::TractCpu;
+use fooling::classifier::{BATCH, TractCpu};
 use fooling::model::Model;
 use fooling::report::Summary;
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
@@ -106,7 +106,7 @@ pub(super) fn run(args: EvolveArgs) -> anyhow::Result<ExitCode> {
             (Folder::create(&root)?, choices, model)
         }
     };
-    let classifier = TractCpu::new(&model)?;
+    let classifier = TractCpu::new(&model, BATCH)?;
     let setup = Setup { choices, model: &model, classifier: &classifier, threads: super::threads(args.threads) };
     catch_interrupts()?;
     let mut observer = Watcher::new(setup.choices.generations);

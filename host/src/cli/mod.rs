@@ -43,7 +43,7 @@ enum Command {
 }
 
 /// Runs the program.
-pub fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Evolve(args) => evolve::run(args),
         Command::Replay(args) => replay::run(&args),

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use fooling::model::BUILTIN;
+use fooling::model::BUILTINS;
 
 /// List the built-in models, or show a model's card
 #[derive(Debug, Args)]
@@ -28,7 +28,7 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match args.command {
         Command::List => {
-            for builtin in BUILTIN {
+            for builtin in BUILTINS {
                 let model = super::open_model(builtin.name)?;
                 let input = &model.card().input;
                 writeln!(out, "{:<16} {:>5} classes, {} x {} pixels", builtin.name, model.classes(), input.picture, input.picture)?;

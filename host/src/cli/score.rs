@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use fooling::classifier::TractCpu;
+use fooling::classifier::{BATCH, TractCpu};
 use fooling::mnist;
 use fooling::model::Model;
 use fooling::picture::Picture;
@@ -55,7 +55,7 @@ fn score_mnist(args: &ScoreArgs, model: &Model, dir: &Path) -> anyhow::Result<Ex
         model.card().input.picture,
         model.classes()
     );
-    let classifier = TractCpu::new(model)?;
+    let classifier = TractCpu::new(model, BATCH)?;
     let picture = |i| Cow::Owned(Picture::from_bytes(28, 1, test.image(i).to_vec()).expect("28 x 28"));
     let scores = score_all(model, &classifier, super::threads(args.threads), test.len(), picture)?;
     let wrong = scores.chunks_exact(model.classes()).zip(&test.labels);
@@ -79,7 +79,7 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
         let picture = Picture::read_fitted(path, input.picture, channels);
         pictures.push(picture.map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))?);
     }
-    let classifier = TractCpu::new(model)?;
+    let classifier = TractCpu::new(model, BATCH)?;
     let scores = score_all(model, &classifier, super::threads(args.threads), pictures.len(), |i| Cow::Borrowed(&pictures[i]))?;
     let mut out = std::io::stdout().lock();
     let mut json = Vec::new();
@@ -90,9 +90,13 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
             refused = true;
             continue;
         }
-        let top: Vec<_> = top(scores, 5).into_iter().map(|(class, score)| (class, model.labels().get(class).map_or("", String::as_str), score)).collect();
+        let top: Vec<_> =
+            top(scores, 5).into_iter().map(|(class, score)| (class, model.labels().get(class).map_or("", String::as_str), score)).collect();
         if args.json {
-            let top: Vec<_> = top.iter().map(|(class, label, score)| serde_json::json!({ "class": class, "label": label, "confidence": score })).collect();
+            let top: Vec<_> = top
+                .iter()
+                .map(|(class, label, score)| serde_json::json!({ "class": class, "label": label, "confidence": score }))
+                .collect();
             json.push(serde_json::json!({ "picture": path, "top": top }));
         } else {
             writeln!(out, "{}", path.display())?;

@@ -42,14 +42,19 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if args.genomes {
         for member in &rebuilt.members {
             let genome = member.genome.as_ref();
-            let genome = genome.ok_or_else(|| anyhow::anyhow!("this run has the direct encoding: its pictures (cells/*.png) are its genomes"))?;
+            let genome =
+                genome.ok_or_else(|| anyhow::anyhow!("this run has the direct encoding: its pictures (cells/*.png) are its genomes"))?;
             writeln!(out, "{genome}")?;
         }
     } else if args.json {
         let rows: Vec<_> = rebuilt.members.iter().map(|member| json(&rebuilt, member)).collect();
         writeln!(out, "{:#}", serde_json::Value::from(rows))?;
     } else {
-        writeln!(out, "{:>5}  {:<28} {:>11} {:>6} {:>6} {:>6} {:>9} {:>9}", "class", "name", "confidence", "born", "nodes", "links", "replaced", "switched")?;
+        writeln!(
+            out,
+            "{:>5}  {:<28} {:>11} {:>6} {:>6} {:>6} {:>9} {:>9}",
+            "class", "name", "confidence", "born", "nodes", "links", "replaced", "switched"
+        )?;
         for member in &rebuilt.members {
             let (class, label) = rebuilt.class(member.cell);
             let size = |of: fn((usize, usize)) -> usize| member.size.map_or_else(|| "-".to_owned(), |size| of(size).to_string());

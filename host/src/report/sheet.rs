@@ -99,7 +99,7 @@ impl Sheet {
         let advance = get_raster_width(FontWeight::Regular, RasterHeight::Size16);
         for (i, character) in text.chars().take(SHOWN / advance).enumerate() {
             let Some(raster) = get_raster(character, FontWeight::Regular, RasterHeight::Size16) else { continue };
-            for (y, row) in raster.raster().iter().enumerate() {
+            for (y, row) in raster.rows().enumerate() {
                 for (x, &cover) in row.iter().enumerate().filter(|(_, cover)| **cover > 0) {
                     let shade = |ink: u8| ((u32::from(PAPER) * (255 - u32::from(cover)) + u32::from(ink) * u32::from(cover)) / 255) as u8;
                     self.put(left + i * advance + x, top + y, INK.map(shade));

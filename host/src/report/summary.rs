@@ -76,7 +76,8 @@ pub struct Shares {
 impl Summary {
     /// Reads the figures off a journal; with the table of all generations.
     pub(crate) fn of(settings: &Settings, run: &RunToml, bytes: &[u8], timing: Timing) -> Result<(Self, String), RunError> {
-        let damaged = |error: journal::JournalError| RunError::Choices(format!("the journal that was just written cannot be read: {error}"));
+        let damaged =
+            |error: journal::JournalError| RunError::Choices(format!("the journal that was just written cannot be read: {error}"));
         let (_, records) = journal::open(bytes).map_err(damaged)?;
         let mut scores = Scores::new(settings.cells());
         let mut curve = Stats::CSV.to_owned();

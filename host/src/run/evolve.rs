@@ -152,7 +152,11 @@ impl Job for Evolve<'_> {
 
 impl Evolve<'_> {
     /// Evolves to the last generation or until the observer ends it, and returns where the time went.
-    fn evolve<E: Draw, P: Standing<E::Genome> + Sync>(&mut self, search: &mut Search<E, P>, scores: &mut Scores) -> Result<Timing, RunError> {
+    fn evolve<E: Draw, P: Standing<E::Genome> + Sync>(
+        &mut self,
+        search: &mut Search<E, P>,
+        scores: &mut Scores,
+    ) -> Result<Timing, RunError> {
         let Setup { choices, model, classifier, threads } = self.setup;
         let classes = choices.scored_classes(model.classes());
         let mut evaluator = Evaluator::<E>::new(&self.settings, *classifier, model.preprocess(), classes, *threads)?;
@@ -176,8 +180,14 @@ impl Evolve<'_> {
             archive += told_at - evaluated_at;
             write += told_at.elapsed();
             refused += u64::from(bad);
-            let progress =
-                Progress { generation, generations: choices.generations, pictures, refused, elapsed: begun.elapsed(), stats: scores.stats() };
+            let progress = Progress {
+                generation,
+                generations: choices.generations,
+                pictures,
+                refused,
+                elapsed: begun.elapsed(),
+                stats: scores.stats(),
+            };
             if self.observer.generation(&progress).is_break() {
                 break;
             }

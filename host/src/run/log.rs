@@ -75,7 +75,11 @@ impl Log {
     /// # Errors
     ///
     /// If the record cannot be written; the journal then ends after the generation before.
-    pub fn append<X>(&mut self, generation: u32, decide: impl FnOnce(&mut dyn FnMut(u32, Take)) -> Result<(u32, X), RunError>) -> Result<X, RunError> {
+    pub fn append<X>(
+        &mut self,
+        generation: u32,
+        decide: impl FnOnce(&mut dyn FnMut(u32, Take)) -> Result<(u32, X), RunError>,
+    ) -> Result<X, RunError> {
         self.record.clear();
         let (record_bytes, mut sink_writer) = (&mut self.record, self.writer.clone());
         let mut sink = |bytes: &[u8]| record_bytes.extend_from_slice(bytes);

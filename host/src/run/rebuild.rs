@@ -128,7 +128,14 @@ pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     let records = read_records(&path, &bytes)?;
     let journal = &bytes[..records.good.good_bytes()];
     let (members, scores, generations) = with_search(&settings, Rebuild { settings: &settings, journal, path: &path })?;
-    Ok(Rebuilt { run, settings, last_generation: generations.checked_sub(1), members: members.0, stats: scores.stats(), warning: records.warning })
+    Ok(Rebuilt {
+        run,
+        settings,
+        last_generation: generations.checked_sub(1),
+        members: members.0,
+        stats: scores.stats(),
+        warning: records.warning,
+    })
 }
 
 struct Rebuild<'r> {
