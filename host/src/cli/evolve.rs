@@ -84,6 +84,18 @@ pub(super) struct EvolveArgs {
     json: bool,
 }
 
+impl EvolveArgs {
+    /// What `fooling evolve` without options asks for.
+    pub(super) fn default_run() -> Self {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            args: EvolveArgs,
+        }
+        <Alone as clap::Parser>::parse_from(["fooling"]).args
+    }
+}
+
 const DEFAULT_MODEL: &str = "lenet";
 
 pub(super) fn run(args: EvolveArgs) -> anyhow::Result<ExitCode> {
