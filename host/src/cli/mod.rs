@@ -49,7 +49,7 @@ pub(crate) fn main() -> ExitCode {
     // Whoever just types the program's name wants to see what it does.
     let command = Cli::parse().command.unwrap_or_else(|| Command::Evolve(evolve::EvolveArgs::default_run()));
     let result = match command {
-        Command::Evolve(args) => evolve::run(args),
+        Command::Evolve(args) => evolve::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
