@@ -72,7 +72,7 @@ fn open_model(name: &str) -> anyhow::Result<Model> {
     let path = std::path::Path::new(name);
     let model = if path.extension().is_none() && !path.exists() { Model::builtin(name)? } else { Model::load(path)? };
     for assumption in model.assumptions() {
-        eprintln!("{name}: {assumption}");
+        eprintln!("{name}: assumed: {assumption}");
     }
     Ok(model)
 }
