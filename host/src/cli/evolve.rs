@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::{Args, ValueHint};
 use fooling::classifier::{BATCH, TractCpu};
 use fooling::model::Model;
-use fooling::report::Summary;
+use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
 use fooling_core::settings::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -85,9 +85,21 @@ pub(super) struct EvolveArgs {
     json: bool,
 }
 
+impl EvolveArgs {
+    /// What `fooling evolve` without options asks for.
+    pub(super) fn default_run() -> Self {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            args: EvolveArgs,
+        }
+        <Alone as clap::Parser>::parse_from(["fooling"]).args
+    }
+}
+
 const DEFAULT_MODEL: &str = "lenet";
 
-pub(super) fn run(args: EvolveArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
     let (folder, choices, model) = match &args.resume {
         Some(root) => {
             let folder = Folder::open(root)?;
@@ -99,7 +111,7 @@ pub(super) fn run(args: EvolveArgs) -> anyhow::Result<ExitCode> {
         None => {
             let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
             let model = super::open_model(name)?;
-            let choices = choices(&args, name, &model)?;
+            let choices = choices(args, name, &model)?;
             let root = args.out.clone().unwrap_or_else(|| new_folder(&model, &choices));
             (Folder::create(&root)?, choices, model)
         }
@@ -221,9 +233,9 @@ impl Observer for Watcher {
         let rate = if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 };
         let refused = if refused > 0 { format!(", {refused} REFUSED (scores were no probabilities)") } else { String::new() };
         let message = format!(
-            "{rate:.0} images/s, median {:.2} %, lowest {:.2} %, {} at 99 %, {} at 99.99 % of {}{refused}",
-            stats.median * 100.0,
-            stats.lowest * 100.0,
+            "{rate:.0} images/s, median {}, lowest {}, {} at 99 %, {} at 99.99 % of {}{refused}",
+            percent(stats.median, 2),
+            percent(stats.lowest, 2),
             stats.at_99,
             stats.at_9999,
             stats.filled
@@ -252,10 +264,10 @@ fn print(summary: &Summary, folder: &Folder, json: bool) -> anyhow::Result<()> {
     writeln!(out, "{evaluations} pictures in {generations} generations; {seconds:.1} s, {images_per_second:.0} images/s")?;
     writeln!(
         out,
-        "confidence over {} classes: median {:.4} %, lowest {:.4} %; {} at 99 %, {} at 99.99 %",
+        "confidence over {} classes: median {}, lowest {}; {} at 99 %, {} at 99.99 %",
         summary.classes,
-        stats.median * 100.0,
-        stats.lowest * 100.0,
+        percent(stats.median, 4),
+        percent(stats.lowest, 4),
         stats.at_99,
         stats.at_9999
     )?;

@@ -16,6 +16,7 @@ use fooling::model::Model;
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
 const EXAMPLES: &str = "\
 Examples:
+  fooling                                         the same as fooling evolve
   fooling evolve                                  ten pictures against the built-in LeNet
   fooling evolve --encoding direct --seed 7       the same with a gene a pixel
   fooling show runs/lenet-cppn-1                  who holds which class
@@ -27,8 +28,9 @@ Exit codes: 0 done, 1 a check failed, 2 usage or input error.";
 #[derive(Debug, Parser)]
 #[command(name = "fooling", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
+    /// Without a command: evolve, with all defaults
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,8 +46,10 @@ enum Command {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Evolve(args) => evolve::run(args),
+    // Whoever just types the program's name wants to see what it does.
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Evolve(evolve::EvolveArgs::default_run()));
+    let result = match command {
+        Command::Evolve(args) => evolve::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),

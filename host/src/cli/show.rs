@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use fooling::report::percent;
 use fooling::run::{Folder, Member, Rebuilt, rebuild};
 
 /// Show who holds each class of a run, or their genomes
@@ -61,8 +62,8 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
             let label: String = label.chars().take(28).collect();
             let (born, replaced, switched) = (member.birth.generation, member.replaced, member.switched);
             let (nodes, links) = (size(|s| s.0), size(|s| s.1));
-            let confidence = f64::from(member.score) * 100.0;
-            writeln!(out, "{class:>5}  {label:<28} {confidence:>9.5} % {born:>6} {nodes:>6} {links:>6} {replaced:>9} {switched:>9}")?;
+            let confidence = percent(member.score.into(), 5);
+            writeln!(out, "{class:>5}  {label:<28} {confidence:>11} {born:>6} {nodes:>6} {links:>6} {replaced:>9} {switched:>9}")?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
+use super::percent;
 use crate::picture::{self, Picture};
 
 /// A picture on a sheet.
@@ -56,15 +57,9 @@ fn page(entries: &[Entry<'_>]) -> Result<Vec<u8>, image::ImageError> {
         // A WordNet id in front of a name says nothing to a reader.
         let name = name.split_once(' ').filter(|(id, _)| id.len() == 9 && id.starts_with('n')).map_or(name, |(_, rest)| rest);
         sheet.write(name, left, top + SHOWN + 2);
-        sheet.write(&percent(entry.score), left, top + SHOWN + LINE);
+        sheet.write(&percent(entry.score.into(), 2), left, top + SHOWN + LINE);
     }
     picture::encode(&sheet.bytes, width, height, 3)
-}
-
-/// A confidence in per cent; digits are cut off and not rounded, so that nothing short of 1 is shown as 100 %.
-pub(crate) fn percent(score: f32) -> String {
-    let hundredths = (f64::from(score) * 10_000.0).floor();
-    format!("{:.2} %", hundredths / 100.0)
 }
 
 impl Sheet {

@@ -80,10 +80,10 @@ pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) ->
 pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
     let (settings, path) = (settings(setup)?, folder.journal());
     let journal = log::read(&path)?;
-    let damaged = |error: journal::JournalError| RunError::journal(&path, error);
+    let damaged = |error: journal::JournalError| RunError::journal(&path, &error);
     let (header, _) = journal::open(&journal).map_err(damaged)?;
     if header.settings != settings {
-        return Err(RunError::journal(&path, "its settings are not those of run.toml; restore that file, or start a new run"));
+        return Err(RunError::journal(&path, &"its settings are not those of run.toml; restore that file, or start a new run"));
     }
     let provenance = String::from_utf8_lossy(header.provenance);
     let recorded_digest = provenance_line(&provenance, "sha256").unwrap_or_default();
@@ -93,7 +93,7 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
             setup.model.name(),
             setup.model.digest()
         );
-        return Err(RunError::journal(&path, problem));
+        return Err(RunError::journal(&path, &problem));
     }
     let records = read_records(&path, &journal)?;
     let mut warnings: Vec<String> = records.warning.iter().cloned().collect();
@@ -151,7 +151,7 @@ impl Job for Evolve<'_> {
         let mut warning = None;
         if let Some(recorded) = self.recorded.take() {
             replay_all(&self.settings, &mut search, &mut scores, recorded.journal)
-                .map_err(|problem| RunError::journal(&self.folder.journal(), problem))?;
+                .map_err(|problem| RunError::journal(&self.folder.journal(), &problem))?;
             warning = recorded.warning;
         }
         self.observer.begun(search.generation(), warning.as_deref());
