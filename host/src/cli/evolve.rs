@@ -12,6 +12,7 @@ use fooling::classifier::{BATCH, TractCpu};
 use fooling::model::Model;
 use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
+use fooling_core::settings::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Evolve pictures against a network, one for each of its classes
@@ -41,10 +42,10 @@ pub(super) struct EvolveArgs {
     #[arg(long)]
     generations: Option<u32>,
     /// Pictures a generation [default: 200; 400 for colour CPPNs; 40 with --target]
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
     batch: Option<u32>,
     /// Pictures in the initial batch [default: as --batch; 100 with --target]
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
     initial: Option<u32>,
     /// Seed of the run; the same seed gives the same run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), conflicts_with = "resume")]
@@ -102,13 +103,10 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
     let (folder, choices, model) = match &args.resume {
         Some(root) => {
             let folder = Folder::open(root)?;
-            let mut run = RunToml::read(&folder)?;
-            if let Some(generations) = args.generations.filter(|&generations| generations != run.choices.generations) {
-                run.choices.generations = generations;
-                run.write(&folder)?;
-            }
-            let model = super::open_model(args.model.as_deref().unwrap_or(&run.choices.model))?;
-            (folder, run.choices, model)
+            let mut choices = RunToml::read(&folder)?.choices;
+            choices.generations = args.generations.unwrap_or(choices.generations);
+            let model = super::open_model(args.model.as_deref().unwrap_or(&choices.model))?;
+            (folder, choices, model)
         }
         None => {
             let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);

@@ -104,10 +104,22 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
             warnings.push(format!("begun with {word} '{before}', going on with '{now}': scores may differ in the last bits"));
         }
     }
+    // All is well with it: only now is anything changed.
+    note_generations(setup.choices.generations, folder)?;
     let log = Log::resume(&path, &records.good)?;
     let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
     let recorded = Some(Recorded { journal: &journal[..records.good.good_bytes()], warning });
     with_search(&settings, Evolve { setup, settings, folder, observer, recorded, log })
+}
+
+/// Another number of generations than before is noted in run.toml.
+fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
+    let mut run = RunToml::read(folder)?;
+    if run.choices.generations == generations {
+        return Ok(());
+    }
+    run.choices.generations = generations;
+    run.write(folder)
 }
 
 fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
