@@ -422,7 +422,8 @@ fn read_bounded(path: &Path, field: &'static str, limit: u64) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-fn hex(digest: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
