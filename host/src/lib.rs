@@ -7,6 +7,8 @@
 pub mod classifier;
 pub mod draw;
 pub mod evaluate;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod genomes;
 pub mod mnist;
 pub mod model;

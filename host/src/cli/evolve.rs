@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
 use fooling::classifier::{BATCH, TractCpu};
-use fooling::model::Model;
+use fooling::model::{Crops, Model};
 use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
 use fooling_core::settings::MAX_BATCH;
@@ -24,12 +24,12 @@ Examples:
   fooling evolve                                     200 generations of CPPN pictures against the built-in LeNet
   fooling evolve --encoding direct --seed 3          a gene a pixel
   fooling evolve --model squeezenet.onnx --generations 5000 --out runs/big
-  fooling evolve --model squeezenet.onnx --classes 0-9,281
+  fooling evolve --model squeezenet.onnx --classes 0-9,tabby --crops ten
   fooling evolve --target 8                          the single-objective EA, for one class
   fooling evolve --resume runs/big                   go on where it was stopped or killed
   fooling evolve --resume runs/big --generations 9000")]
 pub(super) struct EvolveArgs {
-    /// A built-in model's name, or the path of an ONNX file or of a model card [default: lenet]
+    /// A model's name (fooling models list), or the path of an ONNX file or of a model card [default: lenet]
     #[arg(long, value_hint = ValueHint::FilePath)]
     model: Option<String>,
     /// How pictures are written as genomes
@@ -59,7 +59,10 @@ pub(super) struct EvolveArgs {
     /// Go on with the run in this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     resume: Option<PathBuf>,
-    /// Only these classes, as numbers and ranges: 0-9,281
+    /// What the network sees of a picture [default: as its card says]
+    #[arg(long, value_enum, conflicts_with = "resume")]
+    crops: Option<Crops>,
+    /// Only these classes, as numbers, ranges and names: 0-9,281,"tank suit"
     #[arg(long, conflicts_with_all = ["resume", "target"])]
     classes: Option<String>,
     /// Evolve for one class only, by number or name, with the single-objective EA
@@ -106,11 +109,12 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
             let mut choices = RunToml::read(&folder)?.choices;
             choices.generations = args.generations.unwrap_or(choices.generations);
             let model = super::open_model(args.model.as_deref().unwrap_or(&choices.model))?;
+            let model = super::with_crops(model, choices.crops)?;
             (folder, choices, model)
         }
         None => {
             let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
-            let model = super::open_model(name)?;
+            let model = super::with_crops(super::open_model(name)?, args.crops)?;
             let choices = choices(args, name, &model)?;
             let root = args.out.clone().unwrap_or_else(|| new_folder(&model, &choices));
             (Folder::create(&root)?, choices, model)
@@ -142,11 +146,12 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
     choices.eta = args.eta;
     choices.halving = args.halving.unwrap_or(choices.halving);
     choices.target = target;
+    choices.crops = args.crops;
     if let Some(activations) = &args.activations {
         choices.activations.clone_from(activations);
     }
     if let Some(classes) = &args.classes {
-        choices.classes = parse_classes(classes)?;
+        choices.classes = super::find_classes(model, classes)?;
     }
     for rate in &args.rates {
         let (name, value) = rate.split_once('=').with_context(|| format!("--rate {rate}: expected NAME=P"))?;
@@ -154,21 +159,6 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
         *choices.rates.by_name(name).with_context(|| format!("--rate {rate}: there is no rate '{name}'"))? = value;
     }
     Ok(choices)
-}
-
-/// Numbers and ranges of numbers, ascending, each once.
-fn parse_classes(text: &str) -> anyhow::Result<Vec<usize>> {
-    let mut classes = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |text: &str| text.trim().parse::<usize>().with_context(|| format!("--classes: '{part}' is not a number or a range"));
-        let (first, last) = (number(first)?, number(last)?);
-        anyhow::ensure!(first <= last && last < 1 << 20, "--classes: '{part}' is not a range of classes");
-        classes.extend(first..=last);
-    }
-    classes.sort_unstable();
-    classes.dedup();
-    Ok(classes)
 }
 
 /// A folder under runs/ that is not there yet.

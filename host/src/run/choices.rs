@@ -9,6 +9,8 @@ use fooling_core::search::Sizes;
 use fooling_core::settings::{EncodingSettings, Selection, Settings};
 use serde::{Deserialize, Serialize};
 
+use crate::model::Crops;
+
 /// Which of METHOD's two faces: the paper's text, or its released program with its quirks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -136,6 +138,9 @@ pub struct Choices {
     pub halving: u32,
     /// Rates of mutation.
     pub rates: Rates,
+    /// What the network sees of a picture; what its card says if nothing stands here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crops: Option<Crops>,
     /// The classes that have a cell, by number; all if none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<usize>,
@@ -172,6 +177,7 @@ impl Choices {
             eta: 15,
             halving: if face == Face::Paper { DirectSettings::PAPER.halving } else { DirectSettings::RELEASED.halving },
             rates: Rates::default(),
+            crops: None,
             classes: Vec::new(),
             target: None,
         }

@@ -98,6 +98,12 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     let records = read_records(&path, &journal)?;
     let mut warnings: Vec<String> = records.warning.iter().cloned().collect();
     let here = Made::here(setup.model, setup.classifier);
+    // The same network fed in another way gives other scores. Early journals do not say how it was fed.
+    if let Some(before) = provenance_line(&provenance, "input").filter(|before| *before != here.input) {
+        let problem =
+            format!("it was made with pictures fed as {before}, and now they are fed as {}; restore the model's card", here.input);
+        return Err(RunError::journal(&path, &problem));
+    }
     for (word, now) in [("engine", here.engine.as_str()), ("cpu", here.cpu.as_str())] {
         let before = provenance_line(&provenance, word).unwrap_or_default();
         if before != now {
@@ -124,6 +130,9 @@ fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
 
 fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     let card = &setup.model.card().input;
+    if setup.choices.crops.is_some_and(|crops| crops != card.crops) {
+        return Err(RunError::Choices("the model was not loaded with the crops that were chosen".to_owned()));
+    }
     let channels = if card.channels.count() == 1 { 1 } else { 3 };
     setup.choices.settings(setup.model.classes(), card.picture, channels).map_err(RunError::Choices)
 }
