@@ -52,13 +52,16 @@ fn page(entries: &[Entry<'_>]) -> Result<Vec<u8>, image::ImageError> {
     for (i, entry) in entries.iter().enumerate() {
         let (left, top) = (GAP + i % columns * across, GAP + i / columns * down);
         sheet.paste(entry.picture, left, top);
-        let name: &str = entry.label.split(',').next().unwrap_or_default();
-        // A WordNet id in front of a name says nothing to a reader.
-        let name = name.split_once(' ').filter(|(id, _)| id.len() == 9 && id.starts_with('n')).map_or(name, |(_, rest)| rest);
-        sheet.write(name, left, top + SHOWN + 2);
+        sheet.write(short(entry.label), left, top + SHOWN + 2);
         sheet.write(&percent(entry.score), left, top + SHOWN + LINE);
     }
     picture::encode(&sheet.bytes, width, height, 3)
+}
+
+/// The first name of a label. A WordNet id in front of it says nothing to a reader.
+pub(crate) fn short(label: &str) -> &str {
+    let name = label.split(',').next().unwrap_or_default();
+    name.split_once(' ').filter(|(id, _)| id.len() == 9 && id.starts_with('n')).map_or(name, |(_, rest)| rest)
 }
 
 /// A confidence in per cent; digits are cut off and not rounded, so that nothing short of 1 is shown as 100 %.
