@@ -3,6 +3,7 @@
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
 use super::percent;
+use crate::model::short_name;
 use crate::picture::{self, Picture};
 
 /// A picture on a sheet.
@@ -53,10 +54,7 @@ fn page(entries: &[Entry<'_>]) -> Result<Vec<u8>, image::ImageError> {
     for (i, entry) in entries.iter().enumerate() {
         let (left, top) = (GAP + i % columns * across, GAP + i / columns * down);
         sheet.paste(entry.picture, left, top);
-        let name: &str = entry.label.split(',').next().unwrap_or_default();
-        // A WordNet id in front of a name says nothing to a reader.
-        let name = name.split_once(' ').filter(|(id, _)| id.len() == 9 && id.starts_with('n')).map_or(name, |(_, rest)| rest);
-        sheet.write(name, left, top + SHOWN + 2);
+        sheet.write(short_name(entry.label), left, top + SHOWN + 2);
         sheet.write(&percent(entry.score.into(), 2), left, top + SHOWN + LINE);
     }
     picture::encode(&sheet.bytes, width, height, 3)
