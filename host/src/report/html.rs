@@ -59,7 +59,7 @@ fn in_words(rebuilt: &Rebuilt) -> String {
 fn stats_of(folder: &Folder, rebuilt: &Rebuilt) -> Result<Vec<(u32, Stats)>, RunError> {
     let (path, mut scores) = (folder.journal(), Scores::new(rebuilt.settings.cells()));
     let bytes = log::read(&path)?;
-    let (_, records) = journal::open(&bytes).map_err(|error| RunError::journal(&path, error))?;
+    let (_, records) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
     // The journal has just been read to where it is good; what is torn after that is no part of the run.
     let of = |record: journal::Record<'_>| {
         scores.take_all(&record);
