@@ -10,7 +10,7 @@
 use super::genome::Activation;
 use super::program::{COORDINATE, DISTANCE, FIXED_LINES, Operand, Program, SQUARE, Term};
 use crate::canvas::Canvas;
-use crate::color::ColourSpace;
+use crate::color::{self, ColourSpace};
 use crate::math;
 
 /// What the CPPN is told of a pixel's place.
@@ -126,11 +126,8 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
                 let tile = Tile { lines: &*lines, line, largest, start, width: width.min(line - start), y, rows: rows.min(side - y) };
                 self.run_pixel_steps(&tile, registers, spare);
                 for row in 0..tile.rows {
-                    self.put_bytes(&tile, row, registers, row_bytes);
+                    self.put_pixels(&tile, row, registers, picture.colour, row_bytes);
                     if start + width >= line {
-                        if let (Some(colour), 3) = (picture.colour, self.channels()) {
-                            colour.to_rgb(row_bytes);
-                        }
                         canvas.row(y + row, row_bytes);
                     }
                 }
@@ -186,34 +183,41 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         }
     }
 
-    /// Writes the outputs for one row of a tile into their place in the picture's row.
+    /// Writes the pixels of one row of a tile into their place in the picture's row.
     #[inline(always)]
-    fn put_bytes<const LANES: usize>(&self, tile: &Tile<'_, LANES>, row: usize, registers: &[[f32; LANES]], bytes: &mut [u8]) {
-        let channels = self.channels();
-        let bytes = &mut bytes[tile.start * LANES * channels..];
-        for (channel, &output) in self.outputs.iter().enumerate() {
-            for (group, bytes) in bytes.chunks_mut(LANES * channels).take(tile.width).enumerate() {
-                let values = match output {
-                    Operand::Constant(value) => [value; LANES],
-                    Operand::AlongX(line) => tile.along_x(line)[group],
-                    Operand::AlongY(line) => [tile.along_y(line, row); LANES],
-                    Operand::Register(register) => registers[(usize::from(register) * tile.rows + row) * tile.width + group],
-                };
-                let mut group = [0; LANES];
-                for lane in 0..LANES {
-                    group[lane] = byte(values[lane]);
-                }
-                if channels == 1 {
-                    bytes.copy_from_slice(&group[..bytes.len()]);
-                } else {
-                    for (pixel, byte) in bytes.chunks_exact_mut(channels).zip(group) {
-                        pixel[channel] = byte;
-                    }
-                }
+    fn put_pixels<const LANES: usize>(
+        &self,
+        tile: &Tile<'_, LANES>,
+        row: usize,
+        registers: &[[f32; LANES]],
+        colour: Option<ColourSpace>,
+        bytes: &mut [u8],
+    ) {
+        let channels = self.channels().max(1);
+        let start = tile.start * LANES;
+        let end = (start + tile.width * LANES).min(bytes.len() / channels);
+        let bytes = &mut bytes[start * channels..end * channels];
+        let put = |channel: usize, start, bytes: &mut [u8]| tile.put_bytes(self.outputs[channel], row, start, registers, bytes);
+        if channels == 1 {
+            return put(0, 0, bytes);
+        }
+        let mut planes = [[0; PIXELS]; 3];
+        for (chunk, pixels) in bytes.as_chunks_mut().0.chunks_mut(PIXELS).enumerate() {
+            let mut planes = planes.each_mut().map(|plane| &mut plane[..pixels.len()]);
+            for (channel, plane) in planes.iter_mut().enumerate() {
+                put(channel, chunk * PIXELS, plane);
             }
+            let [first, second, third] = planes;
+            if let Some(colour) = colour {
+                colour.planes_to_rgb([&mut *first, &mut *second, &mut *third]);
+            }
+            color::interleave([first, second, third], pixels);
         }
     }
 }
+
+/// Colour pixels that are put together at a time.
+const PIXELS: usize = 64;
 
 /// A tile of a picture, and what is known of its pixels. Lengths and places are in groups of lanes.
 struct Tile<'l, const LANES: usize> {
@@ -248,6 +252,20 @@ impl<'l, const LANES: usize> Tile<'l, LANES> {
             for (distance, x) in distances.as_flattened_mut().iter_mut().zip(self.along_x(SQUARE).as_flattened()) {
                 *distance = math::sqrt(x + y);
             }
+        }
+    }
+
+    /// Writes an output, from pixel `start` of a row of the tile on, as bytes.
+    #[inline(always)]
+    fn put_bytes(&self, output: Operand, row: usize, start: usize, registers: &[[f32; LANES]], bytes: &mut [u8]) {
+        let values = match output {
+            Operand::Constant(value) => return bytes.fill(to_byte(value)),
+            Operand::AlongY(line) => return bytes.fill(to_byte(self.along_y(line, row))),
+            Operand::AlongX(line) => self.along_x(line),
+            Operand::Register(register) => &registers[(usize::from(register) * self.rows + row) * self.width..][..self.width],
+        };
+        for (byte, value) in bytes.iter_mut().zip(&values.as_flattened()[start..]) {
+            *byte = to_byte(*value);
         }
     }
 
@@ -332,7 +350,7 @@ fn activate(activation: Activation, values: &mut [f32], spare: &mut [f32], large
 
 /// trunc(255 |value|), at most 255.
 #[inline(always)]
-fn byte(value: f32) -> u8 {
+fn to_byte(value: f32) -> u8 {
     let scaled = 255.0 * value.abs();
     let scaled = if scaled < 255.0 { scaled } else { 255.0 };
     // Rounded by the float unit, then taken back where that went up: a cast would check for what cannot occur.
