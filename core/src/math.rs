@@ -159,10 +159,10 @@ fn sigmoid_exp_m1(x: f32) -> (f32, f32) {
 /// |e / (e + 2)|, and beyond a half 1 - 2 / (e + 2), which loses least there; with the sign of x.
 #[inline(always)]
 fn sigmoid_of_exp_m1(x: f32, e: f32) -> f32 {
-    let large = x.abs() > 1.1;
-    let quotient = if large { 2.0 } else { e } / (e + 2.0);
-    let magnitude = if large { 1.0 - quotient } else { quotient };
-    f32::from_bits((magnitude.to_bits() & 0x7fff_ffff) | (x.to_bits() & 0x8000_0000))
+    // Chosen before the division and not after it, lest there be two.
+    let (one, numerator) = if x.abs() > 1.1 { (1.0, 2.0) } else { (0.0, e) };
+    let signless: f32 = one - numerator / (e + 2.0);
+    f32::from_bits((signless.to_bits() & 0x7fff_ffff) | (x.to_bits() & 0x8000_0000))
 }
 
 /// Beyond this |x| the Gaussian is taken to be zero (it is below 1.7e-38): no kernel makes a subnormal number.
