@@ -109,15 +109,16 @@ impl Known {
     /// What is to be done if the weights are not in the cache.
     #[must_use]
     pub fn how_to_get(&self, cache: &Path) -> String {
+        let url = if self.card().url.is_some() { "" } else { " --url URL" };
+        format!("run `fooling models fetch {}{url}`; or {}; or name the file (--model FILE)", self.name, self.by_hand(cache))
+    }
+
+    /// How to get the weights where there is no network.
+    #[must_use]
+    pub fn by_hand(&self, cache: &Path) -> String {
         let card = self.card();
-        let path = self.path_in(cache);
-        let fetch = match &card.url {
-            Some(url) => format!("run `fooling models fetch {}`, or without a network here get {url} on another machine and", self.name),
-            None => {
-                format!("no download address is known; give one (`fooling models fetch {} --url URL`), or get it elsewhere and", self.name)
-            }
-        };
-        format!("{fetch} put the file ({} bytes, sha256 {}) at {}, or name it (--model FILE)", self.bytes, card.sha256, path.display())
+        let from = card.url.map_or_else(|| "elsewhere (no address is known)".to_owned(), |url| format!("from {url} on another machine"));
+        format!("get it {from}, {} bytes with sha256 {}, and put it at {}", self.bytes, card.sha256, self.path_in(cache).display())
     }
 }
 
