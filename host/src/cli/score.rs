@@ -10,6 +10,7 @@ use fooling::classifier::{BATCH, TractCpu};
 use fooling::mnist;
 use fooling::model::{Crops, Model, short_name};
 use fooling::picture::Picture;
+use fooling::report::percent;
 use fooling::score::{score_all, top};
 
 /// Ask a network about pictures, or for its errors on the MNIST test set
@@ -104,7 +105,8 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
         } else {
             writeln!(out, "{}", path.display())?;
             for (class, label, score) in top {
-                writeln!(out, "  {:>9.5} %  {class} {}", f64::from(score) * 100.0, short_name(label))?;
+                let label = if label.parse() == Ok(class) { "" } else { short_name(label) };
+                writeln!(out, "  {:>11}  {class} {label}", percent(score.into(), 5))?;
             }
         }
     }

@@ -5,6 +5,7 @@
 //! itself runs behind [`contained`], which turns a panic in foreign code into an error.
 
 mod check;
+mod lrn;
 mod rewrite;
 
 use std::panic::UnwindSafe;
@@ -83,6 +84,7 @@ impl Network {
         let graph = self.proto.graph.as_mut().expect("checked when it was decoded");
         let batch = shape[0];
         rewrite::set_input_shape(graph, shape);
+        lrn::unroll(graph);
         if batch == 1 {
             return Ok((self.proto, false));
         }

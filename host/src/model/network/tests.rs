@@ -234,3 +234,35 @@ fn without_dense_layers_there_is_no_head() {
     twice.graph.node.insert(3, sum);
     assert!(decode(twice).unwrap().split().1.is_none());
 }
+
+/// LRN by its definition, in double precision, against the rewritten graph, for windows of both parities and every kind of exponent.
+#[test]
+fn lrn_becomes_a_band_convolution() {
+    use tract_onnx::prelude::*;
+    for (size, beta) in [(5, 0.75), (4, 0.5), (3, 1.0), (9, 0.6), (1, 0.75)] {
+        let (alpha, bias) = (0.3_f32, 1.5_f32);
+        let identity = |i: usize| if i / 8 == i % 8 { 1.0 } else { 0.0 };
+        let onnx = Onnx::new(13, &[1, 8, 2, 3]).floats("w", &[8, 8, 1, 1], identity).node("Conv", &["x", "w"], "c", &[]).node(
+            "LRN",
+            &["c"],
+            "y",
+            &[("size", Value::Int(size)), ("alpha", Value::Float(alpha)), ("beta", Value::Float(beta)), ("bias", Value::Float(bias))],
+        );
+        let (proto, _) = decode(onnx).unwrap().for_batch(&[1, 8, 2, 3]).unwrap();
+        let operators: Vec<_> = proto.graph.as_ref().unwrap().node.iter().map(|node| node.op_type.as_str()).collect();
+        assert!(!operators.contains(&"LRN") && operators.contains(&"Conv"), "{operators:?}");
+        let plan = tract_onnx::onnx().model_for_proto_model(&proto).unwrap().into_optimized().unwrap().into_runnable().unwrap();
+        let input: Vec<f32> = (0..48).map(|i| 4.0 * weight(i + 9)).collect();
+        let tensor = Tensor::from_shape(&[1, 8, 2, 3], &input).unwrap();
+        let output = plan.run(tvec!(tensor.into())).unwrap();
+        let output = output[0].to_plain_array_view::<f32>().unwrap();
+        let size = usize::try_from(size).unwrap();
+        for (i, &found) in output.iter().enumerate() {
+            let (channel, place) = (i / 6, i % 6);
+            let window = channel.saturating_sub((size - 1) / 2)..(channel + size / 2 + 1).min(8);
+            let squares: f64 = window.map(|c| f64::from(input[c * 6 + place]).powi(2)).sum();
+            let expected = f64::from(input[i]) / (f64::from(bias) + f64::from(alpha) / size as f64 * squares).powf(f64::from(beta));
+            assert!((f64::from(found) - expected).abs() < 1e-5, "size {size}, beta {beta}, {i}: {found} instead of {expected}");
+        }
+    }
+}
