@@ -5,6 +5,7 @@ mod evolve;
 mod models;
 mod render;
 mod replay;
+mod report;
 mod score;
 mod show;
 mod train;
@@ -22,6 +23,7 @@ Examples:
   fooling evolve --encoding direct --seed 7       the same with a gene a pixel
   fooling show runs/lenet-cppn-1                  who holds which class
   fooling replay runs/lenet-cppn-1                rebuild every picture without the network
+  fooling report runs/lenet-cppn-1                a page with curves, pictures and their ancestors
   fooling score --model lenet picture.png         what does the network say?
 
 Exit codes: 0 done, 1 a check failed, 2 usage or input error.";
@@ -40,6 +42,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     Score(score::ScoreArgs),
     Show(show::ShowArgs),
+    Report(report::ReportArgs),
     Render(render::RenderArgs),
     Models(models::ModelsArgs),
     Train(train::TrainArgs),
@@ -54,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Models(args) => models::run(args),
         Command::Train(args) => train::run(args),

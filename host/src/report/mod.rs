@@ -1,10 +1,16 @@
 //! What a run leaves behind to be looked at: pictures, contact sheets, figures.
 
+mod chart;
+mod html;
+mod page;
 mod sheet;
 mod summary;
 
 use fooling_core::settings::Settings;
 
+pub use chart::{Curve, Upright, chart};
+pub use html::html;
+pub use page::{Page, Tile};
 pub use sheet::{Entry, pages};
 pub use summary::{Summary, Timing};
 

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use fooling_core::encoding::Elite;
-use fooling_core::journal;
+use fooling_core::journal::{self, Record};
 use fooling_core::replay::{ReplayScratch, replay};
 use fooling_core::search::{Search, Take};
 use fooling_core::settings::Settings;
@@ -224,6 +224,16 @@ pub(super) fn replay_all<E: Draw, P: Standing<E::Genome>>(
     scores: &mut Scores,
     journal: &[u8],
 ) -> Result<(), String> {
+    replay_each(settings, search, journal, |record, _| scores.take_all(record))
+}
+
+/// Goes through a whole journal again, and shows each generation's record with the children that took a cell in it.
+pub(super) fn replay_each<E: Draw, P: Standing<E::Genome>>(
+    settings: &Settings,
+    search: &mut Search<E, P>,
+    journal: &[u8],
+    mut show: impl FnMut(&Record<'_>, &[Elite<E::Genome>]),
+) -> Result<(), String> {
     let (_, records) = journal::open(journal).map_err(|error| error.to_string())?;
     let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
     let mut brood: Vec<Elite<E::Genome>> = Vec::new();
@@ -237,7 +247,7 @@ pub(super) fn replay_all<E: Draw, P: Standing<E::Genome>>(
         }
         replay(search, &record, &mut ReplayScratch { brood: &mut brood, takes: &mut takes })
             .map_err(|error| format!("generation {}: {error}", record.generation))?;
-        scores.take_all(&record);
+        show(&record, &brood[..winners]);
     }
     Ok(())
 }

@@ -90,6 +90,12 @@ impl Folder {
         self.root.join("curve.csv")
     }
 
+    /// The run as a page.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
     /// The picture of a class's elite.
     #[must_use]
     pub fn picture(&self, class: usize) -> PathBuf {
@@ -113,7 +119,7 @@ impl Folder {
 }
 
 /// Writes beside the file and then renames.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
