@@ -244,6 +244,7 @@ fn nobody_there_is_told_as_well() {
     let url = format!("http://127.0.0.1:{port}/net.onnx");
     let error = Client(agent(false)).fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, FetchError::Network { .. }), "{error}");
+    assert!(!case.part().exists(), "an empty part is no use");
 }
 
 #[test]
