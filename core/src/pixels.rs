@@ -1,6 +1,8 @@
 //! Direct encoding: a gene a pixel and channel, a byte each. Irregular pictures.
 
 use crate::archive::Storage;
+use crate::canvas::Canvas;
+use crate::cppn::{Picture, RenderError};
 use crate::encoding::{Encoding, Genome, Parents};
 use crate::math;
 use crate::polynomial::ByteSteps;
@@ -16,6 +18,31 @@ impl<B: Storage<u8>> Genome for Pixels<B> {
     /// If the two pictures differ in size.
     fn assign(&mut self, other: &Self) {
         self.0.as_mut().copy_from_slice(other.0.as_ref());
+    }
+}
+
+impl<B: Storage<u8>> Pixels<B> {
+    /// Hands the picture to `canvas` row by row, its colours converted as `picture` says.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError::BytesNeeded`] if `row` has less than side * channels bytes, or the genome is not side * side * channels long; the
+    /// canvas has then seen nothing.
+    pub fn show(&self, picture: Picture, channels: usize, row: &mut [u8], canvas: &mut impl Canvas) -> Result<(), RenderError> {
+        let (genes, width) = (self.0.as_ref(), usize::from(picture.side) * channels);
+        let needed = width * usize::from(picture.side);
+        if genes.len() != needed {
+            return Err(RenderError::BytesNeeded(needed));
+        }
+        let row = row.get_mut(..width).ok_or(RenderError::BytesNeeded(width))?;
+        for (y, genes) in genes.chunks_exact(width).enumerate() {
+            row.copy_from_slice(genes);
+            if let (Some(colour), 3) = (picture.colour, channels) {
+                colour.to_rgb(row);
+            }
+            canvas.row(y, row);
+        }
+        Ok(())
     }
 }
 

@@ -1,1 +1,24 @@
-//! host
+//! `fooling`: pictures that a neural network is sure about and a person is not.
+//!
+//! [`fooling_core`] decides every byte of a run; this crate asks real networks for their opinion. Data flows like this: a
+//! [`model`] is loaded with its card, a [`classifier`] runs it, [`evaluate`] draws the pictures of a generation straight into its input,
+//! [`run`] is the loop with a journal on disk, and [`report`] is what is left to look at.
+
+pub mod classifier;
+pub mod draw;
+pub mod evaluate;
+#[cfg(feature = "fetch")]
+pub mod fetch;
+pub mod genomes;
+pub mod mnist;
+pub mod model;
+pub mod picture;
+mod quiet;
+pub mod report;
+pub mod run;
+pub mod score;
+pub mod simd;
+#[cfg(test)]
+mod testing;
+#[cfg(feature = "train")]
+pub mod train;

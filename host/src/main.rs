@@ -1,2 +1,7 @@
-//! bin
-fn main() {}
+//! The program `fooling`.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,180 @@
+//! From a network's output to probabilities, in arithmetic that is the same on every machine.
+//!
+//! The softmax is computed in f64 with `libm`'s `exp`, summed in the order of the classes, averaged over the crops in their
+//! order, and rounded to f32 once. So two machines whose engines agree on the logits agree on the scores.
+
+/// What was wrong with the scores of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misbehaviour {
+    /// A score is NaN or infinite.
+    #[error("class {class} has the score {value}")]
+    NotFinite {
+        /// The class.
+        class: usize,
+        /// Its score: NaN or an infinity.
+        value: f32,
+    },
+    /// A probability is below 0 or above 1.
+    #[error("class {class} has the probability {value}, which is not within 0 to 1; if the output is logits, say so in the card")]
+    OutOfRange {
+        /// The class.
+        class: usize,
+        /// Its score.
+        value: f32,
+    },
+    /// The probabilities do not sum to 1.
+    #[error("the probabilities sum to {sum}, not 1; if the output is logits, say so in the card")]
+    Sum {
+        /// Their sum.
+        sum: f64,
+    },
+}
+
+/// How far from 1 the sum of a network's own probabilities may be, and how far out of 0..=1 each of them: single
+/// precision over thousands of classes, and half-precision weights, stay well within.
+const TOLERANCE: f64 = 1e-3;
+
+/// What the network's last layer gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Raw {
+    /// The softmax is still to be taken.
+    Logits,
+    /// Probabilities, to be checked.
+    Probabilities,
+}
+
+/// Turns raw scores into probabilities; keeps its scratch space between pictures.
+#[derive(Debug, Clone)]
+pub(super) struct Finisher {
+    raw: Raw,
+    /// One crop's exponentials.
+    terms: Vec<f64>,
+    /// Sum over the crops.
+    sums: Vec<f64>,
+}
+
+impl Finisher {
+    pub(super) fn new(raw: Raw, classes: usize) -> Self {
+        Self { raw, terms: vec![0.0; classes], sums: vec![0.0; classes] }
+    }
+
+    /// Scores of one picture from the raw scores of its crops, one crop after another.
+    ///
+    /// A picture that is refused gets NaN for every class.
+    pub(super) fn finish(&mut self, raw: &[f32], scores: &mut [f32]) -> Result<(), Misbehaviour> {
+        let result = self.sum_crops(raw);
+        if result.is_err() {
+            scores.fill(f32::NAN);
+            return result;
+        }
+        let crops = raw.len() / scores.len();
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "one or ten; rounded once")]
+        for (score, sum) in scores.iter_mut().zip(&self.sums) {
+            *score = (sum / crops as f64).clamp(0.0, 1.0) as f32;
+        }
+        Ok(())
+    }
+
+    fn sum_crops(&mut self, raw: &[f32]) -> Result<(), Misbehaviour> {
+        self.sums.fill(0.0);
+        for crop in raw.chunks_exact(self.terms.len()) {
+            if let Some(class) = crop.iter().position(|value| !value.is_finite()) {
+                return Err(Misbehaviour::NotFinite { class, value: crop[class] });
+            }
+            let total = match self.raw {
+                Raw::Logits => softmax_terms(crop, &mut self.terms),
+                Raw::Probabilities => checked_terms(crop, &mut self.terms)?,
+            };
+            for (sum, term) in self.sums.iter_mut().zip(&self.terms) {
+                *sum += term / total;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes `exp(logit - largest)` to `terms` and returns their sum, at least 1.
+fn softmax_terms(logits: &[f32], terms: &mut [f64]) -> f64 {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut total = 0.0;
+    for (term, &logit) in terms.iter_mut().zip(logits) {
+        *term = libm::exp(f64::from(logit) - f64::from(largest));
+        total += *term;
+    }
+    total
+}
+
+/// Copies probabilities to `terms`, checked; they are taken as they are, so the divisor is 1.
+fn checked_terms(probabilities: &[f32], terms: &mut [f64]) -> Result<f64, Misbehaviour> {
+    let mut sum = 0.0;
+    for (class, (term, &value)) in terms.iter_mut().zip(probabilities).enumerate() {
+        *term = f64::from(value);
+        if !(-TOLERANCE..=1.0 + TOLERANCE).contains(term) {
+            return Err(Misbehaviour::OutOfRange { class, value });
+        }
+        sum += *term;
+    }
+    if (sum - 1.0).abs() > TOLERANCE { Err(Misbehaviour::Sum { sum }) } else { Ok(1.0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finish(raw: Raw, classes: usize, values: &[f32]) -> Result<Vec<f32>, Misbehaviour> {
+        let mut scores = vec![0.0; classes];
+        Finisher::new(raw, classes).finish(values, &mut scores).map(|()| scores)
+    }
+
+    #[test]
+    fn softmax_matches_its_definition() {
+        // exp(0), exp(ln 2), exp(ln 5) over their sum, 8.
+        let logits = [0.0, std::f32::consts::LN_2, 5.0_f64.ln() as f32];
+        let scores = finish(Raw::Logits, 3, &logits).unwrap();
+        for (score, expected) in scores.iter().zip([0.125, 0.25, 0.625]) {
+            assert!((score - expected).abs() < 1e-7, "{score} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn softmax_survives_extreme_logits() {
+        assert_eq!(finish(Raw::Logits, 2, &[f32::MAX, f32::MIN]).unwrap(), [1.0, 0.0]);
+        assert_eq!(finish(Raw::Logits, 2, &[-1e30, -1e30]).unwrap(), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn the_bits_of_the_softmax_are_fixed() {
+        let logits: Vec<f32> = (0_u8..10).map(|i| f32::from(i * 7 % 10) * 0.731 - 2.5).collect();
+        let bits: Vec<u32> = finish(Raw::Logits, 10, &logits).unwrap().iter().map(|s| s.to_bits()).collect();
+        // From the same formula in Python (double precision, one rounding to single).
+        assert_eq!(bits, GOLDEN, "{bits:#x?}");
+    }
+
+    const GOLDEN: [u32; 10] =
+        [0x3a3c_fafa, 0x3df6_50c1, 0x3c5b_dfbc, 0x3ac4_455b, 0x3e7f_d160, 0x3ce4_5b38, 0x3b4b_d7be, 0x3f04_d7ec, 0x3d6d_2a7e, 0x3bd3_b4e9];
+
+    #[test]
+    fn crops_are_averaged() {
+        let scores = finish(Raw::Probabilities, 2, &[1.0, 0.0, 0.5, 0.5]).unwrap();
+        assert_eq!(scores, [0.75, 0.25]);
+    }
+
+    #[test]
+    fn misbehaviour_is_refused_and_leaves_nan() {
+        let refused = |raw, values: &[f32]| {
+            let mut scores = vec![0.5; 2];
+            let what = Finisher::new(raw, 2).finish(values, &mut scores).unwrap_err();
+            assert!(scores.iter().all(|score| score.is_nan()), "{what}: {scores:?}");
+            what
+        };
+        let infinite = refused(Raw::Logits, &[0.0, f32::INFINITY]);
+        assert_eq!(infinite, Misbehaviour::NotFinite { class: 1, value: f32::INFINITY });
+        let nan = refused(Raw::Probabilities, &[f32::NAN, 1.0]);
+        assert!(matches!(nan, Misbehaviour::NotFinite { class: 0, .. }));
+        assert_eq!(refused(Raw::Probabilities, &[7.0, -6.0]), Misbehaviour::OutOfRange { class: 0, value: 7.0 });
+        assert_eq!(refused(Raw::Probabilities, &[0.5, 0.25]), Misbehaviour::Sum { sum: 0.75 });
+        // The second crop is looked at as well.
+        assert_eq!(refused(Raw::Probabilities, &[0.5, 0.5, 1.0, 1.0]), Misbehaviour::Sum { sum: 2.0 });
+    }
+}

@@ -1,0 +1,109 @@
+//! What every [`Classifier`] must pass; see the promises in the [module](super).
+
+use super::{Classifier, Refusals, Session};
+
+/// Checks the promises of the seam on `classifier`.
+pub(crate) fn run(classifier: &dyn Classifier) {
+    assert!(classifier.batch() > 0 && classifier.classes() > 0 && classifier.slot_len() > 0);
+    assert!(!classifier.description().is_empty());
+    slots_are_apart(classifier);
+    scores_are_probabilities(classifier);
+    pictures_differ(classifier);
+    a_session_has_no_memory(classifier);
+    padding_changes_nothing(classifier);
+    position_and_neighbours_change_nothing(classifier);
+    threads_agree(classifier);
+}
+
+/// A picture that depends on `seed`, as numbers around those of bytes; picture 0 is all zeros.
+fn picture(seed: usize, slot: &mut [f32]) {
+    for (i, number) in slot.iter_mut().enumerate() {
+        let hash = (i * 7 + 1).wrapping_mul(seed).wrapping_mul(2_654_435_761) >> 7;
+        *number = f32::from(u8::try_from(hash & 0xff).unwrap()) / 64.0 - if seed == 0 { 0.0 } else { 2.0 };
+    }
+}
+
+fn score(session: &mut dyn Session, classes: usize, seeds: &[usize]) -> Vec<u32> {
+    for (slot, &seed) in seeds.iter().enumerate() {
+        picture(seed, session.slot(slot));
+    }
+    let mut scores = vec![f32::NAN; seeds.len() * classes];
+    assert_eq!(session.run(seeds.len(), &mut scores).unwrap(), Refusals::default());
+    scores.iter().map(|score| score.to_bits()).collect()
+}
+
+/// Scores of one picture, in the first slot of a new session.
+fn alone(classifier: &dyn Classifier, seed: usize) -> Vec<u32> {
+    score(&mut *classifier.session().unwrap(), classifier.classes(), &[seed])
+}
+
+fn slots_are_apart(classifier: &dyn Classifier) {
+    let mut session = classifier.session().unwrap();
+    for slot in 0..classifier.batch() {
+        assert_eq!(session.slot(slot).len(), classifier.slot_len());
+        picture(slot, session.slot(slot));
+    }
+    for slot in 0..classifier.batch() {
+        let mut expected = vec![0.0; classifier.slot_len()];
+        picture(slot, &mut expected);
+        assert_eq!(session.slot(slot), expected, "slot {slot} was overwritten through another");
+    }
+}
+
+fn scores_are_probabilities(classifier: &dyn Classifier) {
+    for seed in 0..3 {
+        let scores: Vec<f32> = alone(classifier, seed).into_iter().map(f32::from_bits).collect();
+        assert!(scores.iter().all(|score| (0.0..=1.0).contains(score)), "picture {seed}: {scores:?}");
+        let sum: f64 = scores.iter().map(|&score| f64::from(score)).sum();
+        assert!((sum - 1.0).abs() < 1e-4, "picture {seed}: the scores sum to {sum}");
+    }
+}
+
+/// Without this a classifier that ignores its input would pass.
+fn pictures_differ(classifier: &dyn Classifier) {
+    assert_ne!(alone(classifier, 1), alone(classifier, 2));
+}
+
+fn a_session_has_no_memory(classifier: &dyn Classifier) {
+    let mut session = classifier.session().unwrap();
+    let mut scores = |seed| score(&mut *session, classifier.classes(), &[seed]);
+    let first = scores(1);
+    scores(2);
+    assert_eq!(scores(1), first, "a session remembers");
+    assert_eq!(alone(classifier, 1), first, "sessions differ");
+}
+
+fn padding_changes_nothing(classifier: &dyn Classifier) {
+    let mut session = classifier.session().unwrap();
+    let expected = alone(classifier, 1);
+    for slot in 1..classifier.batch() {
+        session.slot(slot).fill(1e30);
+    }
+    assert_eq!(score(&mut *session, classifier.classes(), &[1]), expected, "free slots change scores");
+    assert_eq!(session.run(0, &mut []).unwrap(), Refusals::default(), "an empty batch is no error");
+}
+
+fn position_and_neighbours_change_nothing(classifier: &dyn Classifier) {
+    let (batch, classes) = (classifier.batch(), classifier.classes());
+    let expected: Vec<_> = (0..batch).map(|seed| alone(classifier, seed)).collect();
+    let mut session = classifier.session().unwrap();
+    for turn in 0..batch.min(3) {
+        let seeds: Vec<usize> = (0..batch).map(|slot| (slot + turn * 2 + 1) % batch).collect();
+        let scores = score(&mut *session, classes, &seeds);
+        for (slot, (row, seed)) in scores.chunks_exact(classes).zip(seeds).enumerate() {
+            assert_eq!(row, expected[seed], "picture {seed} scores otherwise in slot {slot}");
+        }
+    }
+}
+
+fn threads_agree(classifier: &dyn Classifier) {
+    let seeds: Vec<usize> = (0..classifier.batch()).collect();
+    let work = || score(&mut *classifier.session().unwrap(), classifier.classes(), &seeds);
+    let expected = work();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), expected, "threads differ");
+        }
+    });
+}

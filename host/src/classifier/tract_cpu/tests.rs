@@ -1,0 +1,340 @@
+//! tract on the networks of the shared folder and on small ones made here.
+
+use std::process::Command;
+
+use super::super::suite;
+use super::*;
+use crate::model::network::Network;
+use crate::model::{Card, Channels, Output};
+use crate::testing::{Onnx, Value, card_for, shared, shared_cards, small_alexnet, weight};
+
+fn model(folder: &std::path::Path, card: &Card) -> Model {
+    Model::from_card_in(card.clone(), folder).unwrap()
+}
+
+/// A model in a folder of its own.
+fn made(onnx: Vec<u8>, change: impl FnOnce(&mut Card)) -> (tempfile::TempDir, Result<Model, ModelError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut card = card_for(&onnx, Channels::Rgb, 16, 7);
+    change(&mut card);
+    std::fs::write(folder.path().join("net.onnx"), onnx).unwrap();
+    let model = Model::from_card_in(card, folder.path());
+    (folder, model)
+}
+
+fn classifier(onnx: Vec<u8>, batch: usize) -> Result<TractCpu, ModelError> {
+    let (_folder, model) = made(onnx, |_| ());
+    TractCpu::new(&model?, batch)
+}
+
+fn problem(onnx: Onnx) -> String {
+    classifier(onnx.bytes(), 2).map(|_| ()).unwrap_err().to_string()
+}
+
+/// The two inputs of reference_outputs.json, as it describes them.
+fn reference_input(name: &str, kind: &str, slot: &mut [f32]) {
+    for (i, number) in slot.iter_mut().enumerate() {
+        let pattern = f32::from(u8::try_from(37 * i % 256).unwrap());
+        *number = match kind {
+            "zeros" => 0.0,
+            _ if name.starts_with("squeezenet") => pattern - 128.0,
+            _ if name.starts_with("mobilenet") => (pattern - 128.0) / 128.0,
+            _ => pattern / 256.0,
+        };
+    }
+}
+
+#[test]
+fn agrees_with_onnxruntime_on_the_shared_networks() {
+    let Some(shared) = shared("agreement with reference_outputs.json") else {
+        return;
+    };
+    let folder = shared.join("models");
+    let text = std::fs::read_to_string(folder.join("reference_outputs.json")).unwrap();
+    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for card in shared_cards() {
+        let cpu = TractCpu::new(&model(&folder, &card), 3).unwrap();
+        assert_eq!(cpu.raw, Raw::Logits, "{}: the softmax was not cut", card.name);
+        let mut session = cpu.session().unwrap();
+        let mut scores = vec![0.0; 2 * cpu.classes()];
+        for (slot, kind) in ["zeros", "pattern"].iter().enumerate() {
+            reference_input(&card.name, kind, session.slot(slot));
+        }
+        assert_eq!(session.run(2, &mut scores).unwrap(), Refusals::default());
+        for (kind, scores) in ["zeros", "pattern"].iter().zip(scores.chunks_exact(cpu.classes())) {
+            let expected = reference[&card.file][kind].as_array().unwrap();
+            assert_eq!(expected.len(), 5);
+            for pair in expected {
+                let class = usize::try_from(pair[0].as_u64().unwrap()).unwrap();
+                let (found, expected) = (f64::from(scores[class]), pair[1].as_f64().unwrap());
+                // The reference has six decimals; logits of a few hundred differ in their last bits.
+                let near = (found - expected).abs() < 2e-6 + 2e-4 * expected;
+                assert!(near, "{}, {kind}, class {class}: {found}, onnxruntime {expected}", card.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn passes_the_suite_on_the_shared_networks() {
+    let Some(shared) = shared("classifier suite on the shared networks") else {
+        return;
+    };
+    for card in shared_cards() {
+        let batch = if card.input.width == 28 { 16 } else { 4 };
+        suite::run(&TractCpu::new(&model(&shared.join("models"), &card), batch).unwrap());
+    }
+}
+
+#[test]
+fn passes_the_suite_on_a_small_alexnet() {
+    for exported_batch in [0, 1] {
+        let (_folder, model) = made(small_alexnet(exported_batch, 16).bytes(), |_| ());
+        let model = model.unwrap();
+        suite::run(&TractCpu::new(&model, 5).unwrap());
+        // A body that takes several crops, also where they do not come out even.
+        suite::run(&TractCpu::build(&model, 5, 5).unwrap());
+        suite::run(&TractCpu::build(&model, 5, 3).unwrap());
+    }
+}
+
+#[test]
+fn ten_crops_are_ten_pictures_averaged() {
+    let onnx = small_alexnet(1, 16).bytes();
+    let (_a, ten) = made(onnx.clone(), |card| {
+        (card.input.picture, card.input.crops) = (20, crate::model::Crops::Ten);
+    });
+    let (_b, one) = made(onnx, |_| ());
+    let (ten, one) = (TractCpu::new(&ten.unwrap(), 2).unwrap(), TractCpu::new(&one.unwrap(), 10).unwrap());
+    assert_eq!(ten.slot_len(), 10 * one.slot_len());
+    let (mut ten_session, mut one_session) = (ten.session().unwrap(), one.session().unwrap());
+    let input: Vec<f32> = (0..ten.slot_len()).map(|i| weight(i * 3)).collect();
+    ten_session.slot(1).copy_from_slice(&input);
+    for (crop, input) in input.chunks_exact(one.slot_len()).enumerate() {
+        one_session.slot(crop).copy_from_slice(input);
+    }
+    let (mut averaged, mut single) = (vec![0.0; 2 * 7], vec![0.0; 10 * 7]);
+    assert_eq!(ten_session.run(2, &mut averaged).unwrap(), Refusals::default());
+    assert_eq!(one_session.run(10, &mut single).unwrap(), Refusals::default());
+    for class in 0..7 {
+        let mean = single.chunks_exact(7).map(|row| f64::from(row[class])).sum::<f64>() / 10.0;
+        assert!((f64::from(averaged[7 + class]) - mean).abs() < 1e-6);
+    }
+}
+
+/// Without its softmax a network's scores are logits; with the card's word for it they are the same probabilities.
+#[test]
+fn logits_are_taken_at_the_cards_word() {
+    let onnx = small_alexnet(1, 16);
+    let mut bare = onnx.clone();
+    bare.graph.node.pop();
+    bare.graph.output[0].name = "d4".into();
+    let (_folder, logits) = made(bare.clone().bytes(), |card| card.output = Output::Logits);
+    let logits = TractCpu::new(&logits.unwrap(), 2).unwrap();
+    let scores = |cpu: &TractCpu| {
+        let mut session = cpu.session().unwrap();
+        session.slot(0).iter_mut().enumerate().for_each(|(i, x)| *x = weight(i));
+        let mut scores = vec![0.0; 7];
+        let refusals = session.run(1, &mut scores).unwrap();
+        (scores, refusals)
+    };
+    assert_eq!(scores(&logits), scores(&classifier(onnx.bytes(), 2).unwrap()));
+    // Called probabilities, they are refused.
+    let (_, refusals) = scores(&classifier(bare.bytes(), 2).unwrap());
+    assert_eq!(refusals.count, 1);
+}
+
+#[test]
+fn a_softmax_over_something_else_is_left_alone() {
+    // Over the rows of a 7 x 2 x 2 output, not over the classes: the sums are not 1.
+    let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 15, 15], weight).node("Conv", &["x", "w"], "c", &[]).node(
+        "Softmax",
+        &["c"],
+        "y",
+        &[],
+    );
+    let (_folder, model) = made(onnx.bytes(), |card| {
+        card.labels = Some((0..28).map(|class| class.to_string()).collect());
+    });
+    let cpu = TractCpu::new(&model.unwrap(), 2).unwrap();
+    assert_eq!(cpu.raw, Raw::Probabilities);
+    let mut scores = [0.0; 28];
+    let refusals = cpu.session().unwrap().run(1, &mut scores).unwrap();
+    assert_eq!(refusals.count, 1);
+    assert!(scores.iter().all(|score| score.is_nan()));
+}
+
+#[test]
+fn pictures_that_would_influence_each_other_are_found() {
+    // The mean over the batch: invisible to a batch of one, and no shape gives it away.
+    let onnx = Onnx::new(12, &[1, 3, 16, 16])
+        .floats("w", &[7, 768], weight)
+        .node("ReduceMean", &["x"], "m", &[("axes", Value::Ints(&[0])), ("keepdims", Value::Int(1))])
+        .node("Add", &["x", "m"], "s", &[])
+        .node("Flatten", &["s"], "f", &[])
+        .node("Gemm", &["f", "w"], "g", &[("transB", Value::Int(1))])
+        .node("Softmax", &["g"], "y", &[]);
+    let (_folder, model) = made(onnx.bytes(), |_| ());
+    let model = model.unwrap();
+    // One by one, as it was made, it is a sound network.
+    suite::run(&TractCpu::new(&model, 3).unwrap());
+    let problem = TractCpu::build(&model, 3, 3).map(|_| ()).unwrap_err().to_string();
+    assert!(problem.contains("net.onnx: batch: ") && problem.contains("influence each other"), "{problem}");
+}
+
+#[test]
+fn wrong_class_counts_are_found_by_inference() {
+    let (_folder, model) = made(small_alexnet(1, 16).bytes(), |card| {
+        card.labels.as_mut().unwrap().truncate(6);
+    });
+    let error = TractCpu::new(&model.unwrap(), 2).unwrap_err().to_string();
+    assert!(error.contains("labels: 6 labels, but") && error.contains("net.onnx has 7 classes"), "{error}");
+}
+
+#[test]
+fn what_tract_cannot_shape_is_an_error_that_says_where() {
+    let mismatch = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 5, 3, 3], weight).node("Conv", &["x", "w"], "y", &[]);
+    let problem = problem(mismatch);
+    assert!(problem.contains("net.onnx: engine (tract): "), "{problem}");
+}
+
+#[test]
+fn absurd_shapes_are_refused_before_memory_is_taken() {
+    // A product of two vectors that depend on the input: 20480 x 20480 numbers.
+    let huge = Onnx::new(13, &[0, 3, 16, 16])
+        .ints("column", &[0, -1, 1])
+        .ints("row", &[0, 1, -1])
+        .floats("wide", &[768, 20_480], |_| 0.0)
+        .node("Flatten", &["x"], "f", &[])
+        .node("MatMul", &["f", "wide"], "g", &[])
+        .node("Reshape", &["g", "column"], "a", &[])
+        .node("Reshape", &["g", "row"], "b", &[])
+        .node("MatMul", &["a", "b"], "y", &[]);
+    let problem = problem(huge);
+    assert!(problem.contains("has the shape [1, 20480, 20480]"), "{problem}");
+    // An enormous batch is refused as well.
+    let error = classifier(small_alexnet(1, 16).bytes(), usize::MAX / 1024).unwrap_err().to_string();
+    assert!(error.contains("too large"), "{error}");
+}
+
+/// Whatever damage gets through our own checks must not get through tract as more than an error.
+#[test]
+fn damaged_networks_never_panic_or_grow() {
+    let bytes = small_alexnet(1, 16).bytes();
+    // The graph comes first in the file and the weights after it; a bit of each byte of the graph.
+    let (mut loaded, mut refused) = (0, 0);
+    for at in (0..1_000).chain((1_000..bytes.len()).step_by(61)) {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let decoded = Network::decode(&bytes, "net.onnx");
+        match decoded.and_then(|network| compile(network, &[2, 3, 16, 16])) {
+            Ok(_) => loaded += 1,
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().starts_with("net.onnx: "), "{error}");
+            }
+        }
+    }
+    assert!(loaded > 100 && refused > 100, "{loaded} loaded, {refused} refused");
+}
+
+#[test]
+fn the_version_in_descriptions_is_the_one_in_the_lock_file() {
+    let lock = include_str!("../../../../Cargo.lock");
+    assert!(lock.contains(&format!("name = \"tract-onnx\"\nversion = \"{TRACT_VERSION}\"")));
+}
+
+/// Prints one digest over the scores of all shared networks; run by [`narrower_cpus_give_the_same_bits`] in processes of
+/// their own, because tract looks at the CPU once.
+#[test]
+#[ignore = "a part of narrower_cpus_give_the_same_bits"]
+fn print_digest() {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let Some(shared) = shared("digest") else {
+        return;
+    };
+    let mut hasher = DefaultHasher::new();
+    for card in shared_cards() {
+        let batch = if card.input.width == 28 { 16 } else { 2 };
+        let cpu = TractCpu::new(&model(&shared.join("models"), &card), batch).unwrap();
+        let mut session = cpu.session().unwrap();
+        (0..batch).for_each(|slot| {
+            reference_input(&card.name, "pattern", &mut session.slot(slot)[slot..]);
+        });
+        let mut scores = vec![0.0; batch * cpu.classes()];
+        assert_eq!(session.run(batch, &mut scores).unwrap(), Refusals::default());
+        scores.iter().for_each(|score| score.to_bits().hash(&mut hasher));
+    }
+    println!("digest {:016x}", hasher.finish());
+}
+
+/// The determinism contract between machines: with FMA, AVX-512 or not, the scores have the same bits.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn narrower_cpus_give_the_same_bits() {
+    if shared("bits on narrower CPUs").is_none() {
+        return;
+    }
+    if !is_x86_feature_detected!("fma") {
+        eprintln!("SKIPPED: bits on narrower CPUs: this CPU has no FMA");
+        return;
+    }
+    let digest = |isa: Option<&str>| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--ignored", "--exact", "classifier::tract_cpu::tests::print_digest", "--nocapture"]);
+        isa.map(|isa| command.env("TRACT_CPU_ISA", isa));
+        let output = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let line = output.lines().find_map(|line| line.split_once("digest ").map(|(_, digest)| digest.to_owned()));
+        line.unwrap_or_else(|| panic!("no digest in {output}"))
+    };
+    let here = digest(None);
+    assert_eq!(digest(Some(WITHOUT_AVX512)), here, "AVX2 with FMA gives other bits than this CPU");
+}
+
+#[cfg(target_arch = "x86_64")]
+const WITHOUT_AVX512: &str = "-avx512f,-avx512vnni,-avx512fp16,-avxvnni,-amx-int8,-amx-bf16";
+
+/// Prints images per second of each shared network (and of the files in `FOOLING_NETWORKS`, `:` between them).
+///
+/// `cargo test --release -p fooling --lib -- --ignored --nocapture print_speed`
+#[test]
+#[ignore = "a measurement, not a check"]
+fn print_speed() {
+    let Some(shared) = shared("speed") else {
+        return;
+    };
+    let mut models: Vec<Model> = shared_cards().iter().map(|card| model(&shared.join("models"), card)).collect();
+    let more = std::env::var("FOOLING_NETWORKS").unwrap_or_default();
+    let more = more.split(':').filter(|path| !path.is_empty());
+    models.extend(more.map(|path| Model::load(path.as_ref()).unwrap()));
+    for model in models {
+        for (threads, batch) in [(1, 4), (1, 16), (1, 32), (2, 16)] {
+            let cpu = TractCpu::new(&model, batch).unwrap();
+            let speed = images_per_second(&cpu, threads);
+            println!("{} threads {threads} batch {batch}: {speed:.1} images/s", model.name());
+        }
+    }
+}
+
+fn images_per_second(cpu: &TractCpu, threads: usize) -> f64 {
+    const SECONDS: f64 = 1.0;
+    let work = || {
+        let mut session = cpu.session().unwrap();
+        let mut scores = vec![0.0; cpu.batch() * cpu.classes()];
+        (0..cpu.batch()).for_each(|slot| fill_pattern(session.slot(slot), 1.0));
+        let mut run = || assert_eq!(session.run(cpu.batch(), &mut scores).unwrap().count, 0);
+        run();
+        let start = std::time::Instant::now();
+        let mut batches = 0_u32;
+        while start.elapsed().as_secs_f64() < SECONDS {
+            run();
+            batches += 1;
+        }
+        f64::from(batches) / start.elapsed().as_secs_f64()
+    };
+    let batches: f64 = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    batches * f64::from(u32::try_from(cpu.batch()).unwrap())
+}

@@ -1,0 +1,271 @@
+//! `fooling evolve`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use clap::{Args, ValueHint};
+use fooling::classifier::{BATCH, TractCpu};
+use fooling::model::{Crops, Model};
+use fooling::report::{Summary, percent};
+use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
+use fooling_core::settings::MAX_BATCH;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Evolve pictures against a network, one for each of its classes
+///
+/// A run folder holds the journal from which everything can be rebuilt, the pictures, a contact sheet (sheet.png) and the figures.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fooling evolve                                     200 generations of CPPN pictures against the built-in LeNet
+  fooling evolve --encoding direct --seed 3          a gene a pixel
+  fooling evolve --model squeezenet.onnx --generations 5000 --out runs/big
+  fooling evolve --model squeezenet.onnx --classes 0-9,tabby --crops ten
+  fooling evolve --target 8                          the single-objective EA, for one class
+  fooling evolve --resume runs/big                   go on where it was stopped or killed
+  fooling evolve --resume runs/big --generations 9000")]
+pub(super) struct EvolveArgs {
+    /// A model's name (fooling models list), or the path of an ONNX file or of a model card [default: lenet]
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    model: Option<String>,
+    /// How pictures are written as genomes
+    #[arg(long, value_enum, default_value = "cppn", conflicts_with = "resume")]
+    encoding: EncodingName,
+    /// The paper's text, or its released program with its quirks
+    #[arg(long, value_enum, default_value = "paper", conflicts_with = "resume")]
+    face: Face,
+    /// Generations after the initial batch [default: 200]
+    #[arg(long)]
+    generations: Option<u32>,
+    /// Pictures a generation [default: 200; 400 for colour CPPNs; 40 with --target]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
+    batch: Option<u32>,
+    /// Pictures in the initial batch [default: as --batch; 100 with --target]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
+    initial: Option<u32>,
+    /// Seed of the run; the same seed gives the same run
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), conflicts_with = "resume")]
+    seed: u64,
+    /// Threads; changes no result [default: all cores]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Folder of the run [default: a new one under runs/]
+    #[arg(long, conflicts_with = "resume", value_hint = ValueHint::DirPath)]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    resume: Option<PathBuf>,
+    /// What the network sees of a picture [default: as its card says]
+    #[arg(long, value_enum, conflicts_with = "resume")]
+    crops: Option<Crops>,
+    /// Only these classes, as numbers, ranges and names: 0-9,281,"tank suit"
+    #[arg(long, conflicts_with_all = ["resume", "target"])]
+    classes: Option<String>,
+    /// Evolve for one class only, by number or name, with the single-objective EA
+    #[arg(long, value_name = "CLASS", conflicts_with = "resume")]
+    target: Option<String>,
+    /// What a CPPN is told of a pixel's place
+    #[arg(long, value_enum, default_value = "pixel", conflicts_with = "resume")]
+    coordinates: CoordinatesName,
+    /// Activations that CPPN nodes may have, of sine,sigmoid,gaussian,linear [default: all]
+    #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
+    activations: Option<Vec<String>>,
+    /// A rate of mutation: weight, activation, add_link, remove_link, add_node, remove_node (CPPN), gene (direct)
+    #[arg(long = "rate", value_name = "NAME=P", conflicts_with = "resume")]
+    rates: Vec<String>,
+    /// Distribution index of polynomial mutation; the larger, the smaller the steps
+    #[arg(long, default_value_t = 15, conflicts_with = "resume")]
+    eta: u8,
+    /// Generations after which the direct encoding's rate halves, 0 for never [default: 1000 (paper), 0 (released)]
+    #[arg(long, conflicts_with = "resume")]
+    halving: Option<u32>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl EvolveArgs {
+    /// What `fooling evolve` without options asks for.
+    pub(super) fn default_run() -> Self {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            args: EvolveArgs,
+        }
+        <Alone as clap::Parser>::parse_from(["fooling"]).args
+    }
+}
+
+const DEFAULT_MODEL: &str = "lenet";
+
+pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
+    let (folder, choices, model) = match &args.resume {
+        Some(root) => {
+            let folder = Folder::open(root)?;
+            let mut choices = RunToml::read(&folder)?.choices;
+            choices.generations = args.generations.unwrap_or(choices.generations);
+            let model = super::open_model(args.model.as_deref().unwrap_or(&choices.model))?;
+            let model = super::with_crops(model, choices.crops)?;
+            (folder, choices, model)
+        }
+        None => {
+            let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
+            let model = super::with_crops(super::open_model(name)?, args.crops)?;
+            let choices = choices(args, name, &model)?;
+            let root = args.out.clone().unwrap_or_else(|| new_folder(&model, &choices));
+            (Folder::create(&root)?, choices, model)
+        }
+    };
+    let classifier = TractCpu::new(&model, BATCH)?;
+    let setup = Setup { choices, model: &model, classifier: &classifier, threads: super::threads(args.threads) };
+    catch_interrupts()?;
+    let mut observer = Watcher::new(setup.choices.generations);
+    let evolve = if args.resume.is_some() { run::resume } else { run::start };
+    let summary = evolve(&setup, &folder, &mut observer)?;
+    observer.bar.finish_and_clear();
+    print(&summary, &folder, args.json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The user's choices over METHOD's.
+fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choices> {
+    let channels = if model.card().input.channels.count() == 1 { 1 } else { 3 };
+    let target = args.target.as_deref().map(|wanted| super::find_class(model, wanted)).transpose()?;
+    // A run is gone on with from another folder too.
+    let name = if Path::new(name).exists() { std::path::absolute(name)?.to_string_lossy().into_owned() } else { name.to_owned() };
+    let mut choices = Choices::of_method(&name, args.face, args.encoding, channels, target.is_some());
+    choices.seed = args.seed;
+    choices.generations = args.generations.unwrap_or(choices.generations);
+    choices.initial = args.initial.or(args.batch).unwrap_or(choices.initial);
+    choices.batch = args.batch.unwrap_or(choices.batch);
+    choices.coordinates = args.coordinates;
+    choices.eta = args.eta;
+    choices.halving = args.halving.unwrap_or(choices.halving);
+    choices.target = target;
+    choices.crops = args.crops;
+    if let Some(activations) = &args.activations {
+        choices.activations.clone_from(activations);
+    }
+    if let Some(classes) = &args.classes {
+        choices.classes = super::find_classes(model, classes)?;
+    }
+    for rate in &args.rates {
+        let (name, value) = rate.split_once('=').with_context(|| format!("--rate {rate}: expected NAME=P"))?;
+        let value = value.parse().with_context(|| format!("--rate {rate}: '{value}' is not a number"))?;
+        *choices.rates.by_name(name).with_context(|| format!("--rate {rate}: there is no rate '{name}'"))? = value;
+    }
+    Ok(choices)
+}
+
+/// A folder under runs/ that is not there yet.
+fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
+    let encoding = match choices.encoding {
+        EncodingName::Cppn => "cppn",
+        EncodingName::Direct => "direct",
+    };
+    let free = |number: &u32| !Path::new("runs").join(format!("{}-{encoding}-{number}", model.name())).exists();
+    let number = (1..).find(free).unwrap_or_default();
+    Path::new("runs").join(format!("{}-{encoding}-{number}", model.name()))
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// The first interrupt ends the run after its generation, the second one ends the program.
+fn catch_interrupts() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nending after this generation; once more to end at once");
+    })
+    .context("cannot catch interrupts")
+}
+
+/// Shows how far a run is: a bar on a terminal, else a line now and then.
+struct Watcher {
+    bar: ProgressBar,
+    plain: bool,
+    /// Generations between two plain lines.
+    every: u32,
+    next_generation: u32,
+}
+
+impl Watcher {
+    fn new(generations: u32) -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(u64::from(generations) + 1) };
+        let style = ProgressStyle::with_template("{bar:24} generation {pos} of {len}  {msg}  {eta} left").expect("a valid template");
+        bar.set_style(style);
+        Self { bar, plain, every: (generations / 20).max(1), next_generation: 0 }
+    }
+}
+
+impl Observer for Watcher {
+    fn begun(&mut self, next_generation: u32, warning: Option<&str>) {
+        if let Some(warning) = warning {
+            eprintln!("warning: {warning}");
+        }
+        if next_generation > 0 {
+            eprintln!("going on with generation {next_generation}");
+        }
+        self.next_generation = next_generation;
+        self.bar.set_position(next_generation.into());
+        self.bar.reset_eta();
+    }
+
+    fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
+        let Progress { generation, generations, pictures, refused, elapsed, stats } = *progress;
+        let seconds = elapsed.as_secs_f64();
+        let rate = if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 };
+        let refused = if refused > 0 { format!(", {refused} REFUSED (scores were no probabilities)") } else { String::new() };
+        let message = format!(
+            "{rate:.0} images/s, median {}, lowest {}, {} at 99 %, {} at 99.99 % of {}{refused}",
+            percent(stats.median, 2),
+            percent(stats.lowest, 2),
+            stats.at_99,
+            stats.at_9999,
+            stats.filled
+        );
+        if self.plain {
+            if generation % self.every == 0 || generation == generations {
+                let done = f64::from(generation + 1 - self.next_generation);
+                let left = seconds / done * f64::from(generations - generation.min(generations));
+                eprintln!("generation {generation} of {generations}: {message}, {left:.0} s left");
+            }
+        } else {
+            self.bar.set_position(u64::from(generation) + 1);
+            self.bar.set_message(message);
+        }
+        if INTERRUPTED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+fn print(summary: &Summary, folder: &Folder, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(summary)?)?;
+        return Ok(());
+    }
+    let Summary { generations, evaluations, seconds, images_per_second, stats, .. } = summary;
+    writeln!(out, "{evaluations} pictures in {generations} generations; {seconds:.1} s, {images_per_second:.0} images/s")?;
+    writeln!(
+        out,
+        "confidence over {} classes: median {}, lowest {}; {} at 99 %, {} at 99.99 %",
+        summary.classes,
+        percent(stats.median, 4),
+        percent(stats.lowest, 4),
+        stats.at_99,
+        stats.at_9999
+    )?;
+    writeln!(out, "look at   {}", folder.sheet(1).display())?;
+    let root = folder.root().display();
+    writeln!(out, "check it  fooling replay {root}")?;
+    if generations < &RunToml::read(folder)?.choices.generations {
+        writeln!(out, "go on     fooling evolve --resume {root}")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! `fooling render`.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use fooling::draw::CppnPen;
+use fooling::genomes;
+use fooling::picture::Picture;
+use fooling::run::{CoordinatesName, Face};
+use fooling_core::canvas::Rows;
+use fooling_core::color::ColourSpace;
+use fooling_core::cppn;
+
+/// Render CPPN genomes, one a line, to PNG files
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fooling render elites.jsonl --size 512 --out pictures
+  fooling render elites.jsonl --size 28 --raw bytes.bin      channel bytes of all genomes, before colour conversion, in one file")]
+pub(super) struct RenderArgs {
+    /// Genomes as JSON, one a line (see `fooling show --genomes`)
+    genomes: PathBuf,
+    /// Width and height in pixels
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    size: u16,
+    /// Folder for the PNG files, 0000.png and so on
+    #[arg(long, default_value = ".")]
+    out: PathBuf,
+    /// Write the bytes of all pictures, before colour conversion, to this one file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    raw: Option<PathBuf>,
+    /// How colours are read: HSV (paper) or wrapped HLS (released)
+    #[arg(long, value_enum, default_value = "paper")]
+    face: Face,
+    /// What the CPPN is told of a pixel's place
+    #[arg(long, value_enum, default_value = "pixel")]
+    coordinates: CoordinatesName,
+}
+
+pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
+    let name = args.genomes.display();
+    let file = std::fs::File::open(&args.genomes).with_context(|| format!("cannot read {name}"))?;
+    let colour = match args.face {
+        _ if args.raw.is_some() => None,
+        Face::Paper => Some(ColourSpace::Hsv),
+        Face::Released => Some(ColourSpace::Hls),
+    };
+    let mut pen = CppnPen::new(cppn::Picture { side: args.size, coordinates: args.coordinates.into(), colour });
+    let cannot_write_raw = || format!("cannot write {}", args.raw.as_deref().unwrap_or(&args.out).display());
+    let raw = args.raw.as_ref().map(|path| std::fs::File::create(path).with_context(cannot_write_raw));
+    let mut raw = raw.transpose()?.map(std::io::BufWriter::new);
+    if raw.is_none() {
+        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    }
+    let mut count = 0;
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.with_context(|| format!("cannot read {name}"))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let genome = genomes::from_line(&line).map_err(|problem| anyhow::anyhow!("{name}, line {}: {problem}", number + 1))?;
+        let mut picture = Picture::new(args.size.into(), genome.outputs());
+        pen.render(&genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+        match &mut raw {
+            Some(file) => file.write_all(picture.bytes()).with_context(cannot_write_raw)?,
+            None => {
+                let path = args.out.join(format!("{count:04}.png"));
+                std::fs::write(&path, picture.to_png()?).with_context(|| format!("cannot write {}", path.display()))?;
+            }
+        }
+        count += 1;
+    }
+    if let Some(mut file) = raw {
+        file.flush().with_context(cannot_write_raw)?;
+    }
+    anyhow::ensure!(count > 0, "{name} holds no genome");
+    let place = args.raw.as_ref().unwrap_or(&args.out).display();
+    writeln!(std::io::stdout(), "{count} pictures of {0} x {0} pixels in {place}", args.size)?;
+    Ok(ExitCode::SUCCESS)
+}

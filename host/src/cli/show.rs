@@ -1,0 +1,85 @@
+//! `fooling show`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use fooling::report::percent;
+use fooling::run::{Folder, Member, Rebuilt, rebuild};
+
+/// Show who holds each class of a run, or their genomes
+///
+/// Columns: class, confidence, the generation in which the elite was born, nodes and connections of its CPPN, how often the class has
+/// changed hands (goal switches), and how often to a child of another class's elite.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fooling show runs/lenet-cppn-1
+  fooling show runs/lenet-cppn-1 --by-score
+  fooling show runs/lenet-cppn-1 --genomes > elites.jsonl && fooling render elites.jsonl --size 512")]
+pub(super) struct ShowArgs {
+    /// Folder of a run
+    dir: PathBuf,
+    /// Print the CPPN genomes, one a line, as `fooling render` reads them
+    #[arg(long, conflicts_with = "json")]
+    genomes: bool,
+    /// Highest confidence first
+    #[arg(long)]
+    by_score: bool,
+    /// Print the table as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let mut rebuilt = rebuild(&Folder::view(&args.dir)?)?;
+    if let Some(warning) = &rebuilt.warning {
+        eprintln!("warning: {warning}");
+    }
+    if args.by_score {
+        rebuilt.members.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));
+    }
+    let mut out = std::io::stdout().lock();
+    if args.genomes {
+        for member in &rebuilt.members {
+            let genome = member.genome.as_ref();
+            let genome =
+                genome.ok_or_else(|| anyhow::anyhow!("this run has the direct encoding: its pictures (cells/*.png) are its genomes"))?;
+            writeln!(out, "{genome}")?;
+        }
+    } else if args.json {
+        let rows: Vec<_> = rebuilt.members.iter().map(|member| json(&rebuilt, member)).collect();
+        writeln!(out, "{:#}", serde_json::Value::from(rows))?;
+    } else {
+        writeln!(
+            out,
+            "{:>5}  {:<28} {:>11} {:>6} {:>6} {:>6} {:>9} {:>9}",
+            "class", "name", "confidence", "born", "nodes", "links", "replaced", "switched"
+        )?;
+        for member in &rebuilt.members {
+            let (class, label) = rebuilt.class(member.cell);
+            let size = |of: fn((usize, usize)) -> usize| member.size.map_or_else(|| "-".to_owned(), |size| of(size).to_string());
+            let label: String = label.chars().take(28).collect();
+            let (born, replaced, switched) = (member.birth.generation, member.replaced, member.switched);
+            let (nodes, links) = (size(|s| s.0), size(|s| s.1));
+            let confidence = percent(member.score.into(), 5);
+            writeln!(out, "{class:>5}  {label:<28} {confidence:>11} {born:>6} {nodes:>6} {links:>6} {replaced:>9} {switched:>9}")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json(rebuilt: &Rebuilt, member: &Member) -> serde_json::Value {
+    let (class, label) = rebuilt.class(member.cell);
+    serde_json::json!({
+        "class": class,
+        "label": label,
+        "confidence": member.score,
+        "generation": member.birth.generation,
+        "child": member.birth.child,
+        "nodes": member.size.map(|size| size.0),
+        "connections": member.size.map(|size| size.1),
+        "replaced": member.replaced,
+        "switched": member.switched,
+    })
+}

@@ -1,0 +1,163 @@
+//! `fooling train`: LeNet from the MNIST files to an ONNX file with its card.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+/// Train LeNet on MNIST and write it as ONNX, with a model card beside it.
+///
+/// Needs a build with the feature `train`: cargo run --release --features train -- train ...
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct TrainArgs {
+    /// Folder of the four MNIST files (train-images-idx3-ubyte and so on, plain or .gz)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+
+    /// ONNX file to write; its model card gets the same name with .toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+
+    /// How often each training image is learnt from
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) epochs: u32,
+
+    /// Decides the first weights, the order of the images and their shifts
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Threads; one a core if not given. Does not change the result.
+    ///
+    /// The training framework adds threads of its own for additions of large tensors, one a core, unless the environment
+    /// variable CANDLE_NUM_THREADS says how many.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+
+    /// Images in a minibatch
+    #[arg(long, default_value_t = 64)]
+    pub(crate) batch: usize,
+
+    /// Step size at the start; it falls to 0 along half a cosine
+    #[arg(long, value_name = "RATE", default_value_t = 0.02)]
+    pub(crate) learning_rate: f64,
+
+    /// Share of the last step that the next one keeps
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    pub(crate) momentum: f64,
+
+    /// Pull of the weights towards 0
+    #[arg(long, value_name = "RATE", default_value_t = 5e-4)]
+    pub(crate) weight_decay: f64,
+
+    /// Move each image, each time, by up to so many pixels
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
+    pub(crate) shift: u8,
+
+    /// Print the outcome as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  The shipped LeNet:
+    cargo run --release --features train -- train --data mnist --out models/lenet.onnx
+  A quick one from another seed, to see how pictures transfer between networks:
+    cargo run --release --features train -- train --data mnist --out other.onnx --epochs 5 --seed 2";
+
+/// Trains, or says how to get a program that can.
+#[cfg(not(feature = "train"))]
+pub(crate) fn run(_args: TrainArgs) -> anyhow::Result<ExitCode> {
+    anyhow::bail!(
+        "this build cannot train: the training framework is left out unless asked for; \
+         use `cargo run --release --features train -- train ...`"
+    )
+}
+
+/// Trains, with progress on stderr and the outcome on stdout.
+#[cfg(feature = "train")]
+pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
+    let json = args.json;
+    let options = with_train::options(args);
+    let outcome = fooling::train::run(&options, &mut with_train::Progress::default())?;
+    with_train::print(&outcome, json);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "train")]
+mod with_train {
+    use std::io::IsTerminal;
+
+    use fooling::train::{Epoch, Observer, Options, Outcome, Plan, Settings, Step};
+    use indicatif::{ProgressBar, ProgressStyle};
+
+    pub(super) fn options(args: super::TrainArgs) -> Options {
+        let super::TrainArgs { data, out, epochs, seed, threads, batch, learning_rate, momentum, weight_decay, shift, json: _ } = args;
+        let settings = Settings { epochs, batch, seed, threads, learning_rate, momentum, weight_decay, shift };
+        Options { data, out, settings }
+    }
+
+    pub(super) fn print(outcome: &Outcome, json: bool) {
+        let Outcome { last, model, card, bytes, contents } = outcome;
+        if json {
+            let report = serde_json::json!({
+                "model": model, "card": card, "bytes": bytes, "sha256": contents.sha256, "errors": last.errors,
+                "tested": last.tested, "error_percent": last.error_percent(), "loss": last.loss,
+            });
+            println!("{report}");
+            return;
+        }
+        println!("{} ({bytes} bytes) and {}", model.display(), card.display());
+        println!("test error {:.2} % ({} of {})", last.error_percent(), last.errors, last.tested);
+    }
+
+    /// A bar for the epoch's minibatches on a terminal, and a line an epoch everywhere.
+    #[derive(Default)]
+    pub(super) struct Progress {
+        bar: Option<ProgressBar>,
+        epochs: u32,
+    }
+
+    impl Observer for Progress {
+        fn started(&mut self, plan: &Plan) {
+            self.epochs = plan.epochs;
+            let Plan { examples, epochs, threads, .. } = plan;
+            eprintln!("training LeNet: {examples} images, {epochs} epochs, {threads} threads");
+            if std::io::stderr().is_terminal() {
+                let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} time left {eta}");
+                let bar = ProgressBar::new((plan.steps_per_epoch * plan.epochs as usize) as u64);
+                self.bar = Some(bar.with_style(style.expect("the template is fixed and valid")));
+            }
+        }
+
+        fn step(&mut self, step: &Step) {
+            if let Some(bar) = &self.bar {
+                bar.inc(1);
+                bar.set_message(format!("epoch {}/{} loss {:.4}", step.epoch, self.epochs, step.loss));
+            }
+        }
+
+        fn epoch(&mut self, epoch: &Epoch) {
+            let line = format!(
+                "epoch {:>2}/{}  loss {:.5}  test error {:.2} % ({} of {})  {:.1} s",
+                epoch.epoch,
+                self.epochs,
+                epoch.loss,
+                epoch.error_percent(),
+                epoch.errors,
+                epoch.tested,
+                epoch.seconds,
+            );
+            match &self.bar {
+                Some(bar) => bar.suspend(|| eprintln!("{line}")),
+                None => eprintln!("{line}"),
+            }
+            if epoch.epoch == self.epochs
+                && let Some(bar) = &self.bar
+            {
+                bar.finish_and_clear();
+            }
+        }
+    }
+}

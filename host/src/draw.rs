@@ -1,0 +1,128 @@
+//! From genomes to rows of pixels, for both encodings.
+
+use fooling_core::canvas::Canvas;
+use fooling_core::cppn::{Cppn, Picture, Scratch, StandardGenome, StandardProgram};
+use fooling_core::encoding::{Encoding, Genome};
+use fooling_core::pixels::{Direct, Pixels};
+use fooling_core::settings::{EncodingSettings, Settings};
+
+use crate::simd;
+
+/// An encoding whose genomes can be drawn.
+pub trait Draw: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
+    /// What drawing needs, for one thread.
+    type Pen: Send;
+
+    /// The encoding of a run.
+    ///
+    /// Nothing if the settings are of another encoding.
+    fn of(settings: &Settings) -> Option<Self>;
+
+    /// Storage for a genome of a run.
+    fn blank(settings: &Settings) -> Self::Genome;
+
+    /// What drawing pictures of a run needs.
+    fn pen(settings: &Settings) -> Self::Pen;
+
+    /// Hands a genome's picture to `canvas`, row by row.
+    fn draw(pen: &mut Self::Pen, genome: &Self::Genome, canvas: &mut impl Canvas);
+
+    /// The genome as a network, if it is one.
+    fn network(_: &Self::Genome) -> Option<&StandardGenome> {
+        None
+    }
+}
+
+/// The CPPN encoding of hosts.
+pub type StandardCppn = Cppn<512, 1024>;
+
+/// Storage for rendering CPPNs.
+#[derive(Debug)]
+pub struct CppnPen {
+    picture: Picture,
+    program: Box<StandardProgram>,
+    floats: Vec<f32>,
+    row: Vec<u8>,
+}
+
+impl CppnPen {
+    /// For pictures of this kind, with up to three channels.
+    #[must_use]
+    pub fn new(picture: Picture) -> Self {
+        let row = vec![0; usize::from(picture.side) * 3];
+        Self { picture, program: Box::default(), floats: Vec::new(), row }
+    }
+
+    /// Compiles and renders a genome.
+    pub fn render(&mut self, genome: &StandardGenome, canvas: &mut impl Canvas) {
+        self.program.compile(genome);
+        let needed = self.program.ample_scratch_floats(self.picture.side.into(), simd::LANES);
+        if self.floats.len() < needed {
+            self.floats.resize(needed, 0.0);
+        }
+        let mut scratch = Scratch { floats: &mut self.floats, row: &mut self.row };
+        simd::render(&self.program, self.picture, &mut scratch, canvas).expect("the scratch was made for it");
+    }
+}
+
+impl Draw for StandardCppn {
+    type Pen = CppnPen;
+
+    fn of(settings: &Settings) -> Option<Self> {
+        match settings.encoding {
+            EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } if max_nodes <= 512 && max_links <= 1024 => {
+                Some(Self { outputs: settings.channels, activations, rates, eta, max_nodes, max_links })
+            }
+            _ => None,
+        }
+    }
+
+    fn blank(_: &Settings) -> StandardGenome {
+        StandardGenome::EMPTY
+    }
+
+    fn pen(settings: &Settings) -> CppnPen {
+        CppnPen::new(settings.picture)
+    }
+
+    fn draw(pen: &mut CppnPen, genome: &StandardGenome, canvas: &mut impl Canvas) {
+        pen.render(genome, canvas);
+    }
+
+    fn network(genome: &StandardGenome) -> Option<&StandardGenome> {
+        Some(genome)
+    }
+}
+
+/// Storage for showing direct genomes.
+#[derive(Debug)]
+pub struct PixelPen {
+    picture: Picture,
+    channels: usize,
+    row: Vec<u8>,
+}
+
+impl Draw for Direct<Vec<u8>> {
+    type Pen = PixelPen;
+
+    fn of(settings: &Settings) -> Option<Self> {
+        match settings.encoding {
+            EncodingSettings::Direct(direct) => Some(Self::new(direct)),
+            EncodingSettings::Cppn { .. } => None,
+        }
+    }
+
+    fn blank(settings: &Settings) -> Pixels<Vec<u8>> {
+        let side = usize::from(settings.picture.side);
+        Pixels(vec![0; side * side * usize::from(settings.channels)])
+    }
+
+    fn pen(settings: &Settings) -> PixelPen {
+        let channels = usize::from(settings.channels);
+        PixelPen { picture: settings.picture, channels, row: vec![0; usize::from(settings.picture.side) * channels] }
+    }
+
+    fn draw(pen: &mut PixelPen, genome: &Pixels<Vec<u8>>, canvas: &mut impl Canvas) {
+        genome.show(pen.picture, pen.channels, &mut pen.row, canvas).expect("genome and pen are of one run");
+    }
+}

@@ -1,0 +1,168 @@
+//! The pictures of a generation: asked for, drawn straight into input tensors and scored, over all threads.
+//!
+//! Which thread does which chunk changes nothing: a child depends on its place alone, and a picture's scores on the picture.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use fooling_core::canvas::Rows;
+use fooling_core::encoding::Elite;
+use fooling_core::search::{Population, Search};
+use fooling_core::settings::Settings;
+
+use crate::classifier::{Classifier, ClassifyError, Session};
+use crate::draw::Draw;
+use crate::model::Preprocess;
+
+/// Where the time of an evaluation goes, added up over threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Choosing parents and mutating copies of them.
+    pub mutate: Duration,
+    /// Drawing, and writing pixels into the input tensor.
+    pub render: Duration,
+    /// Asking the network.
+    pub infer: Duration,
+}
+
+impl std::ops::AddAssign for Times {
+    fn add_assign(&mut self, other: Self) {
+        self.mutate += other.mutate;
+        self.render += other.render;
+        self.infer += other.infer;
+    }
+}
+
+/// One thread's tools.
+struct Worker<'c, E: Draw> {
+    session: Box<dyn Session + 'c>,
+    pen: E::Pen,
+    scores: Vec<f32>,
+}
+
+/// Evaluates generation after generation with the same tools.
+pub struct Evaluator<'c, E: Draw> {
+    preprocess: &'c Preprocess,
+    /// The class of each score that the search wants.
+    classes: Vec<usize>,
+    all_classes: usize,
+    chunk: usize,
+    workers: Vec<Worker<'c, E>>,
+    brood: Vec<Elite<E::Genome>>,
+    scores: Vec<f32>,
+}
+
+impl<E: Draw> std::fmt::Debug for Evaluator<'_, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evaluator").field("chunk", &self.chunk).field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+/// A generation and its scores, child after child.
+#[derive(Debug)]
+pub struct Evaluated<'e, G> {
+    /// The children.
+    pub brood: &'e [Elite<G>],
+    /// For each child a score for each class of the search.
+    pub scores: &'e [f32],
+    /// Where the time went.
+    pub times: Times,
+}
+
+impl<'c, E: Draw> Evaluator<'c, E> {
+    /// With `threads` threads (at least one) and the scores of `classes` in that order.
+    ///
+    /// # Errors
+    ///
+    /// If the classifier has no session for a thread.
+    pub fn new(
+        settings: &Settings,
+        classifier: &'c dyn Classifier,
+        preprocess: &'c Preprocess,
+        classes: Vec<usize>,
+        threads: usize,
+    ) -> Result<Self, ClassifyError> {
+        let chunk = classifier.batch();
+        let worker = |_| {
+            let scores = vec![0.0; chunk * classifier.classes()];
+            Ok(Worker { session: classifier.session()?, pen: E::pen(settings), scores })
+        };
+        let workers = (0..threads.max(1)).map(worker).collect::<Result<_, ClassifyError>>()?;
+        let largest = settings.sizes.initial.max(settings.sizes.batch) as usize;
+        let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
+        let brood = std::iter::repeat_with(blank).take(largest).collect();
+        let scores = vec![0.0; largest * classes.len()];
+        Ok(Self { preprocess, classes, all_classes: classifier.classes(), chunk, workers, brood, scores })
+    }
+
+    /// Evaluates the generation that the search asks for next.
+    ///
+    /// # Errors
+    ///
+    /// If the classifier fails.
+    pub fn evaluate<P: Population<E::Genome> + Sync>(&mut self, search: &Search<E, P>) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
+        let children = search.children() as usize;
+        let (brood, scores) = (&mut self.brood[..children], &mut self.scores[..children * self.classes.len()]);
+        let chunks = brood.chunks_mut(self.chunk).zip(scores.chunks_mut(self.chunk * self.classes.len())).enumerate();
+        let chunks = Mutex::new(chunks);
+        let shared = Shared { search, preprocess: self.preprocess, classes: &self.classes, all_classes: self.all_classes };
+        let work = |worker: &mut Worker<'c, E>| {
+            let mut times = Times::default();
+            loop {
+                let next = chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+                let Some((number, (brood, scores))) = next else { return Ok(times) };
+                times += shared.evaluate_chunk(worker, number * self.chunk, brood, scores)?;
+            }
+        };
+        let mut times = Times::default();
+        std::thread::scope(|scope| {
+            let (first, others) = self.workers.split_first_mut().expect("there is a worker");
+            let others: Vec<_> = others.iter_mut().map(|worker| scope.spawn(|| work(worker))).collect();
+            times += work(first)?;
+            for other in others {
+                times += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            Ok::<_, ClassifyError>(())
+        })?;
+        Ok(Evaluated { brood: &self.brood[..children], scores: &self.scores[..children * self.classes.len()], times })
+    }
+}
+
+/// What all threads read.
+struct Shared<'s, E, P> {
+    search: &'s Search<E, P>,
+    preprocess: &'s Preprocess,
+    classes: &'s [usize],
+    all_classes: usize,
+}
+
+impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
+    /// Evaluates the children from number `first` on.
+    fn evaluate_chunk(
+        &self,
+        worker: &mut Worker<'_, E>,
+        first: usize,
+        brood: &mut [Elite<E::Genome>],
+        scores: &mut [f32],
+    ) -> Result<Times, ClassifyError> {
+        let start = Instant::now();
+        for (child, number) in brood.iter_mut().zip(first..) {
+            self.search.ask(number as u32, child);
+        }
+        let asked = Instant::now();
+        for (slot, child) in brood.iter().enumerate() {
+            let tensor = worker.session.slot(slot);
+            E::draw(&mut worker.pen, &child.genome, &mut Rows(|y, row: &[u8]| self.preprocess.write_row(tensor, y, row)));
+        }
+        let drawn = Instant::now();
+        let found = &mut worker.scores[..brood.len() * self.all_classes];
+        // A refused picture has NaN for scores, which the search refuses and counts.
+        let _refusals = worker.session.run(brood.len(), found)?;
+        for (wanted, found) in scores.chunks_exact_mut(self.classes.len()).zip(found.chunks_exact(self.all_classes)) {
+            for (score, &class) in wanted.iter_mut().zip(self.classes) {
+                *score = found[class];
+            }
+        }
+        Ok(Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() })
+    }
+}

@@ -1,0 +1,318 @@
+//! The model card: a TOML file beside an ONNX file that says what the network cannot say of itself.
+//!
+//! ```toml
+//! file = "lenet.onnx"                # relative to the card; may not leave its folder
+//! sha256 = "..."                     # of the ONNX file, 64 hex digits
+//! name = "lenet"
+//! labels = ["0", "1"]                # or labels_file = "labels.txt", one a line
+//! output = "probabilities"           # or "logits"
+//! origin = "..."
+//! licence = "..."
+//! url = "https://..."                # optional: where the ONNX file can be fetched
+//! [input]
+//! layout = "NCHW"                    # NCHW | NHWC
+//! channels = "grey"                  # grey | rgb | bgr
+//! width = 28
+//! height = 28
+//! picture = 28                       # side of the square picture that is rendered; crops are cut from it
+//! crops = "whole"                    # whole | centre | ten
+//! scale = 0.00390625                 # tensor = (byte - mean) * scale / std, in f32
+//! mean = 0.0                         # number, [one a channel, in the order of `channels`], or "file.bin"
+//! std = 1.0                          # number or [one a channel]
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::ModelError;
+
+/// Largest side of a network's input or of a picture, in pixels.
+pub const MAX_SIDE: usize = 4096;
+/// Most classes that a network may tell apart.
+pub const MAX_CLASSES: usize = 65_536;
+
+/// A model card, as it stands in its TOML file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// The ONNX file, relative to the card.
+    pub file: String,
+    /// SHA-256 of the ONNX file, 64 hexadecimal digits.
+    pub sha256: String,
+    /// What the model is called on the command line and in reports.
+    pub name: String,
+    /// The classes, in the order of the network's output. Either this or `labels_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// A text file beside the card with one class a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_file: Option<String>,
+    /// What the network's output is.
+    pub output: Output,
+    /// Where the network comes from.
+    pub origin: String,
+    /// Under what licence it stands.
+    pub licence: String,
+    /// Where `fooling models fetch` finds the ONNX file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// How a picture becomes the network's input.
+    pub input: Input,
+}
+
+/// What the numbers at the network's output are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// Probabilities that sum to 1.
+    Probabilities,
+    /// Logits; this program takes their softmax.
+    Logits,
+}
+
+/// The `[input]` table of a card.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Order of the axes of the input tensor.
+    pub layout: Layout,
+    /// The channels, in the network's order.
+    pub channels: Channels,
+    /// Width of the network's input in pixels.
+    pub width: usize,
+    /// Height of the network's input in pixels.
+    pub height: usize,
+    /// Side of the square picture that is rendered, in pixels; the crops are cut from it.
+    pub picture: usize,
+    /// Which parts of the picture the network sees.
+    pub crops: Crops,
+    /// Factor from `byte - mean` to tensor.
+    pub scale: f32,
+    /// What is subtracted from a byte.
+    pub mean: Mean,
+    /// What the scaled difference is divided by.
+    pub std: PerChannel,
+}
+
+/// Order of the axes of the input tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Layout {
+    /// Batch, channel, row, column.
+    #[serde(rename = "NCHW")]
+    Nchw,
+    /// Batch, row, column, channel.
+    #[serde(rename = "NHWC")]
+    Nhwc,
+}
+
+/// The channels of the network's input, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// One channel; 255 is white.
+    Grey,
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red (Caffe).
+    Bgr,
+}
+
+impl Channels {
+    /// How many channels there are: 1 or 3.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Rgb | Self::Bgr => 3,
+        }
+    }
+}
+
+/// Which parts of a picture the network sees. Its scores are the mean over them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Crops {
+    /// The whole picture; it has the size of the input.
+    Whole,
+    /// The middle of the picture, `(picture - size) / 2` rounded down from its left and upper edge.
+    Centre,
+    /// Ten crops, in this order: upper left, upper right, lower left, lower right, centre; then the mirror of each
+    /// (left and right exchanged) in the same order.
+    Ten,
+}
+
+impl Crops {
+    /// How many crops there are: 1 or 10.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Whole | Self::Centre => 1,
+            Self::Ten => 10,
+        }
+    }
+}
+
+/// What is subtracted from each byte.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a number, a list with a number for each channel, or the name of a file with a mean image")]
+pub enum Mean {
+    /// The same for every channel and pixel.
+    All(f32),
+    /// One a channel, in the order of `channels`.
+    Channel(Vec<f32>),
+    /// A file of little-endian f32, C x H x W of the network's input, whatever the layout.
+    File(String),
+}
+
+/// A number for all channels or one for each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a number, or a list with a number for each channel")]
+pub enum PerChannel {
+    /// The same for every channel.
+    All(f32),
+    /// One a channel, in the order of `channels`.
+    Channel(Vec<f32>),
+}
+
+impl PerChannel {
+    /// The values, one for each of `channels`; [`Card::check`] has seen to it that there are as many.
+    pub(crate) fn values(&self, channels: usize) -> Vec<f32> {
+        match self {
+            Self::All(value) => vec![*value; channels],
+            Self::Channel(values) => values.clone(),
+        }
+    }
+}
+
+impl Card {
+    /// Reads a card. `file` is the name that errors give.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Card`]: no TOML, an unknown or missing field, or a value out of range.
+    pub fn parse(text: &str, file: &str) -> Result<Self, ModelError> {
+        let card: Self = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| 1 + text[..span.start].matches('\n').count());
+            let field = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+            let field = field.split('=').next().unwrap_or_default().trim();
+            let problem = error.message().replace('\n', ", ");
+            ModelError::card(file, printable(field), format!("line {line}: {problem}"))
+        })?;
+        card.check(file)?;
+        Ok(card)
+    }
+
+    /// The card as TOML, ready to be written beside the network.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a card holds only strings, numbers and lists")
+    }
+
+    /// Checks every value that can be checked without the other files.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Card`] with the first field at fault.
+    pub fn check(&self, file: &str) -> Result<(), ModelError> {
+        let fail = |field: &str, problem: String| Err(ModelError::card(file, field, problem));
+        if self.sha256.len() != 64 || !self.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return fail("sha256", format!("{:?} is not 64 hexadecimal digits", printable(&self.sha256)));
+        }
+        if self.name.is_empty() || !is_printable(&self.name) {
+            return fail("name", "is empty or has control characters".into());
+        }
+        match (&self.labels, &self.labels_file) {
+            (Some(_), Some(_)) => {
+                return fail("labels_file", "stands beside `labels`; give one of them".into());
+            }
+            (None, None) => {
+                return fail("labels", "is missing; give `labels` or `labels_file`".into());
+            }
+            (Some(labels), None) => check_labels(labels, file, "labels")?,
+            (None, Some(_)) => {}
+        }
+        self.input.check(file)
+    }
+}
+
+/// Checks that there are labels, not too many, and that they can be printed on a terminal.
+pub(crate) fn check_labels(labels: &[String], file: &str, field: &str) -> Result<(), ModelError> {
+    if labels.len() < 2 || labels.len() > MAX_CLASSES {
+        let problem = format!("{} classes; 2 to {MAX_CLASSES} can be told apart", labels.len());
+        return Err(ModelError::card(file, field, problem));
+    }
+    match labels.iter().position(|label| label.is_empty() || !is_printable(label)) {
+        Some(at) => {
+            let problem = format!("class {at} is empty or has control characters");
+            Err(ModelError::card(file, field, problem))
+        }
+        None => Ok(()),
+    }
+}
+
+impl Input {
+    pub(crate) fn check(&self, file: &str) -> Result<(), ModelError> {
+        let fail = |field: &str, problem: String| Err(ModelError::card(file, format!("input.{field}"), problem));
+        for (field, side) in [("width", self.width), ("height", self.height), ("picture", self.picture)] {
+            if side == 0 || side > MAX_SIDE {
+                return fail(field, format!("{side} pixels; 1 to {MAX_SIDE} are possible"));
+            }
+        }
+        let (width, height, picture) = (self.width, self.height, self.picture);
+        if self.crops == Crops::Whole && (width != picture || height != picture) {
+            return fail(
+                "picture",
+                format!(
+                    "is {picture}, but crops = \"whole\" and the input is {width} x {height}; make them equal, or choose \
+                     crops = \"centre\""
+                ),
+            );
+        }
+        if picture < width || picture < height {
+            return fail("picture", format!("is {picture}, smaller than the input, {width} x {height}"));
+        }
+        if !self.scale.is_finite() || self.scale == 0.0 {
+            return fail("scale", format!("{} is not a finite number other than 0", self.scale));
+        }
+        let channels = self.channels.count();
+        match &self.mean {
+            Mean::All(mean) => check_numbers(file, "mean", &[*mean], 1)?,
+            Mean::Channel(means) => check_numbers(file, "mean", means, channels)?,
+            Mean::File(_) => {}
+        }
+        match &self.std {
+            PerChannel::All(std) => check_numbers(file, "std", &[*std], 1)?,
+            PerChannel::Channel(stds) => check_numbers(file, "std", stds, channels)?,
+        }
+        if self.std.values(channels).iter().any(|&std| std <= 0.0) {
+            return fail("std", "must be greater than 0".into());
+        }
+        Ok(())
+    }
+
+    /// Numbers in the tensor of one crop: channels x height x width.
+    #[must_use]
+    pub fn crop_len(&self) -> usize {
+        self.channels.count() * self.height * self.width
+    }
+}
+
+fn check_numbers(file: &str, field: &str, numbers: &[f32], count: usize) -> Result<(), ModelError> {
+    let field = format!("input.{field}");
+    if numbers.len() != count {
+        let problem = format!("{} numbers for {count} channels", numbers.len());
+        return Err(ModelError::card(file, field, problem));
+    }
+    if numbers.iter().all(|number| number.is_finite()) {
+        return Ok(());
+    }
+    Err(ModelError::card(file, field, "has a number that is not finite"))
+}
+
+fn is_printable(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+/// `text` without control characters and not too long: fit for an error message.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}

@@ -1,0 +1,492 @@
+//! A model: an ONNX network together with the card that says how to feed it and what its classes are called.
+//!
+//! [`Model::load`] reads both, checks one against the other, and keeps what a run needs: labels, digest and
+//! [`Preprocess`]. The network itself stays on disk until a classifier is made of it.
+
+pub(crate) mod card;
+mod error;
+mod known;
+pub(crate) mod network;
+mod preprocess;
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, MAX_SIDE, Mean, Output, PerChannel};
+pub use error::ModelError;
+pub use known::{KNOWN, Known, cache_folder};
+pub use preprocess::Preprocess;
+
+use card::{check_labels, printable};
+use network::{Facts, Network};
+use preprocess::MeanValues;
+
+/// Largest ONNX file that is read, in bytes.
+pub const MAX_NETWORK: u64 = 1 << 30;
+/// Largest card or labels file that is read, in bytes.
+pub const MAX_TEXT: u64 = 16 << 20;
+
+/// How strict [`Model::load_with`] is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Lets a card name files outside its own folder. Off by default: a card from elsewhere must not read your files.
+    pub outside_files: bool,
+}
+
+/// A model that is part of the program: its card and the files that the card names.
+#[derive(Debug, Clone, Copy)]
+pub struct Builtin {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// The text of its card.
+    pub card: &'static str,
+    /// Names and contents of the files that the card names.
+    pub files: &'static [(&'static str, &'static [u8])],
+}
+
+/// The models that are part of the program.
+pub const BUILTINS: &[Builtin] = &[Builtin {
+    name: "lenet",
+    card: include_str!("../../../models/lenet.toml"),
+    files: &[("lenet.onnx", include_bytes!("../../../models/lenet.onnx"))],
+}];
+
+/// A network with its card: everything but the engine that runs it.
+#[derive(Debug, Clone)]
+pub struct Model {
+    card: Card,
+    labels: Vec<String>,
+    preprocess: Preprocess,
+    assumptions: Vec<String>,
+    folder: Folder,
+}
+
+/// Where the files of a model are.
+#[derive(Debug, Clone)]
+enum Folder {
+    Disk {
+        path: PathBuf,
+        outside_files: bool,
+    },
+    Builtin(&'static [(&'static str, &'static [u8])]),
+    /// The network is a file, and what else its card names is part of the program.
+    Known {
+        network: PathBuf,
+    },
+}
+
+impl Model {
+    /// Loads a model from its card (`.toml`) or its network (anything else, usually `.onnx`).
+    ///
+    /// A network's card is the file beside it with the same stem and the ending `.toml`. Without one, the card of a [`Known`] network
+    /// is taken if the file is one; else what the ONNX file does not say is assumed. [`Model::assumptions`] tells what.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`], naming file and field: unreadable or too large, a card with unknown, missing or impossible values, a
+    /// digest that differs, a network that is damaged or has another shape than the card says.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        Self::load_with(path, LoadOptions::default())
+    }
+
+    /// [`Model::load`] with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::load`].
+    pub fn load_with(path: &Path, options: LoadOptions) -> Result<Self, ModelError> {
+        let folder = Folder::Disk { path: path.parent().map(Path::to_path_buf).unwrap_or_default(), outside_files: options.outside_files };
+        if path.extension().is_some_and(|ending| ending == "toml") {
+            return Self::from_card_file(path, folder);
+        }
+        let card = path.with_extension("toml");
+        if !card.exists() {
+            return Self::assume(path, folder);
+        }
+        let model = Self::from_card_file(&card, folder)?;
+        if Path::new(&model.card.file).file_name() == path.file_name() {
+            return Ok(model);
+        }
+        let problem = format!(
+            "names `{}`, but it lies beside `{}`; load the card itself, or rename one of them",
+            printable(&model.card.file),
+            path.display()
+        );
+        Err(ModelError::card(&card.display().to_string(), "file", problem))
+    }
+
+    /// A model that is part of the program.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Unknown`], with the names that there are.
+    pub fn builtin(name: &str) -> Result<Self, ModelError> {
+        let found = BUILTINS.iter().find(|builtin| builtin.name == name).ok_or_else(|| {
+            let names: Vec<_> = BUILTINS.iter().map(|builtin| builtin.name).collect();
+            let known: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
+            ModelError::Unknown { name: printable(name), known: format!("{}; without weights: {}", names.join(", "), known.join(", ")) }
+        })?;
+        Self::from_builtin(found)
+    }
+
+    /// A model from files in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::load`].
+    pub fn from_builtin(builtin: &Builtin) -> Result<Self, ModelError> {
+        let file = format!("built-in {}.toml", builtin.name);
+        let card = Card::parse(builtin.card, &file)?;
+        Self::from_card(card, &file, Folder::Builtin(builtin.files))
+    }
+
+    /// A model from a card that is not in a file. The files it names are looked for in `folder`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::load`].
+    pub fn from_card_in(card: Card, folder: &Path) -> Result<Self, ModelError> {
+        let file = format!("card of {}", printable(&card.name));
+        card.check(&file)?;
+        let folder = Folder::Disk { path: folder.into(), outside_files: false };
+        Self::from_card(card, &file, folder)
+    }
+
+    fn from_card_file(path: &Path, folder: Folder) -> Result<Self, ModelError> {
+        let file = path.display().to_string();
+        let bytes = read_bounded(path, "card", MAX_TEXT)?;
+        let text = String::from_utf8(bytes).map_err(|_| ModelError::card(&file, "card", "is not text in UTF-8"))?;
+        Self::from_card(Card::parse(&text, &file)?, &file, folder)
+    }
+
+    fn from_card(card: Card, file: &str, folder: Folder) -> Result<Self, ModelError> {
+        let labels = match (&card.labels, &card.labels_file) {
+            (Some(labels), _) => labels.clone(),
+            (None, name) => folder.labels(file, name.as_deref().unwrap_or_default())?,
+        };
+        let mean = match &card.input.mean {
+            Mean::All(mean) => MeanValues::Channel(vec![*mean; card.input.channels.count()]),
+            Mean::Channel(means) => MeanValues::Channel(means.clone()),
+            Mean::File(name) => MeanValues::Image(folder.mean_image(file, name, &card.input)?),
+        };
+        let preprocess = Preprocess::new(&card.input, mean);
+        let model = Self { card, labels, preprocess, assumptions: Vec::new(), folder };
+        let network = model.network_named(file)?;
+        model.compare(network.facts(), network.file(), file)?;
+        Ok(model)
+    }
+
+    /// Compares what the ONNX file says with the card.
+    fn compare(&self, facts: &Facts, onnx: &str, card: &str) -> Result<(), ModelError> {
+        let wanted = self.preprocess.shape(1);
+        let differs = |(found, wanted): (&Option<usize>, &usize)| found.is_some_and(|found| found != *wanted);
+        if facts.input.iter().zip(&wanted).skip(1).any(differs) {
+            let [_, a, b, c] = facts.input.map(|dim| dim.map_or("?".into(), |dim| dim.to_string()));
+            let layout = if self.card.input.layout == Layout::Nchw { "N, C, H, W" } else { "N, H, W, C" };
+            let [_, d, e, f] = wanted;
+            let problem = format!("the card says N x {d} x {e} x {f} ({layout}), but {onnx} takes N x {a} x {b} x {c}");
+            return Err(ModelError::card(card, "input", problem));
+        }
+        if facts.softmax.is_some() && self.card.output == Output::Logits {
+            let problem = format!("the card says logits, but {onnx} ends in a softmax; write \"probabilities\"");
+            return Err(ModelError::card(card, "output", problem));
+        }
+        match facts.classes {
+            Some(classes) if classes != self.labels.len() => Err(self.class_mismatch(card, onnx, classes)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The error for a network that tells apart more or fewer classes than the card has labels.
+    fn class_mismatch(&self, card: &str, onnx: &str, classes: usize) -> ModelError {
+        let field = if self.card.labels_file.is_some() { "labels_file" } else { "labels" };
+        let problem = format!("{} labels, but {onnx} has {classes} classes", self.labels.len());
+        ModelError::card(card, field, problem)
+    }
+
+    /// A model without a card: what the ONNX file says, and for the rest what is most usual.
+    fn assume(path: &Path, folder: Folder) -> Result<Self, ModelError> {
+        let file = path.display().to_string();
+        let bytes = read_bounded(path, "network", MAX_NETWORK)?;
+        let digest = hex(&Sha256::digest(&bytes));
+        if let Some(model) = Known::recognise(path, &digest) {
+            return Ok(model);
+        }
+        let network = Network::decode(&bytes, &file)?;
+        let classes = match network.facts().classes {
+            Some(classes) => classes,
+            None => crate::classifier::classes_of(Network::decode(&bytes, &file)?)?,
+        };
+        let mut card =
+            assumed_card(path, digest, network.facts(), classes).map_err(|(part, problem)| ModelError::network(&file, part, problem))?;
+        check_labels(card.labels.as_deref().unwrap_or_default(), &file, "output")?;
+        card.input.check(&file)?;
+        let assumptions = assumptions(&card, classes);
+        let labels = card.labels.clone().unwrap_or_default();
+        let mean = MeanValues::Channel(vec![0.0; card.input.channels.count()]);
+        let preprocess = Preprocess::new(&card.input, mean);
+        card.file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { card, labels, preprocess, assumptions, folder })
+    }
+
+    /// The same model, shown other parts of a picture. For the whole picture, pictures become as small as the network's input; for crops
+    /// of a network whose card has none, they become 8/7 as large (256 for 224).
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Card`] if the network's input is not square, and the whole picture is asked for.
+    pub fn with_crops(mut self, crops: Crops) -> Result<Self, ModelError> {
+        let input = &mut self.card.input;
+        let side = input.width.max(input.height);
+        match crops {
+            Crops::Whole => input.picture = side,
+            Crops::Centre | Crops::Ten if input.crops == Crops::Whole => input.picture = (side * 8 + 3) / 7,
+            Crops::Centre | Crops::Ten => {}
+        }
+        input.crops = crops;
+        input.check(&format!("card of {}, other crops", printable(&self.card.name)))?;
+        self.preprocess.cut_as(&self.card.input);
+        Ok(self)
+    }
+
+    /// The card, or what stands for it.
+    #[must_use]
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// What the model is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.card.name
+    }
+
+    /// Names of the classes, in the order of the scores.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// How many classes there are.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// SHA-256 of the ONNX file, 64 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        self.card.sha256.to_ascii_lowercase()
+    }
+
+    /// How a picture becomes input.
+    #[must_use]
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// What was assumed because there is no card beside the network, a sentence each; empty if there is one.
+    #[must_use]
+    pub fn assumptions(&self) -> &[String] {
+        &self.assumptions
+    }
+
+    /// Reads the network anew and checks it against the digest again: it may have changed since the model was loaded.
+    pub(crate) fn network(&self) -> Result<Network, ModelError> {
+        self.network_named(&format!("card of {}", printable(&self.card.name)))
+    }
+
+    fn network_named(&self, card: &str) -> Result<Network, ModelError> {
+        let (bytes, file) = self.folder.read(card, "file", &self.card.file, MAX_NETWORK)?;
+        let found = hex(&Sha256::digest(&bytes));
+        if found != self.digest() {
+            let (card, expected) = (card.to_owned(), self.digest());
+            return Err(ModelError::Digest { file, card, expected, found });
+        }
+        Network::decode(&bytes, &file)
+    }
+
+    /// Checks the class count that the engine finds, where the file did not say it.
+    pub(crate) fn check_classes(&self, onnx: &str, classes: usize) -> Result<(), ModelError> {
+        if classes == self.labels.len() {
+            return Ok(());
+        }
+        Err(self.class_mismatch(&format!("card of {}", printable(self.name())), onnx, classes))
+    }
+}
+
+impl Folder {
+    /// Reads a file that `field` of the card names; also gives the name to call it by in errors.
+    fn read(&self, card: &str, field: &'static str, name: &str, limit: u64) -> Result<(Cow<'static, [u8]>, String), ModelError> {
+        match self {
+            Self::Disk { path, outside_files } => {
+                let path = locate(path, name, *outside_files).map_err(|problem| ModelError::card(card, field, problem))?;
+                Ok((read_bounded(&path, field, limit)?.into(), path.display().to_string()))
+            }
+            Self::Builtin(files) => {
+                let file = files.iter().find(|(known, _)| *known == name);
+                let (known, bytes) = file.ok_or_else(|| ModelError::card(card, field, format!("`{}` is not built in", printable(name))))?;
+                Ok((Cow::Borrowed(bytes), format!("built-in {known}")))
+            }
+            Self::Known { network } if field == "file" => Ok((read_bounded(network, field, limit)?.into(), network.display().to_string())),
+            Self::Known { .. } => {
+                let bytes = known::companion(name);
+                let bytes = bytes.ok_or_else(|| ModelError::card(card, field, format!("`{}` is not built in", printable(name))))?;
+                Ok((bytes, format!("built-in {name}")))
+            }
+        }
+    }
+
+    fn labels(&self, card: &str, name: &str) -> Result<Vec<String>, ModelError> {
+        let (bytes, file) = self.read(card, "labels_file", name, MAX_TEXT)?;
+        let text = str::from_utf8(&bytes).map_err(|_| ModelError::card(&file, "labels_file", "is not text in UTF-8"))?;
+        let labels: Vec<String> = text.lines().take(MAX_CLASSES + 1).map(|line| line.trim_end().to_owned()).collect();
+        check_labels(&labels, &file, "labels_file")?;
+        Ok(labels)
+    }
+
+    fn mean_image(&self, card: &str, name: &str, input: &Input) -> Result<Vec<f32>, ModelError> {
+        let bytes_wanted = 4 * input.crop_len();
+        let (bytes, file) = self.read(card, "input.mean", name, bytes_wanted as u64)?;
+        let fail = |problem: String| Err(ModelError::card(&file, "input.mean", problem));
+        if bytes.len() != bytes_wanted {
+            return fail(format!(
+                "{} bytes, but a mean image for this input ({} channels of {} x {}, f32) has {bytes_wanted}",
+                bytes.len(),
+                input.channels.count(),
+                input.height,
+                input.width
+            ));
+        }
+        let numbers = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four")));
+        let numbers: Vec<f32> = numbers.collect();
+        match numbers.iter().position(|number| !number.is_finite()) {
+            Some(at) => fail(format!("number {at} is not finite; little-endian f32 are expected")),
+            None => Ok(numbers),
+        }
+    }
+}
+
+/// A class's name without the WordNet id in front and the further names behind that label files of ImageNet have.
+#[must_use]
+pub fn short_name(label: &str) -> &str {
+    let named = label.split_once(' ').filter(|(id, _)| {
+        let digits = id.strip_prefix('n').unwrap_or_default();
+        digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let names = named.map_or(label, |(_, names)| names);
+    names.split(", ").next().unwrap_or(names)
+}
+
+/// Where a file named in a card is. Unless `outside_files`, it must lie in the card's folder, links followed.
+fn locate(folder: &Path, name: &str, outside_files: bool) -> Result<PathBuf, String> {
+    let path = folder.join(name);
+    if outside_files {
+        return Ok(path);
+    }
+    let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    let outside = || format!("`{}` leaves the card's folder; files outside it must be allowed explicitly", printable(name));
+    if name.is_empty() || !Path::new(name).components().all(plain) {
+        return Err(outside());
+    }
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    match (path.canonicalize(), here.canonicalize()) {
+        (Ok(real), Ok(here)) if !real.starts_with(&here) => Err(outside()),
+        // A file that is not there is reported when it is read.
+        _ => Ok(path),
+    }
+}
+
+/// Reads a regular file of at most `limit` bytes.
+fn read_bounded(path: &Path, field: &'static str, limit: u64) -> Result<Vec<u8>, ModelError> {
+    let fail = |error| ModelError::read(path, field, error);
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    let found = std::fs::metadata(path).map_err(fail)?;
+    if !found.is_file() {
+        return Err(fail(std::io::Error::other("not a regular file")));
+    }
+    let mut bytes = Vec::new();
+    if found.len() <= limit {
+        let file = File::open(path).map_err(fail)?;
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(fail)?;
+    }
+    let size = found.len().max(bytes.len() as u64);
+    if size > limit {
+        return Err(ModelError::TooLarge { file: path.display().to_string(), field, bytes: size, limit });
+    }
+    Ok(bytes)
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The card of a network that has none.
+fn assumed_card(path: &Path, sha256: String, facts: &Facts, classes: usize) -> Result<Card, (String, String)> {
+    let [_, a, b, c] = facts.input;
+    let (layout, channels, height, width) = match (a, b, c) {
+        (Some(channels @ (1 | 3)), Some(height), Some(width)) => (Layout::Nchw, channels, height, width),
+        (Some(height), Some(width), Some(channels @ (1 | 3))) => (Layout::Nhwc, channels, height, width),
+        _ => {
+            let problem = "its shape is not N x C x H x W or N x H x W x C with 1 or 3 channels and fixed sides; write a \
+                           model card beside the file that says what it takes";
+            return Err(("input".into(), problem.into()));
+        }
+    };
+    let square = height == width;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let unknown = "unknown: no model card";
+    Ok(Card {
+        file: String::new(),
+        sha256,
+        name: printable(&name),
+        labels: Some((0..classes.min(MAX_CLASSES + 1)).map(|class| class.to_string()).collect()),
+        labels_file: None,
+        output: if facts.softmax.is_some() { Output::Probabilities } else { Output::Logits },
+        origin: unknown.into(),
+        licence: unknown.into(),
+        url: None,
+        input: Input {
+            layout,
+            channels: if channels == 1 { Channels::Grey } else { Channels::Rgb },
+            width,
+            height,
+            picture: width.max(height),
+            crops: if square { Crops::Whole } else { Crops::Centre },
+            scale: 1.0 / 255.0,
+            mean: Mean::All(0.0),
+            std: PerChannel::All(1.0),
+        },
+    })
+}
+
+/// What [`assumed_card`] took for granted, in words.
+fn assumptions(card: &Card, classes: usize) -> Vec<String> {
+    let input = &card.input;
+    let mut said = vec![
+        "bytes are scaled to 0..1 (scale = 1/255, mean = 0, std = 1)".to_owned(),
+        format!("the {classes} classes have no names and are called by their numbers"),
+    ];
+    if input.channels == Channels::Rgb {
+        said.push("the channels are red, green, blue (not blue, green, red)".into());
+    }
+    if input.crops == Crops::Centre {
+        said.push(format!("pictures are {0} x {0} and the centre is cut from them", input.picture));
+    }
+    if card.output == Output::Logits {
+        said.push("the output is logits, because the network does not end in a softmax; theirs is taken".into());
+    }
+    said
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,353 @@
+//! From the bytes of a picture to the numbers of an input tensor, row by row.
+//!
+//! A picture is rendered once, a row at a time, and each row goes straight to its places in the tensor: once for a
+//! single crop, ten times for ten crops. The arithmetic is `(byte - mean) * scale / std`, three f32 operations in that
+//! order, each rounded once; whether a value comes from a table or is computed, its bits are those of the formula.
+
+use super::card::{Channels, Crops, Input, Layout};
+
+/// Turns picture rows into the input of a network.
+#[derive(Debug, Clone)]
+pub struct Preprocess {
+    picture: usize,
+    width: usize,
+    height: usize,
+    channels: Channels,
+    layout: Layout,
+    crops: Vec<Crop>,
+    values: Values,
+}
+
+/// Where a crop lies in the picture, and whether left and right are exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Crop {
+    left: usize,
+    top: usize,
+    mirrored: bool,
+}
+
+/// How a byte becomes a number.
+#[derive(Debug, Clone)]
+enum Values {
+    /// Where the mean depends on the channel alone: 256 values a channel.
+    Table(Vec<[f32; 256]>),
+    /// Where each pixel has its own mean.
+    Image {
+        /// Channels x height x width of the network's input.
+        mean: Vec<f32>,
+        scale: f32,
+        /// One a channel.
+        std: Vec<f32>,
+    },
+}
+
+/// A mean, resolved: numbers a channel, or an image of channels x height x width.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum MeanValues {
+    Channel(Vec<f32>),
+    Image(Vec<f32>),
+}
+
+impl Preprocess {
+    /// `input` has been checked, and `mean` has the length that it asks for.
+    pub(crate) fn new(input: &Input, mean: MeanValues) -> Self {
+        let std = input.std.values(input.channels.count());
+        let values = match mean {
+            MeanValues::Channel(means) => Values::Table(means.iter().zip(&std).map(|(&m, &s)| table(m, input.scale, s)).collect()),
+            MeanValues::Image(mean) => Values::Image { mean, scale: input.scale, std },
+        };
+        Self {
+            picture: input.picture,
+            width: input.width,
+            height: input.height,
+            channels: input.channels,
+            layout: input.layout,
+            crops: crops(input),
+            values,
+        }
+    }
+
+    /// Cuts pictures as another input of the same size asks for; it has been checked.
+    pub(crate) fn cut_as(&mut self, input: &Input) {
+        self.picture = input.picture;
+        self.crops = crops(input);
+    }
+
+    /// Side of the square picture, in pixels.
+    #[must_use]
+    pub fn picture(&self) -> usize {
+        self.picture
+    }
+
+    /// How many crops of a picture the network sees: 1 or 10.
+    #[must_use]
+    pub fn crops(&self) -> usize {
+        self.crops.len()
+    }
+
+    /// Shape of the network's input for a batch of `crops` crops, in the order of its axes.
+    #[must_use]
+    pub fn shape(&self, crops: usize) -> [usize; 4] {
+        let channels = self.channels.count();
+        match self.layout {
+            Layout::Nchw => [crops, channels, self.height, self.width],
+            Layout::Nhwc => [crops, self.height, self.width, channels],
+        }
+    }
+
+    /// Numbers in the tensor of one picture, all its crops.
+    #[must_use]
+    pub fn slot_len(&self) -> usize {
+        self.crops.len() * self.crop_len()
+    }
+
+    fn crop_len(&self) -> usize {
+        self.channels.count() * self.height * self.width
+    }
+
+    /// Writes row `y` of a picture to every place in `tensor` where a crop shows it.
+    ///
+    /// `tensor` is the picture's slot, [`Preprocess::slot_len`] numbers. `row` is [`Preprocess::picture`] bytes of grey,
+    /// or three times as many of red, green and blue by turns. A network for colour sees grey as three equal channels; a
+    /// network for grey sees colour as its luma, `(299 R + 587 G + 114 B + 500) / 1000` in integers (ITU-R BT.601).
+    ///
+    /// # Panics
+    ///
+    /// If `tensor` or `row` has another length, or the picture has no row `y`.
+    pub fn write_row(&self, tensor: &mut [f32], y: usize, row: &[u8]) {
+        assert_eq!(tensor.len(), self.slot_len(), "a slot holds all crops of one picture");
+        assert!(y < self.picture, "row {y} of a picture of {} rows", self.picture);
+        let colour = row.len() == 3 * self.picture;
+        assert!(colour || row.len() == self.picture, "{} bytes for {} pixels", row.len(), self.picture);
+        for (crop, tensor) in self.crops.iter().zip(tensor.chunks_exact_mut(self.crop_len())) {
+            if (crop.top..crop.top + self.height).contains(&y) {
+                self.write_crop_row(tensor, *crop, y - crop.top, row, colour);
+            }
+        }
+    }
+
+    /// Writes the part of `row` that `crop` shows as its row `y`.
+    fn write_crop_row(&self, tensor: &mut [f32], crop: Crop, y: usize, row: &[u8], colour: bool) {
+        let bytes_a_pixel = if colour { 3 } else { 1 };
+        let row = &row[crop.left * bytes_a_pixel..][..self.width * bytes_a_pixel];
+        for channel in 0..self.channels.count() {
+            match (colour, self.channels) {
+                (false, _) => self.write_channel(tensor, crop, y, channel, row.iter().copied()),
+                (true, Channels::Grey) => {
+                    let lumas = row.chunks_exact(3).map(|p| luma(p[0], p[1], p[2]));
+                    self.write_channel(tensor, crop, y, channel, lumas);
+                }
+                (true, channels) => {
+                    let at = if channels == Channels::Bgr { 2 - channel } else { channel };
+                    self.write_channel(tensor, crop, y, channel, row.chunks_exact(3).map(|p| p[at]));
+                }
+            }
+        }
+    }
+
+    /// Writes one channel of one row of a crop; `bytes` go from left to right in the picture.
+    fn write_channel(
+        &self,
+        tensor: &mut [f32],
+        crop: Crop,
+        y: usize,
+        channel: usize,
+        bytes: impl DoubleEndedIterator<Item = u8> + ExactSizeIterator,
+    ) {
+        if crop.mirrored {
+            self.write_bytes(tensor, y, channel, bytes.rev());
+        } else {
+            self.write_bytes(tensor, y, channel, bytes);
+        }
+    }
+
+    fn write_bytes(&self, tensor: &mut [f32], y: usize, channel: usize, bytes: impl Iterator<Item = u8>) {
+        let (width, channels) = (self.width, self.channels.count());
+        let plane_row = (channel * self.height + y) * width;
+        let numbers = match self.layout {
+            Layout::Nchw => Places { from: tensor[plane_row..][..width].iter_mut(), step: 1 },
+            Layout::Nhwc => {
+                let row = &mut tensor[y * width * channels..][..width * channels];
+                Places { from: row[channel..].iter_mut(), step: channels }
+            }
+        };
+        match &self.values {
+            Values::Table(tables) => {
+                let table = &tables[channel];
+                numbers.write(bytes, |_, byte| table[usize::from(byte)]);
+            }
+            Values::Image { mean, scale, std } => {
+                let (mean, std) = (&mean[plane_row..][..width], std[channel]);
+                numbers.write(bytes, |x, byte| value(byte, mean[x], *scale, std));
+            }
+        }
+    }
+}
+
+/// The places of one channel's row in a tensor: every `step`-th number.
+struct Places<'a> {
+    from: std::slice::IterMut<'a, f32>,
+    step: usize,
+}
+
+impl Places<'_> {
+    fn write(self, bytes: impl Iterator<Item = u8>, value: impl Fn(usize, u8) -> f32) {
+        // `step_by` keeps the compiler from seeing that the common step is 1.
+        if self.step == 1 {
+            self.from.zip(bytes).enumerate().for_each(|(x, (to, byte))| *to = value(x, byte));
+        } else {
+            let places = self.from.step_by(self.step);
+            places.zip(bytes).enumerate().for_each(|(x, (to, byte))| *to = value(x, byte));
+        }
+    }
+}
+
+/// The formula of the card, each operation rounded to f32.
+fn value(byte: u8, mean: f32, scale: f32, std: f32) -> f32 {
+    (f32::from(byte) - mean) * scale / std
+}
+
+fn table(mean: f32, scale: f32, std: f32) -> [f32; 256] {
+    let mut values = [0.0; 256];
+    for (entry, byte) in values.iter_mut().zip(0..=255) {
+        *entry = value(byte, mean, scale, std);
+    }
+    values
+}
+
+/// Brightness of a colour, ITU-R BT.601, in integers, rounded to nearest; equal channels give their own value.
+fn luma(red: u8, green: u8, blue: u8) -> u8 {
+    let sum = 299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue);
+    u8::try_from((sum + 500) / 1000).expect("weights sum to 1000")
+}
+
+/// Where the crops of a picture lie, in the order that [`Crops`] documents.
+fn crops(input: &Input) -> Vec<Crop> {
+    let (right, bottom) = (input.picture - input.width, input.picture - input.height);
+    let at = |left, top| Crop { left, top, mirrored: false };
+    let centre = at(right / 2, bottom / 2);
+    match input.crops {
+        Crops::Whole | Crops::Centre => vec![centre],
+        Crops::Ten => {
+            let plain = [at(0, 0), at(right, 0), at(0, bottom), at(right, bottom), centre];
+            let mirrors = plain.map(|crop| Crop { mirrored: true, ..crop });
+            [plain, mirrors].concat()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::card::{Mean, PerChannel};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn input(layout: Layout, channels: Channels, size: (usize, usize), picture: usize, crops: Crops) -> Input {
+        Input {
+            layout,
+            channels,
+            width: size.0,
+            height: size.1,
+            picture,
+            crops,
+            scale: 0.007_812_5,
+            mean: Mean::All(0.0),
+            std: PerChannel::Channel([0.229, 0.224, 0.225][..channels.count()].to_vec()),
+        }
+    }
+
+    fn means(channels: Channels) -> Vec<f32> {
+        [104.1, 117.2, 123.3][..channels.count()].to_vec()
+    }
+
+    /// The tensor as the documentation words it, pixel by pixel, from a whole picture.
+    fn by_the_book(input: &Input, mean: &MeanValues, pixels: &[[u8; 3]], grey: bool) -> Vec<f32> {
+        let (w, h, side, channels) = (input.width, input.height, input.picture, input.channels.count());
+        let std = input.std.values(channels);
+        let mut tensor = Vec::new();
+        for crop in crops(input) {
+            let mut part = vec![0.0; channels * w * h];
+            for (c, y, x) in (0..channels).flat_map(|c| (0..h).flat_map(move |y| (0..w).map(move |x| (c, y, x)))) {
+                let column = crop.left + if crop.mirrored { w - 1 - x } else { x };
+                let pixel = pixels[(crop.top + y) * side + column];
+                let byte = match input.channels {
+                    _ if grey => pixel[0],
+                    Channels::Grey => luma(pixel[0], pixel[1], pixel[2]),
+                    Channels::Rgb => pixel[c],
+                    Channels::Bgr => pixel[2 - c],
+                };
+                let mean = match mean {
+                    MeanValues::Channel(means) => means[c],
+                    MeanValues::Image(image) => image[(c * h + y) * w + x],
+                };
+                let place = match input.layout {
+                    Layout::Nchw => (c * h + y) * w + x,
+                    Layout::Nhwc => (y * w + x) * channels + c,
+                };
+                part[place] = (f32::from(byte) - mean) * input.scale / std[c];
+            }
+            tensor.extend(part);
+        }
+        tensor
+    }
+
+    fn by_rows(input: &Input, mean: &MeanValues, pixels: &[[u8; 3]], grey: bool) -> Vec<f32> {
+        let preprocess = Preprocess::new(input, mean.clone());
+        let mut tensor = vec![f32::NAN; preprocess.slot_len()];
+        for (y, row) in pixels.chunks_exact(input.picture).enumerate() {
+            let row: Vec<u8> = if grey { row.iter().map(|p| p[0]).collect() } else { row.concat() };
+            preprocess.write_row(&mut tensor, y, &row);
+        }
+        tensor
+    }
+
+    fn bits(numbers: &[f32]) -> Vec<u32> {
+        numbers.iter().map(|number| number.to_bits()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn rows_give_the_bits_of_the_formula(
+            pixels in proptest::collection::vec(any::<[u8; 3]>(), 81),
+            image in proptest::option::of(proptest::collection::vec(0.0_f32..255.0, 3 * 6 * 5)),
+            layout in prop_oneof![Just(Layout::Nchw), Just(Layout::Nhwc)],
+            channels in prop_oneof![Just(Channels::Grey), Just(Channels::Rgb), Just(Channels::Bgr)],
+            ten: bool,
+            grey: bool,
+        ) {
+            let crops = if ten { Crops::Ten } else { Crops::Centre };
+            let input = input(layout, channels, (6, 5), 9, crops);
+            let mean = match image {
+                Some(image) => MeanValues::Image(image[..input.crop_len()].to_vec()),
+                None => MeanValues::Channel(means(channels)),
+            };
+            let expected = by_the_book(&input, &mean, &pixels, grey);
+            prop_assert_eq!(bits(&by_rows(&input, &mean, &pixels, grey)), bits(&expected));
+        }
+    }
+
+    #[test]
+    fn ten_crops_lie_where_caffe_puts_them() {
+        let input = input(Layout::Nchw, Channels::Bgr, (227, 227), 256, Crops::Ten);
+        let corners: Vec<_> = crops(&input).iter().map(|c| (c.left, c.top, c.mirrored)).collect();
+        let plain = [(0, 0), (29, 0), (0, 29), (29, 29), (14, 14)];
+        let expected: Vec<_> = [false, true].iter().flat_map(|&m| plain.map(|(left, top)| (left, top, m))).collect();
+        assert_eq!(corners, expected);
+    }
+
+    #[test]
+    fn luma_of_grey_is_that_grey() {
+        assert!((0..=255).all(|byte| luma(byte, byte, byte) == byte));
+        assert_eq!([luma(255, 0, 0), luma(0, 255, 0), luma(0, 0, 255)], [76, 150, 29]);
+    }
+
+    #[test]
+    fn shape_follows_the_layout() {
+        let of = |layout| {
+            let input = input(layout, Channels::Rgb, (6, 5), 6, Crops::Centre);
+            Preprocess::new(&input, MeanValues::Channel(means(Channels::Rgb))).shape(7)
+        };
+        assert_eq!(of(Layout::Nchw), [7, 3, 5, 6]);
+        assert_eq!(of(Layout::Nhwc), [7, 5, 6, 3]);
+    }
+}

@@ -1,0 +1,36 @@
+//! Panics that are turned into errors need not also print a backtrace hint on stderr.
+
+use std::cell::Cell;
+use std::sync::Once;
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps the panic hook silent on this thread until dropped.
+#[derive(Debug)]
+pub(crate) struct Quiet {
+    before: bool,
+}
+
+/// Silences panics of this thread, for the time of a `catch_unwind` or up to its end. Other threads are not touched, and
+/// whatever hook was in place goes on working for them.
+pub(crate) fn panics() -> Quiet {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                others(info);
+            }
+        }));
+    });
+    Quiet { before: QUIET.replace(true) }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // A panic that unwinds through here has already been through the hook.
+        QUIET.set(self.before);
+    }
+}

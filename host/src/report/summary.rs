@@ -1,0 +1,119 @@
+//! The figures of a run.
+
+use std::time::Duration;
+
+use fooling_core::journal;
+use fooling_core::settings::Settings;
+use serde::Serialize;
+
+use crate::evaluate::Times;
+use crate::run::{RunError, RunToml, Scores, Stats, log};
+
+/// Where the time of this process went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// Pictures scored by this process.
+    pub pictures: u64,
+    /// Time from its first generation to its last.
+    pub elapsed: Duration,
+    /// Threads that evaluated.
+    pub threads: usize,
+    /// Of evaluation, added up over threads.
+    pub evaluation: Times,
+    /// Of offering children to the population.
+    pub archive: Duration,
+    /// Of writing the journal.
+    pub write: Duration,
+}
+
+/// The outcome of a run in figures: `summary.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The model's name.
+    pub model: String,
+    /// `cppn` or `direct`.
+    pub encoding: crate::run::EncodingName,
+    /// `paper` or `released`.
+    pub face: crate::run::Face,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Generations after the initial batch.
+    pub generations: u32,
+    /// Cells.
+    pub classes: usize,
+    /// Confidence over the cells.
+    #[serde(flatten)]
+    pub stats: Stats,
+    /// Pictures scored in all.
+    pub evaluations: u64,
+    /// Of them refused for scores that were no probabilities.
+    pub refused: u64,
+    /// SHA-256 of the journal.
+    pub journal_digest: String,
+    /// Of the process that ended the run: from its first generation to its last.
+    pub seconds: f64,
+    /// Of that process.
+    pub images_per_second: f64,
+    /// Of that process: where the time went.
+    pub shares: Shares,
+}
+
+/// Shares of the time of an evaluation, in [0, 1]; all together are 1, but for rounding and waiting for the last thread.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Shares {
+    /// Choosing parents and mutating.
+    pub mutate: f64,
+    /// Drawing into the input tensor.
+    pub render: f64,
+    /// Asking the network.
+    pub infer: f64,
+    /// Offering to the population.
+    pub archive: f64,
+    /// Writing the journal.
+    pub write: f64,
+}
+
+impl Summary {
+    /// Reads the figures off a journal; with the table of all generations.
+    pub(crate) fn of(settings: &Settings, run: &RunToml, bytes: &[u8], timing: Timing) -> Result<(Self, String), RunError> {
+        let damaged =
+            |error: journal::JournalError| RunError::Choices(format!("the journal that was just written cannot be read: {error}"));
+        let (_, records) = journal::open(bytes).map_err(damaged)?;
+        let mut scores = Scores::new(settings.cells());
+        let mut curve = Stats::CSV.to_owned();
+        let (mut generations, mut evaluations, mut refused) = (0, 0, 0);
+        for record in records {
+            let record = record.map_err(damaged)?;
+            scores.take_all(&record);
+            curve += &scores.stats().csv(record.generation);
+            generations = record.generation;
+            evaluations += u64::from(settings.children(record.generation));
+            refused += u64::from(record.refused);
+        }
+        let seconds = timing.elapsed.as_secs_f64();
+        let thread_seconds = seconds * timing.threads.max(1) as f64;
+        let share = |time: Duration, of: f64| if of > 0.0 { time.as_secs_f64() / of } else { 0.0 };
+        let summary = Self {
+            model: run.made.model.clone(),
+            encoding: run.choices.encoding,
+            face: run.choices.face,
+            seed: run.choices.seed,
+            generations,
+            classes: settings.cells() as usize,
+            stats: scores.stats(),
+            evaluations,
+            refused,
+            journal_digest: log::digest(bytes),
+            seconds,
+            images_per_second: if seconds > 0.0 { timing.pictures as f64 / seconds } else { 0.0 },
+            shares: Shares {
+                mutate: share(timing.evaluation.mutate, thread_seconds),
+                render: share(timing.evaluation.render, thread_seconds),
+                infer: share(timing.evaluation.infer, thread_seconds),
+                archive: share(timing.archive, seconds),
+                write: share(timing.write, seconds),
+            },
+        };
+        Ok((summary, curve))
+    }
+}

@@ -1,0 +1,83 @@
+//! The confidence of all cells from generation to generation, read off decisions alone.
+
+use fooling_core::journal::Record;
+use fooling_core::search::Take;
+use serde::Serialize;
+
+/// The best score of each cell so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores(Vec<Option<f32>>);
+
+impl Scores {
+    /// Nobody has scored yet.
+    #[must_use]
+    pub fn new(cells: u32) -> Self {
+        Self(vec![None; cells as usize])
+    }
+
+    /// Notes a decision. For a single objective, which has one cell, the best score counts.
+    pub fn take(&mut self, take: Take) {
+        if let Some(score) = self.0.get_mut(take.cell as usize) {
+            *score = Some(score.map_or(take.score, |old| old.max(take.score)));
+        }
+    }
+
+    /// Notes all decisions of a generation.
+    pub fn take_all(&mut self, record: &Record<'_>) {
+        record.decisions().for_each(|(_, take)| self.take(take));
+    }
+
+    /// The figures at this point.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        // An empty cell has no confidence at all.
+        let mut scores: Vec<f32> = self.0.iter().map(|score| score.unwrap_or(0.0)).collect();
+        scores.sort_by(f32::total_cmp);
+        let at = |level: f32| scores.iter().filter(|&&score| score >= level).count();
+        let (low, high) = (scores.get((scores.len() - 1) / 2), scores.get(scores.len() / 2));
+        let middle = |score: Option<&f32>| score.map_or(0.0, |&score| f64::from(score));
+        Stats {
+            filled: self.0.iter().flatten().count(),
+            median: (middle(low) + middle(high)) / 2.0,
+            lowest: middle(scores.first()),
+            highest: middle(scores.last()),
+            at_50: at(0.5),
+            at_90: at(0.9),
+            at_99: at(0.99),
+            at_9999: at(0.9999),
+        }
+    }
+}
+
+/// Confidence over the cells.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Stats {
+    /// Cells that have an elite.
+    pub filled: usize,
+    /// Median confidence; an empty cell counts as 0.
+    pub median: f64,
+    /// Lowest confidence.
+    pub lowest: f64,
+    /// Highest confidence.
+    pub highest: f64,
+    /// Cells at 50 % or more.
+    pub at_50: usize,
+    /// Cells at 90 % or more.
+    pub at_90: usize,
+    /// Cells at 99 % or more.
+    pub at_99: usize,
+    /// Cells at 99.99 % or more.
+    pub at_9999: usize,
+}
+
+impl Stats {
+    /// The heading of a table of them.
+    pub const CSV: &'static str = "generation,filled,median,lowest,highest,at_50,at_90,at_99,at_9999\n";
+
+    /// A line of that table.
+    #[must_use]
+    pub fn csv(&self, generation: u32) -> String {
+        let Self { filled, median, lowest, highest, at_50, at_90, at_99, at_9999 } = self;
+        format!("{generation},{filled},{median},{lowest},{highest},{at_50},{at_90},{at_99},{at_9999}\n")
+    }
+}

@@ -1,0 +1,253 @@
+//! The loop: ask, draw, score, tell, write down.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use fooling_core::encoding::Elite;
+use fooling_core::journal::{self, Record};
+use fooling_core::replay::{ReplayScratch, replay};
+use fooling_core::search::{Search, Take};
+use fooling_core::settings::Settings;
+
+use super::log::{self, Log};
+use super::made::provenance_line;
+use super::rebuild::{Members, read_records};
+use super::search::{Job, Standing, with_search};
+use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
+use crate::classifier::Classifier;
+use crate::draw::Draw;
+use crate::evaluate::{Evaluator, Times};
+use crate::model::Model;
+use crate::report::{self, Summary, Timing};
+
+/// What a run is made of.
+#[derive(Debug)]
+pub struct Setup<'s> {
+    /// What the user chose.
+    pub choices: Choices,
+    /// The network.
+    pub model: &'s Model,
+    /// Who asks it.
+    pub classifier: &'s dyn Classifier,
+    /// Threads that draw and score; changes no bit.
+    pub threads: usize,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// The generation that was just finished, 0 for the initial batch.
+    pub generation: u32,
+    /// The last generation.
+    pub generations: u32,
+    /// Pictures scored since this process began.
+    pub pictures: u64,
+    /// Of them refused for scores that were no probabilities.
+    pub refused: u64,
+    /// Time since this process began to evolve.
+    pub elapsed: Duration,
+    /// Confidence over the cells.
+    pub stats: Stats,
+}
+
+/// Who watches a run.
+pub trait Observer {
+    /// Before anything is evolved: the first generation to come, and what is to be said of the journal.
+    fn begun(&mut self, next_generation: u32, warning: Option<&str>);
+
+    /// After each generation. [`ControlFlow::Break`] ends the run here, in good order.
+    fn generation(&mut self, progress: &Progress) -> ControlFlow<()>;
+}
+
+/// Starts a run in an empty folder.
+///
+/// # Errors
+///
+/// [`RunError`]; what has been recorded can be gone on with.
+pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
+    let settings = settings(setup)?;
+    let made = Made::here(setup.model, setup.classifier);
+    RunToml::new(&setup.choices, setup.model, made.clone()).write(folder)?;
+    let log = Log::begin(&folder.journal(), &settings, &made.provenance())?;
+    with_search(&settings, Evolve { setup, settings, folder, observer, recorded: None, log })
+}
+
+/// Goes on with the run in a folder, with the choices that stand there; only the number of generations may be another one.
+///
+/// # Errors
+///
+/// [`RunError`], above all if the journal is not that of these choices and this network.
+pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
+    let (settings, path) = (settings(setup)?, folder.journal());
+    let journal = log::read(&path)?;
+    let damaged = |error: journal::JournalError| RunError::journal(&path, &error);
+    let (header, _) = journal::open(&journal).map_err(damaged)?;
+    if header.settings != settings {
+        return Err(RunError::journal(&path, &"its settings are not those of run.toml; restore that file, or start a new run"));
+    }
+    let provenance = String::from_utf8_lossy(header.provenance);
+    let recorded_digest = provenance_line(&provenance, "sha256").unwrap_or_default();
+    if recorded_digest != setup.model.digest() {
+        let problem = format!(
+            "it was made with a network whose sha256 is {recorded_digest}, and '{}' has {}; name the right one (--model)",
+            setup.model.name(),
+            setup.model.digest()
+        );
+        return Err(RunError::journal(&path, &problem));
+    }
+    let records = read_records(&path, &journal)?;
+    let mut warnings: Vec<String> = records.warning.iter().cloned().collect();
+    let here = Made::here(setup.model, setup.classifier);
+    // The same network fed in another way gives other scores. Early journals do not say how it was fed.
+    if let Some(before) = provenance_line(&provenance, "input").filter(|before| *before != here.input) {
+        let problem =
+            format!("it was made with pictures fed as {before}, and now they are fed as {}; restore the model's card", here.input);
+        return Err(RunError::journal(&path, &problem));
+    }
+    for (word, now) in [("engine", here.engine.as_str()), ("cpu", here.cpu.as_str())] {
+        let before = provenance_line(&provenance, word).unwrap_or_default();
+        if before != now {
+            warnings.push(format!("begun with {word} '{before}', going on with '{now}': scores may differ in the last bits"));
+        }
+    }
+    // All is well with it: only now is anything changed.
+    note_generations(setup.choices.generations, folder)?;
+    let log = Log::resume(&path, &records.good)?;
+    let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
+    let recorded = Some(Recorded { journal: &journal[..records.good.good_bytes()], warning });
+    with_search(&settings, Evolve { setup, settings, folder, observer, recorded, log })
+}
+
+/// Another number of generations than before is noted in run.toml.
+fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
+    let mut run = RunToml::read(folder)?;
+    if run.choices.generations == generations {
+        return Ok(());
+    }
+    run.choices.generations = generations;
+    run.write(folder)
+}
+
+fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
+    let card = &setup.model.card().input;
+    if setup.choices.crops.is_some_and(|crops| crops != card.crops) {
+        return Err(RunError::Choices("the model was not loaded with the crops that were chosen".to_owned()));
+    }
+    let channels = if card.channels.count() == 1 { 1 } else { 3 };
+    setup.choices.settings(setup.model.classes(), card.picture, channels).map_err(RunError::Choices)
+}
+
+/// What was recorded before this process began.
+struct Recorded<'j> {
+    journal: &'j [u8],
+    warning: Option<String>,
+}
+
+struct Evolve<'e> {
+    setup: &'e Setup<'e>,
+    settings: Settings,
+    folder: &'e Folder,
+    observer: &'e mut dyn Observer,
+    recorded: Option<Recorded<'e>>,
+    log: Log,
+}
+
+impl Job for Evolve<'_> {
+    type Output = Summary;
+
+    fn run<E: Draw, P: Standing<E::Genome> + Sync>(mut self, mut search: Search<E, P>) -> Result<Summary, RunError> {
+        let mut scores = Scores::new(self.settings.cells());
+        let mut warning = None;
+        if let Some(recorded) = self.recorded.take() {
+            replay_all(&self.settings, &mut search, &mut scores, recorded.journal)
+                .map_err(|problem| RunError::journal(&self.folder.journal(), &problem))?;
+            warning = recorded.warning;
+        }
+        self.observer.begun(search.generation(), warning.as_deref());
+        let timing = self.evolve(&mut search, &mut scores)?;
+        self.log.finish()?;
+        let members = Members::of(&search, &self.settings);
+        report::write(self.folder, &self.settings, &members, timing)
+    }
+}
+
+impl Evolve<'_> {
+    /// Evolves to the last generation or until the observer ends it, and returns where the time went.
+    fn evolve<E: Draw, P: Standing<E::Genome> + Sync>(
+        &mut self,
+        search: &mut Search<E, P>,
+        scores: &mut Scores,
+    ) -> Result<Timing, RunError> {
+        let Setup { choices, model, classifier, threads } = self.setup;
+        let classes = choices.scored_classes(model.classes());
+        let mut evaluator = Evaluator::<E>::new(&self.settings, *classifier, model.preprocess(), classes, *threads)?;
+        let begun = Instant::now();
+        let (mut times, mut archive, mut write) = (Times::default(), Duration::ZERO, Duration::ZERO);
+        let (mut pictures, mut refused) = (0, 0);
+        while search.generation() <= choices.generations {
+            let generation = search.generation();
+            let evaluated = evaluator.evaluate(search)?;
+            times += evaluated.times;
+            pictures += evaluated.brood.len() as u64;
+            let evaluated_at = Instant::now();
+            let (bad, told_at) = self.log.append(generation, |decide| {
+                let told = search.tell(evaluated.brood, evaluated.scores, |birth, take: Take| {
+                    decide(birth.child, take);
+                    scores.take(take);
+                });
+                let bad = told.map_err(|error| RunError::Choices(error.to_string()))?;
+                Ok((bad, (bad, Instant::now())))
+            })?;
+            archive += told_at - evaluated_at;
+            write += told_at.elapsed();
+            refused += u64::from(bad);
+            let progress = Progress {
+                generation,
+                generations: choices.generations,
+                pictures,
+                refused,
+                elapsed: begun.elapsed(),
+                stats: scores.stats(),
+            };
+            if self.observer.generation(&progress).is_break() {
+                break;
+            }
+        }
+        Ok(Timing { pictures, elapsed: begun.elapsed(), threads: *threads, evaluation: times, archive, write })
+    }
+}
+
+/// Goes through a whole journal again.
+pub(super) fn replay_all<E: Draw, P: Standing<E::Genome>>(
+    settings: &Settings,
+    search: &mut Search<E, P>,
+    scores: &mut Scores,
+    journal: &[u8],
+) -> Result<(), String> {
+    replay_each(settings, search, journal, |record, _| scores.take_all(record))
+}
+
+/// Goes through a whole journal again, and shows each generation's record with the children that took a cell in it.
+pub(super) fn replay_each<E: Draw, P: Standing<E::Genome>>(
+    settings: &Settings,
+    search: &mut Search<E, P>,
+    journal: &[u8],
+    mut show: impl FnMut(&Record<'_>, &[Elite<E::Genome>]),
+) -> Result<(), String> {
+    let (_, records) = journal::open(journal).map_err(|error| error.to_string())?;
+    let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
+    let mut brood: Vec<Elite<E::Genome>> = Vec::new();
+    let mut takes = vec![Take { cell: 0, score: 0.0 }; settings.cells() as usize];
+    for record in records {
+        let record = record.map_err(|error| error.to_string())?;
+        let mut last = None;
+        let winners = record.decisions().filter(|(child, _)| last.replace(*child) != Some(*child)).count();
+        if brood.len() < winners {
+            brood.resize_with(winners, blank);
+        }
+        replay(search, &record, &mut ReplayScratch { brood: &mut brood, takes: &mut takes })
+            .map_err(|error| format!("generation {}: {error}", record.generation))?;
+        show(&record, &brood[..winners]);
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! A run's folder: its files, its lock, and writing files so that a half-written one is never seen.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::RunError;
+
+/// The folder of a run. The run that holds it has it for itself.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+    /// Locked by the operating system for as long as it is open, so that a killed run leaves no stale lock.
+    _lock: Option<File>,
+}
+
+impl Folder {
+    /// Makes the folder for a new run and locks it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made, holds a run already, or is in use by another process.
+    pub fn create(root: &Path) -> Result<Self, RunError> {
+        std::fs::create_dir_all(root).map_err(|source| RunError::file("make the folder", root, source))?;
+        let folder = Self::lock(root)?;
+        if folder.journal().exists() {
+            return Err(RunError::Occupied(root.to_owned()));
+        }
+        Ok(folder)
+    }
+
+    /// Opens the folder of a run to go on with it, and locks it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no run, or it is in use by another process.
+    pub fn open(root: &Path) -> Result<Self, RunError> {
+        Self::view(root)?;
+        Self::lock(root)
+    }
+
+    /// Opens the folder of a run to look at it; another process may be writing.
+    ///
+    /// # Errors
+    ///
+    /// If there is no run.
+    pub fn view(root: &Path) -> Result<Self, RunError> {
+        let folder = Self { root: root.to_owned(), _lock: None };
+        if folder.journal().is_file() { Ok(folder) } else { Err(RunError::NoRun(root.to_owned())) }
+    }
+
+    fn lock(root: &Path) -> Result<Self, RunError> {
+        let path = root.join("lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|source| RunError::file("make", &path, source))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { root: root.to_owned(), _lock: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err(RunError::InUse(root.to_owned())),
+            Err(TryLockError::Error(source)) => Err(RunError::file("lock", &path, source)),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal.fool")
+    }
+
+    /// The choices of the run and what it was made with.
+    #[must_use]
+    pub fn run_toml(&self) -> PathBuf {
+        self.root.join("run.toml")
+    }
+
+    /// The outcome in figures.
+    #[must_use]
+    pub fn summary(&self) -> PathBuf {
+        self.root.join("summary.json")
+    }
+
+    /// Figures of every generation.
+    #[must_use]
+    pub fn curve(&self) -> PathBuf {
+        self.root.join("curve.csv")
+    }
+
+    /// The run as a page.
+    #[must_use]
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    /// The picture of a class's elite.
+    #[must_use]
+    pub fn picture(&self, class: usize) -> PathBuf {
+        self.root.join("cells").join(format!("{class:04}.png"))
+    }
+
+    /// A page of the contact sheet, from 1.
+    #[must_use]
+    pub fn sheet(&self, page: usize) -> PathBuf {
+        self.root.join(if page == 1 { "sheet.png".to_owned() } else { format!("sheet-{page:02}.png") })
+    }
+
+    /// Writes a file so that it is there whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written; what was there before is untouched.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+        write_whole(path, bytes).map_err(|source| RunError::file("write", path, source))
+    }
+}
+
+/// Writes beside the file and then renames.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let beside = path.with_extension("part");
+    let written = File::create(&beside).and_then(|mut file| file.write_all(bytes)).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // Nothing is gained by a half-written file; that it cannot be removed either is no news.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}

@@ -1,0 +1,117 @@
+//! What a run was made with: run.toml, and the provenance in the journal.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Choices, Folder, RunError};
+use crate::classifier::Classifier;
+use crate::model::Model;
+
+/// What a run was made with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Version of this program.
+    pub fooling: String,
+    /// The model's name.
+    pub model: String,
+    /// SHA-256 of the ONNX file, in hexadecimal.
+    pub model_sha256: String,
+    /// How pictures become the network's input: the `[input]` table of its card, crops as they were chosen, as JSON.
+    #[serde(default)]
+    pub input: String,
+    /// What computed the scores.
+    pub engine: String,
+    /// The processor. Scores can differ in the last bits between processors.
+    pub cpu: String,
+}
+
+impl Made {
+    /// By this program, here.
+    #[must_use]
+    pub fn here(model: &Model, classifier: &dyn Classifier) -> Self {
+        Self {
+            fooling: env!("CARGO_PKG_VERSION").to_owned(),
+            model: model.name().to_owned(),
+            model_sha256: model.digest(),
+            input: serde_json::to_string(&model.card().input).expect("names and finite numbers"),
+            engine: classifier.description(),
+            cpu: cpu_name(),
+        }
+    }
+
+    /// As the text in a journal.
+    #[must_use]
+    pub fn provenance(&self) -> String {
+        let Self { fooling, model, model_sha256, input, engine, cpu } = self;
+        format!("fooling {fooling}\nmodel {model}\nsha256 {model_sha256}\ninput {input}\nengine {engine}\ncpu {cpu}\n")
+    }
+}
+
+/// A line of a provenance, without its first word.
+pub(super) fn provenance_line<'p>(provenance: &'p str, word: &str) -> Option<&'p str> {
+    provenance.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
+}
+
+/// The processor's name as the system gives it, else its architecture.
+fn cpu_name() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info.lines().find_map(|line| line.strip_prefix("model name")?.trim_start().strip_prefix(':'));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |name| name.trim().to_owned())
+}
+
+/// The file run.toml.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunToml {
+    /// What the user chose, defaults included.
+    pub choices: Choices,
+    /// What the run was made with.
+    pub made: Made,
+    /// The class of each cell, and its name.
+    pub cells: Vec<CellName>,
+}
+
+/// A cell's class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellName {
+    /// Its number in the model.
+    pub class: usize,
+    /// Its name.
+    pub label: String,
+}
+
+impl RunToml {
+    /// Of a run that is about to begin.
+    #[must_use]
+    pub fn new(choices: &Choices, model: &Model, made: Made) -> Self {
+        let cell = |class: usize| CellName { class, label: model.labels().get(class).cloned().unwrap_or_else(|| class.to_string()) };
+        let cells = choices.cell_classes(model.classes()).into_iter().map(cell).collect();
+        Self { choices: choices.clone(), made, cells }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or understood.
+    pub fn read(folder: &Folder) -> Result<Self, RunError> {
+        let path = folder.run_toml();
+        let text = std::fs::read_to_string(&path).map_err(|source| RunError::file("read", &path, source))?;
+        toml::from_str(&text).map_err(|error| Self::error(&path, &error))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write(&self, folder: &Folder) -> Result<(), RunError> {
+        let path = folder.run_toml();
+        let text = toml::to_string(self).map_err(|error| Self::error(&path, &error))?;
+        folder.write(&path, text.as_bytes())
+    }
+
+    fn error(path: &Path, problem: &dyn std::error::Error) -> RunError {
+        RunError::RunToml { path: path.to_owned(), problem: problem.to_string() }
+    }
+}

@@ -1,0 +1,188 @@
+//! Looking at a run through its journal: every elite is rebuilt, no network is asked.
+
+use std::path::{Path, PathBuf};
+
+use fooling_core::canvas::Rows;
+use fooling_core::journal::{self, JournalError, Records};
+use fooling_core::rng::Birth;
+use fooling_core::search::Search;
+use fooling_core::settings::Settings;
+
+use super::evolve::replay_all;
+use super::search::{Job, Standing, with_search};
+use super::{Folder, RunError, RunToml, Scores, Stats, log};
+use crate::draw::Draw;
+use crate::genomes;
+use crate::picture::Picture;
+
+/// Who holds a cell, with its picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// The cell.
+    pub cell: usize,
+    /// Its score there.
+    pub score: f32,
+    /// Where it was born.
+    pub birth: Birth,
+    /// How often the cell's elite was replaced.
+    pub replaced: u32,
+    /// How often by a child of another cell's elite.
+    pub switched: u32,
+    /// Nodes and connections; nothing for a direct genome.
+    pub size: Option<(usize, usize)>,
+    /// The genome as a line of a genome file; nothing for a direct genome, whose picture is its genome.
+    pub genome: Option<String>,
+    /// Its picture.
+    pub picture: Picture,
+}
+
+/// The members of a population, by cell.
+#[derive(Clone, Debug)]
+pub struct Members(pub Vec<Member>);
+
+impl Members {
+    /// Draws them all.
+    pub(super) fn of<E: Draw, P: Standing<E::Genome>>(search: &Search<E, P>, settings: &Settings) -> Self {
+        let mut pen = E::pen(settings);
+        let member = |cell| {
+            let holder = search.population().holder(cell)?;
+            let mut picture = Picture::new(settings.picture.side.into(), settings.channels.into());
+            E::draw(&mut pen, &holder.elite.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+            let cppn = E::network(&holder.elite.genome);
+            Some(Member {
+                cell,
+                score: holder.score,
+                birth: holder.elite.birth,
+                replaced: holder.replaced,
+                switched: holder.switched,
+                size: cppn.map(|cppn| (cppn.nodes().len(), cppn.links().len())),
+                genome: cppn.map(genomes::to_line),
+                picture,
+            })
+        };
+        Self((0..settings.cells() as usize).filter_map(member).collect())
+    }
+}
+
+/// The good records of a journal, read to the end, and what is to be said of the rest.
+pub(super) struct GoodRecords<'j> {
+    pub(super) good: Records<'j>,
+    pub(super) warning: Option<String>,
+}
+
+/// Reads all records. A torn tail is let go with a warning; damage before it is an error.
+pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecords<'j>, RunError> {
+    let (_, mut good) = journal::open(bytes).map_err(|error| RunError::journal(path, &error))?;
+    let mut generations = 0_u32;
+    loop {
+        match good.next() {
+            None => return Ok(GoodRecords { good, warning: None }),
+            Some(Ok(_)) => generations += 1,
+            Some(Err(JournalError::Torn)) => {
+                let lost = bytes.len() - good.good_bytes();
+                let warning =
+                    format!("the journal's last {lost} bytes are torn: 1 generation (number {generations}) is lost and computed again");
+                return Ok(GoodRecords { good, warning: Some(warning) });
+            }
+            Some(Err(error)) => {
+                let problem = format!(
+                    "{error}, in the record of generation {generations} at byte {}; restore the file, or cut it there to lose what follows",
+                    good.good_bytes()
+                );
+                return Err(RunError::journal(path, &problem));
+            }
+        }
+    }
+}
+
+/// A run as its journal tells it.
+#[derive(Clone, Debug)]
+pub struct Rebuilt {
+    /// What run.toml says.
+    pub run: RunToml,
+    /// The settings in the journal.
+    pub settings: Settings,
+    /// Generations after the initial batch that are recorded; nothing if not even that is.
+    pub last_generation: Option<u32>,
+    /// The elites.
+    pub members: Vec<Member>,
+    /// Confidence over the cells.
+    pub stats: Stats,
+    /// What is to be said of the journal.
+    pub warning: Option<String>,
+}
+
+/// Rebuilds a run from its journal.
+///
+/// # Errors
+///
+/// If the journal or run.toml is missing, damaged or of another run.
+pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
+    let (run, path) = (RunToml::read(folder)?, folder.journal());
+    let bytes = log::read(&path)?;
+    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
+    let settings = header.settings;
+    if run.cells.len() != settings.cells() as usize {
+        return Err(RunError::journal(&path, &"it has another number of cells than run.toml"));
+    }
+    let records = read_records(&path, &bytes)?;
+    let journal = &bytes[..records.good.good_bytes()];
+    let (members, scores, generations) = with_search(&settings, Rebuild { settings: &settings, journal, path: &path })?;
+    Ok(Rebuilt {
+        run,
+        settings,
+        last_generation: generations.checked_sub(1),
+        members: members.0,
+        stats: scores.stats(),
+        warning: records.warning,
+    })
+}
+
+struct Rebuild<'r> {
+    settings: &'r Settings,
+    journal: &'r [u8],
+    path: &'r Path,
+}
+
+impl Job for Rebuild<'_> {
+    type Output = (Members, Scores, u32);
+
+    fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
+        let mut scores = Scores::new(self.settings.cells());
+        replay_all(self.settings, &mut search, &mut scores, self.journal).map_err(|problem| RunError::journal(self.path, &problem))?;
+        Ok((Members::of(&search, self.settings), scores, search.generation()))
+    }
+}
+
+/// A stored picture that is not what the journal says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The stored picture.
+    pub path: PathBuf,
+    /// How it differs.
+    pub what: String,
+}
+
+impl Rebuilt {
+    /// The class of a cell and its name.
+    #[must_use]
+    pub fn class(&self, cell: usize) -> (usize, &str) {
+        let name = &self.run.cells[cell];
+        (name.class, &name.label)
+    }
+
+    /// Holds every elite against its stored picture.
+    #[must_use]
+    pub fn compare(&self, folder: &Folder) -> Vec<Difference> {
+        let compare = |member: &Member| {
+            let path = folder.picture(self.class(member.cell).0);
+            let what = match Picture::read(&path) {
+                Err(error) => error,
+                Ok(stored) if stored == member.picture => return None,
+                Ok(stored) => member.picture.difference(&stored),
+            };
+            Some(Difference { path, what })
+        };
+        self.members.iter().filter_map(compare).collect()
+    }
+}

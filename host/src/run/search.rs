@@ -1,0 +1,78 @@
+//! The four kinds of search (two encodings, two ways to survive) behind one call.
+
+use fooling_core::archive::{Archive, Cell, Slot, Storage};
+use fooling_core::encoding::Elite;
+use fooling_core::pixels::Direct;
+use fooling_core::search::{Population, Search};
+use fooling_core::settings::{EncodingSettings, Selection, Settings};
+use fooling_core::single::{Rank, Ranking};
+
+use super::RunError;
+use crate::draw::{Draw, StandardCppn};
+
+/// Who holds a cell.
+#[derive(Debug)]
+pub struct Holder<'p, G> {
+    /// The elite.
+    pub elite: &'p Elite<G>,
+    /// Its score there.
+    pub score: f32,
+    /// How often the cell's elite was replaced.
+    pub replaced: u32,
+    /// How often by a child of another cell's elite.
+    pub switched: u32,
+}
+
+/// A population that can be asked who holds a cell.
+pub trait Standing<G>: Population<G> {
+    /// Who holds a cell; nothing if it is empty. A single objective has one cell, which the best one holds.
+    fn holder(&self, cell: usize) -> Option<Holder<'_, G>>;
+}
+
+impl<G: fooling_core::encoding::Genome, C: Storage<Cell>, S: Storage<Slot<G>>> Standing<G> for Archive<C, S> {
+    fn holder(&self, cell: usize) -> Option<Holder<'_, G>> {
+        let elite = self.elite(cell)?;
+        let cell = &self.cells()[cell];
+        Some(Holder { elite, score: cell.score(), replaced: cell.replaced(), switched: cell.switched() })
+    }
+}
+
+impl<G: fooling_core::encoding::Genome, R: Storage<Rank>, S: Storage<Slot<G>>> Standing<G> for Ranking<R, S> {
+    fn holder(&self, cell: usize) -> Option<Holder<'_, G>> {
+        let (elite, score) = self.ranked(cell).filter(|_| cell == 0)?;
+        Some(Holder { elite, score, replaced: 0, switched: 0 })
+    }
+}
+
+/// Something to do with a search of whichever kind.
+pub(super) trait Job {
+    type Output;
+
+    /// Does it with a search that has not begun.
+    fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, search: Search<E, P>) -> Result<Self::Output, RunError>;
+}
+
+/// Does a job with the search that the settings ask for.
+pub(super) fn with_search<J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
+    match settings.encoding {
+        EncodingSettings::Cppn { .. } => with_encoding::<StandardCppn, J>(settings, job),
+        EncodingSettings::Direct(_) => with_encoding::<Direct<Vec<u8>>, J>(settings, job),
+    }
+}
+
+fn with_encoding<E: Draw, J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
+    let encoding = E::of(settings).ok_or_else(|| RunError::Choices("this program has no room for genomes of that size".to_owned()))?;
+    let slots = |count: u32| -> Vec<Slot<E::Genome>> { (0..count).map(|_| Slot::new(E::blank(settings))).collect() };
+    let misfit = |error: fooling_core::search::Misfit| RunError::Choices(error.to_string());
+    match settings.selection {
+        Selection::MapElites { cells } => {
+            let archive = Archive::new(vec![Cell::EMPTY; cells as usize], slots(cells)).map_err(misfit)?;
+            job.run(Search::new(settings.seed, encoding, archive, settings.sizes))
+        }
+        Selection::Single { classes, target, keep, pressure } => {
+            let ranks = vec![Rank::default(); keep as usize];
+            let ranking = Ranking::new(ranks, slots(keep), classes as usize, target as usize, pressure).map_err(misfit)?;
+            job.run(Search::new(settings.seed, encoding, ranking, settings.sizes))
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The model card of a trained LeNet: what another program must know to use the ONNX file as it was meant.
+
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{Epoch, SCALE, Settings, onnx};
+use crate::mnist::{CLASSES, SIDE};
+
+/// Everything that a card says, in the order in which it is written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Card {
+    /// Name of the ONNX file, beside the card.
+    pub file: String,
+    /// SHA-256 of the ONNX file, in hexadecimal.
+    pub sha256: String,
+    /// Short name: the file's without its extension.
+    pub name: String,
+    /// A label a class, in the order of the classes.
+    pub labels: Vec<String>,
+    /// What comes out: `probabilities` or `logits`.
+    pub output: String,
+    /// How it was made.
+    pub origin: String,
+    /// SPDX expression.
+    pub licence: String,
+    /// What goes in.
+    pub input: Input,
+}
+
+/// How a picture becomes the network's input: tensor = (byte - mean) * scale / std.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Input {
+    /// Order of the dimensions.
+    pub layout: String,
+    /// `grey`, `rgb` or `bgr`.
+    pub channels: String,
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Side of the square picture that is rendered.
+    pub picture: usize,
+    /// How crops are cut from the picture.
+    pub crops: String,
+    /// Factor.
+    pub scale: f64,
+    /// What is subtracted from each byte.
+    pub mean: f64,
+    /// Divisor.
+    pub std: f64,
+}
+
+impl Card {
+    /// The card of a LeNet of `classes` classes whose ONNX file has these `bytes`. The classes after the digits are
+    /// labelled `fooling`, numbered from the second on.
+    #[must_use]
+    pub fn lenet(file: &Path, bytes: &[u8], classes: usize, origin: String) -> Self {
+        let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+        Self {
+            file: part(file.file_name()),
+            sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+            name: part(file.file_stem()),
+            labels: (0..classes).map(label).collect(),
+            output: onnx::OUTPUT.into(),
+            origin,
+            licence: env!("CARGO_PKG_LICENSE").into(),
+            input: Input {
+                layout: "NCHW".into(),
+                channels: "grey".into(),
+                width: SIDE,
+                height: SIDE,
+                picture: SIDE,
+                crops: "whole".into(),
+                scale: SCALE.into(),
+                mean: 0.0,
+                std: 1.0,
+            },
+        }
+    }
+
+    /// The card as the text of a TOML file.
+    ///
+    /// # Panics
+    /// Never: every field has a TOML form.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("strings, numbers and one table")
+    }
+}
+
+fn label(class: usize) -> String {
+    match class {
+        0..CLASSES => class.to_string(),
+        CLASSES => "fooling".into(),
+        _ => format!("fooling {}", class - CLASSES + 1),
+    }
+}
+
+/// How a network was made, in words.
+pub(super) fn origin(settings: &Settings, examples: usize, last: &Epoch, tested: usize) -> String {
+    let Settings { epochs, batch, seed, learning_rate, momentum, weight_decay, shift, .. } = settings;
+    format!(
+        "{} {}: `fooling train --epochs {epochs} --batch {batch} --seed {seed} --learning-rate {learning_rate} \
+         --momentum {momentum} --weight-decay {weight_decay} --shift {shift}` on {examples} MNIST training images; \
+         last epoch: {} errors in {tested} test images ({:.2} %)",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION"),
+        last.errors,
+        last.error_percent(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_card_has_the_agreed_shape() {
+        let card = Card::lenet(Path::new("some/where/net.onnx"), b"abc", 11, "made here".into());
+        let table: toml::Table = card.to_toml().parse().unwrap();
+        let expected: toml::Table = r#"
+            file = "net.onnx"
+            sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+            name = "net"
+            labels = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "fooling"]
+            output = "probabilities"
+            origin = "made here"
+            licence = "MIT OR Apache-2.0"
+            [input]
+            layout = "NCHW"
+            channels = "grey"
+            width = 28
+            height = 28
+            picture = 28
+            crops = "whole"
+            scale = 0.00390625
+            mean = 0.0
+            std = 1.0
+        "#
+        .parse()
+        .unwrap();
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn the_origin_names_the_command_the_data_and_the_error() {
+        let last = Epoch { epoch: 3, loss: 0.1, errors: 82, tested: 10_000, seconds: 1.0 };
+        let origin = origin(&Settings { epochs: 3, seed: 9, ..Settings::default() }, 60_000, &last, 10_000);
+        for part in ["--epochs 3", "--seed 9", "60000 MNIST", "82 errors in 10000 test images (0.82 %)"] {
+            assert!(origin.contains(part), "{origin}");
+        }
+    }
+}
