@@ -12,6 +12,7 @@ pub use chart::{Curve, Upright, chart};
 pub use html::html;
 pub use page::{Page, Tile};
 pub use sheet::{Entry, pages};
+pub(crate) use sheet::{percent, short};
 pub use summary::{Summary, Timing};
 
 use crate::run::{Folder, Members, RunError, RunToml, log};
