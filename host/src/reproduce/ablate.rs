@@ -295,7 +295,7 @@ mod tests {
         let ramp = picture(28, 1, |x, y| (x * 5 + y * 4) as u8);
         assert_eq!(repetition(&ramp), None);
         assert_eq!(repetition(&Picture::new(28, 1)), None);
-        let noise = picture(28, 1, |x, y| ((x * 7919 + y * 104_729) * 2_654_435_761_usize >> 13) as u8);
+        let noise = picture(28, 1, |x, y| (((x * 7919 + y * 104_729) * 2_654_435_761_usize) >> 13) as u8);
         assert_eq!(repetition(&noise), None);
     }
 

@@ -142,16 +142,16 @@ impl Lab<'_> {
         if observer.interrupted {
             return Err(ReproduceError::Interrupted);
         }
-        self.finish(folder)
+        self.finish(&folder)
     }
 
-    fn finish(&mut self, folder: Folder) -> Result<Run, ReproduceError> {
-        let (rebuilt, curve) = (run::rebuild(&folder)?, run::curve(&folder)?);
+    fn finish(&mut self, folder: &Folder) -> Result<Run, ReproduceError> {
+        let (rebuilt, curve) = (run::rebuild(folder)?, run::curve(folder)?);
         let path = folder.summary();
         let unreadable = |problem: String| ReproduceError::Summary { path: path.clone(), problem };
         let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
         let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
-        folder.write(&folder.report(), report::html(&folder)?.as_bytes())?;
+        folder.write(&folder.report(), report::html(folder)?.as_bytes())?;
         Ok(Run { rebuilt, curve, speed })
     }
 
