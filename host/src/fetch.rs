@@ -202,7 +202,7 @@ fn range_start(header: &str) -> Option<u64> {
     header.trim().strip_prefix("bytes")?.trim_start().split('-').next()?.parse().ok()
 }
 
-/// A file on its way, locked while it is open.
+/// A file on its way, locked while it is open. An empty one leaves nothing behind.
 struct Part {
     path: PathBuf,
     file: File,
@@ -263,9 +263,17 @@ impl Part {
         let _ = std::fs::remove_file(&self.path);
     }
 
-    fn finish(self, to: &Path) -> Result<(), FetchError> {
+    fn finish(&self, to: &Path) -> Result<(), FetchError> {
         self.file.sync_all().map_err(self.fail("write"))?;
         std::fs::rename(&self.path, to).map_err(self.fail("rename"))
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.length == 0 {
+            self.remove();
+        }
     }
 }
 

@@ -134,7 +134,7 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
 /// The user's choices over METHOD's.
 fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choices> {
     let channels = if model.card().input.channels.count() == 1 { 1 } else { 3 };
-    let target = args.target.as_deref().map(|wanted| super::find_class(model, wanted)).transpose()?;
+    let target = args.target.as_deref().map(|wanted| super::classes::Classes::of_model(model).find(wanted)).transpose()?;
     // A run is gone on with from another folder too.
     let name = if Path::new(name).exists() { std::path::absolute(name)?.to_string_lossy().into_owned() } else { name.to_owned() };
     let mut choices = Choices::of_method(&name, args.face, args.encoding, channels, target.is_some());
@@ -151,7 +151,7 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
         choices.activations.clone_from(activations);
     }
     if let Some(classes) = &args.classes {
-        choices.classes = super::find_classes(model, classes)?;
+        choices.classes = super::classes::Classes::of_model(model).select(classes)?;
     }
     for rate in &args.rates {
         let (name, value) = rate.split_once('=').with_context(|| format!("--rate {rate}: expected NAME=P"))?;
@@ -163,10 +163,7 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
 
 /// A folder under runs/ that is not there yet.
 fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
-    let encoding = match choices.encoding {
-        EncodingName::Cppn => "cppn",
-        EncodingName::Direct => "direct",
-    };
+    let encoding = choices.encoding.name();
     let free = |number: &u32| !Path::new("runs").join(format!("{}-{encoding}-{number}", model.name())).exists();
     let number = (1..).find(free).unwrap_or_default();
     Path::new("runs").join(format!("{}-{encoding}-{number}", model.name()))
@@ -174,8 +171,13 @@ fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// Whether there was an interrupt since [`catch_interrupts`].
+pub(super) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 /// The first interrupt ends the run after its generation, the second one ends the program.
-fn catch_interrupts() -> anyhow::Result<()> {
+pub(super) fn catch_interrupts() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
@@ -240,7 +242,7 @@ impl Observer for Watcher {
             self.bar.set_position(u64::from(generation) + 1);
             self.bar.set_message(message);
         }
-        if INTERRUPTED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

@@ -1,19 +1,20 @@
 //! The command line: one file a subcommand; parsing apart from doing.
 
+mod classes;
 mod evolve;
 mod models;
 mod render;
 mod replay;
 mod report;
+mod reproduce;
 mod score;
 mod show;
 mod train;
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use fooling::model::{Crops, Model, short_name};
+use fooling::model::{Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
 const EXAMPLES: &str = "\
@@ -43,6 +44,7 @@ enum Command {
     Score(score::ScoreArgs),
     Show(show::ShowArgs),
     Report(report::ReportArgs),
+    Reproduce(reproduce::ReproduceArgs),
     Render(render::RenderArgs),
     Models(models::ModelsArgs),
     Train(train::TrainArgs),
@@ -58,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Reproduce(args) => reproduce::run(args),
         Command::Render(args) => render::run(&args),
         Command::Models(args) => models::run(args),
         Command::Train(args) => train::run(args),
@@ -88,6 +91,9 @@ fn open_model(name: &str) -> anyhow::Result<Model> {
     let path = std::path::Path::new(name);
     let named = path.extension().is_none() && !path.exists();
     let model = if named { Model::named(name)? } else { Model::load(path)? };
+    if let Some(known) = model.recognised() {
+        eprintln!("{name}: it is the known network {known} (fooling models show {known})");
+    }
     for assumption in model.assumptions() {
         eprintln!("{name}: assumed: {assumption}");
     }
@@ -109,56 +115,4 @@ fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
 /// Threads to use: what was asked for, or all there are.
 fn threads(asked: Option<usize>) -> usize {
     asked.or_else(|| std::thread::available_parallelism().ok().map(std::num::NonZero::get)).unwrap_or(1).max(1)
-}
-
-/// A class by its number, or by its name; by a part of its label if that is in no other one. Case does not matter.
-fn find_class(model: &Model, wanted: &str) -> anyhow::Result<usize> {
-    let classes = model.classes();
-    if let Ok(class) = wanted.parse::<usize>() {
-        anyhow::ensure!(class < classes, "class {class} is not one of the model's {classes} (0 to {})", classes - 1);
-        return Ok(class);
-    }
-    let lower = wanted.to_lowercase();
-    let labels: Vec<String> = model.labels().iter().map(|label| label.to_lowercase()).collect();
-    let all = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> { (0..classes).filter(|&class| fits(&labels[class])).collect() };
-    // The best kind of match that there is decides, if it is the only one of its kind.
-    let kinds: [&dyn Fn(&str) -> bool; 3] =
-        [&|label| label == lower || short_name(label) == lower, &|label| label.split(", ").any(|name| name == lower), &|label| {
-            label.contains(&lower)
-        }];
-    let found = kinds.into_iter().map(all).find(|found| !found.is_empty()).unwrap_or_default();
-    match found[..] {
-        [class] => Ok(class),
-        [] => anyhow::bail!("no label of '{}' contains '{wanted}' (see fooling models show)", model.name()),
-        _ => {
-            let some: Vec<String> = found.iter().take(5).map(|&class| format!("{class} {}", short_name(&model.labels()[class]))).collect();
-            let more = if found.len() > some.len() { ", ..." } else { "" };
-            anyhow::bail!("'{wanted}' is in {} labels of '{}': {}{more}; use a number", found.len(), model.name(), some.join(", "))
-        }
-    }
-}
-
-/// Classes by numbers, ranges of numbers and names, ascending, each once.
-fn find_classes(model: &Model, text: &str) -> anyhow::Result<Vec<usize>> {
-    let range = |part: &str| {
-        let (first, last) = part.split_once('-')?;
-        Some((first.trim().parse::<usize>().ok()?, last.trim().parse::<usize>().ok()?))
-    };
-    let mut classes = Vec::new();
-    for part in text.split(',').map(str::trim) {
-        let (first, last) = match range(part) {
-            Some(range) => range,
-            None => find_class(model, part).map(|class| (class, class)).context("--classes")?,
-        };
-        let count = model.classes();
-        anyhow::ensure!(
-            first <= last && last < count,
-            "--classes: '{part}' is not a range of the model's {count} classes (0 to {})",
-            count - 1
-        );
-        classes.extend(first..=last);
-    }
-    classes.sort_unstable();
-    classes.dedup();
-    Ok(classes)
 }

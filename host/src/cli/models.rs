@@ -108,7 +108,7 @@ fn show(name: &str) -> anyhow::Result<()> {
 fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     let known = known(&args.name)?;
     let cache = args.cache.clone().unwrap_or_else(cache_folder);
-    anyhow::bail!("this program was built without the feature `fetch`: {}", known.how_to_get(&cache))
+    anyhow::bail!("this program was built without the feature `fetch`; {}", known.by_hand(&cache))
 }
 
 fn known(name: &str) -> anyhow::Result<&'static Known> {
@@ -126,13 +126,12 @@ fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     let cache = args.cache.clone().unwrap_or_else(cache_folder);
     let (card, path) = (known.card(), known.path_in(&cache));
     let url = args.url.as_ref().or(card.url.as_ref());
-    let url = url.with_context(|| format!("no address to fetch '{}' from: {}", known.name, known.how_to_get(&cache)))?;
+    let url = url.with_context(|| format!("no address to fetch '{}' from: give one (--url), or {}", known.name, known.by_hand(&cache)))?;
     let wanted = Wanted { sha256: card.sha256.clone(), most_bytes: known.bytes };
     let bar = bar(known.bytes);
     let fetched = Client::default().fetch(url, &wanted, &path, &mut |bytes| bar.set_position(bytes));
     bar.finish_and_clear();
-    let fetched = fetched.with_context(|| format!("'{}' was not fetched; {}", known.name, known.how_to_get(&cache)))?;
-    match fetched {
+    match fetched.map_err(|error| anyhow::anyhow!("{error}\nif this machine has no network: {}", known.by_hand(&cache)))? {
         Fetched::Present => eprintln!("it was there already"),
         Fetched::Downloaded { resumed_from: 0 } => {}
         Fetched::Downloaded { resumed_from } => eprintln!("went on after {resumed_from} bytes of an earlier try"),

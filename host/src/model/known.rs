@@ -91,7 +91,7 @@ impl Known {
         let found = KNOWN.iter().map(|known| (known, known.card()));
         if let Some((known, card)) = found.into_iter().find(|(_, card)| card.sha256 == digest) {
             let mut model = known.load_as(network, card).ok()?;
-            model.assumptions = vec![format!("taken for the known network {0} by its digest (fooling models show {0})", known.name)];
+            model.recognised = Some(known.name);
             return Some(model);
         }
         let known = Self::by_name(network.file_stem()?.to_str()?)?;
@@ -99,8 +99,8 @@ impl Known {
             Card { sha256: digest.to_owned(), origin: format!("unknown: not the file of {}", known.name), url: None, ..known.card() };
         let mut model = known.load_as(network, card).ok()?;
         model.assumptions = vec![format!(
-            "fed as the known network {0} because of its name, though it is another file (sha256 {digest}); if that is wrong, write a \
-             card beside it (fooling models show {0})",
+            "it is fed as the known network {0} is, because of its name, though it is another file (sha256 {digest}); if that is \
+             wrong, write a card beside it (fooling models show {0})",
             known.name
         )];
         Some(model)
@@ -109,15 +109,16 @@ impl Known {
     /// What is to be done if the weights are not in the cache.
     #[must_use]
     pub fn how_to_get(&self, cache: &Path) -> String {
+        let url = if self.card().url.is_some() { "" } else { " --url URL" };
+        format!("run `fooling models fetch {}{url}`; or {}; or name the file (--model FILE)", self.name, self.by_hand(cache))
+    }
+
+    /// How to get the weights where there is no network.
+    #[must_use]
+    pub fn by_hand(&self, cache: &Path) -> String {
         let card = self.card();
-        let path = self.path_in(cache);
-        let fetch = match &card.url {
-            Some(url) => format!("run `fooling models fetch {}`, or without a network here get {url} on another machine and", self.name),
-            None => {
-                format!("no download address is known; give one (`fooling models fetch {} --url URL`), or get it elsewhere and", self.name)
-            }
-        };
-        format!("{fetch} put the file ({} bytes, sha256 {}) at {}, or name it (--model FILE)", self.bytes, card.sha256, path.display())
+        let from = card.url.map_or_else(|| "elsewhere (no address is known)".to_owned(), |url| format!("from {url} on another machine"));
+        format!("get it {from}, {} bytes with sha256 {}, and put it at {}", self.bytes, card.sha256, self.path_in(cache).display())
     }
 }
 
@@ -226,7 +227,7 @@ mod tests {
             std::fs::copy(&file, &renamed).unwrap();
             let model = Model::load(&renamed).unwrap();
             assert_eq!((model.name(), model.classes(), model.card()), (known.name, 1000, &known.card()));
-            assert!(model.assumptions()[0].contains("by its digest"), "{:?}", model.assumptions());
+            assert_eq!((model.recognised(), model.assumptions().len()), (Some(known.name), 0));
             // The same from the cache, by name.
             std::fs::copy(&file, known.path_in(folder.path())).unwrap();
             assert!(Model::named_in(known.name, folder.path()).unwrap().assumptions().is_empty());
@@ -238,7 +239,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mobilenet_v1_025_128.onnx");
         let onnx = crate::testing::Onnx::new(13, &[0, 3, 128, 128])
-            .floats("w", &[3, 1000], |i| crate::testing::weight(i))
+            .floats("w", &[3, 1000], crate::testing::weight)
             .node("GlobalAveragePool", &["x"], "p", &[])
             .node("Flatten", &["p"], "f", &[])
             .node("Gemm", &["f", "w"], "d", &[])

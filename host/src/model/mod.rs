@@ -63,6 +63,7 @@ pub struct Model {
     labels: Vec<String>,
     preprocess: Preprocess,
     assumptions: Vec<String>,
+    recognised: Option<&'static str>,
     folder: Folder,
 }
 
@@ -175,7 +176,7 @@ impl Model {
             Mean::File(name) => MeanValues::Image(folder.mean_image(file, name, &card.input)?),
         };
         let preprocess = Preprocess::new(&card.input, mean);
-        let model = Self { card, labels, preprocess, assumptions: Vec::new(), folder };
+        let model = Self { card, labels, preprocess, assumptions: Vec::new(), recognised: None, folder };
         let network = model.network_named(file)?;
         model.compare(network.facts(), network.file(), file)?;
         Ok(model)
@@ -231,7 +232,7 @@ impl Model {
         let mean = MeanValues::Channel(vec![0.0; card.input.channels.count()]);
         let preprocess = Preprocess::new(&card.input, mean);
         card.file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { card, labels, preprocess, assumptions, folder })
+        Ok(Self { card, labels, preprocess, assumptions, recognised: None, folder })
     }
 
     /// The same model, shown other parts of a picture. For the whole picture, pictures become as small as the network's input; for crops
@@ -294,6 +295,12 @@ impl Model {
     #[must_use]
     pub fn assumptions(&self) -> &[String] {
         &self.assumptions
+    }
+
+    /// The [`Known`] network as which a file without a card was recognised, by its digest.
+    #[must_use]
+    pub fn recognised(&self) -> Option<&str> {
+        self.recognised
     }
 
     /// Reads the network anew and checks it against the digest again: it may have changed since the model was loaded.

@@ -49,11 +49,11 @@ pub(crate) fn write(folder: &Folder, settings: &Settings, members: &Members, tim
             Entry { class: name.class, label: &name.label, score: member.score, picture: &member.picture }
         })
         .collect();
-    for (number, page) in pages(entries).into_iter().enumerate() {
-        encode(&folder.sheet(number + 1), page)?;
-    }
     let journal = log::read(&folder.journal())?;
     let (summary, curve) = Summary::of(settings, &run, &journal, timing)?;
+    for (number, page) in pages(&summary.title(), entries).into_iter().enumerate() {
+        encode(&folder.sheet(number + 1), page)?;
+    }
     folder.write(&folder.curve(), curve.as_bytes())?;
     let json = serde_json::to_string_pretty(&summary).expect("figures and names") + "\n";
     folder.write(&folder.summary(), json.as_bytes())?;

@@ -41,6 +41,28 @@ pub enum CoordinatesName {
     Unit,
 }
 
+impl Face {
+    /// As it is written on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paper => "paper",
+            Self::Released => "released",
+        }
+    }
+}
+
+impl EncodingName {
+    /// As it is written on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cppn => "cppn",
+            Self::Direct => "direct",
+        }
+    }
+}
+
 impl From<CoordinatesName> for Coordinates {
     fn from(name: CoordinatesName) -> Self {
         match name {

@@ -19,7 +19,7 @@ pub use evolve::{Observer, Progress, Setup, resume, start};
 pub use folder::Folder;
 pub use lineage::{Ancestor, Lineage, lineages};
 pub use made::{Made, RunToml};
-pub use rebuild::{Difference, Member, Members, Rebuilt, rebuild};
+pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild};
 pub use search::{Holder, Standing};
 
 use crate::classifier::ClassifyError;
@@ -34,6 +34,14 @@ pub enum RunError {
         /// What was to be done.
         action: &'static str,
         /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A generation could not be recorded.
+    #[error("cannot write {}: {source}; what was recorded before is safe: make room, and go on with --resume", path.display())]
+    Record {
+        /// The journal.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -87,4 +95,9 @@ impl RunError {
     pub(crate) fn journal(path: &Path, problem: &dyn std::fmt::Display) -> Self {
         Self::Journal { path: path.to_owned(), problem: problem.to_string() }
     }
+}
+
+/// Writes a file so that it is there whole or not at all, as far as a power failure does not come between.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    folder::write_whole(path, bytes, folder::Durable::No)
 }
