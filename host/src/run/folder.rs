@@ -140,7 +140,9 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Re
     std::fs::create_dir_all(parent)?;
     let beside = path.with_extension("part");
     let write = || -> io::Result<()> {
-        let mut file = File::create(&beside)?;
+        // A new file, never one that stands there: it could be a link to somewhere else.
+        let _ = std::fs::remove_file(&beside);
+        let mut file = File::create_new(&beside)?;
         file.write_all(bytes)?;
         if durable == Durable::Yes {
             file.sync_all()?;
