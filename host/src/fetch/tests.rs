@@ -94,7 +94,6 @@ fn serve(mut stream: TcpStream, file: &[u8], manner: &Manner, ranges: &Mutex<Vec
     match manner {
         Manner::Good if from >= file.len() => stream.write_all(head("416 Range Not Satisfiable", String::new()).as_bytes()),
         Manner::Good => stream.write_all(&[whole(from).as_bytes(), &file[from..]].concat()),
-        Manner::NoRanges => stream.write_all(&[whole(0).as_bytes(), file].concat()),
         Manner::BreaksOff(bytes) => stream.write_all(&[whole(from).as_bytes(), &file[from..from + bytes]].concat()),
         Manner::Status(status) => stream.write_all(head(status, "Content-Length: 0\r\n".into()).as_bytes()),
         Manner::Redirect(to) => stream.write_all(head("302 Found", format!("Location: {to}\r\nContent-Length: 0\r\n")).as_bytes()),
@@ -108,7 +107,7 @@ fn serve(mut stream: TcpStream, file: &[u8], manner: &Manner, ranges: &Mutex<Vec
             stream.write_all(head("206 Partial Content", "Content-Length: 1\r\nContent-Range: bytes 0-0/9\r\n".into()).as_bytes())?;
             stream.write_all(b"x")
         }
-        Manner::WrongRange => stream.write_all(&[whole(0).as_bytes(), file].concat()),
+        Manner::NoRanges | Manner::WrongRange => stream.write_all(&[whole(0).as_bytes(), file].concat()),
     }
 }
 

@@ -239,7 +239,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mobilenet_v1_025_128.onnx");
         let onnx = crate::testing::Onnx::new(13, &[0, 3, 128, 128])
-            .floats("w", &[3, 1000], |i| crate::testing::weight(i))
+            .floats("w", &[3, 1000], crate::testing::weight)
             .node("GlobalAveragePool", &["x"], "p", &[])
             .node("Flatten", &["p"], "f", &[])
             .node("Gemm", &["f", "w"], "d", &[])
