@@ -6,8 +6,7 @@ use fooling_core::encoding::{Encoding, Genome};
 use fooling_core::pixels::{Direct, Pixels};
 use fooling_core::settings::{EncodingSettings, Settings};
 
-/// Pixels that are computed together; changes no bit.
-pub(crate) const LANES: usize = 32;
+use crate::simd;
 
 /// An encoding whose genomes can be drawn.
 pub trait Draw: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
@@ -21,6 +20,9 @@ pub trait Draw: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + S
 
     /// Storage for a genome of a run.
     fn blank(settings: &Settings) -> Self::Genome;
+
+    /// Bytes of memory that a genome of a run takes.
+    fn bytes(settings: &Settings) -> u64;
 
     /// What drawing pictures of a run needs.
     fn pen(settings: &Settings) -> Self::Pen;
@@ -57,12 +59,12 @@ impl CppnPen {
     /// Compiles and renders a genome.
     pub fn render(&mut self, genome: &StandardGenome, canvas: &mut impl Canvas) {
         self.program.compile(genome);
-        let needed = self.program.scratch_floats(self.picture.side.into(), LANES);
+        let needed = self.program.ample_scratch_floats(self.picture.side.into(), simd::LANES);
         if self.floats.len() < needed {
             self.floats.resize(needed, 0.0);
         }
         let mut scratch = Scratch { floats: &mut self.floats, row: &mut self.row };
-        self.program.render::<LANES>(self.picture, &mut scratch, canvas).expect("the scratch was made for it");
+        simd::render(&self.program, self.picture, &mut scratch, canvas).expect("the scratch was made for it");
     }
 }
 
@@ -80,6 +82,10 @@ impl Draw for StandardCppn {
 
     fn blank(_: &Settings) -> StandardGenome {
         StandardGenome::EMPTY
+    }
+
+    fn bytes(_: &Settings) -> u64 {
+        size_of::<StandardGenome>() as u64
     }
 
     fn pen(settings: &Settings) -> CppnPen {
@@ -116,6 +122,10 @@ impl Draw for Direct<Vec<u8>> {
     fn blank(settings: &Settings) -> Pixels<Vec<u8>> {
         let side = usize::from(settings.picture.side);
         Pixels(vec![0; side * side * usize::from(settings.channels)])
+    }
+
+    fn bytes(settings: &Settings) -> u64 {
+        u64::from(settings.picture.side).pow(2) * u64::from(settings.channels)
     }
 
     fn pen(settings: &Settings) -> PixelPen {

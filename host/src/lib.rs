@@ -17,6 +17,7 @@ mod quiet;
 pub mod report;
 pub mod run;
 pub mod score;
+pub mod simd;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "train")]
