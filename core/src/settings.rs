@@ -250,7 +250,7 @@ impl Settings {
             Selection::Single { classes, target, keep, .. } => {
                 within(classes, MAX_CELLS, "classes")?;
                 within(keep, MAX_BATCH, "keep")?;
-                within(target + 1, classes, "target")?;
+                within(target.saturating_add(1), classes, "target")?;
             }
         }
         if let EncodingSettings::Cppn { max_nodes, max_links, .. } = self.encoding {

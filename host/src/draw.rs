@@ -6,8 +6,7 @@ use fooling_core::encoding::{Encoding, Genome};
 use fooling_core::pixels::{Direct, Pixels};
 use fooling_core::settings::{EncodingSettings, Settings};
 
-/// Pixels that are computed together; changes no bit.
-pub(crate) const LANES: usize = 32;
+use crate::simd;
 
 /// An encoding whose genomes can be drawn.
 pub trait Draw: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
@@ -57,12 +56,12 @@ impl CppnPen {
     /// Compiles and renders a genome.
     pub fn render(&mut self, genome: &StandardGenome, canvas: &mut impl Canvas) {
         self.program.compile(genome);
-        let needed = self.program.scratch_floats(self.picture.side.into(), LANES);
+        let needed = self.program.ample_scratch_floats(self.picture.side.into(), simd::LANES);
         if self.floats.len() < needed {
             self.floats.resize(needed, 0.0);
         }
         let mut scratch = Scratch { floats: &mut self.floats, row: &mut self.row };
-        self.program.render::<LANES>(self.picture, &mut scratch, canvas).expect("the scratch was made for it");
+        simd::render(&self.program, self.picture, &mut scratch, canvas).expect("the scratch was made for it");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Genome files: CPPN genomes as JSON, one a line.
 //!
 //! `{"outputs": 1, "nodes": [{"id", "kind", "index", "activation"}...], "connections": [{"source", "target", "weight"}...]}`: node ids
-//! count from 0 (inputs, outputs, hidden), a weight is the shortest decimal that reads back as the same single. Other fields are let pass.
+//! count from 0 (inputs, outputs, hidden), inputs and outputs have an index too, a weight is the shortest decimal that reads back as the
+//! same single. Other fields are let pass.
 
 use fooling_core::cppn::genome::INPUTS;
 use fooling_core::cppn::{Activation, Link, StandardGenome};
@@ -18,8 +19,9 @@ struct Line {
 struct NodeLine {
     id: usize,
     kind: Kind,
-    /// Position among its kind.
-    index: usize,
+    /// Position among the inputs or the outputs; hidden nodes have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
     activation: String,
 }
 
@@ -38,14 +40,14 @@ struct LinkLine {
     weight: f32,
 }
 
-/// The kind of a node and its position among its kind.
-fn kind(id: usize, outputs: usize) -> (Kind, usize) {
+/// The kind of a node and, but for hidden ones, its position among its kind.
+fn kind(id: usize, outputs: usize) -> (Kind, Option<usize>) {
     if id < INPUTS {
-        (Kind::Input, id)
-    } else if id < INPUTS + outputs {
-        (Kind::Output, id - INPUTS)
+        (Kind::Input, Some(id))
+    } else if id - INPUTS < outputs {
+        (Kind::Output, Some(id - INPUTS))
     } else {
-        (Kind::Hidden, id - INPUTS - outputs)
+        (Kind::Hidden, None)
     }
 }
 
@@ -77,9 +79,12 @@ pub fn from_line(line: &str) -> Result<StandardGenome, String> {
         if node.id != position {
             return Err(format!("node {position} has the id {}: ids count from 0 in the order of the list", node.id));
         }
-        let (kind, _) = kind(position, line.outputs);
+        let (kind, index) = kind(position, line.outputs);
         if node.kind != kind {
             return Err(format!("node {position} is of the wrong kind: first come {INPUTS} inputs, then the outputs, then hidden nodes"));
+        }
+        if index.is_some() && node.index != index {
+            return Err(format!("node {position} has not the index {}, its position among its kind", index.unwrap_or_default()));
         }
         let activation = Activation::from_name(&node.activation).ok_or_else(|| {
             format!("node {position}: '{}' is no activation (there are sine, sigmoid, gaussian, linear)", node.activation)

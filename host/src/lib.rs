@@ -7,6 +7,8 @@
 pub mod classifier;
 pub mod draw;
 pub mod evaluate;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 pub mod genomes;
 pub mod mnist;
 pub mod model;
@@ -16,6 +18,7 @@ pub mod report;
 pub mod reproduce;
 pub mod run;
 pub mod score;
+pub mod simd;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "train")]

@@ -147,13 +147,6 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         (self.steps.len() - usize::from(self.line_steps), usize::from(self.line_steps))
     }
 
-    /// Floats of scratch that rendering a picture of this side takes, in tiles of `lanes` pixels.
-    #[must_use]
-    pub fn scratch_floats(&self, side: usize, lanes: usize) -> usize {
-        let stride = side.next_multiple_of(lanes.max(1));
-        (usize::from(FIXED_LINES) + usize::from(self.line_steps)) * stride + usize::from(self.registers) * lanes
-    }
-
     /// The number of channels: one an output.
     #[must_use]
     pub fn channels(&self) -> usize {
@@ -317,7 +310,12 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
     }
 
     fn write_pixel_step(&mut self, node: u16, position: u16, program: &mut Program<NODES, LINKS>) -> u16 {
-        // A step has read all its terms before it writes, so its result may take the place of one of them. Parallel links free once.
+        let register = self.free.pop().unwrap_or_else(|| {
+            program.registers += 1;
+            program.registers - 1
+        });
+        self.write_step(node, register, program);
+        // Freed only now, because a step sums in its own register while it reads the others. Parallel links free once.
         for i in 0..self.incoming.of(node).len() {
             let source = self.genome.links()[usize::from(self.incoming.of(node)[i])].source;
             if let Operand::Register(register) = self.operands[usize::from(source)]
@@ -327,11 +325,6 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
                 let _ = self.free.push(register);
             }
         }
-        let register = self.free.pop().unwrap_or_else(|| {
-            program.registers += 1;
-            program.registers - 1
-        });
-        self.write_step(node, register, program);
         register
     }
 }

@@ -1,12 +1,16 @@
-//! Running a program over a picture, a tile of lanes at a time.
+//! Running a program over a picture, a tile at a time and, within a tile, in groups of lanes.
 //!
-//! The number of lanes is the caller's and changes no bit. The code is plain loops over arrays of that length, written to be inlined
-//! into whoever calls it: a host that calls it from a function compiled for AVX2 gets AVX2 code, and a microcontroller scalar code.
+//! A tile is a piece of a row, or several rows if they are short: long enough that what it costs to find out what a step does is
+//! little beside doing it, and short enough that all registers stay in the first-level cache. A group of lanes is what loops are made
+//! of: all lengths are whole groups, so that vector code has no remainder. Neither changes a bit.
+//!
+//! The code is plain loops, written to be inlined into whoever calls it: a host that calls it from a function compiled for AVX2 gets
+//! AVX2 code, and a microcontroller scalar code.
 
 use super::genome::Activation;
-use super::program::{COORDINATE, DISTANCE, FIXED_LINES, Operand, Program, SQUARE, Step, Term};
+use super::program::{COORDINATE, DISTANCE, FIXED_LINES, Operand, Program, SQUARE, Term};
 use crate::canvas::Canvas;
-use crate::color::ColourSpace;
+use crate::color::{self, ColourSpace};
 use crate::math;
 
 /// What the CPPN is told of a pixel's place.
@@ -32,7 +36,7 @@ pub struct Picture {
 /// Storage that rendering needs, lent by the caller; its contents do not matter.
 #[derive(Debug)]
 pub struct Scratch<'s> {
-    /// At least [`Program::scratch_floats`].
+    /// At least [`Program::scratch_floats`]; [`Program::ample_scratch_floats`] make it fast.
     pub floats: &'s mut [f32],
     /// At least side * channels bytes.
     pub row: &'s mut [u8],
@@ -58,8 +62,35 @@ impl core::fmt::Display for RenderError {
 
 impl core::error::Error for RenderError {}
 
+/// Pixels in a tile at most: longer ones gain nothing, and the registers of large programs leave the second-level cache.
+const TILE: usize = 1024;
+/// Vectors that do not cross cache lines are read and written up to three times as fast.
+const ALIGNMENT: usize = 64;
+
 impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
-    /// Renders a picture in tiles of `LANES` pixels and hands it to `canvas` row by row.
+    /// Floats of scratch that rendering a picture of this side takes, in groups of `lanes` pixels.
+    #[must_use]
+    pub fn scratch_floats(&self, side: usize, lanes: usize) -> usize {
+        self.lines() * side.next_multiple_of(lanes.max(1)) + self.registers() * lanes
+    }
+
+    /// Floats of scratch with which it is fastest: what they are more than [`Program::scratch_floats`] makes tiles longer.
+    #[must_use]
+    pub fn ample_scratch_floats(&self, side: usize, lanes: usize) -> usize {
+        ALIGNMENT / 4 + self.lines() * side.next_multiple_of(lanes.max(1)) + self.registers() * TILE.next_multiple_of(lanes.max(1))
+    }
+
+    /// Lines that hold what depends on one coordinate.
+    fn lines(&self) -> usize {
+        usize::from(FIXED_LINES) + usize::from(self.line_steps)
+    }
+
+    /// Registers, and one to spare for the activations.
+    fn registers(&self) -> usize {
+        usize::from(self.registers) + 1
+    }
+
+    /// Renders a picture with groups of `LANES` pixels and hands it to `canvas` row by row.
     ///
     /// # Errors
     ///
@@ -71,202 +102,257 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         scratch: &mut Scratch<'_>,
         canvas: &mut impl Canvas,
     ) -> Result<(), RenderError> {
-        const { assert!(LANES > 0, "a tile has at least one pixel") };
+        const { assert!(LANES > 0, "a group has at least one pixel") };
         let side = usize::from(picture.side);
-        let stride = side.next_multiple_of(LANES);
-        let floats = self.scratch_floats(side, LANES);
+        let needed = self.scratch_floats(side, LANES);
         let bytes = side * self.channels();
-        let row = scratch.row.get_mut(..bytes).ok_or(RenderError::BytesNeeded(bytes))?;
-        let floats = scratch.floats.get_mut(..floats).ok_or(RenderError::FloatsNeeded(floats))?;
-        let lines = (usize::from(FIXED_LINES) + usize::from(self.line_steps)) * stride;
-        let (lines, registers) = floats.split_at_mut(lines);
-        let registers = registers.as_chunks_mut::<LANES>().0;
+        let row_bytes = scratch.row.get_mut(..bytes).ok_or(RenderError::BytesNeeded(bytes))?;
+        if scratch.floats.len() < needed {
+            return Err(RenderError::FloatsNeeded(needed));
+        }
+        let line = side.div_ceil(LANES);
+        let aligned = scratch.floats.as_ptr().align_offset(ALIGNMENT);
+        let skipped = if scratch.floats.len().saturating_sub(aligned) >= needed { aligned } else { 0 };
+        let (lines, registers) = scratch.floats[skipped..].as_chunks_mut::<LANES>().0.split_at_mut(self.lines() * line);
+        let tile = (registers.len() / self.registers()).min(TILE / LANES).max(1);
+        // Opaque to the optimiser, which else computes these minima anew in every innermost loop.
+        let tile = core::hint::black_box(tile);
+        let (spare, registers) = registers.split_at_mut(tile);
+        let spare = spare.as_flattened_mut();
 
-        fill_fixed_lines(lines, stride, side, picture.coordinates);
-        self.run_line_steps::<LANES>(lines, stride);
-        for y in 0..side {
-            for start in (0..stride).step_by(LANES) {
-                let place = Place { lines: &*lines, stride, y, start };
-                self.run_pixel_steps(&place, registers);
-                self.put_bytes(&place, registers, row);
+        let largest = fill_fixed_lines(lines, line, side, picture.coordinates);
+        self.run_line_steps(lines, line, spare, largest);
+        let (rows, width) = if tile < line { (1, tile) } else { (tile / line, line) };
+        for y in (0..side).step_by(rows) {
+            for start in (0..line).step_by(width) {
+                let tile = Tile { lines: &*lines, line, largest, start, width: width.min(line - start), y, rows: rows.min(side - y) };
+                self.run_pixel_steps(&tile, registers, spare);
+                for row in 0..tile.rows {
+                    self.put_pixels(&tile, row, registers, picture.colour, row_bytes);
+                    if start + width >= line {
+                        canvas.row(y + row, row_bytes);
+                    }
+                }
             }
-            if let (Some(colour), 3) = (picture.colour, self.channels()) {
-                colour.to_rgb(row);
-            }
-            canvas.row(y, row);
         }
         Ok(())
     }
 
     /// Computes what depends on one coordinate only, for all its values.
     #[inline(always)]
-    fn run_line_steps<const LANES: usize>(&self, lines: &mut [f32], stride: usize) {
-        let mut terms = self.terms.as_slice();
-        let mut done = 0;
+    fn run_line_steps<const LANES: usize>(&self, lines: &mut [[f32; LANES]], line: usize, spare: &mut [f32], largest: f32) {
+        let mut first = 0;
         for step in &self.steps[..usize::from(self.line_steps)] {
-            let (own, rest) = terms.split_at(usize::from(step.terms_end) - done);
-            (terms, done) = (rest, usize::from(step.terms_end));
-            for start in (0..stride).step_by(LANES) {
-                let place = Place { lines: &*lines, stride, y: start, start };
-                let mut sum = [0.0; LANES];
-                for (first, term) in own.iter().enumerate().map(|(i, term)| (i == 0, term)) {
-                    // A line that runs along y is read along itself here: these steps see one coordinate.
-                    let from = match term.from {
-                        Operand::AlongY(line) => Operand::AlongX(line),
-                        from => from,
-                    };
-                    add_term(&mut sum, first, Term { from, ..*term }, &place, &[]);
-                }
-                activate(step.activation, &mut sum);
-                let result = usize::from(step.result) * stride + start;
-                lines[result..result + LANES].copy_from_slice(&sum);
+            let terms = &self.terms[first..usize::from(step.terms_end)];
+            first = step.terms_end.into();
+            // A line is made of those before it.
+            let (before, rest) = lines.split_at_mut(usize::from(step.result) * line);
+            let tile = Tile { lines: before, line, largest, start: 0, width: line, y: 0, rows: 1 };
+            let along = |from| match from {
+                // A line that runs along y is read along itself here: these steps see one coordinate.
+                Operand::AlongY(line) => Operand::AlongX(line),
+                from => from,
+            };
+            let terms = terms.iter().map(|term| Term { from: along(term.from), ..*term });
+            let bound = tile.sum(terms, &mut rest[..line], |_| &[]);
+            for values in rest[..line].as_flattened_mut().chunks_mut(spare.len()) {
+                activate(step.activation, values, spare, bound);
             }
         }
     }
 
     /// Computes one tile.
     #[inline(always)]
-    fn run_pixel_steps<const LANES: usize>(&self, place: &Place<'_>, registers: &mut [[f32; LANES]]) {
+    fn run_pixel_steps<const LANES: usize>(&self, tile: &Tile<'_, LANES>, registers: &mut [[f32; LANES]], spare: &mut [f32]) {
+        let length = tile.rows * tile.width;
         if self.uses_distance {
-            registers[usize::from(DISTANCE)] = place.distances();
+            tile.write_distances(&mut registers[usize::from(DISTANCE) * length..][..length]);
         }
         let (line_steps, steps) = self.steps.split_at(usize::from(self.line_steps));
-        let mut start = line_steps.last().map_or(0, |step| usize::from(step.terms_end));
+        let mut first = line_steps.last().map_or(0, |step| usize::from(step.terms_end));
         for step in steps {
-            let end = usize::from(step.terms_end);
-            registers[usize::from(step.result)] = run_step(step, &self.terms[start..end], place, registers);
-            start = end;
+            let terms = &self.terms[first..usize::from(step.terms_end)];
+            first = step.terms_end.into();
+            // No step reads the register that it writes.
+            let (before, rest) = registers.split_at_mut(usize::from(step.result) * length);
+            let (result, after) = rest.split_at_mut(length);
+            let read = |register: u16| match register.checked_sub(step.result + 1) {
+                None => &before[usize::from(register) * length..][..length],
+                Some(register) => &after[usize::from(register) * length..][..length],
+            };
+            let bound = tile.sum(terms.iter().copied(), result, read);
+            activate(step.activation, result.as_flattened_mut(), spare, bound);
         }
     }
 
-    /// Writes a tile's outputs into its place in the row.
+    /// Writes the pixels of one row of a tile into their place in the picture's row.
     #[inline(always)]
-    fn put_bytes<const LANES: usize>(&self, place: &Place<'_>, registers: &[[f32; LANES]], row: &mut [u8]) {
-        let channels = self.outputs.len();
-        let row = &mut row[place.start * channels..];
-        for (channel, &output) in self.outputs.iter().enumerate() {
-            let values = place.read(output, registers);
-            let mut bytes = [0; LANES];
-            for lane in 0..LANES {
-                bytes[lane] = byte(values[lane]);
+    fn put_pixels<const LANES: usize>(
+        &self,
+        tile: &Tile<'_, LANES>,
+        row: usize,
+        registers: &[[f32; LANES]],
+        colour: Option<ColourSpace>,
+        bytes: &mut [u8],
+    ) {
+        let channels = self.channels().max(1);
+        let start = tile.start * LANES;
+        let end = (start + tile.width * LANES).min(bytes.len() / channels);
+        let bytes = &mut bytes[start * channels..end * channels];
+        let put = |channel: usize, start, bytes: &mut [u8]| tile.put_bytes(self.outputs[channel], row, start, registers, bytes);
+        if channels == 1 {
+            return put(0, 0, bytes);
+        }
+        let mut planes = [[0; PIXELS]; 3];
+        for (chunk, pixels) in bytes.as_chunks_mut().0.chunks_mut(PIXELS).enumerate() {
+            let mut planes = planes.each_mut().map(|plane| &mut plane[..pixels.len()]);
+            for (channel, plane) in planes.iter_mut().enumerate() {
+                put(channel, chunk * PIXELS, plane);
             }
-            if channels == 1 {
-                let width = row.len().min(LANES);
-                row[..width].copy_from_slice(&bytes[..width]);
-            } else {
-                for (pixel, byte) in row.chunks_exact_mut(channels).zip(bytes) {
-                    pixel[channel] = byte;
-                }
+            let [first, second, third] = planes;
+            if let Some(colour) = colour {
+                colour.planes_to_rgb([&mut *first, &mut *second, &mut *third]);
             }
+            color::interleave([first, second, third], pixels);
         }
     }
 }
 
-/// One tile of a picture: LANES pixels of row `y` from column `start` on, and the lines that hold what is known of them.
-struct Place<'l> {
-    lines: &'l [f32],
-    stride: usize,
-    y: usize,
+/// Colour pixels that are put together at a time.
+const PIXELS: usize = 64;
+
+/// A tile of a picture, and what is known of its pixels. Lengths and places are in groups of lanes.
+struct Tile<'l, const LANES: usize> {
+    lines: &'l [[f32; LANES]],
+    /// The length of a line.
+    line: usize,
+    /// The largest coordinate.
+    largest: f32,
+    /// Where in the line the tile begins, and how much of it is in the tile.
     start: usize,
+    width: usize,
+    /// The first row, and the number of rows.
+    y: usize,
+    rows: usize,
 }
 
-impl Place<'_> {
+impl<'l, const LANES: usize> Tile<'l, LANES> {
     #[inline(always)]
-    fn along_x<const LANES: usize>(&self, line: u16) -> &[f32; LANES] {
-        let start = usize::from(line) * self.stride + self.start;
-        self.lines[start..].first_chunk().expect("lines are whole tiles")
+    fn along_x(&self, line: u16) -> &'l [[f32; LANES]] {
+        &self.lines[usize::from(line) * self.line + self.start..][..self.width]
     }
 
     #[inline(always)]
-    fn along_y(&self, line: u16) -> f32 {
-        self.lines[usize::from(line) * self.stride + self.y]
+    fn along_y(&self, line: u16, row: usize) -> f32 {
+        self.lines[usize::from(line) * self.line..].as_flattened()[self.y + row]
     }
 
     #[inline(always)]
-    fn distances<const LANES: usize>(&self) -> [f32; LANES] {
-        let (xs, y) = (self.along_x::<LANES>(SQUARE), self.along_y(SQUARE));
-        let mut distances = [0.0; LANES];
-        for lane in 0..LANES {
-            distances[lane] = math::sqrt(xs[lane] + y);
+    fn write_distances(&self, distances: &mut [[f32; LANES]]) {
+        for (row, distances) in distances.chunks_exact_mut(self.width).enumerate() {
+            let y = self.along_y(SQUARE, row);
+            for (distance, x) in distances.as_flattened_mut().iter_mut().zip(self.along_x(SQUARE).as_flattened()) {
+                *distance = math::sqrt(x + y);
+            }
         }
-        distances
     }
 
+    /// Writes an output, from pixel `start` of a row of the tile on, as bytes.
     #[inline(always)]
-    fn read<const LANES: usize>(&self, from: Operand, registers: &[[f32; LANES]]) -> [f32; LANES] {
+    fn put_bytes(&self, output: Operand, row: usize, start: usize, registers: &[[f32; LANES]], bytes: &mut [u8]) {
+        let values = match output {
+            Operand::Constant(value) => return bytes.fill(to_byte(value)),
+            Operand::AlongY(line) => return bytes.fill(to_byte(self.along_y(line, row))),
+            Operand::AlongX(line) => self.along_x(line),
+            Operand::Register(register) => &registers[(usize::from(register) * self.rows + row) * self.width..][..self.width],
+        };
+        for (byte, value) in bytes.iter_mut().zip(&values.as_flattened()[start..]) {
+            *byte = to_byte(*value);
+        }
+    }
+
+    /// Sums the terms in `result`, and returns a bound on the magnitude of the sums.
+    #[inline(always)]
+    fn sum<'r>(&self, terms: impl Iterator<Item = Term>, result: &mut [[f32; LANES]], register: impl Fn(u16) -> &'r [[f32; LANES]]) -> f32 {
+        // The sum starts with the first product and not with zero, which would turn -0 into 0.
+        let mut first = true;
+        let mut largest = 0.0;
+        for Term { weight, from } in terms {
+            match from {
+                Operand::Constant(value) => add_scalar(result, first, weight * value),
+                Operand::AlongX(line) => {
+                    for result in result.chunks_exact_mut(self.width) {
+                        add_lanes(result, first, weight, self.along_x(line));
+                    }
+                }
+                Operand::AlongY(line) => {
+                    for (row, result) in result.chunks_exact_mut(self.width).enumerate() {
+                        add_scalar(result, first, weight * self.along_y(line, row));
+                    }
+                }
+                Operand::Register(source) => add_lanes(result, first, weight, register(source)),
+            }
+            largest += weight.abs() * self.largest(from);
+            first = false;
+        }
+        if first {
+            result.as_flattened_mut().fill(0.0);
+        }
+        largest
+    }
+
+    /// A bound on the magnitude of what is found there.
+    #[inline(always)]
+    fn largest(&self, from: Operand) -> f32 {
         match from {
-            Operand::Constant(value) => [value; LANES],
-            Operand::AlongX(line) => *self.along_x(line),
-            Operand::AlongY(line) => [self.along_y(line); LANES],
-            Operand::Register(register) => registers[usize::from(register)],
+            Operand::AlongX(COORDINATE) | Operand::AlongY(COORDINATE) => self.largest,
+            // Distances, and what activations make.
+            _ => 1.5,
         }
     }
 }
 
+/// Adds a number to the sum, or begins the sum with it.
 #[inline(always)]
-fn run_step<const LANES: usize>(step: &Step, terms: &[Term], place: &Place<'_>, registers: &[[f32; LANES]]) -> [f32; LANES] {
-    let mut sum = [0.0; LANES];
-    let mut first = true;
-    for &term in terms {
-        add_term(&mut sum, first, term, place, registers);
-        first = false;
-    }
-    activate(step.activation, &mut sum);
-    sum
-}
-
-/// Adds a term to the sum, or sets the sum to its first term.
-#[inline(always)]
-fn add_term<const LANES: usize>(
-    sum: &mut [f32; LANES],
-    first: bool,
-    Term { weight, from }: Term,
-    place: &Place<'_>,
-    registers: &[[f32; LANES]],
-) {
-    match from {
-        Operand::Constant(value) => add_scalar(sum, first, weight * value),
-        Operand::AlongY(line) => add_scalar(sum, first, weight * place.along_y(line)),
-        Operand::AlongX(line) => add_lanes(sum, first, weight, place.along_x(line)),
-        Operand::Register(register) => add_lanes(sum, first, weight, &registers[usize::from(register)]),
-    }
-}
-
-#[inline(always)]
-fn add_scalar<const LANES: usize>(sum: &mut [f32; LANES], first: bool, product: f32) {
+fn add_scalar<const LANES: usize>(sum: &mut [[f32; LANES]], first: bool, product: f32) {
     if first {
-        *sum = [product; LANES];
+        sum.as_flattened_mut().fill(product);
     } else {
-        sum.iter_mut().for_each(|s| *s += product);
+        for sum in sum.as_flattened_mut() {
+            *sum += product;
+        }
     }
 }
 
+/// Adds a product to the sum, or begins the sum with it.
 #[inline(always)]
-fn add_lanes<const LANES: usize>(sum: &mut [f32; LANES], first: bool, weight: f32, values: &[f32; LANES]) {
+fn add_lanes<const LANES: usize>(sum: &mut [[f32; LANES]], first: bool, weight: f32, values: &[[f32; LANES]]) {
+    let lanes = sum.as_flattened_mut().iter_mut().zip(values.as_flattened());
     if first {
-        for lane in 0..LANES {
-            sum[lane] = weight * values[lane];
+        for (sum, value) in lanes {
+            *sum = weight * value;
         }
     } else {
-        for lane in 0..LANES {
-            sum[lane] += weight * values[lane];
+        for (sum, value) in lanes {
+            *sum += weight * value;
         }
     }
 }
 
+/// Applies the activation to numbers of magnitude `largest` at most.
 #[inline(always)]
-fn activate<const LANES: usize>(activation: Activation, lanes: &mut [f32; LANES]) {
+fn activate(activation: Activation, values: &mut [f32], spare: &mut [f32], largest: f32) {
     match activation {
-        Activation::Sine => math::sin_lanes(lanes),
-        Activation::Sigmoid => lanes.iter_mut().for_each(|x| *x = math::sigmoid(*x)),
-        Activation::Gaussian => lanes.iter_mut().for_each(|x| *x = math::gaussian(*x)),
-        Activation::Linear => lanes.iter_mut().for_each(|x| *x = math::linear(*x)),
+        Activation::Sine => math::sin_all(values, spare, largest),
+        Activation::Sigmoid => math::sigmoid_all(values, spare),
+        Activation::Gaussian => math::gaussian_all(values, spare),
+        Activation::Linear => math::linear_all(values),
     }
 }
 
 /// trunc(255 |value|), at most 255.
 #[inline(always)]
-fn byte(value: f32) -> u8 {
+fn to_byte(value: f32) -> u8 {
     let scaled = 255.0 * value.abs();
     let scaled = if scaled < 255.0 { scaled } else { 255.0 };
     // Rounded by the float unit, then taken back where that went up: a cast would check for what cannot occur.
@@ -281,9 +367,12 @@ fn unit_coordinate(i: usize, side: usize) -> f32 {
     if side < 2 { 0.0 } else { -1.0 + 2.0 * i as f32 / (side - 1) as f32 }
 }
 
-/// Writes the coordinate and its square for every index; those beyond the picture's side fill up the last tile and are never shown.
+/// Writes the coordinate and its square for every index; those beyond the picture's side fill up the last group and are never shown.
+/// Returns a bound on the coordinates.
 #[inline(always)]
-fn fill_fixed_lines(lines: &mut [f32], stride: usize, side: usize, coordinates: Coordinates) {
+fn fill_fixed_lines<const LANES: usize>(lines: &mut [[f32; LANES]], line: usize, side: usize, coordinates: Coordinates) -> f32 {
+    let lines = lines.as_flattened_mut();
+    let stride = line * LANES;
     for i in 0..stride {
         let unit = unit_coordinate(i.min(side.saturating_sub(1)), side);
         lines[usize::from(COORDINATE) * stride + i] = match coordinates {
@@ -291,5 +380,9 @@ fn fill_fixed_lines(lines: &mut [f32], stride: usize, side: usize, coordinates: 
             Coordinates::Unit => unit,
         };
         lines[usize::from(SQUARE) * stride + i] = unit * unit;
+    }
+    match coordinates {
+        Coordinates::Pixel => stride as f32,
+        Coordinates::Unit => 1.0,
     }
 }

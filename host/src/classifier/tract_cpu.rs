@@ -1,36 +1,44 @@
 //! The network on the CPU, by tract.
 //!
 //! tract plans a graph for one shape and runs it on the calling thread; a run uses all cores by giving each worker a
-//! session, and all sessions share one plan and its weights. The final softmax is cut off and taken in
-//! [`scores`](super::scores): tract's own differs between CPUs, while the layers before it give the same bits on all
-//! x86-64 CPUs that have FMA, for a fixed batch.
+//! session, and all sessions share the plans and their weights.
+//!
+//! A network is run in two parts. Its **body**, convolutions and pooling, sees one crop after another: for a single picture
+//! tract multiplies in place and fuses biases and activations, for more it transposes before and after each convolution
+//! (SqueezeNet takes 1.7 times as long a picture in a batch of 16, MobileNet twice). Its **head**, the dense layers at the end,
+//! sees the whole batch at once, so that their weights (235 MB of AlexNet's 244) are read once a batch.
+//!
+//! The final softmax is cut off and taken in [`scores`](super::scores): tract's own differs between CPUs, while the
+//! layers before it give the same bits on all x86-64 CPUs that have FMA, for fixed batches of body and head.
+
+mod plan;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
-use tract_onnx::tract_core::internal::{DimLike, TypedOp};
-use tract_onnx::tract_core::model::TypedNode;
+use tract_onnx::tract_core::internal::TypedOp;
 use tract_onnx::tract_core::plan::SimpleState;
-use tract_onnx::tract_hir::infer::Factoid;
 
 use super::scores::{Finisher, Raw};
 use super::{Classifier, ClassifyError, Refusals, Session, check_call};
-use crate::model::card::printable;
-use crate::model::network::{MAX_ELEMENTS, Network, Softmax, contained, panic_text};
+use crate::model::network::panic_text;
 use crate::model::{Model, ModelError, Output};
+pub(crate) use plan::classes_of;
+use plan::{Planned, compile, error_text};
 
 const ENGINE: &str = "tract";
-/// Most multiplications and additions for a picture; VGG-19 takes 2e10.
-const MAX_WORK: usize = 1 << 40;
+/// Kept in step with Cargo.lock by a test.
+const TRACT_VERSION: &str = "0.23.9";
+/// Crops that the body sees at once; see the module's documentation.
+const BODY_BATCH: usize = 1;
 
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
 
 /// A network on the CPU.
 #[derive(Debug)]
 pub struct TractCpu {
-    plan: Arc<TypedSimplePlan>,
-    shape: [usize; 4],
+    body: Planned,
+    head: Option<Planned>,
     batch: usize,
     crops: usize,
     classes: usize,
@@ -38,7 +46,8 @@ pub struct TractCpu {
 }
 
 impl TractCpu {
-    /// Prepares a model for batches of `batch` pictures.
+    /// Prepares a model for batches of `batch` pictures. 16 is a good choice for all networks tried: few enough to share
+    /// a generation evenly among threads, enough for the dense layers of AlexNet.
     ///
     /// # Errors
     ///
@@ -49,39 +58,63 @@ impl TractCpu {
     ///
     /// If `batch` is 0.
     pub fn new(model: &Model, batch: usize) -> Result<Self, ModelError> {
+        Self::build(model, batch, BODY_BATCH)
+    }
+
+    fn build(model: &Model, batch: usize, body_batch: usize) -> Result<Self, ModelError> {
         assert!(batch > 0, "a batch holds at least one picture");
         let crops = model.preprocess().crops();
-        let shape = model.preprocess().shape(batch.saturating_mul(crops));
         let network = model.network()?;
         let file = network.file().to_owned();
-        let (compiled, rewritten) = compile(network, shape)?;
-        model.check_classes(&file, compiled.classes)?;
-        let Compiled { plan, classes, softmax_cut } = compiled;
+        let (body, head) = network.split();
+        let body = compile(body, &model.preprocess().shape(body_batch))?;
+        let rows = batch.saturating_mul(crops);
+        let head = head.map(|head| compile(head, &[&[rows], &body.output[..]].concat())).transpose()?;
+        let last = head.as_ref().unwrap_or(&body);
+        let (classes, softmax_cut) = (last.outputs(), last.softmax_cut);
+        model.check_classes(&file, classes)?;
         let logits = softmax_cut || model.card().output == Output::Logits;
         let raw = if logits { Raw::Logits } else { Raw::Probabilities };
-        let cpu = Self { plan, shape, batch, crops, classes, raw };
-        if rewritten {
+        let cpu = Self { body, head, batch, crops, classes, raw };
+        cpu.check_buffers().map_err(|problem| ModelError::network(&file, "batch", problem))?;
+        if cpu.body.rewritten || cpu.head.as_ref().is_some_and(|head| head.rewritten) {
             cpu.probe().map_err(|problem| ModelError::network(&file, "batch", problem))?;
         }
         Ok(cpu)
     }
 
-    fn start(&self) -> TractResult<TractSession<'_>> {
+    /// Checks that the pictures and scores of a batch fit into memory that a session may take.
+    fn check_buffers(&self) -> Result<(), String> {
+        let crop = self.crop_len().max(self.classes);
+        let numbers = crop.checked_mul(self.crops).and_then(|picture| picture.checked_mul(self.batch));
+        if numbers.is_some_and(|numbers| numbers <= crate::model::network::MAX_ELEMENTS) {
+            return Ok(());
+        }
+        Err(format!("{} pictures at once are too large; choose a smaller batch", self.batch))
+    }
+
+    fn crop_len(&self) -> usize {
+        self.body.shape[1..].iter().product()
+    }
+
+    fn start(&self) -> Result<TractSession<'_>, ClassifyError> {
         Ok(TractSession {
             cpu: self,
-            state: Some(self.plan.spawn()?),
-            input: Tensor::zero::<f32>(&self.shape)?.into_arc_tensor(),
+            pictures: vec![0.0; self.batch * self.slot_len()],
+            body: Part::new(&self.body)?,
+            head: self.head.as_ref().map(Part::new).transpose()?,
+            raw: vec![0.0; self.batch * self.crops * self.classes],
             finisher: Finisher::new(self.raw, self.classes),
         })
     }
 
-    /// Tries whether the pictures of a batch are independent, for a graph that was made for a batch of one: a picture must
+    /// Tries whether the pictures of a batch are independent, for a graph that was made for another batch: a picture must
     /// score the same bits in another slot with other neighbours.
     fn probe(&self) -> Result<(), String> {
         if self.batch == 1 {
             return Ok(());
         }
-        let mut session = self.start().map_err(|error| error_text(&error))?;
+        let mut session = self.start().map_err(|error| error.to_string())?;
         let mut score = |first: f32, last: f32, at: usize| {
             (0..self.batch).for_each(|slot| session.slot(slot).fill(0.0));
             fill_pattern(session.slot(0), first);
@@ -118,52 +151,55 @@ impl Classifier for TractCpu {
     }
 
     fn slot_len(&self) -> usize {
-        self.crops * self.shape[1..].iter().product::<usize>()
+        self.crops * self.crop_len()
     }
 
     fn description(&self) -> String {
-        format!("tract {} on the CPU, batch {} x {} crops", TRACT_VERSION, self.batch, self.crops)
+        let head = if self.head.is_some() { ", dense layers apart" } else { "" };
+        format!("tract {TRACT_VERSION} on the CPU, batch {} x {} crops{head}", self.batch, self.crops)
     }
 
     fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError> {
-        let session = self.start().map_err(|error| failure(error_text(&error)))?;
-        Ok(Box::new(session))
+        Ok(Box::new(self.start()?))
     }
 }
-
-/// Kept in step with Cargo.lock by a test.
-const TRACT_VERSION: &str = "0.23.9";
 
 fn failure(problem: String) -> ClassifyError {
     ClassifyError::Engine { engine: ENGINE, problem }
 }
 
+fn engine_error(error: &TractError) -> ClassifyError {
+    failure(error_text(error))
+}
+
 struct TractSession<'a> {
     cpu: &'a TractCpu,
-    /// `None` after a panic inside the engine.
-    state: Option<State>,
-    /// The input of all slots. The engine borrows it for a run and gives it back, so it is never copied.
-    input: Arc<Tensor>,
+    /// The input of all slots.
+    pictures: Vec<f32>,
+    body: Part<'a>,
+    head: Option<Part<'a>>,
+    /// The network's output for all crops of all slots.
+    raw: Vec<f32>,
     finisher: Finisher,
 }
 
 impl TractSession<'_> {
-    fn eval(&mut self) -> Result<TValue, ClassifyError> {
-        let Some(state) = &mut self.state else {
-            return Err(failure("it panicked in an earlier batch".into()));
-        };
-        let input = self.input.clone().into_tvalue();
-        let _quiet = crate::quiet::panics();
-        let result = catch_unwind(AssertUnwindSafe(|| state.run(tvec![input])));
-        match result {
-            Ok(outputs) => {
-                let output = outputs.map_err(|error| failure(error_text(&error)))?.pop();
-                output.ok_or_else(|| failure("no output".into()))
-            }
-            Err(panic) => {
-                self.state = None;
-                Err(failure(panic_text(&*panic)))
-            }
+    /// Runs the body over the first `filled` pictures, and the head, if there is one, over the whole batch.
+    fn infer(&mut self, filled: usize) -> Result<(), ClassifyError> {
+        let crop_len = self.cpu.crop_len();
+        let crops = filled * self.cpu.crops;
+        let step = self.cpu.body.shape[0];
+        let outputs = self.cpu.body.outputs();
+        for first in (0..crops).step_by(step) {
+            let count = step.min(crops - first);
+            let pictures = &self.pictures[first * crop_len..][..count * crop_len];
+            self.body.input()[..pictures.len()].copy_from_slice(pictures);
+            let to = self.head.as_mut().map_or(&mut self.raw[..], Part::input);
+            self.body.run(&mut to[first * outputs..][..count * outputs])?;
+        }
+        match &mut self.head {
+            Some(head) => head.run(&mut self.raw),
+            None => Ok(()),
         }
     }
 }
@@ -171,25 +207,18 @@ impl TractSession<'_> {
 impl Session for TractSession<'_> {
     fn slot(&mut self, picture: usize) -> &mut [f32] {
         let len = self.cpu.slot_len();
-        // Alone in holding the tensor but after a failed run, when a copy does no harm.
-        let input = Arc::make_mut(&mut self.input);
-        let numbers = input.to_plain_array_view_mut::<f32>().expect("made of f32 in plain memory");
-        let numbers = numbers.into_slice().expect("made contiguous");
-        &mut numbers[picture * len..][..len]
+        &mut self.pictures[picture * len..][..len]
     }
 
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError> {
         let (classes, crops) = (self.cpu.classes, self.cpu.crops);
         check_call(filled, self.cpu.batch, classes, scores);
-        let output = self.eval()?;
-        let output = output.try_as_plain_ram().map_err(|error| failure(error_text(&error)))?;
-        let raw = output.as_slice::<f32>().map_err(|error| failure(error_text(&error)))?;
-        let expected = self.cpu.batch * crops * classes;
-        if raw.len() != expected {
-            return Err(ClassifyError::ScoreCount { engine: ENGINE, expected, found: raw.len() });
+        if filled == 0 {
+            return Ok(Refusals::default());
         }
+        self.infer(filled)?;
         let mut refusals = Refusals::default();
-        let rows = raw.chunks_exact(crops * classes).zip(scores.chunks_exact_mut(classes));
+        let rows = self.raw.chunks_exact(crops * classes).zip(scores.chunks_exact_mut(classes));
         for (slot, (raw, scores)) in rows.enumerate() {
             if let Err(what) = self.finisher.finish(raw, scores) {
                 refusals.add(slot, what);
@@ -199,131 +228,57 @@ impl Session for TractSession<'_> {
     }
 }
 
-/// A graph planned for one shape.
-struct Compiled {
-    plan: Arc<TypedSimplePlan>,
-    classes: usize,
-    softmax_cut: bool,
+/// A part of the network, running.
+struct Part<'a> {
+    planned: &'a Planned,
+    /// `None` after a panic inside the engine.
+    state: Option<State>,
+    /// The engine borrows it for a run and gives it back, so that it is made but once.
+    input: Arc<Tensor>,
 }
 
-/// How many classes a network has, by the engine's inference, where its file does not say.
-pub(crate) fn classes_of(network: Network) -> Result<usize, ModelError> {
-    let dims = network.facts().input;
-    let shape = [1, dims[1].unwrap_or(1), dims[2].unwrap_or(1), dims[3].unwrap_or(1)];
-    compile(network, shape).map(|(compiled, _)| compiled.classes)
-}
-
-/// Plans a network for an input of `shape`. The second result is [`Network::for_batch`]'s.
-fn compile(network: Network, shape: [usize; 4]) -> Result<(Compiled, bool), ModelError> {
-    let (file, softmax) = (network.file().to_owned(), network.facts().softmax.clone());
-    let fail = |problem| ModelError::network(&file, "engine (tract)", problem);
-    if shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim)).is_none_or(|all| all > MAX_ELEMENTS) {
-        return Err(fail(format!("an input of {shape:?} is too large; choose a smaller batch")));
+impl<'a> Part<'a> {
+    fn new(planned: &'a Planned) -> Result<Self, ClassifyError> {
+        let state = planned.plan.spawn().map_err(|error| engine_error(&error))?;
+        let input = Tensor::zero::<f32>(&planned.shape).map_err(|error| engine_error(&error))?;
+        Ok(Self { planned, state: Some(state), input: input.into_arc_tensor() })
     }
-    let (proto, rewritten) = network.for_batch(shape)?;
-    let compiled = contained(move || plan(&proto, softmax.as_ref(), shape[0])).map_err(fail)?;
-    Ok((compiled, rewritten))
-}
 
-fn plan(proto: &ModelProto, softmax: Option<&Softmax>, batch: usize) -> Result<Compiled, String> {
-    let text = |error: TractError| error_text(&error);
-    let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, None).map_err(text)?;
-    let mut model = parsed.model;
-    model.analyse(false).map_err(text)?;
-    let logits = softmax.and_then(|softmax| {
-        let outlet = *parsed.outlets_by_name.get(&softmax.logits)?;
-        let shape = model.outlet_fact(outlet).ok()?.shape.concretize()?;
-        let shape: Option<Vec<usize>> = shape.iter().map(|dim| dim.to_usize().ok()).collect();
-        softmax.spans(&shape?).then_some(outlet)
-    });
-    if let Some(logits) = logits {
-        model.select_output_outlets(&[logits]).map_err(text)?;
+    fn input(&mut self) -> &mut [f32] {
+        // Alone in holding the tensor but after a failed run, when a copy does no harm.
+        let input = Arc::make_mut(&mut self.input);
+        let numbers = input.to_plain_array_view_mut::<f32>().expect("made of f32 in plain memory");
+        numbers.into_slice().expect("made contiguous")
     }
-    let model = model.into_typed().map_err(text)?;
-    check_sizes(&model, batch)?;
-    let classes = classes(&model, batch)?;
-    let plan = model.into_optimized().and_then(TypedModel::into_runnable).map_err(text)?;
-    Ok(Compiled { plan, classes, softmax_cut: logits.is_some() })
-}
 
-/// Checks every tensor that the graph will make, and the work, before memory is taken for it.
-fn check_sizes(model: &TypedModel, batch: usize) -> Result<(), String> {
-    let mut work = 0_usize;
-    for node in model.nodes() {
-        for output in &node.outputs {
-            let shape = concrete(&output.fact);
-            let shape = shape.ok_or_else(|| format!("the shape of `{}` cannot be told", printable(&node.name)))?;
-            let elements = shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim));
-            if elements.is_none_or(|elements| elements > MAX_ELEMENTS) {
-                return Err(format!(
-                    "`{}` has the shape {shape:?}; at most {MAX_ELEMENTS} numbers are taken (choose a smaller batch if the \
-                     network is sound)",
-                    printable(&node.name)
-                ));
+    /// Runs the part and writes the first numbers of its output to `to`.
+    fn run(&mut self, to: &mut [f32]) -> Result<(), ClassifyError> {
+        let output = self.eval()?;
+        let output = output.try_as_plain_ram().map_err(|error| engine_error(&error))?;
+        let numbers = output.as_slice::<f32>().map_err(|error| engine_error(&error))?;
+        let expected = self.planned.shape[0] * self.planned.outputs();
+        if numbers.len() != expected {
+            return Err(ClassifyError::ScoreCount { engine: ENGINE, expected, found: numbers.len() });
+        }
+        to.copy_from_slice(&numbers[..to.len()]);
+        Ok(())
+    }
+
+    fn eval(&mut self) -> Result<TValue, ClassifyError> {
+        let Some(state) = &mut self.state else {
+            return Err(failure("it panicked in an earlier batch".into()));
+        };
+        let input = self.input.clone().into_tvalue();
+        let _quiet = crate::quiet::panics();
+        match catch_unwind(AssertUnwindSafe(|| state.run(tvec![input]))) {
+            Ok(Ok(mut outputs)) => outputs.pop().ok_or_else(|| failure("no output".into())),
+            Ok(Err(error)) => Err(engine_error(&error)),
+            Err(panic) => {
+                self.state = None;
+                Err(failure(panic_text(&*panic)))
             }
         }
-        work = work.saturating_add(convolution_work(model, node, batch)?);
     }
-    if work / batch > MAX_WORK {
-        return Err(format!("{} multiplications for a picture; at most {MAX_WORK} are taken", work / batch));
-    }
-    Ok(())
-}
-
-/// Multiplications of a convolution, 0 for other nodes. Also bounds its unrolled input, of which the engine makes one
-/// picture's at a time.
-fn convolution_work(model: &TypedModel, node: &TypedNode, batch: usize) -> Result<usize, String> {
-    if node.op.name() != "Conv" {
-        return Ok(0);
-    }
-    let (Ok(inputs), Ok(outputs)) = (model.node_input_facts(node.id), model.node_output_facts(node.id)) else {
-        return Ok(0);
-    };
-    let volume = |fact: &TypedFact| concrete(fact).map_or(0, |shape| shape.iter().product::<usize>());
-    let (kernel, output) = (inputs.get(1).map_or(0, |fact| volume(fact)), volume(outputs[0]));
-    // The kernel is O x I x H x W, and the output has at most O channels.
-    let channels = inputs.get(1).and_then(|fact| concrete(fact)).and_then(|shape| shape.first().copied());
-    let channels = channels.unwrap_or(1).max(1);
-    let unrolled = (kernel / channels).saturating_mul(output / channels / batch.max(1));
-    if unrolled > MAX_ELEMENTS {
-        let name = printable(&node.name);
-        return Err(format!("the convolution `{name}` would unroll a picture to {unrolled} numbers; too many"));
-    }
-    Ok((kernel / channels).saturating_mul(output))
-}
-
-fn concrete(fact: &TypedFact) -> Option<Vec<usize>> {
-    fact.shape.iter().map(|dim| dim.to_usize().ok()).collect()
-}
-
-/// How many numbers come out for a picture.
-fn classes(model: &TypedModel, batch: usize) -> Result<usize, String> {
-    let [output] = model.output_outlets().map_err(|error| error_text(&error))?[..] else {
-        return Err("the network has not one output".into());
-    };
-    let fact = model.outlet_fact(output).map_err(|error| error_text(&error))?;
-    let shape = concrete(fact).unwrap_or_default();
-    if fact.datum_type != f32::datum_type() {
-        return Err(format!("the output is {:?}, not 32-bit floats", fact.datum_type));
-    }
-    match shape.split_first() {
-        Some((&first, rest)) if first == batch => Ok(rest.iter().product()),
-        _ => Err(format!(
-            "for {batch} pictures the output has the shape {shape:?}, not {batch} x classes; export the network with an open \
-             batch"
-        )),
-    }
-}
-
-/// The whole chain of an engine's error in one bounded line.
-fn error_text(error: &TractError) -> String {
-    let text = format!("{error:#}");
-    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut line: String = line.take(400).collect();
-    if text.len() > line.len() {
-        line.push_str(" ...");
-    }
-    line
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
 use fooling::classifier::{BATCH, TractCpu};
-use fooling::model::Model;
-use fooling::report::Summary;
+use fooling::model::{Crops, Model};
+use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
+use fooling_core::settings::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Evolve pictures against a network, one for each of its classes
@@ -23,12 +24,12 @@ Examples:
   fooling evolve                                     200 generations of CPPN pictures against the built-in LeNet
   fooling evolve --encoding direct --seed 3          a gene a pixel
   fooling evolve --model squeezenet.onnx --generations 5000 --out runs/big
-  fooling evolve --model squeezenet.onnx --classes 0-9,281
+  fooling evolve --model squeezenet.onnx --classes 0-9,tabby --crops ten
   fooling evolve --target 8                          the single-objective EA, for one class
   fooling evolve --resume runs/big                   go on where it was stopped or killed
   fooling evolve --resume runs/big --generations 9000")]
 pub(super) struct EvolveArgs {
-    /// A built-in model's name, or the path of an ONNX file or of a model card [default: lenet]
+    /// A model's name (fooling models list), or the path of an ONNX file or of a model card [default: lenet]
     #[arg(long, value_hint = ValueHint::FilePath)]
     model: Option<String>,
     /// How pictures are written as genomes
@@ -41,10 +42,10 @@ pub(super) struct EvolveArgs {
     #[arg(long)]
     generations: Option<u32>,
     /// Pictures a generation [default: 200; 400 for colour CPPNs; 40 with --target]
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
     batch: Option<u32>,
     /// Pictures in the initial batch [default: as --batch; 100 with --target]
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
     initial: Option<u32>,
     /// Seed of the run; the same seed gives the same run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), conflicts_with = "resume")]
@@ -58,7 +59,10 @@ pub(super) struct EvolveArgs {
     /// Go on with the run in this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     resume: Option<PathBuf>,
-    /// Only these classes, as numbers and ranges: 0-9,281
+    /// What the network sees of a picture [default: as its card says]
+    #[arg(long, value_enum, conflicts_with = "resume")]
+    crops: Option<Crops>,
+    /// Only these classes, as numbers, ranges and names: 0-9,281,"tank suit"
     #[arg(long, conflicts_with_all = ["resume", "target"])]
     classes: Option<String>,
     /// Evolve for one class only, by number or name, with the single-objective EA
@@ -84,24 +88,34 @@ pub(super) struct EvolveArgs {
     json: bool,
 }
 
+impl EvolveArgs {
+    /// What `fooling evolve` without options asks for.
+    pub(super) fn default_run() -> Self {
+        #[derive(clap::Parser)]
+        struct Alone {
+            #[command(flatten)]
+            args: EvolveArgs,
+        }
+        <Alone as clap::Parser>::parse_from(["fooling"]).args
+    }
+}
+
 const DEFAULT_MODEL: &str = "lenet";
 
-pub(super) fn run(args: EvolveArgs) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
     let (folder, choices, model) = match &args.resume {
         Some(root) => {
             let folder = Folder::open(root)?;
-            let mut run = RunToml::read(&folder)?;
-            if let Some(generations) = args.generations.filter(|&generations| generations != run.choices.generations) {
-                run.choices.generations = generations;
-                run.write(&folder)?;
-            }
-            let model = super::open_model(args.model.as_deref().unwrap_or(&run.choices.model))?;
-            (folder, run.choices, model)
+            let mut choices = RunToml::read(&folder)?.choices;
+            choices.generations = args.generations.unwrap_or(choices.generations);
+            let model = super::open_model(args.model.as_deref().unwrap_or(&choices.model))?;
+            let model = super::with_crops(model, choices.crops)?;
+            (folder, choices, model)
         }
         None => {
             let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
-            let model = super::open_model(name)?;
-            let choices = choices(&args, name, &model)?;
+            let model = super::with_crops(super::open_model(name)?, args.crops)?;
+            let choices = choices(args, name, &model)?;
             let root = args.out.clone().unwrap_or_else(|| new_folder(&model, &choices));
             (Folder::create(&root)?, choices, model)
         }
@@ -120,7 +134,7 @@ pub(super) fn run(args: EvolveArgs) -> anyhow::Result<ExitCode> {
 /// The user's choices over METHOD's.
 fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choices> {
     let channels = if model.card().input.channels.count() == 1 { 1 } else { 3 };
-    let target = args.target.as_deref().map(|wanted| super::find_class(model, wanted)).transpose()?;
+    let target = args.target.as_deref().map(|wanted| super::classes::Classes::of_model(model).find(wanted)).transpose()?;
     // A run is gone on with from another folder too.
     let name = if Path::new(name).exists() { std::path::absolute(name)?.to_string_lossy().into_owned() } else { name.to_owned() };
     let mut choices = Choices::of_method(&name, args.face, args.encoding, channels, target.is_some());
@@ -132,11 +146,12 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
     choices.eta = args.eta;
     choices.halving = args.halving.unwrap_or(choices.halving);
     choices.target = target;
+    choices.crops = args.crops;
     if let Some(activations) = &args.activations {
         choices.activations.clone_from(activations);
     }
     if let Some(classes) = &args.classes {
-        choices.classes = parse_classes(classes)?;
+        choices.classes = super::classes::Classes::of_model(model).select(classes)?;
     }
     for rate in &args.rates {
         let (name, value) = rate.split_once('=').with_context(|| format!("--rate {rate}: expected NAME=P"))?;
@@ -146,27 +161,9 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
     Ok(choices)
 }
 
-/// Numbers and ranges of numbers, ascending, each once.
-fn parse_classes(text: &str) -> anyhow::Result<Vec<usize>> {
-    let mut classes = Vec::new();
-    for part in text.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let number = |text: &str| text.trim().parse::<usize>().with_context(|| format!("--classes: '{part}' is not a number or a range"));
-        let (first, last) = (number(first)?, number(last)?);
-        anyhow::ensure!(first <= last && last < 1 << 20, "--classes: '{part}' is not a range of classes");
-        classes.extend(first..=last);
-    }
-    classes.sort_unstable();
-    classes.dedup();
-    Ok(classes)
-}
-
 /// A folder under runs/ that is not there yet.
 fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
-    let encoding = match choices.encoding {
-        EncodingName::Cppn => "cppn",
-        EncodingName::Direct => "direct",
-    };
+    let encoding = choices.encoding.name();
     let free = |number: &u32| !Path::new("runs").join(format!("{}-{encoding}-{number}", model.name())).exists();
     let number = (1..).find(free).unwrap_or_default();
     Path::new("runs").join(format!("{}-{encoding}-{number}", model.name()))
@@ -228,9 +225,9 @@ impl Observer for Watcher {
         let rate = if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 };
         let refused = if refused > 0 { format!(", {refused} REFUSED (scores were no probabilities)") } else { String::new() };
         let message = format!(
-            "{rate:.0} images/s, median {:.2} %, lowest {:.2} %, {} at 99 %, {} at 99.99 % of {}{refused}",
-            stats.median * 100.0,
-            stats.lowest * 100.0,
+            "{rate:.0} images/s, median {}, lowest {}, {} at 99 %, {} at 99.99 % of {}{refused}",
+            percent(stats.median, 2),
+            percent(stats.lowest, 2),
             stats.at_99,
             stats.at_9999,
             stats.filled
@@ -259,10 +256,10 @@ fn print(summary: &Summary, folder: &Folder, json: bool) -> anyhow::Result<()> {
     writeln!(out, "{evaluations} pictures in {generations} generations; {seconds:.1} s, {images_per_second:.0} images/s")?;
     writeln!(
         out,
-        "confidence over {} classes: median {:.4} %, lowest {:.4} %; {} at 99 %, {} at 99.99 %",
+        "confidence over {} classes: median {}, lowest {}; {} at 99 %, {} at 99.99 %",
         summary.classes,
-        stats.median * 100.0,
-        stats.lowest * 100.0,
+        percent(stats.median, 4),
+        percent(stats.lowest, 4),
         stats.at_99,
         stats.at_9999
     )?;

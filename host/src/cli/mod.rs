@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand; parsing apart from doing.
 
+mod classes;
 mod evolve;
 mod models;
 mod render;
@@ -13,11 +14,12 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fooling::model::Model;
+use fooling::model::{Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
 const EXAMPLES: &str = "\
 Examples:
+  fooling                                         the same as fooling evolve
   fooling evolve                                  ten pictures against the built-in LeNet
   fooling evolve --encoding direct --seed 7       the same with a gene a pixel
   fooling show runs/lenet-cppn-1                  who holds which class
@@ -30,8 +32,9 @@ Exit codes: 0 done, 1 a check failed, 2 usage or input error.";
 #[derive(Debug, Parser)]
 #[command(name = "fooling", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
+    /// Without a command: evolve, with all defaults
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -49,8 +52,10 @@ enum Command {
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Evolve(args) => evolve::run(args),
+    // Whoever just types the program's name wants to see what it does.
+    let command = Cli::parse().command.unwrap_or_else(|| Command::Evolve(evolve::EvolveArgs::default_run()));
+    let result = match command {
+        Command::Evolve(args) => evolve::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
@@ -65,17 +70,44 @@ pub(crate) fn main() -> ExitCode {
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", message(&error));
         ExitCode::from(2)
     })
 }
 
-/// Opens a built-in model by name, or a model by the path of its ONNX file or card, and says what had to be assumed.
+/// An error with its causes, each said once: many messages quote their cause already.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
+}
+
+/// Opens a built-in model or a fetched one by name, or a model by the path of its ONNX file or card, and says what had to be assumed.
 fn open_model(name: &str) -> anyhow::Result<Model> {
     let path = std::path::Path::new(name);
-    let model = if path.extension().is_none() && !path.exists() { Model::builtin(name)? } else { Model::load(path)? };
+    let named = path.extension().is_none() && !path.exists();
+    let model = if named { Model::named(name)? } else { Model::load(path)? };
+    if let Some(known) = model.recognised() {
+        eprintln!("{name}: it is the known network {known} (fooling models show {known})");
+    }
     for assumption in model.assumptions() {
-        eprintln!("{name}: {assumption}");
+        eprintln!("{name}: assumed: {assumption}");
+    }
+    Ok(model)
+}
+
+/// The model with the crops that were asked for, if any were.
+fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
+    let Some(crops) = crops else { return Ok(model) };
+    let before = model.card().input.picture;
+    let model = model.with_crops(crops)?;
+    let picture = model.card().input.picture;
+    if picture != before {
+        eprintln!("{}: pictures are {picture} x {picture} for these crops, not {before} x {before}", model.name());
     }
     Ok(model)
 }
@@ -83,24 +115,4 @@ fn open_model(name: &str) -> anyhow::Result<Model> {
 /// Threads to use: what was asked for, or all there are.
 fn threads(asked: Option<usize>) -> usize {
     asked.or_else(|| std::thread::available_parallelism().ok().map(std::num::NonZero::get)).unwrap_or(1).max(1)
-}
-
-/// A class by its number, or by a name that occurs in just one label (case does not matter).
-fn find_class(model: &Model, wanted: &str) -> anyhow::Result<usize> {
-    let classes = model.classes();
-    if let Ok(class) = wanted.parse::<usize>() {
-        anyhow::ensure!(class < classes, "class {class} is not one of the model's {classes} (0 to {})", classes - 1);
-        return Ok(class);
-    }
-    let lower = wanted.to_lowercase();
-    let found: Vec<usize> =
-        model.labels().iter().enumerate().filter(|(_, label)| label.to_lowercase().contains(&lower)).map(|(class, _)| class).collect();
-    match found[..] {
-        [class] => Ok(class),
-        [] => anyhow::bail!("no label of '{}' contains '{wanted}' (see fooling models show)", model.name()),
-        _ => {
-            let exact = found.iter().find(|&&class| model.labels()[class].to_lowercase().split(", ").any(|name| name == lower));
-            exact.copied().ok_or_else(|| anyhow::anyhow!("{} labels of '{}' contain '{wanted}'; use a number", found.len(), model.name()))
-        }
-    }
 }

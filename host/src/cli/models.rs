@@ -1,13 +1,19 @@
 //! `fooling models`.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
-use fooling::model::BUILTINS;
+use clap::{Args, Subcommand, ValueHint};
+use fooling::model::{BUILTINS, Card, KNOWN, Known, cache_folder};
 
-/// List the built-in models, or show a model's card
+/// List the models that have a name, show a model's card, or fetch a network's weights
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  fooling models list
+  fooling models show bvlcalexnet-12
+  fooling models fetch bvlcalexnet-12 && fooling evolve --model bvlcalexnet-12")]
 pub(super) struct ModelsArgs {
     #[command(subcommand)]
     command: Command,
@@ -15,32 +21,135 @@ pub(super) struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the built-in models
+    /// List the models that have a name, and where their weights are
     List,
     /// Show what is known of a model: its card, and its labels
     Show {
-        /// A built-in model's name, or the path of an ONNX file or of a model card
+        /// A model's name, or the path of an ONNX file or of a model card
         model: String,
     },
+    /// Download a network's weights over HTTPS, and check them
+    ///
+    /// A download that was broken off is gone on with. The file is seen under its name only when its digest is that of the card.
+    Fetch(FetchArgs),
+}
+
+#[derive(Debug, Args)]
+struct FetchArgs {
+    /// A name from `fooling models list`
+    name: String,
+    /// Folder for downloads [default: $FOOLING_CACHE, or fooling in the user's cache folder]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    cache: Option<PathBuf>,
+    /// Another address to fetch it from; the digest decides whether it is the same file
+    #[arg(long, value_hint = ValueHint::Url)]
+    url: Option<String>,
 }
 
 pub(super) fn run(args: ModelsArgs) -> anyhow::Result<ExitCode> {
-    let mut out = std::io::stdout().lock();
     match args.command {
-        Command::List => {
-            for builtin in BUILTINS {
-                let model = super::open_model(builtin.name)?;
-                let input = &model.card().input;
-                writeln!(out, "{:<16} {:>5} classes, {} x {} pixels", builtin.name, model.classes(), input.picture, input.picture)?;
-            }
-        }
-        Command::Show { model } => {
-            let model = super::open_model(&model)?;
-            write!(out, "{}", model.card().to_toml())?;
-            for (class, label) in model.labels().iter().enumerate() {
-                writeln!(out, "# {class} {label}")?;
-            }
-        }
+        Command::List => list()?,
+        Command::Show { model } => show(&model)?,
+        Command::Fetch(args) => fetch(&args)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn list() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let cache = cache_folder();
+    let mut line = |name: &str, card: &Card, classes: usize, state: &str| {
+        let side = card.input.picture;
+        writeln!(out, "{name:<22} {classes:>5} classes  {:>9} pixels  {state}", format!("{side} x {side}"))
+    };
+    for builtin in BUILTINS {
+        let model = super::open_model(builtin.name)?;
+        line(builtin.name, model.card(), model.classes(), "built in")?;
+    }
+    for known in KNOWN {
+        let card = known.card();
+        let state = match (known.path_in(&cache).is_file(), &card.url) {
+            (true, _) => "fetched",
+            (false, Some(_)) => "to be fetched",
+            (false, None) => "to be named by its path, or fetched with --url",
+        };
+        line(known.name, &card, known.labels().len(), state)?;
+    }
+    Ok(())
+}
+
+fn show(name: &str) -> anyhow::Result<()> {
+    let known = Known::by_name(name).filter(|_| !Path::new(name).exists());
+    let (card, labels) = match known {
+        Some(known) => (known.card(), known.labels()),
+        None => {
+            let model = super::open_model(name)?;
+            (model.card().clone(), model.labels().to_vec())
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    write!(out, "{}", card.to_toml())?;
+    for (class, label) in labels.iter().enumerate() {
+        writeln!(out, "# {class} {label}")?;
+    }
+    if let Some(known) = known {
+        let cache = cache_folder();
+        let path = known.path_in(&cache);
+        if path.is_file() {
+            eprintln!("its weights are at {}", path.display());
+        } else {
+            eprintln!("its weights are not here: {}", known.how_to_get(&cache));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "fetch"))]
+fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
+    let known = known(&args.name)?;
+    let cache = args.cache.clone().unwrap_or_else(cache_folder);
+    anyhow::bail!("this program was built without the feature `fetch`; {}", known.by_hand(&cache))
+}
+
+fn known(name: &str) -> anyhow::Result<&'static Known> {
+    let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+    anyhow::ensure!(BUILTINS.iter().all(|builtin| builtin.name != name), "'{name}' is built in: there is nothing to fetch");
+    Known::by_name(name).ok_or_else(|| anyhow::anyhow!("no network called '{name}' is known; there are {}", names.join(", ")))
+}
+
+#[cfg(feature = "fetch")]
+fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    use fooling::fetch::{Client, Fetched, Wanted};
+
+    let known = known(&args.name)?;
+    let cache = args.cache.clone().unwrap_or_else(cache_folder);
+    let (card, path) = (known.card(), known.path_in(&cache));
+    let url = args.url.as_ref().or(card.url.as_ref());
+    let url = url.with_context(|| format!("no address to fetch '{}' from: give one (--url), or {}", known.name, known.by_hand(&cache)))?;
+    let wanted = Wanted { sha256: card.sha256.clone(), most_bytes: known.bytes };
+    let bar = bar(known.bytes);
+    let fetched = Client::default().fetch(url, &wanted, &path, &mut |bytes| bar.set_position(bytes));
+    bar.finish_and_clear();
+    match fetched.map_err(|error| anyhow::anyhow!("{error}\nif this machine has no network: {}", known.by_hand(&cache)))? {
+        Fetched::Present => eprintln!("it was there already"),
+        Fetched::Downloaded { resumed_from: 0 } => {}
+        Fetched::Downloaded { resumed_from } => eprintln!("went on after {resumed_from} bytes of an earlier try"),
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", path.display())?;
+    let name = if args.cache.is_none() { known.name.to_owned() } else { path.display().to_string() };
+    eprintln!("use it with: fooling evolve --model {name}");
+    Ok(())
+}
+
+/// On a terminal only.
+#[cfg(feature = "fetch")]
+fn bar(bytes: u64) -> indicatif::ProgressBar {
+    use std::io::IsTerminal as _;
+    if !std::io::stderr().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let style = indicatif::ProgressStyle::with_template("{bar:24} {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left");
+    indicatif::ProgressBar::new(bytes).with_style(style.expect("a valid template"))
 }

@@ -48,8 +48,9 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
         Face::Released => Some(ColourSpace::Hls),
     };
     let mut pen = CppnPen::new(cppn::Picture { side: args.size, coordinates: args.coordinates.into(), colour });
-    let mut raw = args.raw.as_ref().map(|path| std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display())));
-    let mut raw = raw.take().transpose()?.map(std::io::BufWriter::new);
+    let cannot_write_raw = || format!("cannot write {}", args.raw.as_deref().unwrap_or(&args.out).display());
+    let raw = args.raw.as_ref().map(|path| std::fs::File::create(path).with_context(cannot_write_raw));
+    let mut raw = raw.transpose()?.map(std::io::BufWriter::new);
     if raw.is_none() {
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     }
@@ -63,7 +64,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
         let mut picture = Picture::new(args.size.into(), genome.outputs());
         pen.render(&genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
         match &mut raw {
-            Some(file) => file.write_all(picture.bytes())?,
+            Some(file) => file.write_all(picture.bytes()).with_context(cannot_write_raw)?,
             None => {
                 let path = args.out.join(format!("{count:04}.png"));
                 std::fs::write(&path, picture.to_png()?).with_context(|| format!("cannot write {}", path.display()))?;
@@ -72,7 +73,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
         count += 1;
     }
     if let Some(mut file) = raw {
-        file.flush()?;
+        file.flush().with_context(cannot_write_raw)?;
     }
     anyhow::ensure!(count > 0, "{name} holds no genome");
     let place = args.raw.as_ref().unwrap_or(&args.out).display();

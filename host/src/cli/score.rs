@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 use fooling::classifier::{BATCH, TractCpu};
 use fooling::mnist;
-use fooling::model::Model;
+use fooling::model::{Crops, Model, short_name};
 use fooling::picture::Picture;
+use fooling::report::percent;
 use fooling::score::{score_all, top};
 
 /// Ask a network about pictures, or for its errors on the MNIST test set
@@ -21,7 +22,7 @@ use fooling::score::{score_all, top};
   fooling score --model squeezenet.onnx runs/*/cells/*.png
   fooling score --model lenet --mnist data/mnist")]
 pub(super) struct ScoreArgs {
-    /// A built-in model's name, or the path of an ONNX file or of a model card
+    /// A model's name (fooling models list), or the path of an ONNX file or of a model card
     #[arg(long, default_value = "lenet")]
     model: String,
     /// Folder of the MNIST files: count the errors on the 10 000 test pictures
@@ -30,6 +31,9 @@ pub(super) struct ScoreArgs {
     /// PNG files
     #[arg(required_unless_present = "mnist")]
     pictures: Vec<PathBuf>,
+    /// What the network sees of a picture [default: as its card says]
+    #[arg(long, value_enum)]
+    crops: Option<Crops>,
     /// Threads [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
@@ -39,7 +43,7 @@ pub(super) struct ScoreArgs {
 }
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
-    let model = super::open_model(&args.model)?;
+    let model = super::with_crops(super::open_model(&args.model)?, args.crops)?;
     match &args.mnist {
         Some(dir) => score_mnist(args, &model, dir),
         None => score_pictures(args, &model),
@@ -101,7 +105,8 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
         } else {
             writeln!(out, "{}", path.display())?;
             for (class, label, score) in top {
-                writeln!(out, "  {:>9.5} %  {class} {label}", f64::from(score) * 100.0)?;
+                let label = if label.parse() == Ok(class) { "" } else { short_name(label) };
+                writeln!(out, "  {:>11}  {class} {label}", percent(score.into(), 5))?;
             }
         }
     }

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use fooling::model::short_name;
+use fooling::report::percent;
 use fooling::run::{Folder, Member, Rebuilt, rebuild};
+
+use super::classes::Classes;
 
 /// Show who holds each class of a run, or their genomes
 ///
@@ -15,6 +19,7 @@ use fooling::run::{Folder, Member, Rebuilt, rebuild};
 #[command(after_help = "Examples:
   fooling show runs/lenet-cppn-1
   fooling show runs/lenet-cppn-1 --by-score
+  fooling show runs/big --classes 0-99,tabby --by-score
   fooling show runs/lenet-cppn-1 --genomes > elites.jsonl && fooling render elites.jsonl --size 512")]
 pub(super) struct ShowArgs {
     /// Folder of a run
@@ -25,6 +30,9 @@ pub(super) struct ShowArgs {
     /// Highest confidence first
     #[arg(long)]
     by_score: bool,
+    /// Only these classes, as numbers, ranges and names: 0-9,tabby
+    #[arg(long)]
+    classes: Option<String>,
     /// Print the table as JSON
     #[arg(long)]
     json: bool,
@@ -34,6 +42,12 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let mut rebuilt = rebuild(&Folder::view(&args.dir)?)?;
     if let Some(warning) = &rebuilt.warning {
         eprintln!("warning: {warning}");
+    }
+    if let Some(classes) = &args.classes {
+        let labels = rebuilt.run.cells.iter().map(|cell| (cell.class, cell.label.as_str())).collect();
+        let classes = Classes::new(&rebuilt.run.made.model, labels).select(classes)?;
+        let cells = &rebuilt.run.cells;
+        rebuilt.members.retain(|member| classes.contains(&cells[member.cell].class));
     }
     if args.by_score {
         rebuilt.members.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));
@@ -58,11 +72,11 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         for member in &rebuilt.members {
             let (class, label) = rebuilt.class(member.cell);
             let size = |of: fn((usize, usize)) -> usize| member.size.map_or_else(|| "-".to_owned(), |size| of(size).to_string());
-            let label: String = label.chars().take(28).collect();
+            let label: String = short_name(label).chars().take(28).collect();
             let (born, replaced, switched) = (member.birth.generation, member.replaced, member.switched);
             let (nodes, links) = (size(|s| s.0), size(|s| s.1));
-            let confidence = f64::from(member.score) * 100.0;
-            writeln!(out, "{class:>5}  {label:<28} {confidence:>9.5} % {born:>6} {nodes:>6} {links:>6} {replaced:>9} {switched:>9}")?;
+            let confidence = percent(member.score.into(), 5);
+            writeln!(out, "{class:>5}  {label:<28} {confidence:>11} {born:>6} {nodes:>6} {links:>6} {replaced:>9} {switched:>9}")?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -128,7 +128,7 @@ impl Channels {
 }
 
 /// Which parts of a picture the network sees. Its scores are the mean over them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Crops {
     /// The whole picture; it has the size of the input.

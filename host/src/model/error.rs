@@ -60,6 +60,14 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A known network's weights are not on this machine.
+    #[error("the weights of `{name}` are not here: {what_to_do}")]
+    NotHere {
+        /// The network.
+        name: String,
+        /// Where to get them and where to put them.
+        what_to_do: String,
+    },
     /// There is no built-in model of that name.
     #[error("no built-in model is called `{name}`; there is: {known}")]
     Unknown {

@@ -5,6 +5,7 @@
 
 pub(crate) mod card;
 mod error;
+mod known;
 pub(crate) mod network;
 mod preprocess;
 
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub use card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, MAX_SIDE, Mean, Output, PerChannel};
 pub use error::ModelError;
+pub use known::{KNOWN, Known, cache_folder};
 pub use preprocess::Preprocess;
 
 use card::{check_labels, printable};
@@ -61,21 +63,29 @@ pub struct Model {
     labels: Vec<String>,
     preprocess: Preprocess,
     assumptions: Vec<String>,
+    recognised: Option<&'static str>,
     folder: Folder,
 }
 
 /// Where the files of a model are.
 #[derive(Debug, Clone)]
 enum Folder {
-    Disk { path: PathBuf, outside_files: bool },
+    Disk {
+        path: PathBuf,
+        outside_files: bool,
+    },
     Builtin(&'static [(&'static str, &'static [u8])]),
+    /// The network is a file, and what else its card names is part of the program.
+    Known {
+        network: PathBuf,
+    },
 }
 
 impl Model {
     /// Loads a model from its card (`.toml`) or its network (anything else, usually `.onnx`).
     ///
-    /// A network's card is the file beside it with the same stem and the ending `.toml`. Without one, what the ONNX file
-    /// does not say is assumed; [`Model::assumptions`] tells what.
+    /// A network's card is the file beside it with the same stem and the ending `.toml`. Without one, the card of a [`Known`] network
+    /// is taken if the file is one; else what the ONNX file does not say is assumed. [`Model::assumptions`] tells what.
     ///
     /// # Errors
     ///
@@ -119,7 +129,8 @@ impl Model {
     pub fn builtin(name: &str) -> Result<Self, ModelError> {
         let found = BUILTINS.iter().find(|builtin| builtin.name == name).ok_or_else(|| {
             let names: Vec<_> = BUILTINS.iter().map(|builtin| builtin.name).collect();
-            ModelError::Unknown { name: printable(name), known: names.join(", ") }
+            let known: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
+            ModelError::Unknown { name: printable(name), known: format!("{}; without weights: {}", names.join(", "), known.join(", ")) }
         })?;
         Self::from_builtin(found)
     }
@@ -165,7 +176,7 @@ impl Model {
             Mean::File(name) => MeanValues::Image(folder.mean_image(file, name, &card.input)?),
         };
         let preprocess = Preprocess::new(&card.input, mean);
-        let model = Self { card, labels, preprocess, assumptions: Vec::new(), folder };
+        let model = Self { card, labels, preprocess, assumptions: Vec::new(), recognised: None, folder };
         let network = model.network_named(file)?;
         model.compare(network.facts(), network.file(), file)?;
         Ok(model)
@@ -203,13 +214,17 @@ impl Model {
     fn assume(path: &Path, folder: Folder) -> Result<Self, ModelError> {
         let file = path.display().to_string();
         let bytes = read_bounded(path, "network", MAX_NETWORK)?;
+        let digest = hex(&Sha256::digest(&bytes));
+        if let Some(model) = Known::recognise(path, &digest) {
+            return Ok(model);
+        }
         let network = Network::decode(&bytes, &file)?;
         let classes = match network.facts().classes {
             Some(classes) => classes,
             None => crate::classifier::classes_of(Network::decode(&bytes, &file)?)?,
         };
-        let mut card = assumed_card(path, hex(&Sha256::digest(&bytes)), network.facts(), classes)
-            .map_err(|(part, problem)| ModelError::network(&file, part, problem))?;
+        let mut card =
+            assumed_card(path, digest, network.facts(), classes).map_err(|(part, problem)| ModelError::network(&file, part, problem))?;
         check_labels(card.labels.as_deref().unwrap_or_default(), &file, "output")?;
         card.input.check(&file)?;
         let assumptions = assumptions(&card, classes);
@@ -217,7 +232,27 @@ impl Model {
         let mean = MeanValues::Channel(vec![0.0; card.input.channels.count()]);
         let preprocess = Preprocess::new(&card.input, mean);
         card.file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { card, labels, preprocess, assumptions, folder })
+        Ok(Self { card, labels, preprocess, assumptions, recognised: None, folder })
+    }
+
+    /// The same model, shown other parts of a picture. For the whole picture, pictures become as small as the network's input; for crops
+    /// of a network whose card has none, they become 8/7 as large (256 for 224).
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::Card`] if the network's input is not square, and the whole picture is asked for.
+    pub fn with_crops(mut self, crops: Crops) -> Result<Self, ModelError> {
+        let input = &mut self.card.input;
+        let side = input.width.max(input.height);
+        match crops {
+            Crops::Whole => input.picture = side,
+            Crops::Centre | Crops::Ten if input.crops == Crops::Whole => input.picture = (side * 8 + 3) / 7,
+            Crops::Centre | Crops::Ten => {}
+        }
+        input.crops = crops;
+        input.check(&format!("card of {}, other crops", printable(&self.card.name)))?;
+        self.preprocess.cut_as(&self.card.input);
+        Ok(self)
     }
 
     /// The card, or what stands for it.
@@ -256,10 +291,16 @@ impl Model {
         &self.preprocess
     }
 
-    /// What was assumed because there is no card, a sentence each; empty if there is one.
+    /// What was assumed because there is no card beside the network, a sentence each; empty if there is one.
     #[must_use]
     pub fn assumptions(&self) -> &[String] {
         &self.assumptions
+    }
+
+    /// The [`Known`] network as which a file without a card was recognised, by its digest.
+    #[must_use]
+    pub fn recognised(&self) -> Option<&str> {
+        self.recognised
     }
 
     /// Reads the network anew and checks it against the digest again: it may have changed since the model was loaded.
@@ -299,6 +340,12 @@ impl Folder {
                 let (known, bytes) = file.ok_or_else(|| ModelError::card(card, field, format!("`{}` is not built in", printable(name))))?;
                 Ok((Cow::Borrowed(bytes), format!("built-in {known}")))
             }
+            Self::Known { network } if field == "file" => Ok((read_bounded(network, field, limit)?.into(), network.display().to_string())),
+            Self::Known { .. } => {
+                let bytes = known::companion(name);
+                let bytes = bytes.ok_or_else(|| ModelError::card(card, field, format!("`{}` is not built in", printable(name))))?;
+                Ok((bytes, format!("built-in {name}")))
+            }
         }
     }
 
@@ -330,6 +377,17 @@ impl Folder {
             None => Ok(numbers),
         }
     }
+}
+
+/// A class's name without the WordNet id in front and the further names behind that label files of ImageNet have.
+#[must_use]
+pub fn short_name(label: &str) -> &str {
+    let named = label.split_once(' ').filter(|(id, _)| {
+        let digits = id.strip_prefix('n').unwrap_or_default();
+        digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let names = named.map_or(label, |(_, names)| names);
+    names.split(", ").next().unwrap_or(names)
 }
 
 /// Where a file named in a card is. Unless `outside_files`, it must lie in the card's folder, links followed.
@@ -371,7 +429,8 @@ fn read_bounded(path: &Path, field: &'static str, limit: u64) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-fn hex(digest: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

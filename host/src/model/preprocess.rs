@@ -67,6 +67,12 @@ impl Preprocess {
         }
     }
 
+    /// Cuts pictures as another input of the same size asks for; it has been checked.
+    pub(crate) fn cut_as(&mut self, input: &Input) {
+        self.picture = input.picture;
+        self.crops = crops(input);
+    }
+
     /// Side of the square picture, in pixels.
     #[must_use]
     pub fn picture(&self) -> usize {

@@ -7,6 +7,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::testing::{card_for, shared, shared_cards, small_alexnet};
 
+pub(super) fn hex_digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// A folder with `net.onnx` and `net.toml`, the card changed by `change`.
 fn folder(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -218,6 +222,43 @@ fn built_in_models_load_from_memory() {
     assert!(error.contains("built-in net.toml: file: `net.onnx` is not built in"), "{error}");
     let error = Model::builtin("no-such\u{1b}").unwrap_err().to_string();
     assert!(error.contains("no built-in model is called `no-such`"), "{error}");
+}
+
+#[test]
+fn crops_can_be_chosen_over_the_card() {
+    let side = 16;
+    let folder = folder(|card| card);
+    let whole = Model::load(&folder.path().join("net.onnx")).unwrap();
+    let row = |side: usize, y: u8| -> Vec<u8> { (0..side * 3).map(|i| (i as u8).wrapping_mul(7).wrapping_add(y)).collect() };
+    let slot = |model: &Model| {
+        let mut slot = vec![f32::NAN; model.preprocess().slot_len()];
+        (0..model.preprocess().picture())
+            .for_each(|y| model.preprocess().write_row(&mut slot, y, &row(model.preprocess().picture(), y as u8)));
+        slot
+    };
+    let ten = whole.clone().with_crops(Crops::Ten).unwrap();
+    assert_eq!((ten.preprocess().crops(), ten.preprocess().picture(), ten.card().input.picture), (10, 18, 18));
+    let centre = ten.clone().with_crops(Crops::Centre).unwrap();
+    assert_eq!((centre.preprocess().crops(), centre.preprocess().picture()), (1, 18));
+    let (ten, centre) = (slot(&ten), slot(&centre));
+    assert_eq!(ten.len(), 10 * centre.len());
+    assert_eq!(ten[4 * centre.len()..][..centre.len()], centre, "the fifth of ten is the centre");
+    assert!(ten.iter().all(|number| number.is_finite()));
+    assert_ne!(ten[..centre.len()], centre);
+    let again = Model::load(&folder.path().join("net.onnx")).unwrap().with_crops(Crops::Ten).unwrap().with_crops(Crops::Whole).unwrap();
+    assert_eq!((again.card(), slot(&again), again.preprocess().picture()), (whole.card(), slot(&whole), side));
+    // A network for oblong pictures has no whole square picture.
+    let mut oblong = whole.card().clone();
+    (oblong.input.width, oblong.input.crops) = (12, Crops::Centre);
+    let oblong = Model { card: oblong, ..whole };
+    assert!(oblong.with_crops(Crops::Whole).unwrap_err().to_string().contains("input.picture: is 16, but crops"));
+}
+
+#[test]
+fn short_names_leave_ids_and_further_names_out() {
+    let cases =
+        [("n01440764 tench, Tinca tinca", "tench"), ("tench", "tench"), ("n0144 tench", "n0144 tench"), ("night light", "night light")];
+    assert!(cases.iter().all(|(label, name)| short_name(label) == *name));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `report.html`: a run in one page.
 
 use super::page::{Page, Tile};
-use super::sheet::short;
 use super::{Curve, Upright};
+use crate::model::short_name;
 use crate::run::{Folder, Lineage, Member, Rebuilt, RunError, Stats, curve, lineages, rebuild};
 
 /// Pictures of the sheet, the surest first, where there are more classes.
@@ -84,7 +84,7 @@ fn sheet<'r>(page: &mut Page, rebuilt: &'r Rebuilt) -> Result<(), image::ImageEr
     let tile = |&member: &&'r Member| {
         let size = member.size.map(|(nodes, links)| format!("{nodes} nodes, {links} links"));
         let more = [format!("generation {}", member.birth.generation)].into_iter().chain(size);
-        Tile::new(&member.picture, short(rebuilt.class(member.cell).1), member.score, more)
+        Tile::new(&member.picture, short_name(rebuilt.class(member.cell).1), member.score, more)
     };
     page.sheet(&members.iter().map(tile).collect::<Vec<_>>())
 }
@@ -99,12 +99,12 @@ fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunE
     for Lineage { cell, length, film } in lineages(folder, &cells, FRAMES)? {
         let skipped = if film.len() < length { format!(", {} of them shown", film.len()) } else { String::new() };
         let ancestors = if length == 1 { "no ancestor".to_owned() } else { format!("{} ancestors and itself{skipped}", length - 1) };
-        page.heading(3, &format!("{}: {ancestors}", short(rebuilt.class(cell).1)));
+        page.heading(3, &format!("{}: {ancestors}", short_name(rebuilt.class(cell).1)));
         let tiles: Vec<Tile<'_>> = film
             .iter()
             .map(|ancestor| {
                 let born = format!("gen. {}", ancestor.birth.generation);
-                Tile::new(&ancestor.picture, short(rebuilt.class(ancestor.cell).1), ancestor.score, [born])
+                Tile::new(&ancestor.picture, short_name(rebuilt.class(ancestor.cell).1), ancestor.score, [born])
             })
             .collect();
         page.film(&tiles).map_err(|source| RunError::Picture { path: folder.report(), source })?;

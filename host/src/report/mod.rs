@@ -12,10 +12,19 @@ pub use chart::{Curve, Upright, chart};
 pub use html::html;
 pub use page::{Page, Tile};
 pub use sheet::{Entry, pages};
-pub(crate) use sheet::{percent, short};
 pub use summary::{Summary, Timing};
 
 use crate::run::{Folder, Members, RunError, RunToml, log};
+
+/// A confidence in per cent with that many digits behind the point. Further digits are cut off and not rounded, so that nothing short of
+/// certainty is shown as 100 %.
+#[must_use]
+pub fn percent(confidence: f64, digits: usize) -> String {
+    let parts = 10_f64.powi(digits as i32);
+    // A decimal that is meant to be whole must not fall short by its binary rounding.
+    let cut = (confidence * 100.0 * parts + 1e-9).floor() / parts;
+    format!("{cut:.digits$} %")
+}
 
 /// Writes the pictures, sheets, curve and summary of a run, as its journal has it.
 ///
@@ -40,13 +49,27 @@ pub(crate) fn write(folder: &Folder, settings: &Settings, members: &Members, tim
             Entry { class: name.class, label: &name.label, score: member.score, picture: &member.picture }
         })
         .collect();
-    for (number, page) in pages(entries).into_iter().enumerate() {
-        encode(&folder.sheet(number + 1), page)?;
-    }
     let journal = log::read(&folder.journal())?;
     let (summary, curve) = Summary::of(settings, &run, &journal, timing)?;
+    for (number, page) in pages(&summary.title(), entries).into_iter().enumerate() {
+        encode(&folder.sheet(number + 1), page)?;
+    }
     folder.write(&folder.curve(), curve.as_bytes())?;
     let json = serde_json::to_string_pretty(&summary).expect("figures and names") + "\n";
     folder.write(&folder.summary(), json.as_bytes())?;
     Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn nothing_short_of_certainty_is_shown_as_certain() {
+        assert_eq!(percent(1.0, 2), "100.00 %");
+        assert_eq!(percent(f64::from(1.0_f32.next_down()), 2), "99.99 %");
+        assert_eq!(percent(0.999_999, 4), "99.9999 %");
+        assert_eq!(percent(0.57, 2), "57.00 %");
+        assert_eq!(percent(0.0, 1), "0.0 %");
+    }
 }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::chart::{Curve, Upright, chart};
-use super::sheet::percent;
+use super::percent;
 use crate::picture::Picture;
 
 /// Text with everything escaped that means something in HTML. What XML has no way to write becomes a space.
@@ -65,7 +65,7 @@ impl<'t> Tile<'t> {
     /// A picture with a name, its confidence, and further lines.
     #[must_use]
     pub fn new(picture: &'t Picture, name: &str, score: f32, more: impl IntoIterator<Item = String>) -> Self {
-        Self { picture, lines: [name.to_owned(), percent(score)].into_iter().chain(more).collect() }
+        Self { picture, lines: [name.to_owned(), percent(score.into(), 2)].into_iter().chain(more).collect() }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
+use super::percent;
+use crate::model::short_name;
 use crate::picture::{self, Picture};
 
 /// A picture on a sheet.
@@ -28,12 +30,24 @@ const LINE: usize = 18;
 const PAPER: u8 = 250;
 const INK: [u8; 3] = [20, 20, 30];
 
-/// The pages of a contact sheet as PNG files: in the order of classes if there are few, else by confidence, highest first.
-pub fn pages(mut entries: Vec<Entry<'_>>) -> Vec<Result<Vec<u8>, image::ImageError>> {
+/// The pages of a contact sheet as PNG files: in the order of classes if there are few, else by confidence, highest first. Each is headed
+/// by `title`.
+pub fn pages(title: &str, mut entries: Vec<Entry<'_>>) -> Vec<Result<Vec<u8>, image::ImageError>> {
     if entries.len() > IN_ORDER {
         entries.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.class.cmp(&b.class)));
     }
-    entries.chunks(PAGE).map(page).collect()
+    let all = entries.len();
+    let headed = |(number, entries): (usize, &[Entry<'_>])| {
+        let (first, last) = (number * PAGE + 1, number * PAGE + entries.len());
+        let part = if all > IN_ORDER { format!(", by confidence: {first} to {last} of {all}") } else { String::new() };
+        page(&format!("{title}{part}"), entries)
+    };
+    entries.chunks(PAGE).enumerate().map(headed).collect()
+}
+
+/// Pixels that a line takes.
+fn width_of(text: &str) -> usize {
+    text.chars().count() * get_raster_width(FontWeight::Regular, RasterHeight::Size16)
 }
 
 /// A sheet that is being painted, red, green and blue.
@@ -43,31 +57,29 @@ struct Sheet {
     bytes: Vec<u8>,
 }
 
-fn page(entries: &[Entry<'_>]) -> Result<Vec<u8>, image::ImageError> {
+fn page(heading: &str, entries: &[Entry<'_>]) -> Result<Vec<u8>, image::ImageError> {
     let columns = if entries.len() <= IN_ORDER { entries.len().clamp(1, 5) } else { 10 };
     let rows = entries.len().div_ceil(columns);
     let (across, down) = (SHOWN + GAP, SHOWN + 2 * LINE + GAP);
-    let (width, height) = (columns * across + GAP, rows * down + GAP);
+    let head = LINE + GAP;
+    let (width, height) = (columns * across + GAP, head + rows * down + GAP);
     let mut sheet = Sheet { width, height, bytes: vec![PAPER; width * height * 3] };
+    sheet.write(heading, GAP, GAP, width - 2 * GAP);
     for (i, entry) in entries.iter().enumerate() {
-        let (left, top) = (GAP + i % columns * across, GAP + i / columns * down);
+        let (left, top) = (GAP + i % columns * across, head + GAP + i / columns * down);
         sheet.paste(entry.picture, left, top);
-        sheet.write(short(entry.label), left, top + SHOWN + 2);
-        sheet.write(&percent(entry.score), left, top + SHOWN + LINE);
+        let name = short_name(entry.label);
+        sheet.write(name, left, top + SHOWN + 2, SHOWN);
+        let confidence = percent(entry.score.into(), 2);
+        sheet.write(&confidence, left, top + SHOWN + LINE, SHOWN);
+        // The number, under which the picture lies in cells/; needless where it is the name.
+        let class = entry.class.to_string();
+        let used = width_of(&confidence) + width_of(&class);
+        if class != name && used < SHOWN {
+            sheet.write(&class, left + SHOWN - width_of(&class), top + SHOWN + LINE, SHOWN);
+        }
     }
     picture::encode(&sheet.bytes, width, height, 3)
-}
-
-/// The first name of a label. A WordNet id in front of it says nothing to a reader.
-pub(crate) fn short(label: &str) -> &str {
-    let name = label.split(',').next().unwrap_or_default();
-    name.split_once(' ').filter(|(id, _)| id.len() == 9 && id.starts_with('n')).map_or(name, |(_, rest)| rest)
-}
-
-/// A confidence in per cent; digits are cut off and not rounded, so that nothing short of 1 is shown as 100 %.
-pub(crate) fn percent(score: f32) -> String {
-    let hundredths = (f64::from(score) * 10_000.0).floor();
-    format!("{:.2} %", hundredths / 100.0)
 }
 
 impl Sheet {
@@ -97,10 +109,10 @@ impl Sheet {
         }
     }
 
-    /// Writes a line, as much of it as fits under a picture.
-    fn write(&mut self, text: &str, left: usize, top: usize) {
+    /// Writes a line, as much of it as fits into `width`.
+    fn write(&mut self, text: &str, left: usize, top: usize, width: usize) {
         let advance = get_raster_width(FontWeight::Regular, RasterHeight::Size16);
-        for (i, character) in text.chars().take(SHOWN / advance).enumerate() {
+        for (i, character) in text.chars().take(width / advance).enumerate() {
             let Some(raster) = get_raster(character, FontWeight::Regular, RasterHeight::Size16) else { continue };
             for (y, row) in raster.rows().enumerate() {
                 for (x, &cover) in row.iter().enumerate().filter(|(_, cover)| **cover > 0) {

@@ -74,6 +74,13 @@ pub struct Shares {
 }
 
 impl Summary {
+    /// Which run this is, in a line.
+    pub(crate) fn title(&self) -> String {
+        let Self { model, encoding, face, seed, generations, .. } = self;
+        let (encoding, face) = (encoding.name(), face.name());
+        format!("{model} {encoding} ({face}) seed {seed}, generation {generations}")
+    }
+
     /// Reads the figures off a journal; with the table of all generations.
     pub(crate) fn of(settings: &Settings, run: &RunToml, bytes: &[u8], timing: Timing) -> Result<(Self, String), RunError> {
         let damaged =

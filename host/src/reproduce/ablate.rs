@@ -224,7 +224,7 @@ fn row(network: &Network, ablated: &Ablated) -> Vec<String> {
     let half = copies - copies.div_ceil(2);
     let confidences = [0, half, copies - 1].map(|at| confidence(f64::from(ablated.confidences[at])));
     let front = [
-        crate::report::short(&network.model.labels()[ablated.class]).to_owned(),
+        crate::model::short_name(&network.model.labels()[ablated.class]).to_owned(),
         axis.to_owned(),
         period.to_string(),
         copies.to_string(),
@@ -259,10 +259,10 @@ fn chart(title: &str, ablated: &[Ablated]) -> Exhibit {
 fn shown(network: &Network, ablated: &Ablated) -> Vec<Shown> {
     let copies = ablated.repetition.copies;
     let left = [copies, copies.div_ceil(2), 1];
-    let name = crate::report::short(&network.model.labels()[ablated.class]);
+    let name = crate::model::short_name(&network.model.labels()[ablated.class]);
     let shown = |(stage, left): (&Picture, usize)| Shown {
         picture: stage.clone(),
-        lines: vec![name.to_owned(), percent(ablated.confidences[copies - left]), format!("{left} of {copies} copies")],
+        lines: vec![name.to_owned(), percent(ablated.confidences[copies - left].into(), 2), format!("{left} of {copies} copies")],
     };
     ablated.stages.iter().zip(left).map(shown).collect()
 }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use networks::{Network, known_cards};
+pub use networks::Network;
 pub use results::{Exhibit, Finding, Results, Shown, Table};
 
 use crate::classifier::ClassifyError;
@@ -182,12 +182,4 @@ struct Found {
     findings: Vec<Finding>,
     tables: Vec<Table>,
     exhibits: Vec<Exhibit>,
-}
-
-/// A word for an encoding.
-fn encoding_word(encoding: EncodingName) -> &'static str {
-    match encoding {
-        EncodingName::Cppn => "cppn",
-        EncodingName::Direct => "direct",
-    }
 }

@@ -9,6 +9,8 @@ use fooling_core::search::Sizes;
 use fooling_core::settings::{EncodingSettings, Selection, Settings};
 use serde::{Deserialize, Serialize};
 
+use crate::model::Crops;
+
 /// Which of METHOD's two faces: the paper's text, or its released program with its quirks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -37,6 +39,28 @@ pub enum CoordinatesName {
     Pixel,
     /// x and y from -1 to 1: smooth pictures.
     Unit,
+}
+
+impl Face {
+    /// As it is written on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paper => "paper",
+            Self::Released => "released",
+        }
+    }
+}
+
+impl EncodingName {
+    /// As it is written on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cppn => "cppn",
+            Self::Direct => "direct",
+        }
+    }
 }
 
 impl From<CoordinatesName> for Coordinates {
@@ -75,6 +99,20 @@ impl Default for Rates {
 }
 
 impl Rates {
+    /// All of them by name.
+    fn named(&self) -> [(&'static str, f64); 7] {
+        let Self { weight, activation, add_link, remove_link, add_node, remove_node, gene } = *self;
+        [
+            ("weight", weight),
+            ("activation", activation),
+            ("add_link", add_link),
+            ("remove_link", remove_link),
+            ("add_node", add_node),
+            ("remove_node", remove_node),
+            ("gene", gene),
+        ]
+    }
+
     /// The rate of that name, to be read or changed.
     pub fn by_name(&mut self, name: &str) -> Option<&mut f64> {
         Some(match name {
@@ -122,6 +160,9 @@ pub struct Choices {
     pub halving: u32,
     /// Rates of mutation.
     pub rates: Rates,
+    /// What the network sees of a picture; what its card says if nothing stands here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crops: Option<Crops>,
     /// The classes that have a cell, by number; all if none is named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<usize>,
@@ -158,6 +199,7 @@ impl Choices {
             eta: 15,
             halving: if face == Face::Paper { DirectSettings::PAPER.halving } else { DirectSettings::RELEASED.halving },
             rates: Rates::default(),
+            crops: None,
             classes: Vec::new(),
             target: None,
         }
@@ -206,9 +248,8 @@ impl Choices {
             return Err("at least one activation is needed".to_owned());
         }
         let r = &self.rates;
-        let named = [r.weight, r.activation, r.add_link, r.remove_link, r.add_node, r.remove_node, r.gene];
-        if let Some(rate) = named.iter().find(|rate| !(0.0..=1.0).contains(*rate)) {
-            return Err(format!("{rate} is not a rate (0 to 1)"));
+        if let Some((name, rate)) = r.named().into_iter().find(|(_, rate)| !(0.0..=1.0).contains(rate)) {
+            return Err(format!("the rate {name} is {rate}, which is not within 0 to 1"));
         }
         if self.max_nodes > 512 || self.max_links > 1024 {
             return Err("a CPPN has at most 512 nodes and 1024 connections here".to_owned());

@@ -80,10 +80,10 @@ pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) ->
 pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
     let (settings, path) = (settings(setup)?, folder.journal());
     let journal = log::read(&path)?;
-    let damaged = |error: journal::JournalError| RunError::journal(&path, error);
+    let damaged = |error: journal::JournalError| RunError::journal(&path, &error);
     let (header, _) = journal::open(&journal).map_err(damaged)?;
     if header.settings != settings {
-        return Err(RunError::journal(&path, "its settings are not those of run.toml; restore that file, or start a new run"));
+        return Err(RunError::journal(&path, &"its settings are not those of run.toml; restore that file, or start a new run"));
     }
     let provenance = String::from_utf8_lossy(header.provenance);
     let recorded_digest = provenance_line(&provenance, "sha256").unwrap_or_default();
@@ -93,25 +93,46 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
             setup.model.name(),
             setup.model.digest()
         );
-        return Err(RunError::journal(&path, problem));
+        return Err(RunError::journal(&path, &problem));
     }
     let records = read_records(&path, &journal)?;
     let mut warnings: Vec<String> = records.warning.iter().cloned().collect();
     let here = Made::here(setup.model, setup.classifier);
+    // The same network fed in another way gives other scores. Early journals do not say how it was fed.
+    if let Some(before) = provenance_line(&provenance, "input").filter(|before| *before != here.input) {
+        let problem =
+            format!("it was made with pictures fed as {before}, and now they are fed as {}; restore the model's card", here.input);
+        return Err(RunError::journal(&path, &problem));
+    }
     for (word, now) in [("engine", here.engine.as_str()), ("cpu", here.cpu.as_str())] {
         let before = provenance_line(&provenance, word).unwrap_or_default();
         if before != now {
             warnings.push(format!("begun with {word} '{before}', going on with '{now}': scores may differ in the last bits"));
         }
     }
+    // All is well with it: only now is anything changed.
+    note_generations(setup.choices.generations, folder)?;
     let log = Log::resume(&path, &records.good)?;
     let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
     let recorded = Some(Recorded { journal: &journal[..records.good.good_bytes()], warning });
     with_search(&settings, Evolve { setup, settings, folder, observer, recorded, log })
 }
 
+/// Another number of generations than before is noted in run.toml.
+fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
+    let mut run = RunToml::read(folder)?;
+    if run.choices.generations == generations {
+        return Ok(());
+    }
+    run.choices.generations = generations;
+    run.write(folder)
+}
+
 fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     let card = &setup.model.card().input;
+    if setup.choices.crops.is_some_and(|crops| crops != card.crops) {
+        return Err(RunError::Choices("the model was not loaded with the crops that were chosen".to_owned()));
+    }
     let channels = if card.channels.count() == 1 { 1 } else { 3 };
     setup.choices.settings(setup.model.classes(), card.picture, channels).map_err(RunError::Choices)
 }
@@ -139,7 +160,7 @@ impl Job for Evolve<'_> {
         let mut warning = None;
         if let Some(recorded) = self.recorded.take() {
             replay_all(&self.settings, &mut search, &mut scores, recorded.journal)
-                .map_err(|problem| RunError::journal(&self.folder.journal(), problem))?;
+                .map_err(|problem| RunError::journal(&self.folder.journal(), &problem))?;
             warning = recorded.warning;
         }
         self.observer.begun(search.generation(), warning.as_deref());

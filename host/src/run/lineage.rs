@@ -51,10 +51,10 @@ pub struct Lineage {
 pub fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<Lineage>, RunError> {
     let path = folder.journal();
     let bytes = log::read(&path)?;
-    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, error))?;
+    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
     let (settings, good) = (header.settings, read_records(&path, &bytes)?.good.good_bytes());
     let journal = &bytes[..good];
-    let damaged = |problem: String| RunError::journal(&path, problem);
+    let damaged = |problem: String| RunError::journal(&path, &problem);
 
     let births = with_search(&settings, ReadBirths { settings: &settings, journal })?.map_err(damaged)?;
     let descents: Vec<(usize, Vec<Birth>)> =

@@ -17,6 +17,9 @@ pub struct Made {
     pub model: String,
     /// SHA-256 of the ONNX file, in hexadecimal.
     pub model_sha256: String,
+    /// How pictures become the network's input: the `[input]` table of its card, crops as they were chosen, as JSON.
+    #[serde(default)]
+    pub input: String,
     /// What computed the scores.
     pub engine: String,
     /// The processor. Scores can differ in the last bits between processors.
@@ -31,6 +34,7 @@ impl Made {
             fooling: env!("CARGO_PKG_VERSION").to_owned(),
             model: model.name().to_owned(),
             model_sha256: model.digest(),
+            input: serde_json::to_string(&model.card().input).expect("names and finite numbers"),
             engine: classifier.description(),
             cpu: cpu_name(),
         }
@@ -39,8 +43,8 @@ impl Made {
     /// As the text in a journal.
     #[must_use]
     pub fn provenance(&self) -> String {
-        let Self { fooling, model, model_sha256, engine, cpu } = self;
-        format!("fooling {fooling}\nmodel {model}\nsha256 {model_sha256}\nengine {engine}\ncpu {cpu}\n")
+        let Self { fooling, model, model_sha256, input, engine, cpu } = self;
+        format!("fooling {fooling}\nmodel {model}\nsha256 {model_sha256}\ninput {input}\nengine {engine}\ncpu {cpu}\n")
     }
 }
 

@@ -85,7 +85,7 @@ impl RunError {
         Self::File { action, path: path.to_owned(), source }
     }
 
-    pub(crate) fn journal(path: &Path, problem: impl ToString) -> Self {
+    pub(crate) fn journal(path: &Path, problem: &dyn std::fmt::Display) -> Self {
         Self::Journal { path: path.to_owned(), problem: problem.to_string() }
     }
 }

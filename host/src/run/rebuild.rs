@@ -72,7 +72,7 @@ pub(super) struct GoodRecords<'j> {
 
 /// Reads all records. A torn tail is let go with a warning; damage before it is an error.
 pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecords<'j>, RunError> {
-    let (_, mut good) = journal::open(bytes).map_err(|error| RunError::journal(path, error))?;
+    let (_, mut good) = journal::open(bytes).map_err(|error| RunError::journal(path, &error))?;
     let mut generations = 0_u32;
     loop {
         match good.next() {
@@ -89,7 +89,7 @@ pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecor
                     "{error}, in the record of generation {generations} at byte {}; restore the file, or cut it there to lose what follows",
                     good.good_bytes()
                 );
-                return Err(RunError::journal(path, problem));
+                return Err(RunError::journal(path, &problem));
             }
         }
     }
@@ -120,10 +120,10 @@ pub struct Rebuilt {
 pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     let (run, path) = (RunToml::read(folder)?, folder.journal());
     let bytes = log::read(&path)?;
-    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, error))?;
+    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
     let settings = header.settings;
     if run.cells.len() != settings.cells() as usize {
-        return Err(RunError::journal(&path, "it has another number of cells than run.toml"));
+        return Err(RunError::journal(&path, &"it has another number of cells than run.toml"));
     }
     let records = read_records(&path, &bytes)?;
     let journal = &bytes[..records.good.good_bytes()];
@@ -147,13 +147,13 @@ pub fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
     let path = folder.journal();
     let bytes = log::read(&path)?;
     let good = read_records(&path, &bytes)?.good.good_bytes();
-    let (header, records) = journal::open(&bytes[..good]).map_err(|error| RunError::journal(&path, error))?;
+    let (header, records) = journal::open(&bytes[..good]).map_err(|error| RunError::journal(&path, &error))?;
     let mut scores = Scores::new(header.settings.cells());
     let mut after = |record: Record<'_>| {
         scores.take_all(&record);
         (record.generation, scores.stats())
     };
-    records.map(|record| record.map(&mut after).map_err(|error| RunError::journal(&path, error))).collect()
+    records.map(|record| record.map(&mut after).map_err(|error| RunError::journal(&path, &error))).collect()
 }
 
 struct Rebuild<'r> {
@@ -167,7 +167,7 @@ impl Job for Rebuild<'_> {
 
     fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
         let mut scores = Scores::new(self.settings.cells());
-        replay_all(self.settings, &mut search, &mut scores, self.journal).map_err(|problem| RunError::journal(self.path, problem))?;
+        replay_all(self.settings, &mut search, &mut scores, self.journal).map_err(|problem| RunError::journal(self.path, &problem))?;
         Ok((Members::of(&search, self.settings), scores, search.generation()))
     }
 }

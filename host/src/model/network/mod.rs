@@ -5,6 +5,7 @@
 //! itself runs behind [`contained`], which turns a panic in foreign code into an error.
 
 mod check;
+mod lrn;
 mod rewrite;
 
 use std::panic::UnwindSafe;
@@ -55,14 +56,39 @@ impl Network {
         &self.file
     }
 
+    /// Parts the network into a body and, if it ends in dense layers, a head with them.
+    ///
+    /// The head takes what the body gives, a row for each picture.
+    pub(crate) fn split(mut self) -> (Self, Option<Self>) {
+        let graph = self.proto.graph.as_mut().expect("checked when it was decoded");
+        let Some(head) = rewrite::split_head(graph, self.facts.softmax.as_ref()) else {
+            return (self, None);
+        };
+        let proto = ModelProto {
+            ir_version: self.proto.ir_version,
+            opset_import: self.proto.opset_import.clone(),
+            graph: Some(head),
+            ..Default::default()
+        };
+        let facts = Facts { input: [None; 4], classes: self.facts.classes, softmax: self.facts.softmax.take() };
+        let head = Self { proto, file: self.file.clone(), facts };
+        self.facts.classes = None;
+        (self, Some(head))
+    }
+
     /// The graph for an input of `shape`, whatever batch it was exported for.
     ///
-    /// The second result says that batch sizes had been written into the graph and were changed, so that whether the
+    /// The second result says that a batch size had been written into the graph and was changed, so that whether the
     /// pictures of a batch are still independent must be tried.
-    pub(crate) fn for_batch(mut self, shape: [usize; 4]) -> Result<(ModelProto, bool), ModelError> {
+    pub(crate) fn for_batch(mut self, shape: &[usize]) -> Result<(ModelProto, bool), ModelError> {
         let graph = self.proto.graph.as_mut().expect("checked when it was decoded");
-        let fixed = self.facts.input[0].is_some_and(|batch| batch != shape[0]);
+        let batch = shape[0];
         rewrite::set_input_shape(graph, shape);
+        lrn::unroll(graph);
+        if batch == 1 {
+            return Ok((self.proto, false));
+        }
+        let fixed = self.facts.input[0].is_some_and(|fixed| fixed != batch);
         let reshaped = rewrite::free_reshapes(graph).map_err(|(part, problem)| ModelError::network(&self.file, part, problem))?;
         Ok((self.proto, fixed || reshaped))
     }

@@ -1,4 +1,4 @@
-//! What is changed in a graph before an engine sees it: its batch size.
+//! What is changed in a graph before an engine sees it: its batch size, and its parting into body and head.
 //!
 //! A network exported for one picture has that 1 in its input and often in the constants of its `Reshape` nodes
 //! (`[1, 9216]` before AlexNet's dense layers). Both are replaced, so that it takes any batch.
@@ -48,17 +48,100 @@ pub(super) fn final_softmax(graph: &GraphProto, opset: i64) -> Option<Softmax> {
     (node.op_type == "Softmax").then_some(Softmax { logits, axis, range: opset < 13 })
 }
 
+/// Takes the dense layers at the end of a graph, and everything behind them, out into a graph of their own.
+///
+/// The head begins at the first of the matrix products that follow each other with nothing but activations between
+/// them. It takes one value, of which each row is a picture's, and needs no other but constants.
+pub(super) fn split_head(graph: &mut GraphProto, softmax: Option<&Softmax>) -> Option<GraphProto> {
+    let constants: HashSet<&str> = graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    let end = softmax.map_or(graph.output[0].name.as_str(), |softmax| softmax.logits.as_str());
+    let cut = head_input(graph, &constants, end)?.to_owned();
+    let mut values: HashSet<&str> = HashSet::from([cut.as_str()]);
+    let in_head: Vec<bool> = graph
+        .node
+        .iter()
+        .map(|node| {
+            let inside = node.input.iter().any(|input| values.contains(input.as_str()));
+            if inside {
+                values.extend(node.output.iter().map(String::as_str));
+            }
+            inside
+        })
+        .collect();
+    let head_nodes = || graph.node.iter().zip(&in_head).filter_map(|(node, &inside)| inside.then_some(node));
+    let known = |input: &String| input.is_empty() || values.contains(input.as_str()) || constants.contains(input.as_str());
+    if !head_nodes().flat_map(|node| &node.input).all(known) {
+        return None;
+    }
+    let needed: HashSet<String> = head_nodes().flat_map(|node| node.input.iter().cloned()).collect();
+    Some(take_head(graph, &cut, &in_head, &needed))
+}
+
+/// The value that goes into the first of the dense layers at the end of a graph.
+fn head_input<'a>(graph: &'a GraphProto, constants: &HashSet<&str>, end: &'a str) -> Option<&'a str> {
+    let makers = graph.node.iter().filter_map(|node| node.output.first().map(|name| (name.as_str(), node)));
+    let makers: HashMap<&str, &NodeProto> = makers.collect();
+    let (mut name, mut cut) = (end, None);
+    while let Some(node) = makers.get(name) {
+        let mut inputs = node.input.iter().filter(|input| !constants.contains(input.as_str()) && !input.is_empty());
+        let (Some(input), None) = (inputs.next(), inputs.next()) else {
+            break;
+        };
+        match node.op_type.as_str() {
+            "Gemm" | "MatMul" if node.input[0] == *input && !transposed(node) => {
+                cut = Some(input.as_str());
+            }
+            "Relu" | "Dropout" | "Identity" | "Sigmoid" | "Tanh" | "Clip" | "LeakyRelu" | "Elu" | "Add" => {}
+            _ => break,
+        }
+        name = input;
+    }
+    cut
+}
+
+/// Whether a matrix product turns its first factor, so that pictures would be columns.
+fn transposed(node: &NodeProto) -> bool {
+    node.attribute.iter().any(|attribute| attribute.name == "transA" && attribute.i != 0)
+}
+
+fn take_head(graph: &mut GraphProto, cut: &str, in_head: &[bool], needed: &HashSet<String>) -> GraphProto {
+    let mut head = GraphProto { output: graph.output.clone(), ..Default::default() };
+    let mut inside = in_head.iter();
+    (head.node, graph.node) = std::mem::take(&mut graph.node).into_iter().partition(|_| inside.next() == Some(&true));
+    let for_body: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
+    let mut rest = Vec::new();
+    for tensor in std::mem::take(&mut graph.initializer) {
+        match (needed.contains(&tensor.name), for_body.contains(&tensor.name)) {
+            (true, false) => head.initializer.push(tensor),
+            (true, true) => {
+                head.initializer.push(tensor.clone());
+                rest.push(tensor);
+            }
+            (false, _) => rest.push(tensor),
+        }
+    }
+    graph.initializer = rest;
+    let mut input = graph.input.iter().find(|input| for_body.contains(&input.name)).cloned().unwrap_or_default();
+    input.name = cut.to_owned();
+    head.input = vec![input];
+    // Old files declare their constants as inputs, which without the constant would ask for data.
+    graph.input.retain(|input| !needed.contains(&input.name) || for_body.contains(&input.name));
+    graph.output[0].name = cut.to_owned();
+    graph.output[0].r#type = None;
+    head
+}
+
 /// Gives the graph's one input a shape, and forgets the shapes that the file notes for other values.
-pub(super) fn set_input_shape(graph: &mut GraphProto, dims: [usize; 4]) {
+pub(super) fn set_input_shape(graph: &mut GraphProto, dims: &[usize]) {
     let name = super::data_inputs(graph).next().expect("checked").name.clone();
     let input = graph.input.iter_mut().find(|input| input.name == name);
     let kind = input.and_then(|input| input.r#type.as_mut()).and_then(|kind| kind.value.as_mut());
     if let Some(type_proto::Value::TensorType(tensor)) = kind {
-        let dim = dims.map(|dim| shape::Dimension {
+        let dim = dims.iter().map(|&dim| shape::Dimension {
             value: Some(shape::dimension::Value::DimValue(i64::try_from(dim).expect("bounded"))),
             ..Default::default()
         });
-        tensor.shape = Some(TensorShapeProto { dim: dim.into() });
+        tensor.shape = Some(TensorShapeProto { dim: dim.collect() });
     }
     graph.value_info.clear();
     graph.output[0].r#type = None;

@@ -55,7 +55,7 @@ fn flipped_bits_never_panic() {
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         if let Ok(network) = Network::decode(&bytes, "net.onnx") {
-            let _ = network.for_batch([2, 1, 4, 4]);
+            let _ = network.for_batch(&[2, 1, 4, 4]);
         }
     }
 }
@@ -183,7 +183,7 @@ fn a_softmax_must_span_the_classes() {
 
 #[test]
 fn fixed_batches_are_freed() {
-    let (proto, rewritten) = decode(small_alexnet(1, 16)).unwrap().for_batch([5, 3, 16, 16]).unwrap();
+    let (proto, rewritten) = decode(small_alexnet(1, 16)).unwrap().for_batch(&[5, 3, 16, 16]).unwrap();
     assert!(rewritten);
     let graph = proto.graph.unwrap();
     assert_eq!(dims(&graph.input[0]).unwrap(), [Some(5), Some(3), Some(16), Some(16)]);
@@ -191,7 +191,7 @@ fn fixed_batches_are_freed() {
     let shape = graph.initializer.iter().find(|tensor| tensor.name == reshape.input[1]).unwrap();
     assert_eq!(shape.int64_data[0], 0, "the first axis is kept");
     // An open batch without reshapes is left as it is.
-    assert!(!decode(simple()).unwrap().for_batch([5, 1, 4, 4]).unwrap().1);
+    assert!(!decode(simple()).unwrap().for_batch(&[5, 1, 4, 4]).unwrap().1);
 }
 
 #[test]
@@ -199,4 +199,70 @@ fn panics_in_foreign_code_become_errors() {
     let error = contained(|| -> Result<(), String> { panic!("at line {}", 7) }).unwrap_err();
     assert_eq!(error, "the engine panicked: at line 7");
     assert_eq!(contained(|| Ok(7)), Ok(7));
+}
+
+#[test]
+fn dense_layers_become_a_head() {
+    let (body, head) = decode(small_alexnet(1, 16)).unwrap().split();
+    let head = head.unwrap();
+    let graph = |network: &Network| network.proto.graph.clone().unwrap();
+    let operators = |network: &Network| graph(network).node.iter().map(|n| n.op_type.clone()).collect::<Vec<_>>().join(" ");
+    assert_eq!(operators(&body), "Conv Relu LRN Conv Relu MaxPool Reshape");
+    assert_eq!(operators(&head), "Gemm Relu Dropout Gemm Softmax");
+    assert_eq!(graph(&body).output[0].name, "f2");
+    assert_eq!(graph(&head).input[0].name, "f2");
+    let names = |network: &Network| graph(network).initializer.iter().map(|t| t.name.clone()).collect::<Vec<_>>().join(" ");
+    assert_eq!((names(&body).as_str(), names(&head).as_str()), ("w1 b1 w2 shape", "w3 b3 w4 b4"));
+    assert!(body.facts().softmax.is_none() && head.facts().softmax.is_some());
+}
+
+#[test]
+fn without_dense_layers_there_is_no_head() {
+    let convolution = Onnx::new(13, &[0, 1, 4, 4])
+        .floats("w", &[3, 1, 4, 4], weight)
+        .node("Conv", &["x", "w"], "c", &[])
+        .node("Flatten", &["c"], "f", &[])
+        .node("Softmax", &["f"], "y", &[]);
+    assert!(decode(convolution).unwrap().split().1.is_none());
+    // A second way from the body into the head: it cannot be cut off at one value.
+    let twice = simple().floats("v", &[3, 3], weight);
+    let mut twice = twice.node("MatMul", &["f", "w2"], "side", &[]).floats("w2", &[16, 3], weight);
+    twice.graph.node.rotate_right(1);
+    twice.graph.node.swap(0, 1);
+    twice.graph.node[3].input[0] = "sum".into();
+    let sum = Onnx::new(13, &[1]).node("Add", &["g", "side"], "sum", &[]).graph.node.pop().unwrap();
+    twice.graph.node.insert(3, sum);
+    assert!(decode(twice).unwrap().split().1.is_none());
+}
+
+/// LRN by its definition, in double precision, against the rewritten graph, for windows of both parities and every kind of exponent.
+#[test]
+fn lrn_becomes_a_band_convolution() {
+    use tract_onnx::prelude::*;
+    for (size, beta) in [(5, 0.75), (4, 0.5), (3, 1.0), (9, 0.6), (1, 0.75)] {
+        let (alpha, bias) = (0.3_f32, 1.5_f32);
+        let identity = |i: usize| if i / 8 == i % 8 { 1.0 } else { 0.0 };
+        let onnx = Onnx::new(13, &[1, 8, 2, 3]).floats("w", &[8, 8, 1, 1], identity).node("Conv", &["x", "w"], "c", &[]).node(
+            "LRN",
+            &["c"],
+            "y",
+            &[("size", Value::Int(size)), ("alpha", Value::Float(alpha)), ("beta", Value::Float(beta)), ("bias", Value::Float(bias))],
+        );
+        let (proto, _) = decode(onnx).unwrap().for_batch(&[1, 8, 2, 3]).unwrap();
+        let operators: Vec<_> = proto.graph.as_ref().unwrap().node.iter().map(|node| node.op_type.as_str()).collect();
+        assert!(!operators.contains(&"LRN") && operators.contains(&"Conv"), "{operators:?}");
+        let plan = tract_onnx::onnx().model_for_proto_model(&proto).unwrap().into_optimized().unwrap().into_runnable().unwrap();
+        let input: Vec<f32> = (0..48).map(|i| 4.0 * weight(i + 9)).collect();
+        let tensor = Tensor::from_shape(&[1, 8, 2, 3], &input).unwrap();
+        let output = plan.run(tvec!(tensor.into())).unwrap();
+        let output = output[0].to_plain_array_view::<f32>().unwrap();
+        let size = usize::try_from(size).unwrap();
+        for (i, &found) in output.iter().enumerate() {
+            let (channel, place) = (i / 6, i % 6);
+            let window = channel.saturating_sub((size - 1) / 2)..(channel + size / 2 + 1).min(8);
+            let squares: f64 = window.map(|c| f64::from(input[c * 6 + place]).powi(2)).sum();
+            let expected = f64::from(input[i]) / (f64::from(bias) + f64::from(alpha) / size as f64 * squares).powf(f64::from(beta));
+            assert!((f64::from(found) - expected).abs() < 1e-5, "size {size}, beta {beta}, {i}: {found} instead of {expected}");
+        }
+    }
 }

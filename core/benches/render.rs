@@ -1,0 +1,126 @@
+//! Rendering against the straightforward way: `cargo bench -p fooling-core --bench render`.
+//!
+//! Every measurement renders the same four genomes of 10, 30 or 100 live nodes. "plain" is the straightforward way; "plain, hoisted"
+//! computes the nodes that depend on one coordinate only once a column or row, as the renderer does. The others are named after the
+//! instructions and the lanes of a group.
+//!
+//! The operations a pixel that are printed bound the time from below: a Zen 4 core begins four vector operations a cycle (two of them
+//! additions), of eight lanes with AVX2, four with SSE2, and two a cycle of sixteen lanes with AVX-512.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
+use fooling_core::color::ColourSpace;
+use fooling_core::cppn::{Coordinates, Picture, Scratch, StandardGenome, StandardProgram};
+
+mod genomes;
+mod plain;
+// Compiled in as source: the host crate would bring an inference engine along.
+#[path = "../../host/src/simd.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod simd;
+
+use plain::Plain;
+use simd::Instructions;
+
+/// What is rendered: 28x28 grey, or 256x256 pixels of HSV turned into RGB.
+#[derive(Clone, Copy)]
+struct Kind {
+    name: &'static str,
+    side: u16,
+    outputs: u8,
+}
+
+const KINDS: [Kind; 2] = [Kind { name: "28x28", side: 28, outputs: 1 }, Kind { name: "256x256x3", side: 256, outputs: 3 }];
+const GENOMES: u64 = 4;
+
+impl Kind {
+    fn picture(self) -> Picture {
+        let colour = (self.outputs == 3).then_some(ColourSpace::Hsv);
+        Picture { side: self.side, coordinates: Coordinates::Pixel, colour }
+    }
+
+    fn bytes(self) -> usize {
+        usize::from(self.side) * usize::from(self.side) * usize::from(self.outputs)
+    }
+}
+
+/// A renderer with its scratch.
+fn renderer<const LANES: usize>(set: Instructions, picture: Picture) -> impl FnMut(&StandardProgram, &mut [u8]) {
+    let (mut floats, mut row) = (vec![0.0; 1 << 18], vec![0; 3 * 256]);
+    move |program, mut bytes| {
+        let mut scratch = Scratch { floats: &mut floats, row: &mut row };
+        simd::render_with::<LANES, _, _>(set, program, picture, &mut scratch, &mut bytes).unwrap();
+    }
+}
+
+/// The two ways must make the same picture, but for bytes whose value stands on an edge.
+fn check(kind: Kind, genomes: &[StandardGenome]) {
+    let picture = Picture { colour: None, ..kind.picture() };
+    let (mut plain, mut ours) = (vec![0; kind.bytes()], vec![0; kind.bytes()]);
+    for genome in genomes {
+        Plain::new(genome).render(kind.side.into(), false, &mut plain);
+        renderer::<4>(Instructions::widest(), picture)(&StandardProgram::new(genome), &mut ours);
+        let off = plain.iter().zip(&ours).filter(|(a, b)| a != b).count();
+        assert!(off * 50 < plain.len(), "{}: {off} of {} bytes differ", kind.name, plain.len());
+    }
+}
+
+fn measure(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    programs: &[StandardProgram],
+    bytes: &mut [u8],
+    mut render: impl FnMut(&StandardProgram, &mut [u8]),
+) {
+    group.bench_function(name, |b| {
+        b.iter(|| {
+            for program in programs {
+                render(black_box(program), bytes);
+                black_box(&mut *bytes);
+            }
+        });
+    });
+}
+
+fn rendering(c: &mut Criterion) {
+    for kind in KINDS {
+        for nodes in [10, 30, 100] {
+            let genomes: Vec<_> = (0..GENOMES).map(|seed| genomes::with_live_nodes(seed, kind.outputs, nodes)).collect();
+            let programs: Vec<_> = genomes.iter().map(StandardProgram::new).collect();
+            let steps: Vec<_> = programs.iter().map(StandardProgram::steps_per_pixel_and_line).collect();
+            let mut plains: Vec<_> = genomes.iter().map(Plain::new).collect();
+            let operations = plains.iter().map(Plain::operations).sum::<usize>() / plains.len();
+            println!("{} {nodes} nodes: steps a pixel and a line {steps:?}; {operations} operations a pixel", kind.name);
+            check(kind, &genomes);
+            let mut group = c.benchmark_group(format!("{} {nodes} nodes", kind.name));
+            let (mut bytes, side, rgb) = (vec![0; kind.bytes()], usize::from(kind.side), kind.outputs == 3);
+            group.bench_function("plain", |b| b.iter(|| plains.iter_mut().for_each(|p| p.render(side, rgb, black_box(&mut bytes)))));
+            group.bench_function("plain, hoisted", |b| {
+                b.iter(|| plains.iter_mut().for_each(|p| p.render_hoisted(side, rgb, black_box(&mut bytes))));
+            });
+            for set in Instructions::ALL.into_iter().filter(|set| set.available()) {
+                measure(&mut group, &format!("{set:?} 4"), &programs, &mut bytes, renderer::<4>(set, kind.picture()));
+                measure(&mut group, &format!("{set:?} 8"), &programs, &mut bytes, renderer::<8>(set, kind.picture()));
+                measure(&mut group, &format!("{set:?} 16"), &programs, &mut bytes, renderer::<16>(set, kind.picture()));
+                measure(&mut group, &format!("{set:?} 32"), &programs, &mut bytes, renderer::<32>(set, kind.picture()));
+            }
+            group.finish();
+        }
+    }
+}
+
+/// Compiling a genome, which comes before every picture.
+fn compiling(c: &mut Criterion) {
+    let genome = genomes::with_nodes(0, 1, 30);
+    let mut program = StandardProgram::EMPTY;
+    c.bench_function("compile 30 nodes", |b| b.iter(|| program.compile(black_box(&genome))));
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(1));
+    targets = rendering, compiling
+}
+criterion_main!(benches);

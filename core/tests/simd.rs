@@ -1,0 +1,76 @@
+//! The same picture, whatever the instructions, the lanes and the scratch.
+
+use fooling_core::color::ColourSpace;
+use fooling_core::cppn::{Activation, Coordinates, Cppn, Genome, Link, Picture, Program, Scratch, StandardGenome, StandardProgram};
+use fooling_core::encoding::Encoding as _;
+use fooling_core::rng::{Birth, Purpose, Stream};
+
+// Compiled in as source: the host crate would bring an inference engine along.
+#[path = "../../host/src/simd.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod simd;
+
+use simd::Instructions;
+
+fn render<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: Picture, floats: &mut [f32]) -> Vec<u8> {
+    let side = usize::from(picture.side);
+    let mut bytes = vec![0; side * side * program.channels()];
+    let mut scratch = Scratch { floats, row: &mut vec![0; side * program.channels()] };
+    simd::render_with::<LANES, _, _>(set, program, picture, &mut scratch, &mut bytes.as_mut_slice()).unwrap();
+    bytes
+}
+
+/// Renders with as little scratch as possible, with ample scratch, and with scratch that begins beside a cache line.
+fn assert_same<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: Picture, expected: &[u8]) {
+    let side = picture.side.into();
+    let ample = program.ample_scratch_floats(side, LANES);
+    let mut floats = vec![f32::NAN; ample + 1];
+    let ways = [0..program.scratch_floats(side, LANES), 0..ample, 1..ample + 1, 0..ample * 2 / 3];
+    for way in ways.into_iter().filter(|way| way.len() >= program.scratch_floats(side, LANES)) {
+        let rendered = render::<LANES>(set, program, picture, &mut floats[way.clone()]);
+        assert!(rendered == expected, "{set:?}, {LANES} lanes, floats {way:?}, {picture:?}");
+    }
+}
+
+fn assert_same_everywhere(genome: &StandardGenome, picture: Picture) {
+    let program = Program::new(genome);
+    let mut floats = vec![f32::NAN; program.scratch_floats(picture.side.into(), 1)];
+    let expected = render::<1>(Instructions::Baseline, &program, picture, &mut floats);
+    for set in Instructions::ALL {
+        assert_same::<4>(set, &program, picture, &expected);
+        assert_same::<5>(set, &program, picture, &expected);
+        assert_same::<8>(set, &program, picture, &expected);
+        assert_same::<16>(set, &program, picture, &expected);
+        assert_same::<64>(set, &program, picture, &expected);
+    }
+}
+
+#[test]
+fn evolved_genomes_look_the_same_everywhere() {
+    for set in Instructions::ALL.into_iter().filter(|set| !set.available()) {
+        eprintln!("SKIPPED: this CPU has no {set:?}");
+    }
+    let colours = [None, Some(ColourSpace::Hsv), Some(ColourSpace::Hls), Some(ColourSpace::Rgb)];
+    for lineage in 0..120 {
+        let mut stream = Stream::new(3, Birth { generation: 0, child: lineage }, Purpose::Child);
+        let variation = Cppn::new(if lineage % 2 == 0 { 1 } else { 3 });
+        let mut genome = StandardGenome::EMPTY;
+        variation.random(&mut stream, &mut genome);
+        (0..lineage * 2).for_each(|_| variation.mutate(&mut stream, 0, &mut genome));
+        let coordinates = if lineage % 3 == 0 { Coordinates::Unit } else { Coordinates::Pixel };
+        let side = [1, 7, 16, 28, 61, 100][lineage as usize % 6];
+        assert_same_everywhere(&genome, Picture { side, coordinates, colour: colours[lineage as usize / 2 % 4] });
+    }
+}
+
+/// Enough parallel links for sums beyond what the shorter range reduction of the sine can do.
+#[test]
+fn far_sines_look_the_same_everywhere() {
+    let nodes = [Activation::Sine; 6];
+    for links in [1, 8, 9, 10, 40, 900] {
+        let mut all: Vec<Link> = (0..links).map(|i| Link { source: i % 2, target: 5, weight: 9.5 - f32::from(i % 3) }).collect();
+        all.push(Link { source: 5, target: 4, weight: 3.0 });
+        let genome = Genome::from_parts(1, &nodes, &all).unwrap();
+        assert_same_everywhere(&genome, Picture { side: 300, coordinates: Coordinates::Pixel, colour: None });
+    }
+}

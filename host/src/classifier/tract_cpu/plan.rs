@@ -1,0 +1,157 @@
+//! Planning a graph with tract: shapes inferred and bounded, the final softmax cut off, optimised.
+
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::DimLike;
+use tract_onnx::tract_core::model::TypedNode;
+use tract_onnx::tract_hir::infer::Factoid;
+
+use crate::model::ModelError;
+use crate::model::card::printable;
+use crate::model::network::{MAX_ELEMENTS, Network, Softmax, contained};
+
+/// Most multiplications and additions for a picture; VGG-19 takes 2e10.
+const MAX_WORK: usize = 1 << 40;
+
+/// A graph planned for one shape of input.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) plan: Arc<TypedSimplePlan>,
+    /// The shape of the input; its first axis is the batch.
+    pub(super) shape: Vec<usize>,
+    /// The shape of what comes out for each of the batch.
+    pub(super) output: Vec<usize>,
+    /// Whether a final softmax was cut off, so that logits come out.
+    pub(super) softmax_cut: bool,
+    /// Whether the graph had been made for another batch and was rewritten.
+    pub(super) rewritten: bool,
+}
+
+impl Planned {
+    /// How many numbers come out for each of the batch.
+    pub(super) fn outputs(&self) -> usize {
+        self.output.iter().product()
+    }
+}
+
+/// Plans a network for an input of `shape`.
+pub(super) fn compile(network: Network, shape: &[usize]) -> Result<Planned, ModelError> {
+    let (file, softmax) = (network.file().to_owned(), network.facts().softmax.clone());
+    let fail = |problem| ModelError::network(&file, "engine (tract)", problem);
+    let elements = shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim));
+    if elements.is_none_or(|elements| elements > MAX_ELEMENTS) {
+        return Err(fail(format!("an input of {shape:?} is too large; choose a smaller batch")));
+    }
+    let (proto, rewritten) = network.for_batch(shape)?;
+    let planned = contained(move || plan(&proto, softmax.as_ref(), shape)).map_err(fail)?;
+    Ok(Planned { rewritten, ..planned })
+}
+
+/// How many classes a network has, by the engine's inference, where its file does not say.
+pub(crate) fn classes_of(network: Network) -> Result<usize, ModelError> {
+    let [_, dims @ ..] = network.facts().input.map(|dim| dim.unwrap_or(1));
+    let shape = [1, dims[0], dims[1], dims[2]];
+    compile(network, &shape).map(|planned| planned.outputs())
+}
+
+fn plan(proto: &ModelProto, softmax: Option<&Softmax>, shape: &[usize]) -> Result<Planned, String> {
+    let text = |error: TractError| error_text(&error);
+    let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, None).map_err(text)?;
+    let mut model = parsed.model;
+    model.analyse(false).map_err(text)?;
+    let logits = softmax.and_then(|softmax| {
+        let outlet = *parsed.outlets_by_name.get(&softmax.logits)?;
+        let shape = model.outlet_fact(outlet).ok()?.shape.concretize()?;
+        let shape: Option<Vec<usize>> = shape.iter().map(|dim| dim.to_usize().ok()).collect();
+        softmax.spans(&shape?).then_some(outlet)
+    });
+    if let Some(logits) = logits {
+        model.select_output_outlets(&[logits]).map_err(text)?;
+    }
+    let model = model.into_typed().map_err(text)?;
+    check_sizes(&model, shape[0])?;
+    let output = output(&model, shape[0])?;
+    let plan = model.into_optimized().and_then(TypedModel::into_runnable).map_err(text)?;
+    let softmax_cut = logits.is_some();
+    Ok(Planned { plan, shape: shape.to_vec(), output, softmax_cut, rewritten: false })
+}
+
+/// Checks every tensor that the graph will make, and the work, before memory is taken for it.
+fn check_sizes(model: &TypedModel, batch: usize) -> Result<(), String> {
+    let mut work = 0_usize;
+    for node in model.nodes() {
+        for output in &node.outputs {
+            let shape = concrete(&output.fact);
+            let shape = shape.ok_or_else(|| format!("the shape of `{}` cannot be told", printable(&node.name)))?;
+            let elements = shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim));
+            if elements.is_none_or(|elements| elements > MAX_ELEMENTS) {
+                return Err(format!(
+                    "`{}` has the shape {shape:?}; at most {MAX_ELEMENTS} numbers are taken (choose a smaller batch if the \
+                     network is sound)",
+                    printable(&node.name)
+                ));
+            }
+        }
+        work = work.saturating_add(convolution_work(model, node, batch)?);
+    }
+    if work / batch > MAX_WORK {
+        return Err(format!("{} multiplications for a picture; at most {MAX_WORK} are taken", work / batch));
+    }
+    Ok(())
+}
+
+/// Multiplications of a convolution, 0 for other nodes. Also bounds its unrolled input, of which the engine makes one
+/// picture's at a time.
+fn convolution_work(model: &TypedModel, node: &TypedNode, batch: usize) -> Result<usize, String> {
+    if node.op.name() != "Conv" {
+        return Ok(0);
+    }
+    let (Ok(inputs), Ok(outputs)) = (model.node_input_facts(node.id), model.node_output_facts(node.id)) else {
+        return Ok(0);
+    };
+    let volume = |fact: &TypedFact| concrete(fact).map_or(0, |shape| shape.iter().product::<usize>());
+    let (kernel, output) = (inputs.get(1).map_or(0, |fact| volume(fact)), volume(outputs[0]));
+    // The kernel is O x I x H x W, and the output has at most O channels.
+    let channels = inputs.get(1).and_then(|fact| concrete(fact)).and_then(|shape| shape.first().copied());
+    let channels = channels.unwrap_or(1).max(1);
+    let unrolled = (kernel / channels).saturating_mul(output / channels / batch.max(1));
+    if unrolled > MAX_ELEMENTS {
+        let name = printable(&node.name);
+        return Err(format!("the convolution `{name}` would unroll a picture to {unrolled} numbers; too many"));
+    }
+    Ok((kernel / channels).saturating_mul(output))
+}
+
+fn concrete(fact: &TypedFact) -> Option<Vec<usize>> {
+    fact.shape.iter().map(|dim| dim.to_usize().ok()).collect()
+}
+
+/// The shape of what comes out for each of the batch.
+fn output(model: &TypedModel, batch: usize) -> Result<Vec<usize>, String> {
+    let [output] = model.output_outlets().map_err(|error| error_text(&error))?[..] else {
+        return Err("the network has not one output".into());
+    };
+    let fact = model.outlet_fact(output).map_err(|error| error_text(&error))?;
+    let shape = concrete(fact).unwrap_or_default();
+    if fact.datum_type != f32::datum_type() {
+        return Err(format!("the output is {:?}, not 32-bit floats", fact.datum_type));
+    }
+    match shape.split_first() {
+        Some((&first, rest)) if first == batch => Ok(rest.to_vec()),
+        _ => Err(format!(
+            "for {batch} pictures the output has the shape {shape:?}, not {batch} x n; export the network with an open \
+             batch"
+        )),
+    }
+}
+
+/// The whole chain of an engine's error in one bounded line.
+pub(super) fn error_text(error: &TractError) -> String {
+    let text = format!("{error:#}");
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut line: String = line.take(400).collect();
+    if text.len() > line.len() {
+        line.push_str(" ...");
+    }
+    line
+}

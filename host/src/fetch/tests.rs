@@ -1,0 +1,265 @@
+//! A server on this machine that does all that servers do, good and bad.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// How a server treats a request.
+#[derive(Clone, Debug)]
+enum Manner {
+    /// Sends the file, or the range that is asked for.
+    Good,
+    /// Knows no ranges.
+    NoRanges,
+    /// Announces the whole, sends so many bytes, and hangs up.
+    BreaksOff(usize),
+    /// Answers with a status and no file.
+    Status(&'static str),
+    /// Sends to another address.
+    Redirect(String),
+    /// Sends without end, and without saying how much it will be.
+    Endless,
+    /// Answers a range with another one.
+    WrongRange,
+}
+
+struct Server {
+    url: String,
+    manner: Arc<Mutex<Manner>>,
+    /// The ranges that were asked for.
+    ranges: Arc<Mutex<Vec<Option<String>>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Server {
+    fn new(file: Vec<u8>, manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/net.onnx", listener.local_addr().unwrap());
+        let (manner, ranges) = (Arc::new(Mutex::new(manner)), Arc::new(Mutex::new(Vec::new())));
+        let stop = Arc::new(AtomicBool::new(false));
+        let (of_thread, asked, stopped) = (manner.clone(), ranges.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let manner = of_thread.lock().unwrap().clone();
+                // A client that has seen enough hangs up; that is its right.
+                let _ = serve(stream.unwrap(), &file, &manner, &asked);
+            }
+        });
+        Self { url, manner, ranges, stop, thread: Some(thread) }
+    }
+
+    fn be(&self, manner: Manner) {
+        *self.manner.lock().unwrap() = manner;
+    }
+
+    fn ranges(&self) -> Vec<Option<String>> {
+        std::mem::take(&mut self.ranges.lock().unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.url.trim_start_matches("http://").trim_end_matches("/net.onnx"));
+        let _ = self.thread.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+fn serve(mut stream: TcpStream, file: &[u8], manner: &Manner, ranges: &Mutex<Vec<Option<String>>>) -> io::Result<()> {
+    let mut range = None;
+    for line in BufReader::new(&stream).lines() {
+        let line = line?.to_ascii_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        range = line.strip_prefix("range: ").map(str::to_owned).or(range);
+    }
+    ranges.lock().unwrap().push(range.clone());
+    let from = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok()).unwrap_or(0);
+    let head = |status: &str, more: String| format!("HTTP/1.1 {status}\r\nConnection: close\r\n{more}\r\n");
+    let whole = |from: usize| {
+        let (rest, last, all) = (file.len() - from, file.len() - 1, file.len());
+        match from {
+            0 => head("200 OK", format!("Content-Length: {all}\r\n")),
+            _ => head("206 Partial Content", format!("Content-Length: {rest}\r\nContent-Range: bytes {from}-{last}/{all}\r\n")),
+        }
+    };
+    match manner {
+        Manner::Good if from >= file.len() => stream.write_all(head("416 Range Not Satisfiable", String::new()).as_bytes()),
+        Manner::Good => stream.write_all(&[whole(from).as_bytes(), &file[from..]].concat()),
+        Manner::BreaksOff(bytes) => stream.write_all(&[whole(from).as_bytes(), &file[from..from + bytes]].concat()),
+        Manner::Status(status) => stream.write_all(head(status, "Content-Length: 0\r\n".into()).as_bytes()),
+        Manner::Redirect(to) => stream.write_all(head("302 Found", format!("Location: {to}\r\nContent-Length: 0\r\n")).as_bytes()),
+        Manner::Endless => {
+            stream.write_all(head("200 OK", String::new()).as_bytes())?;
+            loop {
+                stream.write_all(&[0; 1 << 12])?;
+            }
+        }
+        Manner::WrongRange if from > 0 => {
+            stream.write_all(head("206 Partial Content", "Content-Length: 1\r\nContent-Range: bytes 0-0/9\r\n".into()).as_bytes())?;
+            stream.write_all(b"x")
+        }
+        Manner::NoRanges | Manner::WrongRange => stream.write_all(&[whole(0).as_bytes(), file].concat()),
+    }
+}
+
+struct Case {
+    server: Server,
+    file: Vec<u8>,
+    wanted: Wanted,
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn new(manner: Manner) -> Self {
+        let file: Vec<u8> = (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let wanted = Wanted { sha256: crate::model::hex(&Sha256::digest(&file)), most_bytes: file.len() as u64 };
+        Self { server: Server::new(file.clone(), manner), file, wanted, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn to(&self) -> PathBuf {
+        self.folder.path().join("cache/net.onnx")
+    }
+
+    fn part(&self) -> PathBuf {
+        self.folder.path().join("cache/net.onnx.part")
+    }
+
+    fn fetch(&self) -> Result<Fetched, FetchError> {
+        Client(agent(false)).fetch(&self.server.url, &self.wanted, &self.to(), &mut |_| {})
+    }
+
+    /// Fetches in vain, and nothing is seen under the file's name.
+    fn refused(&self) -> String {
+        let error = self.fetch().unwrap_err().to_string();
+        assert!(!self.to().exists(), "{error}");
+        error
+    }
+
+    fn arrived(&self) -> bool {
+        std::fs::read(self.to()).unwrap() == self.file && !self.part().exists()
+    }
+}
+
+#[test]
+fn a_file_is_fetched_once() {
+    let case = Case::new(Manner::Good);
+    let mut seen = Vec::new();
+    let fetched = Client(agent(false)).fetch(&case.server.url, &case.wanted, &case.to(), &mut |bytes| seen.push(bytes)).unwrap();
+    assert_eq!(fetched, Fetched::Downloaded { resumed_from: 0 });
+    assert!(case.arrived());
+    assert!(seen.is_sorted() && seen[0] == 0 && seen.last() == Some(&300_000));
+    assert_eq!(case.fetch().unwrap(), Fetched::Present);
+    assert_eq!(case.server.ranges().len(), 1, "what is here is not asked for again");
+    // A file of that name that is another one is replaced.
+    std::fs::write(case.to(), "damaged").unwrap();
+    assert_eq!(case.fetch().unwrap(), Fetched::Downloaded { resumed_from: 0 });
+    assert!(case.arrived());
+}
+
+#[test]
+fn a_broken_download_is_gone_on_with() {
+    let case = Case::new(Manner::BreaksOff(100_000));
+    assert!(case.refused().contains("broken off after 100000 bytes"));
+    assert!(case.refused().contains("broken off after 200000 bytes"));
+    case.server.be(Manner::Good);
+    assert_eq!(case.fetch().unwrap(), Fetched::Downloaded { resumed_from: 200_000 });
+    assert!(case.arrived());
+    let asked = case.server.ranges();
+    assert_eq!(asked, [None, Some("bytes=100000-".into()), Some("bytes=200000-".into())]);
+}
+
+#[test]
+fn a_server_without_ranges_sends_all_of_it_again() {
+    for manner in [Manner::NoRanges, Manner::WrongRange] {
+        let case = Case::new(Manner::BreaksOff(100_000));
+        case.refused();
+        case.server.be(manner);
+        assert_eq!(case.fetch().unwrap(), Fetched::Downloaded { resumed_from: 100_000 });
+        assert!(case.arrived());
+    }
+}
+
+#[test]
+fn a_part_that_is_whole_or_does_not_fit_is_dealt_with() {
+    let case = Case::new(Manner::Good);
+    let put = |bytes: &[u8]| {
+        std::fs::create_dir_all(case.part().parent().unwrap()).unwrap();
+        std::fs::write(case.part(), bytes).unwrap();
+    };
+    // Whole, but killed before it was renamed: the server is not asked.
+    put(&case.file);
+    case.fetch().unwrap();
+    assert!(case.arrived() && case.server.ranges().is_empty());
+    // Of another file, shorter, as long, longer.
+    for bytes in [1000, 300_000, 300_001] {
+        std::fs::remove_file(case.to()).unwrap();
+        put(&vec![7; bytes]);
+        case.fetch().unwrap();
+        assert!(case.arrived(), "{bytes}");
+    }
+}
+
+#[test]
+fn another_file_is_never_seen_under_the_name() {
+    let mut case = Case::new(Manner::Good);
+    case.wanted.sha256 = "0".repeat(64);
+    let error = case.refused();
+    assert!(error.contains("it is another file, and was thrown away"), "{error}");
+    assert!(!case.part().exists());
+}
+
+#[test]
+fn too_many_bytes_are_not_taken() {
+    let case = Case::new(Manner::Endless);
+    let error = case.refused();
+    assert!(error.contains("more than the 300000 bytes"), "{error}");
+    assert!(!case.part().exists());
+}
+
+#[test]
+fn what_the_server_says_is_told() {
+    let case = Case::new(Manner::Status("404 Not Found"));
+    assert!(case.refused().contains("answers 404; the file is not there"));
+    case.server.be(Manner::Status("503 Service Unavailable"));
+    assert!(case.refused().ends_with("the server answers 503"));
+    let other = Case::new(Manner::Good);
+    case.server.be(Manner::Redirect(other.server.url.clone()));
+    case.fetch().unwrap();
+    assert!(case.arrived());
+}
+
+#[test]
+fn nobody_there_is_told_as_well() {
+    let case = Case::new(Manner::Good);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}/net.onnx");
+    let error = Client(agent(false)).fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
+    assert!(matches!(&error, FetchError::Network { .. }), "{error}");
+    assert!(!case.part().exists(), "an empty part is no use");
+}
+
+#[test]
+fn users_are_not_served_over_plain_http() {
+    let case = Case::new(Manner::Good);
+    let error = Client::default().fetch(&case.server.url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
+    assert!(matches!(&error, FetchError::NotHttps(_)), "{error}");
+    assert!(case.server.ranges().is_empty(), "not even asked");
+}
+
+#[test]
+fn two_do_not_fetch_the_same_file() {
+    let case = Case::new(Manner::Good);
+    let part = Part::open(&case.to(), 10).unwrap();
+    assert!(matches!(case.fetch(), Err(FetchError::InUse(_))));
+    drop(part);
+    case.fetch().unwrap();
+}

@@ -1,0 +1,162 @@
+//! Networks, pictures and places to write to that are not what they should be.
+
+use std::path::Path;
+
+use crate::program::{fooling, root, scratch};
+
+/// The shipped network and its card, where a test may spoil them.
+fn shipped(dir: &Path) -> (Vec<u8>, String) {
+    let onnx = std::fs::read(root().join("models/lenet.onnx")).unwrap();
+    let card = std::fs::read_to_string(root().join("models/lenet.toml")).unwrap();
+    std::fs::write(dir.join("lenet.onnx"), &onnx).unwrap();
+    std::fs::write(dir.join("lenet.toml"), &card).unwrap();
+    (onnx, card)
+}
+
+#[test]
+fn truncated_networks_are_refused() {
+    let dir = scratch();
+    let (onnx, _) = shipped(dir.path());
+    for length in [0, 1, 10, 1000, onnx.len() / 2, onnx.len() - 1] {
+        std::fs::write(dir.path().join("lenet.onnx"), &onnx[..length]).unwrap();
+        fooling(dir.path(), "evolve --model lenet.onnx --out a").refused(&["lenet.onnx", "sha256"]);
+        // Without a card there is no digest that could find it.
+        std::fs::write(dir.path().join("bare.onnx"), &onnx[..length]).unwrap();
+        fooling(dir.path(), "evolve --model bare.onnx --out a").refused(&["bare.onnx: "]);
+        assert!(!dir.path().join("a").exists(), "a run that cannot begin leaves nothing");
+    }
+}
+
+#[test]
+fn cards_that_do_not_fit_their_network_are_refused() {
+    let dir = scratch();
+    let (_, card) = shipped(dir.path());
+    let changes: [(&str, &str, &str); 8] = [
+        ("width", "width = 32", "the input is 32 x 28"),
+        ("height", "height = 0", "height"),
+        ("channels", "channels = \"rgb\"", "takes N x 1 x 28 x 28"),
+        ("picture", "picture = 100000", "picture"),
+        ("labels", "labels = [\"0\", \"1\"]", "labels"),
+        ("sha256", "sha256 = \"00\"", "sha256"),
+        ("scale", "scale = nan", "scale"),
+        ("file", "file = \"../other.onnx\"", "file"),
+    ];
+    for (field, line, word) in changes {
+        let replace = |old: &str| if old.split('=').next().unwrap().trim() == field { line.to_owned() } else { old.to_owned() };
+        let changed: Vec<String> = card.lines().map(replace).collect();
+        let changed = changed.join("\n");
+        assert_ne!(changed.trim(), card.trim(), "{field} stands on a line of its own in the card");
+        std::fs::write(dir.path().join("lenet.toml"), changed).unwrap();
+        fooling(dir.path(), "evolve --model lenet.toml --out a").refused(&["lenet", word]);
+    }
+}
+
+#[test]
+fn rubbish_is_no_picture() {
+    let dir = scratch();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    let mut png = Vec::new();
+    let picture = image::GrayImage::from_fn(28, 28, |x, y| image::Luma([(x * y) as u8]));
+    picture.write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+    write("good.png", &png);
+    fooling(dir.path(), "score good.png").done().says(&["%"]);
+    write("empty.png", b"");
+    write("text.png", b"What is a picture?");
+    write("jpeg.png", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01");
+    write("half.png", &png[..png.len() / 2]);
+    write("head.png", &png[..20]);
+    write("huge.png", &claiming(&png, 60_000, 60_000));
+    write("none.png", &claiming(&png, 0, 28));
+    write("more.png", &claiming(&png, 28, 29));
+    std::fs::create_dir(dir.path().join("folder.png")).unwrap();
+    for name in ["empty", "text", "jpeg", "half", "head", "huge", "none", "more", "folder", "missing"] {
+        fooling(dir.path(), &format!("score good.png {name}.png")).refused(&[&format!("{name}.png: ")]);
+    }
+}
+
+/// The same PNG with another size in its header, the checksum put right.
+fn claiming(png: &[u8], width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = png.to_vec();
+    bytes[16..20].copy_from_slice(&width.to_be_bytes());
+    bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    bytes
+}
+
+/// Pictures of other sizes, channels and depths are fitted.
+#[test]
+fn other_pictures_are_fitted() {
+    let dir = scratch();
+    image::RgbaImage::from_pixel(31, 7, image::Rgba([9, 200, 30, 128])).save(dir.path().join("rgba.png")).unwrap();
+    image::RgbImage::from_pixel(1, 1, image::Rgb([9, 200, 30])).save(dir.path().join("dot.png")).unwrap();
+    image::ImageBuffer::<image::Luma<u16>, _>::from_pixel(64, 64, image::Luma([40_000_u16])).save(dir.path().join("deep.png")).unwrap();
+    let scored = fooling(dir.path(), "score rgba.png dot.png deep.png --json").done().json();
+    assert_eq!(scored.as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn mnist_files_that_are_not() {
+    let dir = scratch();
+    let write = |images: &[u8], labels: &[u8]| {
+        std::fs::write(dir.path().join("t10k-images-idx3-ubyte"), images).unwrap();
+        std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), labels).unwrap();
+    };
+    let header =
+        |magic: u32, sizes: &[u32]| -> Vec<u8> { std::iter::once(&magic).chain(sizes).flat_map(|number| number.to_be_bytes()).collect() };
+    let labels = [header(0x801, &[1]), vec![7]].concat();
+    // 2^31 images of 2^16 pixels, in 16 bytes.
+    write(&header(0x803, &[1 << 31, 256, 256]), &labels);
+    fooling(dir.path(), "score --mnist .").refused(&["t10k-images-idx3-ubyte"]);
+    write(&header(0x803, &[1 << 31, 28, 28]), &labels);
+    fooling(dir.path(), "score --mnist .").refused(&["t10k-images-idx3-ubyte"]);
+    write(&header(0x801, &[1]), &labels);
+    fooling(dir.path(), "score --mnist .").refused(&["t10k-images-idx3-ubyte"]);
+    write(&[header(0x803, &[2, 28, 28]), vec![0; 2 * 784]].concat(), &labels);
+    fooling(dir.path(), "score --mnist .").refused(&["t10k"]);
+    write(&[header(0x803, &[1, 28, 28]), vec![0; 784]].concat(), &labels);
+    fooling(dir.path(), "score --mnist .").done().says(&["on 1 test pictures"]);
+}
+
+/// Root may write anywhere, so files stand where folders should be.
+#[test]
+fn places_that_cannot_be_written_to() {
+    let dir = scratch();
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    std::fs::create_dir_all(dir.path().join("locked/lock")).unwrap();
+    std::fs::create_dir_all(dir.path().join("taken/run.toml")).unwrap();
+    for (out, word) in [("file", "file"), ("file/below", "file/below"), ("locked", "locked/lock"), ("taken", "run.toml")] {
+        fooling(dir.path(), &format!("evolve --out {out} --generations 0 --batch 16")).refused(&["cannot ", word]);
+    }
+    if cfg!(target_os = "linux") {
+        fooling(dir.path(), "evolve --out /proc/fooling --generations 0").refused(&["cannot make the folder /proc/fooling"]);
+    }
+    std::fs::remove_dir(dir.path().join("taken/run.toml")).unwrap();
+    fooling(dir.path(), "evolve --out taken --generations 1 --batch 16").done();
+    // A picture that cannot be written: said after the run, which can be finished once there is room.
+    std::fs::remove_file(dir.path().join("taken/cells/0003.png")).unwrap();
+    std::fs::create_dir(dir.path().join("taken/cells/0003.png")).unwrap();
+    fooling(dir.path(), "evolve --resume taken --generations 3").refused(&["cannot write", "0003.png"]);
+    std::fs::remove_dir(dir.path().join("taken/cells/0003.png")).unwrap();
+    fooling(dir.path(), "evolve --resume taken").done();
+    fooling(dir.path(), "replay taken").done();
+}
+
+/// Results that cannot be printed or stored are an error, not silence.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_device() {
+    let dir = scratch();
+    fooling(dir.path(), "evolve --out a --generations 1 --batch 16").done();
+    for line in ["show a", "show a --json", "show a --genomes", "replay a", "models list"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = crate::program::command(dir.path(), line.split_whitespace());
+        let output = command.stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("No space left"), "{line}");
+    }
+    let genomes = fooling(dir.path(), "show a --genomes").done().stdout;
+    std::fs::write(dir.path().join("elites.jsonl"), genomes).unwrap();
+    fooling(dir.path(), "render elites.jsonl --size 28 --raw /dev/full").refused(&["/dev/full", "No space left"]);
+}

@@ -1,0 +1,158 @@
+//! Journals that are damaged, foreign or of another run; run.toml changed; pictures changed.
+
+use std::path::Path;
+
+use crate::program::{assert_same, command, contents, cut, fooling, journal, outcome, record_ends, root, scratch};
+
+/// A short run in `a`, with its journal.
+fn short_run(dir: &Path) -> Vec<u8> {
+    fooling(dir, "evolve --out a --batch 24 --seed 8 --generations 6").done();
+    std::fs::read(journal(&dir.join("a"))).unwrap()
+}
+
+/// `show`, `replay` and `--resume` all refuse, and the journal stays as it is.
+#[track_caller]
+fn all_refuse(dir: &Path, words: &[&str]) {
+    let before = std::fs::read(journal(&dir.join("a"))).unwrap();
+    for line in ["show a", "replay a", "evolve --resume a"] {
+        fooling(dir, line).refused(words).says(&["journal.fool"]);
+    }
+    assert!(before == std::fs::read(journal(&dir.join("a"))).unwrap(), "a refused journal is left alone");
+}
+
+#[test]
+fn a_damaged_journal_is_refused_and_says_where() {
+    let dir = scratch();
+    let good = short_run(dir.path());
+    let ends = record_ends(&good);
+    let path = journal(&dir.path().join("a"));
+    for generation in [0, 3, 5] {
+        let mut bad = good.clone();
+        bad[ends[generation] + 9] ^= 0x10;
+        std::fs::write(&path, bad).unwrap();
+        let place = format!("generation {generation} at byte {}", ends[generation]);
+        all_refuse(dir.path(), &["is damaged", &place, "restore the file"]);
+    }
+    // A record left out, or put in twice.
+    for spliced in [[&good[..ends[2]], &good[ends[3]..]].concat(), [&good[..ends[3]], &good[ends[2]..]].concat()] {
+        std::fs::write(&path, spliced).unwrap();
+        all_refuse(dir.path(), &["is damaged"]);
+    }
+    std::fs::write(&path, &good).unwrap();
+    fooling(dir.path(), "replay a").done();
+}
+
+#[test]
+fn foreign_files_and_unknown_versions_are_refused() {
+    let dir = scratch();
+    let good = short_run(dir.path());
+    let path = journal(&dir.path().join("a"));
+    std::fs::copy(dir.path().join("a/sheet.png"), &path).unwrap();
+    all_refuse(dir.path(), &["this is not a journal of fooling"]);
+    std::fs::write(&path, b"fool").unwrap();
+    all_refuse(dir.path(), &["ends in the middle"]);
+    std::fs::write(&path, b"").unwrap();
+    all_refuse(dir.path(), &["ends in the middle"]);
+    let mut newer = good.clone();
+    newer[8..10].copy_from_slice(&2_u16.to_le_bytes());
+    std::fs::write(&path, newer).unwrap();
+    all_refuse(dir.path(), &["version 2 of the journal format is not known", "version 1"]);
+}
+
+#[test]
+fn a_torn_journal_can_be_looked_at_and_gone_on_with() {
+    let dir = scratch();
+    let good = short_run(dir.path());
+    let expected = contents(&dir.path().join("a"));
+    let ends = record_ends(&good);
+    cut(&dir.path().join("a"), &dir.path().join("torn"), ends[6] - 3);
+    let warning = format!("the journal's last {} bytes are torn: 1 generation (number 5) is lost", ends[6] - 3 - ends[5]);
+    fooling(dir.path(), "show torn").done().says(&[&warning]);
+    fooling(dir.path(), "replay torn").failed_check(&[&warning, "0000.png"]);
+    fooling(dir.path(), "evolve --resume torn").done().says(&[&warning, "going on with generation 5"]);
+    assert_same("torn", &expected, &contents(&dir.path().join("torn")));
+}
+
+#[test]
+fn a_changed_run_toml_is_refused() {
+    let dir = scratch();
+    short_run(dir.path());
+    let path = dir.path().join("a/run.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+    let changes = [
+        ("seed = 8", "seed = 9", "its settings are not those of run.toml"),
+        ("eta = 15", "eta = 14", "its settings are not those of run.toml"),
+        ("batch = 24", "batch = 25", "its settings are not those of run.toml"),
+        ("weight = 0.1", "weight = 0.2", "its settings are not those of run.toml"),
+        ("encoding = \"cppn\"", "encoding = \"direct\"", "its settings are not those of run.toml"),
+        ("halving = 1000", "halving = 1000\nspeed = 3", "unknown field `speed`"),
+        ("eta = 15", "", "missing field `eta`"),
+        ("seed = 8", "seed = -8", "run.toml"),
+        ("[choices]", "[choices", "run.toml"),
+    ];
+    for (old, new, words) in changes {
+        let changed = good.replacen(old, new, 1);
+        assert_ne!(changed, good, "{old}");
+        std::fs::write(&path, changed).unwrap();
+        fooling(dir.path(), "evolve --resume a").refused(&[words]);
+    }
+    std::fs::remove_file(&path).unwrap();
+    fooling(dir.path(), "evolve --resume a").refused(&["cannot read", "run.toml"]);
+    std::fs::write(&path, good).unwrap();
+    fooling(dir.path(), "evolve --resume a").done();
+}
+
+#[test]
+fn a_run_is_gone_on_with_by_its_own_network_only() {
+    let dir = scratch();
+    let other = other_lenet(dir.path());
+    let before = short_run(dir.path());
+    let toml = std::fs::read(dir.path().join("a/run.toml")).unwrap();
+    fooling(dir.path(), &format!("evolve --resume a --model {other} --generations 9"))
+        .refused(&["made with a network whose sha256 is", "name the right one (--model)"]);
+    assert!(before == std::fs::read(journal(&dir.path().join("a"))).unwrap(), "the journal is left alone");
+    assert!(toml == std::fs::read(dir.path().join("a/run.toml")).unwrap(), "run.toml is left alone");
+    // The right one may lie elsewhere.
+    let shipped = root().join("models/lenet.onnx");
+    let args = ["evolve".as_ref(), "--resume".as_ref(), "a".as_ref(), "--model".as_ref(), shipped.as_os_str()];
+    outcome(&mut command(dir.path(), args)).done();
+}
+
+/// A network that differs in one weight, with its card; returns the card's name.
+fn other_lenet(dir: &Path) -> &'static str {
+    use sha2::Digest as _;
+    let mut onnx = std::fs::read(root().join("models/lenet.onnx")).unwrap();
+    let middle = onnx.len() / 2;
+    onnx[middle] ^= 1;
+    let digest: String = sha2::Sha256::digest(&onnx).iter().map(|byte| format!("{byte:02x}")).collect();
+    let card = std::fs::read_to_string(root().join("models/lenet.toml")).unwrap();
+    let changed = |line: &str| if line.starts_with("sha256") { format!("sha256 = \"{digest}\"") } else { line.to_owned() };
+    let card: Vec<String> = card.lines().map(changed).collect();
+    std::fs::write(dir.join("lenet.onnx"), onnx).unwrap();
+    std::fs::write(dir.join("lenet.toml"), card.join("\n")).unwrap();
+    "lenet.toml"
+}
+
+#[test]
+fn replay_finds_every_changed_picture() {
+    let dir = scratch();
+    short_run(dir.path());
+    let path = dir.path().join("a/cells/0004.png");
+    let good = std::fs::read(&path).unwrap();
+    let mut pixels = image::load_from_memory(&good).unwrap().into_luma8();
+    pixels.get_pixel_mut(27, 27).0[0] ^= 1;
+    pixels.save(&path).unwrap();
+    fooling(dir.path(), "replay a").failed_check(&["0004.png: 1 of 784 bytes differ, by up to 1", "9 of 10 pictures"]);
+    let json = fooling(dir.path(), "replay a --json").failed_check(&[]).json();
+    assert_eq!(json["differences"].as_array().unwrap().len(), 1);
+    image::GrayImage::new(28, 27).save(&path).unwrap();
+    fooling(dir.path(), "replay a").failed_check(&["0004.png: it is 28 x 27 pixels, not square"]);
+    image::GrayImage::new(29, 29).save(&path).unwrap();
+    fooling(dir.path(), "replay a").failed_check(&["0004.png: 29 x 29 x 1 instead of 28 x 28 x 1"]);
+    std::fs::write(&path, &good[..good.len() / 2]).unwrap();
+    fooling(dir.path(), "replay a").failed_check(&["0004.png: "]);
+    std::fs::remove_file(&path).unwrap();
+    fooling(dir.path(), "replay a").failed_check(&["0004.png: "]);
+    std::fs::write(&path, good).unwrap();
+    fooling(dir.path(), "replay a").done();
+}

@@ -1,0 +1,76 @@
+//! Interrupts, and two runs in one folder.
+#![cfg(unix)]
+
+use std::path::Path;
+
+use crate::program::{Running, assert_same, command, contents, fooling, journal, record_ends, scratch};
+
+const ENDLESS: &str = "evolve --out a --seed 4 --batch 24 --generations 1000000";
+
+/// An endless run that has recorded a few generations.
+fn endless(dir: &Path, line: &str) -> Running {
+    let mut running = Running::start(&mut command(dir, line.split_whitespace()));
+    let path = journal(&dir.join("a"));
+    running.wait_until("records in a journal", || {
+        std::fs::read(&path).is_ok_and(|bytes| fooling_core::journal::open(&bytes).is_ok_and(|(_, records)| records.count() > 3))
+    });
+    running
+}
+
+#[test]
+fn an_interrupt_ends_a_run_in_good_order() {
+    for (encoding, signal) in [("cppn", "INT"), ("direct", "TERM")] {
+        let dir = scratch();
+        let running = endless(dir.path(), &format!("{ENDLESS} --encoding {encoding}"));
+        running.signal(signal);
+        running.end().done().says(&["ending after this generation", "go on     fooling evolve --resume a"]);
+        let run = dir.path().join("a");
+        // All is there, and all of it agrees: no torn record, pictures and figures of the last generation.
+        fooling(dir.path(), "replay a").done();
+        let generations = record_ends(&std::fs::read(journal(&run)).unwrap()).len() - 2;
+        let summary: serde_json::Value = serde_json::from_slice(&contents(&run)["summary.json"]).unwrap();
+        assert_eq!(summary["generations"], generations);
+        // It goes on to where a run without interrupts gets.
+        let last = generations + 4;
+        fooling(dir.path(), &format!("evolve --resume a --generations {last}")).done();
+        let whole = format!("evolve --out whole --seed 4 --batch 24 --encoding {encoding} --generations {last}");
+        fooling(dir.path(), &whole).done();
+        assert_same(signal, &contents(&dir.path().join("whole")), &contents(&run));
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_it_at_once() {
+    use std::io::Read as _;
+    let dir = scratch();
+    // A generation that takes long.
+    let line = "evolve --out a --encoding direct --batch 400000 --generations 3";
+    let mut running = Running::start(&mut command(dir.path(), line.split_whitespace()));
+    running.wait_until("a journal", || journal(&dir.path().join("a")).exists());
+    running.signal("INT");
+    // The first one has been heard.
+    let mut first = [0; 20];
+    running.0.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
+    running.signal("INT");
+    assert_eq!(running.end().code, Some(130));
+    // Nothing was recorded but the header, which is enough to go on from.
+    assert_eq!(record_ends(&std::fs::read(journal(&dir.path().join("a"))).unwrap()).len(), 1);
+}
+
+#[test]
+fn a_folder_has_one_run_at_a_time_and_a_kill_leaves_no_lock() {
+    let dir = scratch();
+    let running = endless(dir.path(), ENDLESS);
+    fooling(dir.path(), "evolve --resume a").refused(&["a is in use by another run"]);
+    fooling(dir.path(), ENDLESS).refused(&["a is in use by another run"]);
+    // Looking is free, also while it runs.
+    fooling(dir.path(), "show a").done().says(&["confidence"]);
+    running.signal("KILL");
+    assert_eq!(running.end().code, None, "killed");
+    fooling(dir.path(), ENDLESS).refused(&["a holds a run already", "--resume"]);
+    let rows = fooling(dir.path(), "show a --json").done().json();
+    let recorded = record_ends(&std::fs::read(journal(&dir.path().join("a"))).unwrap_or_default());
+    assert!(recorded.len() > 4 && rows.as_array().unwrap().len() == 10);
+    fooling(dir.path(), "evolve --resume a --generations 5").done();
+    fooling(dir.path(), "replay a").done();
+}
