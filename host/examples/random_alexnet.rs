@@ -35,7 +35,7 @@ fn main() {
 /// # Panics
 ///
 /// If `divisor` is another number.
-pub fn alexnet(divisor: i64, seed: u64) -> Vec<u8> {
+pub(crate) fn alexnet(divisor: i64, seed: u64) -> Vec<u8> {
     assert!([1, 2, 4, 8, 16].contains(&divisor), "channels cannot be divided by {divisor}");
     let of = |channels: i64| channels / divisor;
     let mut net = Net::new(seed);

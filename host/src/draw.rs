@@ -21,6 +21,9 @@ pub trait Draw: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + S
     /// Storage for a genome of a run.
     fn blank(settings: &Settings) -> Self::Genome;
 
+    /// Bytes of memory that a genome of a run takes.
+    fn bytes(settings: &Settings) -> u64;
+
     /// What drawing pictures of a run needs.
     fn pen(settings: &Settings) -> Self::Pen;
 
@@ -81,6 +84,10 @@ impl Draw for StandardCppn {
         StandardGenome::EMPTY
     }
 
+    fn bytes(_: &Settings) -> u64 {
+        size_of::<StandardGenome>() as u64
+    }
+
     fn pen(settings: &Settings) -> CppnPen {
         CppnPen::new(settings.picture)
     }
@@ -115,6 +122,10 @@ impl Draw for Direct<Vec<u8>> {
     fn blank(settings: &Settings) -> Pixels<Vec<u8>> {
         let side = usize::from(settings.picture.side);
         Pixels(vec![0; side * side * usize::from(settings.channels)])
+    }
+
+    fn bytes(settings: &Settings) -> u64 {
+        u64::from(settings.picture.side).pow(2) * u64::from(settings.channels)
     }
 
     fn pen(settings: &Settings) -> PixelPen {

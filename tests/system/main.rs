@@ -1,9 +1,13 @@
 //! The whole program, from outside: what it promises to somebody who has a shell and a disk.
 
 mod cli;
+mod flips;
+mod full;
 mod imagenet;
 mod inputs;
 mod journals;
+mod kills;
+mod misbehaviour;
 mod oracle;
 mod program;
 mod promise;

@@ -12,7 +12,7 @@ use fooling_core::settings::Settings;
 use super::log::{self, Log};
 use super::made::provenance_line;
 use super::rebuild::{Members, read_records};
-use super::search::{Job, Standing, with_search};
+use super::search::{Job, Standing, check_room, with_search};
 use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
 use crate::classifier::Classifier;
 use crate::draw::Draw;
@@ -129,12 +129,24 @@ fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
 }
 
 fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
+    let (classes, slot_len) = (setup.model.classes(), setup.model.preprocess().slot_len());
+    if (setup.classifier.classes(), setup.classifier.slot_len()) != (classes, slot_len) {
+        return Err(RunError::Choices(format!(
+            "the classifier ({}) takes {} numbers a picture for {} classes, and the model '{}' has {slot_len} for {classes}",
+            setup.classifier.description(),
+            setup.classifier.slot_len(),
+            setup.classifier.classes(),
+            setup.model.name()
+        )));
+    }
     let card = &setup.model.card().input;
     if setup.choices.crops.is_some_and(|crops| crops != card.crops) {
         return Err(RunError::Choices("the model was not loaded with the crops that were chosen".to_owned()));
     }
     let channels = if card.channels.count() == 1 { 1 } else { 3 };
-    setup.choices.settings(setup.model.classes(), card.picture, channels).map_err(RunError::Choices)
+    let settings = setup.choices.settings(classes, card.picture, channels).map_err(RunError::Choices)?;
+    check_room(&settings)?;
+    Ok(settings)
 }
 
 /// What was recorded before this process began.

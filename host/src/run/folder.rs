@@ -114,20 +114,49 @@ impl Folder {
     ///
     /// If it cannot be written; what was there before is untouched.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-        write_whole(path, bytes).map_err(|source| RunError::file("write", path, source))
+        write_whole(path, bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
+    }
+
+    /// [`Folder::write`], and the file survives a power failure from here on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::write`].
+    pub fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+        write_whole(path, bytes, Durable::Yes).map_err(|source| RunError::file("write", path, source))
     }
 }
 
+/// Whether a file must survive a power failure once it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Durable {
+    Yes,
+    No,
+}
+
 /// Writes beside the file and then renames.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
+pub(super) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent)?;
     let beside = path.with_extension("part");
-    let written = File::create(&beside).and_then(|mut file| file.write_all(bytes)).and_then(|()| std::fs::rename(&beside, path));
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        if durable == Durable::Yes {
+            file.sync_all()?;
+        }
+        std::fs::rename(&beside, path)?;
+        if durable == Durable::Yes { sync_folder(parent) } else { Ok(()) }
+    };
+    let written = write();
     if written.is_err() {
         // Nothing is gained by a half-written file; that it cannot be removed either is no news.
         let _ = std::fs::remove_file(&beside);
     }
     written
+}
+
+/// Forces the names in a folder to the disk. Only Unix can: elsewhere a folder cannot be opened as a file.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

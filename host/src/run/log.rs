@@ -1,11 +1,15 @@
 //! The journal on disk: a record appended a generation.
 //!
 //! A record is handed to the operating system in one piece before the next generation begins, so a killed process loses the generation
-//! in work and nothing else. It is forced to the disk at most once a second and at the end, so a power failure loses about a second
-//! of work, which is computed again.
+//! in work and nothing else. What forces it to the disk:
+//!
+//! - run.toml and the journal's header, before the first generation: they get their names only when they are there whole, and the names
+//!   are forced to the disk as well. A run that has a journal can be resumed.
+//! - records, at most once a second and at the end: a power failure loses about a second of work, which is computed again.
+//! - pictures, sheets and figures, never: they follow from the journal, and `--resume` writes them again.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,6 +19,7 @@ use fooling_core::settings::Settings;
 use sha2::{Digest as _, Sha256};
 
 use super::RunError;
+use super::folder::{self, Durable};
 
 /// Between two forced writes to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -42,14 +47,15 @@ impl Log {
     pub fn begin(path: &Path, settings: &Settings, provenance: &str) -> Result<Self, RunError> {
         let mut header = Vec::new();
         let writer = Writer::begin(settings, provenance, &mut |bytes| header.extend_from_slice(bytes));
-        let file = OpenOptions::new().write(true).create_new(true).open(path);
-        let mut file = file.map_err(|source| RunError::file("make", path, source))?;
-        let written = file.write_all(&header).and_then(|()| file.sync_data());
-        if let Err(source) = written {
-            // A run that has not begun leaves no journal behind.
-            let _ = std::fs::remove_file(path);
-            return Err(RunError::file("write", path, source));
+        if path.exists() {
+            return Err(RunError::file("make", path, io::ErrorKind::AlreadyExists.into()));
         }
+        // A journal with half a header could neither be gone on with nor be begun anew.
+        let begin = || -> io::Result<File> {
+            folder::write_whole(path, &header, Durable::Yes)?;
+            OpenOptions::new().append(true).open(path)
+        };
+        let file = begin().map_err(|source| RunError::file("write", path, source))?;
         Ok(Self { path: path.to_owned(), file, writer, length: header.len() as u64, record: Vec::new(), synced: Instant::now() })
     }
 
@@ -61,9 +67,8 @@ impl Log {
     pub fn resume(path: &Path, records: &Records<'_>) -> Result<Self, RunError> {
         let length = records.good_bytes() as u64;
         let open = || -> io::Result<File> {
-            let mut file = OpenOptions::new().write(true).open(path)?;
+            let file = OpenOptions::new().append(true).open(path)?;
             file.set_len(length)?;
-            file.seek(SeekFrom::Start(length))?;
             Ok(file)
         };
         let file = open().map_err(|source| RunError::file("write", path, source))?;
@@ -91,8 +96,7 @@ impl Log {
         if let Err(source) = written {
             // Whatever part of the record has got there is taken back; if that fails too, the next reader finds it torn.
             let _ = self.file.set_len(self.length);
-            let _ = self.file.seek(SeekFrom::Start(self.length));
-            return Err(RunError::file("write", &self.path, source));
+            return Err(RunError::Record { path: self.path.clone(), source });
         }
         self.writer = sink_writer;
         self.length += self.record.len() as u64;
@@ -110,7 +114,7 @@ impl Log {
     ///
     /// If the disk does not take it.
     pub fn finish(mut self) -> Result<(), RunError> {
-        self.sync_file().map_err(|source| RunError::file("write", &self.path, source))
+        self.sync_file().map_err(|source| RunError::Record { path: self.path.clone(), source })
     }
 }
 
@@ -120,13 +124,18 @@ impl Log {
 ///
 /// If it cannot be read, or is too large to be one.
 pub fn read(path: &Path) -> Result<Vec<u8>, RunError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    read.map_err(|source| RunError::file("read", path, source))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(RunError::file("read", path, io::Error::other("it is larger than any journal")));
-    }
-    Ok(bytes)
+    let read = || -> io::Result<Vec<u8>> {
+        let file = File::open(path)?;
+        // Before memory is taken for it.
+        if file.metadata()?.len() > LARGEST {
+            return Err(io::Error::other(format!("it is larger than any journal ({LARGEST} bytes)")));
+        }
+        let mut bytes = Vec::new();
+        // What another process appends meanwhile may be read or not.
+        file.take(LARGEST).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|source| RunError::file("read", path, source))
 }
 
 /// The SHA-256 of a journal, in hexadecimal.

@@ -1,5 +1,7 @@
 //! What a run was made with: run.toml, and the provenance in the journal.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +73,19 @@ pub struct RunToml {
     pub cells: Vec<CellName>,
 }
 
+/// Largest run.toml that is read, in bytes: many times that of a run with a thousand classes.
+const LARGEST: u64 = 8 << 20;
+
+fn read_bounded(path: &Path) -> io::Result<String> {
+    let file = File::open(path)?;
+    if file.metadata()?.len() > LARGEST {
+        return Err(io::Error::other(format!("it is larger than any run.toml ({LARGEST} bytes)")));
+    }
+    let mut text = String::new();
+    file.take(LARGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// A cell's class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellName {
@@ -96,7 +111,7 @@ impl RunToml {
     /// If it cannot be read or understood.
     pub fn read(folder: &Folder) -> Result<Self, RunError> {
         let path = folder.run_toml();
-        let text = std::fs::read_to_string(&path).map_err(|source| RunError::file("read", &path, source))?;
+        let text = read_bounded(&path).map_err(|source| RunError::file("read", &path, source))?;
         toml::from_str(&text).map_err(|error| Self::error(&path, &error))
     }
 
@@ -108,7 +123,7 @@ impl RunToml {
     pub fn write(&self, folder: &Folder) -> Result<(), RunError> {
         let path = folder.run_toml();
         let text = toml::to_string(self).map_err(|error| Self::error(&path, &error))?;
-        folder.write(&path, text.as_bytes())
+        folder.write_durably(&path, text.as_bytes())
     }
 
     fn error(path: &Path, problem: &dyn std::error::Error) -> RunError {

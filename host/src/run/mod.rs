@@ -39,6 +39,14 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// A generation could not be recorded.
+    #[error("cannot write {}: {source}; what was recorded before is safe: make room, and go on with --resume", path.display())]
+    Record {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// There is a run already.
     #[error("{} holds a run already; go on with it (--resume), or name another folder (--out)", .0.display())]
     Occupied(PathBuf),

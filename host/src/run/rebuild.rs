@@ -84,9 +84,17 @@ pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecor
                     format!("the journal's last {lost} bytes are torn: 1 generation (number {generations}) is lost and computed again");
                 return Ok(GoodRecords { good, warning: Some(warning) });
             }
+            // Some file systems have the length of a file on disk before its contents: a power failure then leaves zeros at its end.
+            Some(Err(_)) if bytes[good.good_bytes()..].iter().all(|&byte| byte == 0) => {
+                let lost = bytes.len() - good.good_bytes();
+                let warning = format!(
+                    "the journal's last {lost} bytes are zeros, as a power failure leaves them: generation {generations} and what may have followed is lost and computed again"
+                );
+                return Ok(GoodRecords { good, warning: Some(warning) });
+            }
             Some(Err(error)) => {
                 let problem = format!(
-                    "{error}, in the record of generation {generations} at byte {}; restore the file, or cut it there to lose what follows",
+                    "{error}, in the record of generation {generations}; restore the file, or cut it to {} bytes (truncate -s) to lose what follows",
                     good.good_bytes()
                 );
                 return Err(RunError::journal(path, &problem));

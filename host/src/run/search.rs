@@ -52,8 +52,34 @@ pub(super) trait Job {
     fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, search: Search<E, P>) -> Result<Self::Output, RunError>;
 }
 
+/// Most memory that elites may take. A journal of a hundred bytes can claim a million cells.
+const MOST_MEMORY: u64 = 4 << 30;
+
+/// Refuses a run for which there is no room, before anything is made or memory is taken.
+pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
+    let bytes = match settings.encoding {
+        EncodingSettings::Cppn { .. } => StandardCppn::bytes(settings),
+        EncodingSettings::Direct(_) => Direct::<Vec<u8>>::bytes(settings),
+    };
+    let elites = match settings.selection {
+        Selection::MapElites { cells } => cells,
+        Selection::Single { keep, .. } => keep,
+    };
+    let needed = u64::from(elites) * bytes;
+    if needed <= MOST_MEMORY {
+        return Ok(());
+    }
+    let problem = format!(
+        "{elites} elites take {} MiB of memory, and {} MiB at most are lent to them; use fewer classes (--classes) or smaller pictures",
+        needed >> 20,
+        MOST_MEMORY >> 20
+    );
+    Err(RunError::Choices(problem))
+}
+
 /// Does a job with the search that the settings ask for.
 pub(super) fn with_search<J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
+    check_room(settings)?;
     match settings.encoding {
         EncodingSettings::Cppn { .. } => with_encoding::<StandardCppn, J>(settings, job),
         EncodingSettings::Direct(_) => with_encoding::<Direct<Vec<u8>>, J>(settings, job),

@@ -109,7 +109,9 @@ fn facts(proto: &ModelProto, graph: &GraphProto, file: &str) -> Result<Facts, Mo
         fail(part(), format!("has {} dimensions; a picture classifier takes 4 (N, C, H, W or N, H, W, C)", dims.len()))
     })?;
     let output = &graph.output[0];
-    let classes = self::dims(output).and_then(|dims| dims.iter().skip(1).copied().product::<Option<usize>>());
+    // A product that overflows is none that a network could have.
+    let product = |dims: Vec<Option<usize>>| dims.into_iter().skip(1).try_fold(1, |product: usize, dim| product.checked_mul(dim?));
+    let classes = self::dims(output).and_then(product);
     let softmax = rewrite::final_softmax(graph, opset(proto));
     Ok(Facts { input, classes, softmax })
 }

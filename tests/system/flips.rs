@@ -1,0 +1,124 @@
+//! Every byte of a real journal changed, and what becomes of it: an error that says so, or a torn tail. Never another run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fooling::run::{Folder, rebuild};
+
+use crate::program::{fooling, journal, record_ends, scratch};
+
+/// What a change became, in words.
+fn outcome(run: &Path, good_members: &[(usize, f32)]) -> String {
+    match rebuild(&Folder::view(run).expect("there is a journal")) {
+        Err(error) => {
+            let text = error.to_string();
+            let (_, problem) = text.split_once("journal.fool: ").expect("the message names the journal");
+            let known = [
+                ("this is not a journal", "refused: not a journal"),
+                ("version ", "refused: unknown version"),
+                ("is damaged: a checksum does not match, in the record", "refused: damaged record"),
+                ("the journal is damaged", "refused: damaged header"),
+                ("settings are damaged", "refused: damaged header"),
+                ("ends in the middle", "refused: header cut short"),
+            ];
+            let kind = known.iter().find(|(words, _)| problem.contains(words));
+            kind.unwrap_or_else(|| panic!("no clear error: {text}")).1.to_owned()
+        }
+        Ok(rebuilt) => {
+            let members: Vec<(usize, f32)> = rebuilt.members.iter().map(|member| (member.cell, member.score)).collect();
+            match rebuilt.warning {
+                Some(_) => "torn tail: the last generation is computed again".to_owned(),
+                None => format!("UNNOTICED (members changed: {})", members != good_members),
+            }
+        }
+    }
+}
+
+/// With `FOOLING_ALL_FLIPS` all eight bits of each byte, else one; and each byte set to 0 and to 255.
+#[test]
+fn no_changed_byte_goes_unnoticed() {
+    let dir = scratch();
+    for encoding in ["cppn", "direct"] {
+        let run = dir.path().join(encoding);
+        fooling(dir.path(), &format!("evolve --out {encoding} --encoding {encoding} --batch 24 --seed 7 --generations 5")).done();
+        let good = std::fs::read(journal(&run)).unwrap();
+        let ends = record_ends(&good);
+        let members = rebuild(&Folder::view(&run).unwrap()).unwrap().members;
+        let members: Vec<(usize, f32)> = members.iter().map(|member| (member.cell, member.score)).collect();
+        let all = std::env::var_os("FOOLING_ALL_FLIPS").is_some();
+        let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
+        let mut bad = good.clone();
+        for at in 0..good.len() {
+            let flips: Vec<u8> = if all { (0..8).map(|bit| 1 << bit).collect() } else { vec![1 << (at % 8)] };
+            for byte in flips.into_iter().map(|flip| good[at] ^ flip).chain([0, 255]).filter(|&byte| byte != good[at]) {
+                bad[at] = byte;
+                std::fs::write(journal(&run), &bad).unwrap();
+                let outcome = outcome(&run, &members);
+                assert!(!outcome.starts_with("UNNOTICED"), "byte {at} from {} to {byte}: {outcome}", good[at]);
+                // Only what stands in the last record may look torn: else good records would be given up.
+                let last = ends[ends.len() - 2];
+                assert!(at >= last || !outcome.starts_with("torn"), "byte {at} of {last} before the last record: {outcome}");
+                *outcomes.entry(outcome).or_default() += 1;
+            }
+            bad[at] = good[at];
+        }
+        eprintln!("{encoding}, {} bytes: {outcomes:#?}", good.len());
+        assert!(outcomes["refused: damaged record"] > good.len() / 2);
+    }
+}
+
+#[test]
+fn zeros_at_the_end_are_a_torn_tail() {
+    let dir = scratch();
+    fooling(dir.path(), "evolve --out a --batch 24 --generations 4").done();
+    let path = journal(&dir.path().join("a"));
+    let good = std::fs::read(&path).unwrap();
+    let end = record_ends(&good)[3];
+    std::fs::write(&path, [&good[..end], &[0; 4096]].concat()).unwrap();
+    fooling(dir.path(), "evolve --resume a").done().says(&["last 4096 bytes are zeros", "generation 3"]);
+    assert!(good == std::fs::read(&path).unwrap());
+    // Zeros in the middle of a record are damage: there may be good records behind.
+    let mut bad = good.clone();
+    bad[end + 4..end + 20].fill(0);
+    std::fs::write(&path, bad).unwrap();
+    fooling(dir.path(), "evolve --resume a").refused(&["is damaged"]);
+}
+
+/// Sizes that a journal claims, or has: checked before memory is taken.
+#[test]
+#[cfg(target_os = "linux")]
+fn absurd_sizes() {
+    use fooling_core::journal::Writer;
+    use fooling_core::pixels::DirectSettings;
+    use fooling_core::settings::{EncodingSettings, MAX_SIDE, Selection};
+    let dir = scratch();
+    fooling(dir.path(), "evolve --out a --batch 24 --generations 1").done();
+    let path = journal(&dir.path().join("a"));
+    let good = std::fs::read(&path).unwrap();
+    let limited = |line: &str| {
+        // Half a GiB of address space is plenty for looking at a run of ten small pictures.
+        let script = format!("ulimit -v 524288; exec {} {line}", env!("CARGO_BIN_EXE_fooling"));
+        crate::program::outcome(std::process::Command::new("sh").args(["-c", &script]).current_dir(dir.path()))
+    };
+    limited("replay a").done();
+    // A file of 4 GiB, nearly all of it a hole.
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(4 << 30).unwrap();
+    limited("show a").refused(&["journal.fool: it is larger than any journal"]);
+    // Five GB of elites in a journal of some hundred bytes, with a good checksum.
+    let (header, _) = fooling_core::journal::open(&good).unwrap();
+    let mut settings = header.settings;
+    settings.encoding = EncodingSettings::Direct(DirectSettings::PAPER);
+    (settings.picture.side, settings.channels) = (MAX_SIDE, 3);
+    settings.selection = Selection::MapElites { cells: 100 };
+    let mut bytes = Vec::new();
+    Writer::begin(&settings, "", &mut |part| bytes.extend_from_slice(part));
+    std::fs::write(&path, bytes).unwrap();
+    limited("show a").refused(&["it has another number of cells than run.toml"]);
+    let toml = std::fs::read_to_string(dir.path().join("a/run.toml")).unwrap();
+    let cell = "[[cells]]\nclass = 0\nlabel = \"\"\n";
+    std::fs::write(dir.path().join("a/run.toml"), toml.clone() + &cell.repeat(90)).unwrap();
+    limited("show a").refused(&["100 elites take 4800 MiB of memory"]);
+    // A run.toml of 30 MB.
+    std::fs::write(dir.path().join("a/run.toml"), toml + &cell.repeat(1 << 20)).unwrap();
+    limited("show a").refused(&["run.toml: it is larger than any run.toml"]);
+}

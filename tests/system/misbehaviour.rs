@@ -1,0 +1,116 @@
+//! A network that gives no probabilities, too few, or none at all: through the library, with the mock.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use fooling::classifier::{Classifier, Fault, Mock};
+use fooling::model::Model;
+use fooling::report::Summary;
+use fooling::run::{self, Choices, EncodingName, Face, Folder, Observer, Progress, RunError, Setup, rebuild};
+
+use crate::program::{journal, record_ends, scratch};
+
+const GENERATIONS: u32 = 12;
+const CHILDREN: u32 = 40;
+/// Pictures in a batch of the mock: three batches a generation, the last one not full.
+const BATCH: usize = 16;
+
+struct Silent;
+
+impl Observer for Silent {
+    fn begun(&mut self, _: u32, _: Option<&str>) {}
+
+    fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+fn mock() -> Mock {
+    Mock::new(10, BATCH, 28 * 28, 1)
+}
+
+/// Starts a run with this classifier, or goes on with it.
+fn evolve(root: &Path, encoding: EncodingName, classifier: &dyn Classifier) -> Result<Summary, RunError> {
+    let model = Model::builtin("lenet").expect("it is built in");
+    let mut choices = Choices::of_method("lenet", Face::Paper, encoding, 1, false);
+    (choices.generations, choices.initial, choices.batch) = (GENERATIONS, CHILDREN, CHILDREN);
+    let setup = Setup { choices, model: &model, classifier, threads: 1 };
+    if journal(root).exists() {
+        run::resume(&setup, &Folder::open(root)?, &mut Silent)
+    } else {
+        run::start(&setup, &Folder::create(root)?, &mut Silent)
+    }
+}
+
+const ENCODINGS: [EncodingName; 2] = [EncodingName::Cppn, EncodingName::Direct];
+
+/// Pictures without probabilities are refused, counted and reported; all others live.
+#[test]
+fn scores_that_are_no_probabilities_are_refused_and_counted() {
+    for encoding in ENCODINGS {
+        // Slot 3 is filled in all three batches of a generation, slot 12 in the first two.
+        for (fault, a_generation) in [(Fault::Nan(3), 3), (Fault::Infinity(12), 2), (Fault::Sum(3), 3)] {
+            let dir = scratch();
+            let root = dir.path().join("a");
+            let summary = evolve(&root, encoding, &mock().with_fault(fault)).unwrap();
+            assert_eq!(summary.refused, u64::from(GENERATIONS + 1) * a_generation, "{fault:?}");
+            assert_eq!(summary.evaluations, u64::from((GENERATIONS + 1) * CHILDREN));
+            assert_eq!(summary.stats.filled, 10);
+            let rebuilt = rebuild(&Folder::view(&root).unwrap()).unwrap();
+            // No elite came from a refused slot, and no score is anything but a probability.
+            let slot = match fault {
+                Fault::Nan(slot) | Fault::Infinity(slot) | Fault::Sum(slot) => slot,
+                other => panic!("{other:?}"),
+            };
+            for member in &rebuilt.members {
+                assert_ne!(member.birth.child as usize % BATCH, slot, "{fault:?}");
+                assert!((0.0..=1.0).contains(&member.score));
+            }
+            assert!(rebuilt.compare(&Folder::view(&root).unwrap()).is_empty());
+        }
+    }
+}
+
+/// An engine that fails in mid-run ends the run with an error; what was recorded can be gone on with.
+#[test]
+fn an_engine_that_fails_in_mid_run() {
+    for encoding in ENCODINGS {
+        let dir = scratch();
+        let whole = evolve(&dir.path().join("whole"), encoding, &mock()).unwrap();
+        let good = std::fs::read(journal(&dir.path().join("whole"))).unwrap();
+        // In the first generation, at the start of one, and in the middle of one.
+        for batch in [0, 9, 17] {
+            let root = dir.path().join(format!("{batch}"));
+            let error = evolve(&root, encoding, &mock().with_fault(Fault::Error(batch))).unwrap_err();
+            assert!(matches!(error, RunError::Classify(_)), "{error}");
+            assert!(error.to_string().contains("resume"), "{error}");
+            let bytes = std::fs::read(journal(&root)).unwrap();
+            assert!(good.starts_with(&bytes));
+            assert_eq!(record_ends(&bytes).len() - 1, batch / 3, "whole generations before batch {batch}");
+            let resumed = evolve(&root, encoding, &mock()).unwrap();
+            assert_eq!(resumed.journal_digest, whole.journal_digest);
+        }
+    }
+}
+
+#[test]
+fn an_engine_that_gives_too_few_scores_or_no_session() {
+    let dir = scratch();
+    let whole = evolve(&dir.path().join("whole"), EncodingName::Cppn, &mock()).unwrap();
+    for (name, fault, words) in [("count", Fault::Count, "159 scores where 160 were due"), ("session", Fault::Session, "no session")] {
+        let root = dir.path().join(name);
+        let error = evolve(&root, EncodingName::Cppn, &mock().with_fault(fault)).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(record_ends(&std::fs::read(journal(&root)).unwrap()).len(), 1, "nothing was recorded");
+        let resumed = evolve(&root, EncodingName::Cppn, &mock()).unwrap();
+        assert_eq!(resumed.journal_digest, whole.journal_digest);
+    }
+}
+
+/// A network with another number of classes than its card says cannot begin a run.
+#[test]
+fn a_classifier_with_another_number_of_classes() {
+    let dir = scratch();
+    let error = evolve(&dir.path().join("a"), EncodingName::Cppn, &Mock::new(9, BATCH, 28 * 28, 1)).unwrap_err();
+    assert!(error.to_string().contains("classes"), "{error}");
+}
