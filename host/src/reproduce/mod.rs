@@ -170,7 +170,7 @@ pub fn reproduce(plan: &Plan, watcher: &mut dyn Watcher) -> Result<Results, Repr
     let json = serde_json::to_string_pretty(&results).expect("names and numbers") + "\n";
     for (name, text) in [("results.json", json), ("table.md", results.markdown()), ("report.html", results.html()?)] {
         let path = plan.out.join(name);
-        crate::run::write_whole(&path, text.as_bytes()).map_err(|source| ReproduceError::Write { path, source })?;
+        crate::run::write_file(&path, text.as_bytes()).map_err(|source| ReproduceError::Write { path, source })?;
     }
     Ok(results)
 }

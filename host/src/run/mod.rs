@@ -17,7 +17,7 @@ pub use choices::{Choices, CoordinatesName, EncodingName, Face, Rates};
 pub use curve::{Scores, Stats};
 pub use evolve::{Observer, Progress, Setup, resume, start};
 pub use folder::Folder;
-pub(crate) use folder::write_whole;
+pub(crate) use folder::write_file;
 pub use lineage::{Ancestor, Lineage, lineages};
 pub use made::{Made, RunToml};
 pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild};
