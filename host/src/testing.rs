@@ -26,7 +26,62 @@ pub(crate) fn shared(test: &str) -> Option<PathBuf> {
 
 /// Cards for the networks of the shared folder; see the README there.
 pub(crate) fn shared_cards() -> Vec<Card> {
-    crate::reproduce::known_cards()
+    let card = |file: &str, sha256: &str, side, picture, channels, scale, mean| Card {
+        file: format!("{file}.onnx"),
+        sha256: sha256.into(),
+        name: file.into(),
+        labels: (channels == Channels::Grey).then(|| (0..10).map(|digit| digit.to_string()).collect()),
+        labels_file: (channels != Channels::Grey).then(|| "imagenet_labels.txt".into()),
+        output: Output::Probabilities,
+        origin: "see README.md".into(),
+        licence: "see README.md".into(),
+        url: None,
+        input: Input {
+            layout: Layout::Nchw,
+            channels,
+            width: side,
+            height: side,
+            picture,
+            crops: if side == picture { Crops::Whole } else { Crops::Centre },
+            scale,
+            mean,
+            std: PerChannel::All(1.0),
+        },
+    };
+    let caffe = || Mean::Channel(vec![104.0, 117.0, 123.0]);
+    let zero = Mean::All(0.0);
+    vec![
+        card(
+            "lenet",
+            "936005ccdd18126989bf9b2df4b54e06a4f865f64d9dedcff031abdf515f8848",
+            28,
+            28,
+            Channels::Grey,
+            1.0 / 256.0,
+            zero.clone(),
+        ),
+        card("mnist_cntk", "8015e6ef3680fa32ea268983e620659d044a786d0fe0812d47bec56c5f540047", 28, 28, Channels::Grey, 1.0 / 255.0, zero),
+        card("squeezenet_v1_0", "79d8554a44a3bd6b2b64e06bd005388551a771f3d9b63d6c296c9b7d02e32273", 227, 256, Channels::Bgr, 1.0, caffe()),
+        card("squeezenet_v1_1", "651a99db73281cf12bc5be53ad65bf07c61283db90f3c6cf0bf852b13207de5b", 227, 256, Channels::Bgr, 1.0, caffe()),
+        card(
+            "mobilenet_v1_050_160",
+            "f7dd865f07ed3fd9406cd14a5f5b23b9ab707581f389973ae5d75b3fa558ea81",
+            160,
+            160,
+            Channels::Rgb,
+            1.0 / 127.5,
+            Mean::All(127.5),
+        ),
+        card(
+            "mobilenet_v1_025_128",
+            "7222137328c6fcad9c1c7ebbbafde7412c1025054f28bef76e6330363536b2ca",
+            128,
+            128,
+            Channels::Rgb,
+            1.0 / 127.5,
+            Mean::All(127.5),
+        ),
+    ]
 }
 
 /// An ONNX file in the making.

@@ -4,7 +4,7 @@ use super::lab::{Lab, Run};
 use super::mnist::{over_runs, shown};
 use super::networks::Network;
 use super::results::{Finding, Table, confidence};
-use super::{Exhibit, Found, ReproduceError, encoding_word};
+use super::{Exhibit, Found, ReproduceError};
 use crate::report::Upright;
 use crate::run::{Choices, EncodingName, Face};
 
@@ -30,7 +30,7 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
     let mut runs = Vec::new();
     for seed in lab.seeds() {
         let choices = choices(lab, &network, encoding, seed);
-        let name = format!("{}-{}-{seed}", network.key, encoding_word(encoding));
+        let name = format!("{}-{}-{seed}", network.key, encoding.name());
         runs.push(lab.evolve_for(&name, &network, choices, Some(limit))?);
     }
     let (reported_median, reported_sure, full) = match encoding {
@@ -46,7 +46,7 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
         "MAP-Elites over 1000 classes on {}, one centre crop, {} encoding, paper face. The paper's runs have {full} generations on AlexNet \
          with ten crops; these ended after {} because of --hours {}. The same command goes on with them.",
         network.title,
-        encoding_word(encoding),
+        encoding.name(),
         done.join(", "),
         lab.plan.hours,
     ));

@@ -3,7 +3,7 @@
 use super::lab::{Lab, Run};
 use super::networks::Network;
 use super::results::{Finding, Shown, Table, confidence, generation};
-use super::{Exhibit, Found, ReproduceError, encoding_word};
+use super::{Exhibit, Found, ReproduceError};
 use crate::model::short_name;
 use crate::report::{Curve, Upright, percent};
 use crate::run::{EncodingName, Face, Member, Stats};
@@ -30,7 +30,7 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
     let last = groups[0].runs[0].generations();
     found.method.push(format!(
         "MAP-Elites over the ten digits, {} encoding: {} pictures in the initial batch, then {last} generations of {}; seeds 1 to {}.",
-        encoding_word(encoding),
+        encoding.name(),
         groups[0].runs[0].rebuilt.run.choices.initial,
         groups[0].runs[0].rebuilt.run.choices.batch,
         lab.plan.seeds,
@@ -51,11 +51,11 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
 }
 
 fn group(lab: &mut Lab<'_>, network: &Network, encoding: EncodingName, face: Face) -> Result<Group, ReproduceError> {
-    let word = if face == Face::Paper { "paper" } else { "released" };
+    let word = face.name();
     let mut runs = Vec::new();
     for seed in lab.seeds() {
         let choices = lab.choices(network, encoding, face, seed);
-        runs.push(lab.evolve(&format!("{}-{}-{word}-{seed}", network.key, encoding_word(encoding)), network, choices)?);
+        runs.push(lab.evolve(&format!("{}-{}-{word}-{seed}", network.key, encoding.name()), network, choices)?);
     }
     Ok(Group { title: format!("{}, {word} face", network.title), runs })
 }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use networks::{Network, known_cards};
+pub use networks::Network;
 pub use results::{Exhibit, Finding, Results, Shown, Table};
 
 use crate::classifier::ClassifyError;
@@ -170,7 +170,7 @@ pub fn reproduce(plan: &Plan, watcher: &mut dyn Watcher) -> Result<Results, Repr
     let json = serde_json::to_string_pretty(&results).expect("names and numbers") + "\n";
     for (name, text) in [("results.json", json), ("table.md", results.markdown()), ("report.html", results.html()?)] {
         let path = plan.out.join(name);
-        crate::run::write_whole(&path, text.as_bytes()).map_err(|source| ReproduceError::Write { path, source })?;
+        crate::run::write_file(&path, text.as_bytes()).map_err(|source| ReproduceError::Write { path, source })?;
     }
     Ok(results)
 }
@@ -182,12 +182,4 @@ struct Found {
     findings: Vec<Finding>,
     tables: Vec<Table>,
     exhibits: Vec<Exhibit>,
-}
-
-/// A word for an encoding.
-fn encoding_word(encoding: EncodingName) -> &'static str {
-    match encoding {
-        EncodingName::Cppn => "cppn",
-        EncodingName::Direct => "direct",
-    }
 }

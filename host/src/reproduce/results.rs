@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::stats::{Median, RankTest, median};
 use crate::picture::Picture;
-use crate::report::{Curve, Page, Tile, Upright};
+use crate::report::{Curve, Page, Tile, Upright, percent};
 
 /// A figure of the paper beside its measured twin.
 #[derive(Clone, Debug, Serialize)]
@@ -57,9 +57,9 @@ pub(super) fn significant(p: f64) -> String {
     if p >= 0.1 { format!("{p:.2}") } else { format!("{p:.1e}") }
 }
 
-/// A confidence in per cent, cut off after four digits, so that nothing short of 1 reads as 100 %.
+/// A confidence in per cent with four digits.
 pub(super) fn confidence(value: f64) -> String {
-    crate::report::percent(value, 4)
+    percent(value, 4)
 }
 
 /// A share in per cent.

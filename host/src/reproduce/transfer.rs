@@ -4,7 +4,7 @@ use super::lab::Lab;
 use super::networks::Network;
 use super::results::{Finding, Table, share};
 use super::stats::{mann_whitney, median};
-use super::{Found, ReproduceError, encoding_word};
+use super::{Found, ReproduceError};
 use crate::picture::Picture;
 use crate::run::{EncodingName, Face};
 use crate::score::top;
@@ -53,7 +53,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
             let targets = [(to, Kinship::Same), (&other, Kinship::Other)];
             for seed in lab.seeds() {
                 let choices = lab.choices(from, encoding, Face::Paper, seed);
-                let run = lab.evolve(&format!("{}-{}-{seed}", from.key, encoding_word(encoding)), from, choices)?;
+                let run = lab.evolve(&format!("{}-{}-{seed}", from.key, encoding.name()), from, choices)?;
                 let sure: Vec<(usize, Picture)> =
                     run.pictures().filter(|(.., score)| *score >= 0.99).map(|(class, picture, _)| (class, picture.clone())).collect();
                 for (to, kinship) in targets {
@@ -63,7 +63,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
                 }
             }
         }
-        let word = encoding_word(encoding);
+        let word = encoding.name();
         found.findings.extend(findings(&format!("LeNet, {word}, same architecture"), &same));
         found.findings.extend(findings(&format!("LeNet, {word}, other architecture"), &foreign));
         let kept = |passed: &[Passed]| passed.iter().map(|passed| passed.kept).collect::<Vec<_>>();
@@ -131,6 +131,6 @@ fn pass(lab: &Lab<'_>, to: &Network, pictures: &[(usize, Picture)]) -> Result<Op
 
 fn row(from: &Network, to: &Network, kinship: Kinship, encoding: EncodingName, seed: u64, count: usize, passed: &Passed) -> Vec<String> {
     let kinship = if kinship == Kinship::Same { "same" } else { "other" };
-    let cells = [from.title.as_str(), to.title.as_str(), kinship, encoding_word(encoding)].map(str::to_owned);
+    let cells = [from.title.as_str(), to.title.as_str(), kinship, encoding.name()].map(str::to_owned);
     cells.into_iter().chain([seed.to_string(), count.to_string(), share(passed.kept), share(passed.sure)]).collect()
 }

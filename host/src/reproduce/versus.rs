@@ -4,7 +4,7 @@ use super::lab::{Lab, Run};
 use super::networks::Network;
 use super::results::{Finding, Table, confidence, significant};
 use super::stats::{mann_whitney, median};
-use super::{Exhibit, Found, ReproduceError, encoding_word};
+use super::{Exhibit, Found, ReproduceError};
 use crate::report::{Curve, Upright};
 use crate::run::{Choices, EncodingName, Face};
 
@@ -50,7 +50,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
 }
 
 fn contest(lab: &mut Lab<'_>, found: &mut Found, contest: &Contest<'_>) -> Result<(), ReproduceError> {
-    let title = format!("{}, {}", contest.network.title, encoding_word(contest.encoding));
+    let title = format!("{}, {}", contest.network.title, contest.encoding.name());
     let mut pairs = Vec::new();
     for seed in lab.seeds() {
         pairs.push(pair(lab, contest, seed)?);
@@ -80,7 +80,7 @@ fn contest(lab: &mut Lab<'_>, found: &mut Found, contest: &Contest<'_>) -> Resul
 
 fn pair(lab: &mut Lab<'_>, contest: &Contest<'_>, seed: u64) -> Result<Pair, ReproduceError> {
     let Contest { network, encoding, classes, generations } = contest;
-    let name = format!("{}-{}", network.key, encoding_word(*encoding));
+    let name = format!("{}-{}", network.key, encoding.name());
     let mut choices = lab.choices(network, *encoding, Face::Paper, seed);
     choices.classes.clone_from(classes);
     if !lab.plan.quick {

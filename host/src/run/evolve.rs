@@ -100,7 +100,8 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     let mut warnings: Vec<String> = records.warning.iter().cloned().collect();
     let here = Made::here(setup.model, setup.classifier);
     // The same network fed in another way gives other scores. Early journals do not say how it was fed.
-    if let Some(before) = provenance_line(&provenance, "input").filter(|before| *before != here.input) {
+    let before = provenance_line(&provenance, "input");
+    if !before.is_empty() && before != printable(&here.input) {
         let problem =
             format!("it was made with pictures fed as {before}, and now they are fed as {}; restore the model's card", here.input);
         return Err(RunError::journal(&path, &problem));

@@ -134,6 +134,11 @@ pub(super) enum Durable {
     No,
 }
 
+/// Writes a file that belongs to no run, so that it is there whole or not at all.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole(path, bytes, Durable::No)
+}
+
 /// Writes beside the file and then renames.
 pub(super) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -128,8 +128,8 @@ impl RunToml {
         if let Some(cell) = self.cells.iter().find(|cell| spoils(&cell.label)) {
             return Err(format!("the label of class {} has control characters", cell.class));
         }
-        let Made { fooling, model, model_sha256, engine, cpu } = &self.made;
-        if [fooling, model, model_sha256, engine, cpu, &self.choices.model].into_iter().any(|text| spoils(text)) {
+        let Made { fooling, model, model_sha256, input, engine, cpu } = &self.made;
+        if [fooling, model, model_sha256, input, engine, cpu, &self.choices.model].into_iter().any(|text| spoils(text)) {
             return Err("a name of the model, the engine or the processor has control characters".to_owned());
         }
         Ok(())

@@ -17,6 +17,7 @@ pub use choices::{Choices, CoordinatesName, EncodingName, Face, Rates};
 pub use curve::{Scores, Stats};
 pub use evolve::{Observer, Progress, Setup, resume, start};
 pub use folder::Folder;
+pub(crate) use folder::write_file;
 pub use lineage::{Ancestor, Lineage, lineages};
 pub use made::{Made, RunToml};
 pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild};
@@ -95,9 +96,4 @@ impl RunError {
     pub(crate) fn journal(path: &Path, problem: &dyn std::fmt::Display) -> Self {
         Self::Journal { path: path.to_owned(), problem: problem.to_string() }
     }
-}
-
-/// Writes a file so that it is there whole or not at all, as far as a power failure does not come between.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    folder::write_whole(path, bytes, folder::Durable::No)
 }
