@@ -10,7 +10,7 @@ use fooling_core::search::{Search, Take};
 use fooling_core::settings::Settings;
 
 use super::log::{self, Log};
-use super::made::provenance_line;
+use super::made::{provenance_line, whole_provenance_line};
 use super::rebuild::{Members, read_records};
 use super::search::{Job, Standing, check_room, with_search};
 use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
@@ -100,10 +100,10 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     let mut warnings: Vec<String> = records.warning.iter().cloned().collect();
     let here = Made::here(setup.model, setup.classifier);
     // The same network fed in another way gives other scores. Early journals do not say how it was fed.
-    let before = provenance_line(&provenance, "input");
-    if !before.is_empty() && before != printable(&here.input) {
-        let problem =
-            format!("it was made with pictures fed as {before}, and now they are fed as {}; restore the model's card", here.input);
+    let before = whole_provenance_line(&provenance, "input");
+    if !before.is_empty() && before != here.input {
+        let (before, now) = (before.escape_debug(), &here.input);
+        let problem = format!("it was made with pictures fed as {before}, and now they are fed as {now}; restore the model's card");
         return Err(RunError::journal(&path, &problem));
     }
     for (word, now) in [("engine", here.engine.as_str()), ("cpu", here.cpu.as_str())] {

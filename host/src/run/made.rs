@@ -53,7 +53,12 @@ impl Made {
 
 /// A line of a provenance, without its first word and fit to be printed; empty if it is not there.
 pub(super) fn provenance_line(provenance: &str, word: &str) -> String {
-    printable(provenance.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).unwrap_or_default())
+    printable(whole_provenance_line(provenance, word))
+}
+
+/// The same as it stands there, to be compared.
+pub(super) fn whole_provenance_line<'p>(provenance: &'p str, word: &str) -> &'p str {
+    provenance.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).unwrap_or_default()
 }
 
 /// The processor's name as the system gives it, else its architecture.
