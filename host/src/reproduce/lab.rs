@@ -17,6 +17,9 @@ use crate::score::score_all;
 /// A run that was made.
 #[derive(Debug)]
 pub(super) struct Run {
+    /// Its folder.
+    #[cfg(feature = "train")]
+    pub(super) folder: Folder,
     /// Who holds each cell.
     pub(super) rebuilt: Rebuilt,
     /// Confidence after each generation.
@@ -152,7 +155,13 @@ impl Lab<'_> {
         let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
         let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
         folder.write(&folder.report(), report::html(&folder)?.as_bytes())?;
-        Ok(Run { rebuilt, curve, speed })
+        Ok(Run {
+            #[cfg(feature = "train")]
+            folder,
+            rebuilt,
+            curve,
+            speed,
+        })
     }
 
     /// What a network says of pictures, a row of confidences a picture. Pictures of another size or kind are fitted to it.
