@@ -11,6 +11,7 @@ mod misbehaviour;
 mod oracle;
 mod program;
 mod promise;
+mod reproduce;
 mod resume;
 mod signals;
 mod snapshot;

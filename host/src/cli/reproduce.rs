@@ -16,6 +16,7 @@ use fooling::reproduce::{Experiment, Plan, Watcher, reproduce};
   fooling reproduce mnist-cppn
   fooling reproduce mnist-direct --models networks --out runs/direct
   fooling reproduce transfer --models networks --quick
+  fooling reproduce retrain --data mnist                                   (a build with --features train)
   fooling reproduce imagenet-cppn --models networks --hours 8 --seeds 1")]
 pub(super) struct ReproduceArgs {
     /// Which experiment

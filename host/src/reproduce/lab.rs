@@ -17,6 +17,9 @@ use crate::score::score_all;
 /// A run that was made.
 #[derive(Debug)]
 pub(super) struct Run {
+    /// Its folder.
+    #[cfg(feature = "train")]
+    pub(super) folder: Folder,
     /// Who holds each cell.
     pub(super) rebuilt: Rebuilt,
     /// Confidence after each generation.
@@ -142,17 +145,25 @@ impl Lab<'_> {
         if observer.interrupted {
             return Err(ReproduceError::Interrupted);
         }
-        self.finish(&folder)
+        self.finish(folder)
     }
 
-    fn finish(&mut self, folder: &Folder) -> Result<Run, ReproduceError> {
-        let (rebuilt, curve) = (run::rebuild(folder)?, run::curve(folder)?);
+    // Only training goes on to use the folder.
+    #[cfg_attr(not(feature = "train"), allow(clippy::needless_pass_by_value))]
+    fn finish(&mut self, folder: Folder) -> Result<Run, ReproduceError> {
+        let (rebuilt, curve) = (run::rebuild(&folder)?, run::curve(&folder)?);
         let path = folder.summary();
         let unreadable = |problem: String| ReproduceError::Summary { path: path.clone(), problem };
         let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
         let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
-        folder.write(&folder.report(), report::html(folder)?.as_bytes())?;
-        Ok(Run { rebuilt, curve, speed })
+        folder.write(&folder.report(), report::html(&folder)?.as_bytes())?;
+        Ok(Run {
+            #[cfg(feature = "train")]
+            folder,
+            rebuilt,
+            curve,
+            speed,
+        })
     }
 
     /// What a network says of pictures, a row of confidences a picture. Pictures of another size or kind are fitted to it.

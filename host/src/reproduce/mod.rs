@@ -4,11 +4,15 @@
 //! When all are there, the experiment writes `results.json`, `table.md` and `report.html`. `--quick` changes numbers and no code path.
 
 mod ablate;
+#[cfg(feature = "train")]
+mod ascent;
 mod imagenet;
 mod lab;
 mod mnist;
 mod networks;
 mod results;
+#[cfg(feature = "train")]
+mod retrain;
 pub mod stats;
 mod transfer;
 mod versus;
@@ -39,6 +43,10 @@ pub enum Experiment {
     SingleVsMap,
     /// Repeated patterns, copy after copy taken away
     Ablate,
+    /// Gradient ascent from noise, against LeNet (needs a build with the feature `train`)
+    Ascent,
+    /// Networks that are taught that evolved pictures are "fooling", round after round (needs the feature `train`)
+    Retrain,
     /// 1000 classes with CPPNs
     ImagenetCppn,
     /// 1000 classes with a gene a pixel and channel
@@ -131,6 +139,16 @@ pub enum ReproduceError {
     /// A picture could not be encoded.
     #[error("cannot encode a picture of the report: {0}")]
     Picture(#[from] image::ImageError),
+    /// Training failed.
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Train(#[from] crate::train::TrainError),
+    /// The program was built without training.
+    #[error("this experiment needs training, which this build has not: build with --features train")]
+    NoTraining,
+    /// The MNIST files are not named.
+    #[error("this experiment trains networks on MNIST; name the folder that has its files (--data)")]
+    NoData,
     /// Ended by the user.
     #[error("ended before all runs were made; the same command goes on")]
     Interrupted,
@@ -149,6 +167,12 @@ pub fn reproduce(plan: &Plan, watcher: &mut dyn Watcher) -> Result<Results, Repr
         Experiment::Transfer => transfer::run(&mut lab),
         Experiment::SingleVsMap => versus::run(&mut lab),
         Experiment::Ablate => ablate::run(&mut lab),
+        #[cfg(feature = "train")]
+        Experiment::Ascent => ascent::run(&mut lab),
+        #[cfg(feature = "train")]
+        Experiment::Retrain => retrain::run(&mut lab),
+        #[cfg(not(feature = "train"))]
+        Experiment::Ascent | Experiment::Retrain => Err(ReproduceError::NoTraining),
         Experiment::ImagenetCppn => imagenet::run(&mut lab, EncodingName::Cppn),
         Experiment::ImagenetDirect => imagenet::run(&mut lab, EncodingName::Direct),
     }?;

@@ -43,6 +43,27 @@ pub struct Lineage {
     pub film: Vec<Ancestor>,
 }
 
+/// All who took a cell with a score of at least `least`, oldest first; at most `most` (at least 2) of them, evenly spaced.
+///
+/// # Errors
+///
+/// If the journal is missing or damaged.
+pub fn champions(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
+    let path = folder.journal();
+    let bytes = log::read(&path)?;
+    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
+    let (settings, good) = (header.settings, read_records(&path, &bytes)?.good.good_bytes());
+    let journal = &bytes[..good];
+    let damaged = |problem: String| RunError::journal(&path, &problem);
+    let births = with_search(&settings, ReadBirths { settings: &settings, journal })?.map_err(damaged)?;
+    let mut all: Vec<Birth> = births.known.iter().filter(|(_, known)| known.best.score >= least).map(|(birth, _)| *birth).collect();
+    all.sort_unstable();
+    let chosen = sample(&all, most.max(2));
+    let wanted = chosen.iter().copied().collect();
+    let pictures = with_search(&settings, DrawThem { settings: &settings, journal, wanted: &wanted })?.map_err(damaged)?;
+    Ok(chosen.iter().map(|birth| births.ancestor(birth, &pictures)).collect())
+}
+
 /// The descent of the elites of some cells, each with at most `frames` (at least 2) pictures. Empty cells are left out.
 ///
 /// # Errors
@@ -63,14 +84,10 @@ pub fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<L
     let wanted = films.iter().flatten().copied().collect();
     let pictures = with_search(&settings, DrawThem { settings: &settings, journal, wanted: &wanted })?.map_err(damaged)?;
 
-    let ancestor = |birth: &Birth| {
-        let best = births.known[birth].best;
-        Ancestor { birth: *birth, cell: best.cell as usize, score: best.score, picture: pictures[birth].clone() }
-    };
     let lineage = |((cell, descent), film): (&(usize, Vec<Birth>), &Vec<Birth>)| Lineage {
         cell: *cell,
         length: descent.len(),
-        film: film.iter().map(ancestor).collect(),
+        film: film.iter().map(|birth| births.ancestor(birth, &pictures)).collect(),
     };
     Ok(descents.iter().zip(&films).map(lineage).collect())
 }
@@ -96,6 +113,11 @@ struct Births {
 }
 
 impl Births {
+    fn ancestor(&self, birth: &Birth, pictures: &HashMap<Birth, Picture>) -> Ancestor {
+        let best = self.known[birth].best;
+        Ancestor { birth: *birth, cell: best.cell as usize, score: best.score, picture: pictures[birth].clone() }
+    }
+
     /// An elite and its ancestors, oldest first.
     fn descent(&self, elite: Birth) -> Vec<Birth> {
         let parent = |birth: &Birth| self.known.get(birth).and_then(|known| known.parent);
@@ -217,6 +239,26 @@ mod tests {
             // 784 genes at 0.1: 78 expected, standard deviation 8.4. Strangers would differ in nearly all.
             assert!((30..130).contains(&changed), "{changed} of 784 genes changed");
         }
+    }
+
+    #[test]
+    fn champions_are_all_who_took_a_cell_with_such_a_score() {
+        let (_dir, folder) = run(EncodingName::Cppn, Face::Paper, None);
+        let bytes = log::read(&folder.journal()).unwrap();
+        let (_, records) = journal::open(&bytes).unwrap();
+        let takes: Vec<(Birth, f32)> = records
+            .flat_map(|record| {
+                let record = record.unwrap();
+                let generation = record.generation;
+                record.decisions().map(|(child, take)| (Birth { generation, child }, take.score)).collect::<Vec<_>>()
+            })
+            .collect();
+        let least = takes.iter().map(|take| take.1).fold(0.0, f32::max) * 0.8;
+        let expected: HashSet<Birth> = takes.iter().filter(|(_, score)| *score >= least).map(|(birth, _)| *birth).collect();
+        let found = champions(&folder, least, usize::MAX).unwrap();
+        assert!(found.len() > 4 && found.len() < takes.len(), "{} of {}", found.len(), takes.len());
+        assert_eq!(found.iter().map(|champion| champion.birth).collect::<HashSet<_>>(), expected);
+        assert_eq!(champions(&folder, least, 4).unwrap().len(), 4);
     }
 
     #[test]

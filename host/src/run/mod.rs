@@ -18,7 +18,7 @@ pub use curve::{Scores, Stats};
 pub use evolve::{Observer, Progress, Setup, resume, start};
 pub use folder::Folder;
 pub(crate) use folder::write_file;
-pub use lineage::{Ancestor, Lineage, lineages};
+pub use lineage::{Ancestor, Lineage, champions, lineages};
 pub use made::{Made, RunToml};
 pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild};
 pub use search::{Holder, Standing};

@@ -1,0 +1,130 @@
+//! `ascent`: the paper's third kind of picture, by gradient ascent from noise.
+
+use rand_core::{Rng as _, SeedableRng as _};
+use rand_pcg::Pcg64Mcg;
+
+use super::lab::Lab;
+use super::networks::Network;
+use super::results::{Finding, Shown, Table, confidence, generation};
+use super::stats::median;
+use super::{Exhibit, Found, ReproduceError};
+use crate::mnist::{CLASSES, PIXELS, SIDE};
+use crate::model::BUILTINS;
+use crate::picture::Picture;
+use crate::report::{Curve, Upright, percent};
+use crate::train::{LeNet, Objective, SCALE, onnx};
+
+/// Length of a step, in inputs of which each lies in [0, 1).
+const STEP: f32 = 0.25;
+/// Share of the picture that the L2 decay takes at each step.
+const DECAY: f32 = 0.01;
+const STEPS: u32 = 200;
+const SURE: f64 = 0.9999;
+
+/// A picture a digit, as they climbed.
+struct Climb {
+    /// At each step, the confidence of each digit's picture.
+    confidences: Vec<Vec<f32>>,
+    pictures: Vec<Picture>,
+    /// Confidence of the pictures of 8-bit pixels.
+    final_scores: Vec<f32>,
+}
+
+pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
+    let steps = lab.quick_or(30, STEPS);
+    let mut found = Found::default();
+    found.method.push(format!(
+        "Gradient ascent on the logarithm of the class's probability, from uniform noise, a picture a digit: {steps} steps, each of length \
+         {STEP} along the gradient, after which the L2 decay takes {DECAY} of every pixel and the pixels are held in their range. At the \
+         end they are rounded to 8 bits and scored as evolved pictures are. Seeds 1 to {}.",
+        lab.plan.seeds
+    ));
+    for network in lab.lenets()? {
+        let lenet = lenet(lab, &network)?;
+        let mut climbs = Vec::new();
+        for seed in lab.seeds() {
+            climbs.push(climb(lab, &network, &lenet, seed, steps)?);
+        }
+        report(&mut found, &network, &climbs, steps);
+    }
+    Ok(found)
+}
+
+/// The network as the training framework has it, which knows its gradient.
+fn lenet(lab: &Lab<'_>, network: &Network) -> Result<LeNet, ReproduceError> {
+    match &lab.plan.models {
+        Some(folder) if network.key == "lenet_paper" => Ok(onnx::read(&folder.join("lenet.onnx"))?),
+        _ => Ok(onnx::decode(BUILTINS[0].files[0].1)?),
+    }
+}
+
+fn climb(lab: &Lab<'_>, network: &Network, lenet: &LeNet, seed: u64, steps: u32) -> Result<Climb, ReproduceError> {
+    let mut rng = Pcg64Mcg::seed_from_u64(seed);
+    let mut inputs: Vec<f32> = (0..CLASSES * PIXELS).map(|_| (rng.next_u32() >> 24) as f32 * SCALE).collect();
+    let classes: Vec<u8> = (0..CLASSES as u8).collect();
+    let mut confidences = Vec::new();
+    for step in 0..=steps {
+        let found = lenet.input_gradient(&inputs, &classes, Objective::LogProbability)?;
+        confidences.push((0..CLASSES).map(|class| found.probabilities[class * lenet.classes() + class]).collect());
+        if step < steps {
+            inputs.chunks_exact_mut(PIXELS).zip(found.gradient.chunks_exact(PIXELS)).for_each(|(picture, up)| ascend(picture, up));
+        }
+    }
+    let bytes = |picture: &[f32]| picture.iter().map(|value| (value / SCALE).round().clamp(0.0, 255.0) as u8).collect();
+    let pictures: Vec<Picture> =
+        inputs.chunks_exact(PIXELS).map(|picture| Picture::from_bytes(SIDE, 1, bytes(picture)).expect("28 x 28")).collect();
+    let final_scores = lab.ask(network, &pictures)?.iter().enumerate().map(|(class, scores)| scores[class]).collect();
+    Ok(Climb { confidences, pictures, final_scores })
+}
+
+/// A step along the gradient, and the decay. A gradient that has vanished leads nowhere.
+fn ascend(picture: &mut [f32], gradient: &[f32]) {
+    let length = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
+    let scale = if length > 0.0 { STEP / length } else { 0.0 };
+    for (value, up) in picture.iter_mut().zip(gradient) {
+        *value = ((*value + scale * up) * (1.0 - DECAY)).clamp(0.0, 255.0 * SCALE);
+    }
+}
+
+fn report(found: &mut Found, network: &Network, climbs: &[Climb], steps: u32) {
+    let middle = |scores: &[f32]| median(&scores.iter().map(|score| f64::from(*score)).collect::<Vec<_>>()).map_or(0.0, |m| m.median);
+    let lowest = |scores: &[f32]| scores.iter().copied().fold(1.0, f32::min).into();
+    let what = |text: &str| format!("{text} ({})", network.title);
+    let first = |climb: &Climb| {
+        let step = climb.confidences.iter().position(|scores| middle(scores) >= SURE);
+        step.map_or(f64::INFINITY, |step| step as f64)
+    };
+    let of = |value: &dyn Fn(&Climb) -> f64| climbs.iter().map(value).collect::<Vec<f64>>();
+    let after = |text: &str| what(&format!("{text} confidence of the digits after {steps} steps"));
+    found.findings.extend([
+        Finding::of_values(after("median"), "high, no figure", of(&|climb| middle(&climb.final_scores)), confidence),
+        Finding::of_values(after("lowest"), "high, no figure", of(&|climb| lowest(&climb.final_scores)), confidence),
+        Finding::of_values(what("step in which the median reaches 99.99 %"), "no figure", of(&first), generation),
+    ]);
+    let line = |climb: &Climb, of: &dyn Fn(&[f32]) -> f64| climb.confidences.iter().enumerate().map(|(s, c)| (s as f64, of(c))).collect();
+    let curves = climbs.iter().enumerate().flat_map(|(number, climb)| {
+        let name = |text: &str| if number == 0 { text.to_owned() } else { String::new() };
+        [
+            Curve { name: name("median of the digits, a line a seed"), points: line(climb, &middle), colour: 0, faint: false },
+            Curve { name: name("lowest of the digits"), points: line(climb, &lowest), colour: 1, faint: false },
+        ]
+    });
+    let title = format!("Confidence, {}", network.title);
+    found.exhibits.push(Exhibit::Chart(title, "step".into(), "confidence".into(), Upright::Nines, curves.collect()));
+    let shown = climbs[0].pictures.iter().zip(&climbs[0].final_scores).enumerate();
+    let shown = shown.map(|(class, (picture, score))| Shown {
+        picture: picture.clone(),
+        lines: vec![class.to_string(), percent((*score).into(), 2), format!("{steps} steps")],
+    });
+    found.exhibits.push(Exhibit::Sheet(format!("Pictures of seed 1, {}", network.title), shown.collect()));
+    found.tables.push(Table {
+        title: what("Confidence of each digit's picture"),
+        heads: ["seed".to_owned()].into_iter().chain((0..CLASSES).map(|class| class.to_string())).collect(),
+        rows: (1..)
+            .zip(climbs)
+            .map(|(seed, climb): (u32, _)| {
+                [seed.to_string()].into_iter().chain(climb.final_scores.iter().map(|score| confidence((*score).into()))).collect()
+            })
+            .collect(),
+    });
+}

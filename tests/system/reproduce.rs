@@ -1,0 +1,101 @@
+//! Reports and the paper's experiments.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::program::{Outcome, fooling, shared};
+
+/// The journals of an experiment's runs, by name.
+fn journals(experiment: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let runs = fs::read_dir(experiment.join("runs")).unwrap().map(|run| run.unwrap().path().join("journal.fool"));
+    let mut journals: Vec<_> = runs.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    journals.sort();
+    journals
+}
+
+/// Whether a page is whole, and names nothing outside of itself.
+fn check_page(path: &Path) {
+    let page = fs::read_to_string(path).unwrap();
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    let document = roxmltree::Document::parse_with_options(&page, options).unwrap();
+    let named = |name: &str| document.descendants().filter(|node| node.tag_name().name() == name).count();
+    assert_eq!((named("script"), named("link"), named("title")), (0, 0, 1));
+    assert!(named("table") > 0);
+    let mut sources = document.descendants().filter_map(|node| node.attribute("src"));
+    assert!(sources.all(|source| source.starts_with("data:image/png;base64,")));
+}
+
+fn mnist_cppn(dir: &Path) -> Outcome {
+    fooling(dir, "reproduce mnist-cppn --quick --seeds 1 --out e").done()
+}
+
+#[test]
+fn a_run_becomes_a_page() {
+    let dir = TempDir::new().unwrap();
+    fooling(dir.path(), "evolve --generations 5 --batch 20 --out r").done();
+    fooling(dir.path(), "report r").done().says(&["report.html"]);
+    check_page(&dir.path().join("r/report.html"));
+    fooling(dir.path(), "report r --out page.html").done();
+    assert_eq!(fs::read(dir.path().join("page.html")).unwrap(), fs::read(dir.path().join("r/report.html")).unwrap());
+    fooling(dir.path(), "report nowhere").refused(&["nowhere", "holds no run"]);
+}
+
+#[test]
+fn an_experiment_is_made_once_and_gone_on_with() {
+    let dir = TempDir::new().unwrap();
+    let experiment = dir.path().join("e");
+    mnist_cppn(dir.path()).says(&["| what | reported | measured |", "without --models"]);
+    check_page(&experiment.join("report.html"));
+    assert!(fs::read_to_string(experiment.join("table.md")).unwrap().contains("99.99 % at 200"));
+    let results: serde_json::Value = serde_json::from_slice(&fs::read(experiment.join("results.json")).unwrap()).unwrap();
+    assert_eq!((&results["experiment"], &results["quick"]), (&"mnist-cppn".into(), &true.into()));
+    assert!(results["findings"][0]["values"][0].is_number());
+
+    let made = journals(&experiment);
+    assert_eq!(made.len(), 2, "one network, two faces");
+    for (path, _) in &made {
+        check_page(&path.with_file_name("report.html"));
+    }
+    // Nothing is made again.
+    let again = mnist_cppn(dir.path());
+    assert!(!again.stderr.contains("generation"), "{}", again.stderr);
+    // One run was killed in the middle: it is gone on with, and ends as it did.
+    let (path, journal) = &made[0];
+    fs::write(path, &journal[..journal.len() * 2 / 3]).unwrap();
+    fs::remove_file(path.with_file_name("summary.json")).unwrap();
+    mnist_cppn(dir.path()).says(&["torn", "generation 20 of 20"]);
+    assert_eq!(journals(&experiment), made);
+    let after: serde_json::Value = serde_json::from_slice(&fs::read(experiment.join("results.json")).unwrap()).unwrap();
+    assert_eq!(after["findings"], results["findings"]);
+}
+
+#[test]
+fn runs_of_another_kind_are_not_taken_for_these() {
+    let dir = TempDir::new().unwrap();
+    fooling(dir.path(), "evolve --generations 1 --batch 20 --out e/runs/lenet_shipped-cppn-paper-1").done();
+    fooling(dir.path(), "reproduce mnist-cppn --quick --seeds 1 --out e").refused(&["lenet_shipped-cppn-paper-1", "--out"]);
+    fooling(dir.path(), "reproduce transfer --quick --seeds 1 --out t").refused(&["lenet.onnx", "--models"]);
+    fooling(dir.path(), "reproduce imagenet-cppn --quick --models . --out i").refused(&["mobilenet", "--models"]);
+    fooling(dir.path(), "reproduce imagenet-cppn --hours nan").refused(&["--hours"]);
+}
+
+#[test]
+fn every_experiment_is_quick() {
+    let Some(models) = shared("every_experiment_is_quick") else { return };
+    let models = models.join("models");
+    let dir = TempDir::new().unwrap();
+    for (experiment, words) in [
+        ("mnist-direct", ["the paper's LeNet", "by generation 50"]),
+        ("transfer", ["mnist_cntk", "Mann-Whitney"]),
+        ("single-vs-map", ["MAP-Elites against single-objective", "mobilenet"]),
+        ("ablate", ["repeated pattern", "mobilenet"]),
+        ("imagenet-cppn", ["88.11 %", "mobilenet"]),
+        ("imagenet-direct", ["21.59 %", "mobilenet"]),
+    ] {
+        let line = format!("reproduce {experiment} --quick --seeds 1 --out {experiment} --models {}", models.display());
+        fooling(dir.path(), &line).done().says(&words);
+        check_page(&dir.path().join(experiment).join("report.html"));
+    }
+}
