@@ -10,6 +10,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
+use cpu_time::ThreadTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
 use fooling_core::color::ColourSpace;
 use fooling_core::cppn::{Coordinates, Picture, Scratch, StandardGenome, StandardProgram};
@@ -67,21 +68,28 @@ fn check(kind: Kind, genomes: &[StandardGenome]) {
     }
 }
 
-fn measure(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    name: &str,
-    programs: &[StandardProgram],
-    bytes: &mut [u8],
-    mut render: impl FnMut(&StandardProgram, &mut [u8]),
-) {
+/// Measures in CPU time, so that other programs on the machine count for little.
+fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut render_all: impl FnMut()) {
     group.bench_function(name, |b| {
-        b.iter(|| {
-            for program in programs {
-                render(black_box(program), bytes);
-                black_box(&mut *bytes);
-            }
+        b.iter_custom(|times| {
+            let start = ThreadTime::now();
+            (0..times).for_each(|_| render_all());
+            start.elapsed()
         });
     });
+}
+
+fn measure_lanes<const LANES: usize>(group: &mut BenchmarkGroup<'_, WallTime>, kind: Kind, programs: &[StandardProgram]) {
+    let mut bytes = vec![0; kind.bytes()];
+    for set in Instructions::ALL.into_iter().filter(|set| set.available()) {
+        let mut render = renderer::<LANES>(set, kind.picture());
+        measure(group, &format!("{set:?} {LANES}"), || {
+            for program in programs {
+                render(black_box(program), &mut bytes);
+                black_box(&mut bytes);
+            }
+        });
+    }
 }
 
 fn rendering(c: &mut Criterion) {
@@ -96,16 +104,12 @@ fn rendering(c: &mut Criterion) {
             check(kind, &genomes);
             let mut group = c.benchmark_group(format!("{} {nodes} nodes", kind.name));
             let (mut bytes, side, rgb) = (vec![0; kind.bytes()], usize::from(kind.side), kind.outputs == 3);
-            group.bench_function("plain", |b| b.iter(|| plains.iter_mut().for_each(|p| p.render(side, rgb, black_box(&mut bytes)))));
-            group.bench_function("plain, hoisted", |b| {
-                b.iter(|| plains.iter_mut().for_each(|p| p.render_hoisted(side, rgb, black_box(&mut bytes))));
-            });
-            for set in Instructions::ALL.into_iter().filter(|set| set.available()) {
-                measure(&mut group, &format!("{set:?} 4"), &programs, &mut bytes, renderer::<4>(set, kind.picture()));
-                measure(&mut group, &format!("{set:?} 8"), &programs, &mut bytes, renderer::<8>(set, kind.picture()));
-                measure(&mut group, &format!("{set:?} 16"), &programs, &mut bytes, renderer::<16>(set, kind.picture()));
-                measure(&mut group, &format!("{set:?} 32"), &programs, &mut bytes, renderer::<32>(set, kind.picture()));
-            }
+            measure(&mut group, "plain", || plains.iter_mut().for_each(|p| p.render(side, rgb, black_box(&mut bytes))));
+            measure(&mut group, "plain, hoisted", || plains.iter_mut().for_each(|p| p.render_hoisted(side, rgb, black_box(&mut bytes))));
+            measure_lanes::<4>(&mut group, kind, &programs);
+            measure_lanes::<8>(&mut group, kind, &programs);
+            measure_lanes::<16>(&mut group, kind, &programs);
+            measure_lanes::<32>(&mut group, kind, &programs);
             group.finish();
         }
     }

@@ -4,8 +4,10 @@
 //! count from 0 (inputs, outputs, hidden), inputs and outputs have an index too, a weight is the shortest decimal that reads back as the
 //! same single. Other fields are let pass.
 
+use crate::model::card::printable;
 use fooling_core::cppn::genome::INPUTS;
 use fooling_core::cppn::{Activation, Link, StandardGenome};
+
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -87,7 +89,7 @@ pub fn from_line(line: &str) -> Result<StandardGenome, String> {
             return Err(format!("node {position} has not the index {}, its position among its kind", index.unwrap_or_default()));
         }
         let activation = Activation::from_name(&node.activation).ok_or_else(|| {
-            format!("node {position}: '{}' is no activation (there are sine, sigmoid, gaussian, linear)", node.activation)
+            format!("node {position}: '{}' is no activation (there are sine, sigmoid, gaussian, linear)", printable(&node.activation))
         })?;
         activations.push(activation);
     }

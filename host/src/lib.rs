@@ -15,6 +15,7 @@ pub mod model;
 pub mod picture;
 mod quiet;
 pub mod report;
+pub mod reproduce;
 pub mod run;
 pub mod score;
 pub mod simd;

@@ -111,13 +111,33 @@ impl Picture {
     pub fn read_fitted(path: &Path, side: usize, channels: usize) -> Result<Self, String> {
         let image = read_image(path)?;
         let target = u32::try_from(side).map_err(|_| "the side is too large".to_owned())?;
+        Ok(Self::of_image(image, target, channels))
+    }
+
+    fn of_image(image: DynamicImage, target: u32, channels: usize) -> Self {
         let image = if (image.width(), image.height()) == (target, target) {
             image
         } else {
             image.resize_exact(target, target, image::imageops::FilterType::Triangle)
         };
         let bytes = if channels == 1 { image.into_luma8().into_raw() } else { image.into_rgb8().into_raw() };
-        Ok(Self { side, channels, bytes })
+        Self { side: target as usize, channels, bytes }
+    }
+
+    /// This picture with another side, scaled, and with 1 or 3 channels.
+    ///
+    /// # Panics
+    ///
+    /// If the side is 2^32 or more.
+    #[must_use]
+    pub fn fitted(&self, side: usize, channels: usize) -> Self {
+        let (own, target) = (self.side as u32, u32::try_from(side).expect("a side fits 32 bits"));
+        let image = if self.channels == 1 {
+            image::GrayImage::from_raw(own, own, self.bytes.clone()).map(DynamicImage::ImageLuma8)
+        } else {
+            image::RgbImage::from_raw(own, own, self.bytes.clone()).map(DynamicImage::ImageRgb8)
+        };
+        Self::of_image(image.expect("a picture has all its bytes"), target, channels)
     }
 
     /// In words, how `other` differs.

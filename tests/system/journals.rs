@@ -156,3 +156,42 @@ fn replay_finds_every_changed_picture() {
     std::fs::write(&path, good).unwrap();
     fooling(dir.path(), "replay a").done();
 }
+
+/// A run folder may be somebody else's: it does not command the terminal, and nothing outside it is written to.
+#[test]
+#[cfg(unix)]
+fn a_foreign_folder_does_no_harm() {
+    let dir = scratch();
+    let good = short_run(dir.path());
+    let path = dir.path().join("a/run.toml");
+    let toml = std::fs::read_to_string(&path).unwrap();
+    for (old, new) in [("label = \"3\"", "label = \"\\u001b[2J\""), ("model = \"lenet\"", "model = \"\\u001b]0;x\\u0007\"")] {
+        assert!(toml.contains(old));
+        std::fs::write(&path, toml.replacen(old, new, 1)).unwrap();
+        for line in ["show a", "replay a", "evolve --resume a"] {
+            let said = fooling(dir.path(), line).refused(&["control characters"]);
+            assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
+        }
+    }
+    std::fs::write(&path, &toml).unwrap();
+    // The provenance in a journal is the writer's text.
+    let (header, _) = fooling_core::journal::open(&good).unwrap();
+    let mut bytes = Vec::new();
+    let provenance = "sha256 \u{1b}[2J\nengine \u{1b}[2J\n";
+    fooling_core::journal::Writer::begin(&header.settings, provenance, &mut |part| bytes.extend_from_slice(part));
+    std::fs::write(journal(&dir.path().join("a")), bytes).unwrap();
+    let said = fooling(dir.path(), "evolve --resume a").refused(&["made with a network whose sha256 is"]);
+    assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
+    std::fs::write(journal(&dir.path().join("a")), &good).unwrap();
+    // A link where a file is written beside its place.
+    let precious = dir.path().join("precious");
+    std::fs::write(&precious, "precious").unwrap();
+    for name in ["summary.part", "sheet.part", "curve.part", "run.part", "cells/0003.part", "sheet.png", "cells/0004.png"] {
+        let link = dir.path().join("a").join(name);
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&precious, link).unwrap();
+    }
+    fooling(dir.path(), "evolve --resume a --generations 8").done();
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+    fooling(dir.path(), "replay a").done();
+}

@@ -171,8 +171,13 @@ fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// Whether there was an interrupt since [`catch_interrupts`].
+pub(super) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 /// The first interrupt ends the run after its generation, the second one ends the program.
-fn catch_interrupts() -> anyhow::Result<()> {
+pub(super) fn catch_interrupts() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
@@ -237,7 +242,7 @@ impl Observer for Watcher {
             self.bar.set_position(u64::from(generation) + 1);
             self.bar.set_message(message);
         }
-        if INTERRUPTED.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

@@ -6,6 +6,7 @@ mod models;
 mod render;
 mod replay;
 mod report;
+mod reproduce;
 mod score;
 mod show;
 mod train;
@@ -43,6 +44,7 @@ enum Command {
     Score(score::ScoreArgs),
     Show(show::ShowArgs),
     Report(report::ReportArgs),
+    Reproduce(reproduce::ReproduceArgs),
     Render(render::RenderArgs),
     Models(models::ModelsArgs),
     Train(train::TrainArgs),
@@ -58,6 +60,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Reproduce(args) => reproduce::run(args),
         Command::Render(args) => render::run(&args),
         Command::Models(args) => models::run(args),
         Command::Train(args) => train::run(args),

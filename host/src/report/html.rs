@@ -1,10 +1,9 @@
 //! `report.html`: a run in one page.
 
-use fooling_core::journal;
-
 use super::page::{Page, Tile};
 use super::{Curve, Upright};
-use crate::run::{Folder, Lineage, Member, Rebuilt, RunError, Scores, Stats, lineages, log, rebuild};
+use crate::model::short_name;
+use crate::run::{Folder, Lineage, Member, Rebuilt, RunError, Stats, curve, lineages, rebuild};
 
 /// Pictures of the sheet, the surest first, where there are more classes.
 const MOST_TILES: usize = 200;
@@ -55,71 +54,43 @@ fn in_words(rebuilt: &Rebuilt) -> String {
     )
 }
 
-/// Confidence over the cells after each generation.
-fn stats_of(folder: &Folder, rebuilt: &Rebuilt) -> Result<Vec<(u32, Stats)>, RunError> {
-    let (path, mut scores) = (folder.journal(), Scores::new(rebuilt.settings.cells()));
-    let bytes = log::read(&path)?;
-    let (_, records) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
-    // The journal has just been read to where it is good; what is torn after that is no part of the run.
-    let of = |record: journal::Record<'_>| {
-        scores.take_all(&record);
-        (record.generation, scores.stats())
-    };
-    Ok(records.map_while(Result::ok).map(of).collect())
-}
-
 fn curves(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunError> {
-    let stats = stats_of(folder, rebuilt)?;
-    let curve = |name: &str, colour, of: &dyn Fn(&Stats) -> f64| {
+    let stats = curve(folder)?;
+    let line = |name: &str, colour, of: &dyn Fn(&Stats) -> f64| {
         let points = stats.iter().map(|(generation, stats)| (f64::from(*generation), of(stats))).collect();
         Curve { name: name.to_owned(), points, colour, faint: false }
     };
     page.heading(2, "Confidence");
     let confidence =
-        [curve("highest", 2, &|stats| stats.highest), curve("median", 0, &|stats| stats.median), curve("lowest", 1, &|stats| stats.lowest)];
+        [line("highest", 2, &|stats| stats.highest), line("median", 0, &|stats| stats.median), line("lowest", 1, &|stats| stats.lowest)];
     page.chart("generation", "confidence", Upright::Nines, &confidence);
     if rebuilt.run.cells.len() > 1 {
         let counts = [
-            curve("at 90 %", 2, &|stats| stats.at_90 as f64),
-            curve("at 99 %", 0, &|stats| stats.at_99 as f64),
-            curve("at 99.99 %", 1, &|stats| stats.at_9999 as f64),
+            line("at 90 %", 2, &|stats| stats.at_90 as f64),
+            line("at 99 %", 0, &|stats| stats.at_99 as f64),
+            line("at 99.99 %", 1, &|stats| stats.at_9999 as f64),
         ];
         page.chart("generation", "classes", Upright::UpTo(rebuilt.run.cells.len() as f64), &counts);
     }
     Ok(())
 }
 
-/// The members by confidence if there are too many to show them all, else by class.
-fn shown(rebuilt: &Rebuilt, most: usize) -> Vec<&Member> {
-    let mut members: Vec<&Member> = rebuilt.members.iter().collect();
-    if members.len() > most {
-        members.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));
-        members.truncate(most);
-    }
-    members
-}
-
-/// A class's first name, without the WordNet id that some labels begin with.
-fn name(label: &str) -> &str {
-    crate::model::short_name(label)
-}
-
 fn sheet<'r>(page: &mut Page, rebuilt: &'r Rebuilt) -> Result<(), image::ImageError> {
     page.heading(2, "Elites");
-    let members = shown(rebuilt, MOST_TILES);
+    let members = rebuilt.surest(MOST_TILES);
     if members.len() < rebuilt.members.len() {
         page.paragraph(&format!("The {} surest of {}; the sheets of the run's folder have all.", members.len(), rebuilt.members.len()));
     }
     let tile = |&member: &&'r Member| {
         let size = member.size.map(|(nodes, links)| format!("{nodes} nodes, {links} links"));
         let more = [format!("generation {}", member.birth.generation)].into_iter().chain(size);
-        Tile::new(&member.picture, name(rebuilt.class(member.cell).1), member.score, more)
+        Tile::new(&member.picture, short_name(rebuilt.class(member.cell).1), member.score, more)
     };
     page.sheet(&members.iter().map(tile).collect::<Vec<_>>())
 }
 
 fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunError> {
-    let cells: Vec<usize> = shown(rebuilt, MOST_LINEAGES).iter().map(|member| member.cell).collect();
+    let cells: Vec<usize> = rebuilt.surest(MOST_LINEAGES).iter().map(|member| member.cell).collect();
     page.heading(2, "Lineages");
     page.paragraph(
         "Each strip leads from the first ancestor, a random genome, to the elite. Under a picture: the class that it was surest for \
@@ -128,12 +99,12 @@ fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunE
     for Lineage { cell, length, film } in lineages(folder, &cells, FRAMES)? {
         let skipped = if film.len() < length { format!(", {} of them shown", film.len()) } else { String::new() };
         let ancestors = if length == 1 { "no ancestor".to_owned() } else { format!("{} ancestors and itself{skipped}", length - 1) };
-        page.heading(3, &format!("{}: {ancestors}", name(rebuilt.class(cell).1)));
+        page.heading(3, &format!("{}: {ancestors}", short_name(rebuilt.class(cell).1)));
         let tiles: Vec<Tile<'_>> = film
             .iter()
             .map(|ancestor| {
                 let born = format!("gen. {}", ancestor.birth.generation);
-                Tile::new(&ancestor.picture, name(rebuilt.class(ancestor.cell).1), ancestor.score, [born])
+                Tile::new(&ancestor.picture, short_name(rebuilt.class(ancestor.cell).1), ancestor.score, [born])
             })
             .collect();
         page.film(&tiles).map_err(|source| RunError::Picture { path: folder.report(), source })?;

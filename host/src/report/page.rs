@@ -4,11 +4,10 @@ use std::fmt::{self, Display, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use image::imageops::FilterType;
 
 use super::chart::{Curve, Upright, chart};
 use super::percent;
-use crate::picture::{self, Picture};
+use crate::picture::Picture;
 
 /// Text with everything escaped that means something in HTML. What XML has no way to write becomes a space.
 struct Text<'t>(&'t str);
@@ -163,17 +162,7 @@ impl Page {
 
 /// A picture as PNG, no wider than it is shown.
 fn shown(picture: &Picture) -> Result<Vec<u8>, image::ImageError> {
-    if picture.side() <= WIDEST {
-        return picture.to_png();
-    }
-    let (side, wide) = (picture.side() as u32, WIDEST as u32);
-    let smaller = match picture.channels() {
-        1 => image::GrayImage::from_raw(side, side, picture.bytes().to_vec())
-            .map(|image| image::imageops::resize(&image, wide, wide, FilterType::Triangle).into_raw()),
-        _ => image::RgbImage::from_raw(side, side, picture.bytes().to_vec())
-            .map(|image| image::imageops::resize(&image, wide, wide, FilterType::Triangle).into_raw()),
-    };
-    picture::encode(&smaller.expect("a picture has all its bytes"), WIDEST, WIDEST, picture.channels())
+    if picture.side() <= WIDEST { picture.to_png() } else { picture.fitted(WIDEST, picture.channels()).to_png() }
 }
 
 #[cfg(test)]

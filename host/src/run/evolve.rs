@@ -10,7 +10,7 @@ use fooling_core::search::{Search, Take};
 use fooling_core::settings::Settings;
 
 use super::log::{self, Log};
-use super::made::provenance_line;
+use super::made::{provenance_line, whole_provenance_line};
 use super::rebuild::{Members, read_records};
 use super::search::{Job, Standing, check_room, with_search};
 use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
@@ -18,6 +18,7 @@ use crate::classifier::Classifier;
 use crate::draw::Draw;
 use crate::evaluate::{Evaluator, Times};
 use crate::model::Model;
+use crate::model::card::printable;
 use crate::report::{self, Summary, Timing};
 
 /// What a run is made of.
@@ -86,7 +87,7 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
         return Err(RunError::journal(&path, &"its settings are not those of run.toml; restore that file, or start a new run"));
     }
     let provenance = String::from_utf8_lossy(header.provenance);
-    let recorded_digest = provenance_line(&provenance, "sha256").unwrap_or_default();
+    let recorded_digest = provenance_line(&provenance, "sha256");
     if recorded_digest != setup.model.digest() {
         let problem = format!(
             "it was made with a network whose sha256 is {recorded_digest}, and '{}' has {}; name the right one (--model)",
@@ -99,14 +100,15 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     let mut warnings: Vec<String> = records.warning.iter().cloned().collect();
     let here = Made::here(setup.model, setup.classifier);
     // The same network fed in another way gives other scores. Early journals do not say how it was fed.
-    if let Some(before) = provenance_line(&provenance, "input").filter(|before| *before != here.input) {
-        let problem =
-            format!("it was made with pictures fed as {before}, and now they are fed as {}; restore the model's card", here.input);
+    let before = whole_provenance_line(&provenance, "input");
+    if !before.is_empty() && before != here.input {
+        let (before, now) = (before.escape_debug(), &here.input);
+        let problem = format!("it was made with pictures fed as {before}, and now they are fed as {now}; restore the model's card");
         return Err(RunError::journal(&path, &problem));
     }
     for (word, now) in [("engine", here.engine.as_str()), ("cpu", here.cpu.as_str())] {
-        let before = provenance_line(&provenance, word).unwrap_or_default();
-        if before != now {
+        let before = provenance_line(&provenance, word);
+        if before != printable(now) {
             warnings.push(format!("begun with {word} '{before}', going on with '{now}': scores may differ in the last bits"));
         }
     }

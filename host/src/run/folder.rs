@@ -134,13 +134,20 @@ pub(super) enum Durable {
     No,
 }
 
+/// Writes a file that belongs to no run, so that it is there whole or not at all.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole(path, bytes, Durable::No)
+}
+
 /// Writes beside the file and then renames.
 pub(super) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
     let beside = path.with_extension("part");
     let write = || -> io::Result<()> {
-        let mut file = File::create(&beside)?;
+        // A new file, never one that stands there: it could be a link to somewhere else.
+        let _ = std::fs::remove_file(&beside);
+        let mut file = File::create_new(&beside)?;
         file.write_all(bytes)?;
         if durable == Durable::Yes {
             file.sync_all()?;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Choices, Folder, RunError};
 use crate::classifier::Classifier;
 use crate::model::Model;
+use crate::model::card::printable;
 
 /// What a run was made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +51,14 @@ impl Made {
     }
 }
 
-/// A line of a provenance, without its first word.
-pub(super) fn provenance_line<'p>(provenance: &'p str, word: &str) -> Option<&'p str> {
-    provenance.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' '))
+/// A line of a provenance, without its first word and fit to be printed; empty if it is not there.
+pub(super) fn provenance_line(provenance: &str, word: &str) -> String {
+    printable(whole_provenance_line(provenance, word))
+}
+
+/// The same as it stands there, to be compared.
+pub(super) fn whole_provenance_line<'p>(provenance: &'p str, word: &str) -> &'p str {
+    provenance.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).unwrap_or_default()
 }
 
 /// The processor's name as the system gives it, else its architecture.
@@ -77,12 +83,16 @@ pub struct RunToml {
 const LARGEST: u64 = 8 << 20;
 
 fn read_bounded(path: &Path) -> io::Result<String> {
-    let file = File::open(path)?;
-    if file.metadata()?.len() > LARGEST {
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    if found.len() > LARGEST {
         return Err(io::Error::other(format!("it is larger than any run.toml ({LARGEST} bytes)")));
     }
     let mut text = String::new();
-    file.take(LARGEST).read_to_string(&mut text)?;
+    File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -112,7 +122,22 @@ impl RunToml {
     pub fn read(folder: &Folder) -> Result<Self, RunError> {
         let path = folder.run_toml();
         let text = read_bounded(&path).map_err(|source| RunError::file("read", &path, source))?;
-        toml::from_str(&text).map_err(|error| Self::error(&path, &error))
+        let run: Self = toml::from_str(&text).map_err(|error| Self::error(&path, &error))?;
+        run.check().map_err(|problem| RunError::RunToml { path, problem })?;
+        Ok(run)
+    }
+
+    /// What is printed must not command the terminal: the folder may be somebody else's.
+    fn check(&self) -> Result<(), String> {
+        let spoils = |text: &str| text.chars().any(char::is_control);
+        if let Some(cell) = self.cells.iter().find(|cell| spoils(&cell.label)) {
+            return Err(format!("the label of class {} has control characters", cell.class));
+        }
+        let Made { fooling, model, model_sha256, input, engine, cpu } = &self.made;
+        if [fooling, model, model_sha256, input, engine, cpu, &self.choices.model].into_iter().any(|text| spoils(text)) {
+            return Err("a name of the model, the engine or the processor has control characters".to_owned());
+        }
+        Ok(())
     }
 
     /// Writes it.

@@ -17,9 +17,10 @@ pub use choices::{Choices, CoordinatesName, EncodingName, Face, Rates};
 pub use curve::{Scores, Stats};
 pub use evolve::{Observer, Progress, Setup, resume, start};
 pub use folder::Folder;
+pub(crate) use folder::write_file;
 pub use lineage::{Ancestor, Lineage, lineages};
 pub use made::{Made, RunToml};
-pub use rebuild::{Difference, Member, Members, Rebuilt, rebuild};
+pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild};
 pub use search::{Holder, Standing};
 
 use crate::classifier::ClassifyError;

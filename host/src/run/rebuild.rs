@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fooling_core::canvas::Rows;
-use fooling_core::journal::{self, JournalError, Records};
+use fooling_core::journal::{self, JournalError, Record, Records};
 use fooling_core::rng::Birth;
 use fooling_core::search::Search;
 use fooling_core::settings::Settings;
@@ -146,6 +146,24 @@ pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     })
 }
 
+/// Confidence over the cells after each generation of a run; a torn record at the end of the journal is no part of it.
+///
+/// # Errors
+///
+/// If the journal is missing or damaged.
+pub fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
+    let path = folder.journal();
+    let bytes = log::read(&path)?;
+    let good = read_records(&path, &bytes)?.good.good_bytes();
+    let (header, records) = journal::open(&bytes[..good]).map_err(|error| RunError::journal(&path, &error))?;
+    let mut scores = Scores::new(header.settings.cells());
+    let mut after = |record: Record<'_>| {
+        scores.take_all(&record);
+        (record.generation, scores.stats())
+    };
+    records.map(|record| record.map(&mut after).map_err(|error| RunError::journal(&path, &error))).collect()
+}
+
 struct Rebuild<'r> {
     settings: &'r Settings,
     journal: &'r [u8],
@@ -177,6 +195,17 @@ impl Rebuilt {
     pub fn class(&self, cell: usize) -> (usize, &str) {
         let name = &self.run.cells[cell];
         (name.class, &name.label)
+    }
+
+    /// The elites by class, or the `most` surest ones, highest first, if there are more.
+    #[must_use]
+    pub fn surest(&self, most: usize) -> Vec<&Member> {
+        let mut members: Vec<&Member> = self.members.iter().collect();
+        if members.len() > most {
+            members.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));
+            members.truncate(most);
+        }
+        members
     }
 
     /// Holds every elite against its stored picture.

@@ -11,46 +11,16 @@ struct Budget {
 }
 
 const CORTEX_M4F_AND_RISC_V: [Budget; 3] = [
-    Budget {
-        program: "render",
-        flash: 64,
-        ram: 32,
-        stack: 6,
-    },
-    Budget {
-        program: "evolve",
-        flash: 128,
-        ram: 128,
-        stack: 8,
-    },
-    Budget {
-        program: "replay",
-        flash: 128,
-        ram: 128,
-        stack: 8,
-    },
+    Budget { program: "render", flash: 64, ram: 32, stack: 6 },
+    Budget { program: "evolve", flash: 128, ram: 128, stack: 8 },
+    Budget { program: "replay", flash: 128, ram: 128, stack: 8 },
 ];
 
 /// A real nRF51 for `render`; the others need one with more RAM than was ever made.
 const CORTEX_M0: [Budget; 3] = [
-    Budget {
-        program: "render",
-        flash: 64,
-        ram: 16,
-        stack: 6,
-    },
-    Budget {
-        program: "evolve",
-        flash: 128,
-        ram: 128,
-        stack: 8,
-    },
-    Budget {
-        program: "replay",
-        flash: 128,
-        ram: 128,
-        stack: 8,
-    },
+    Budget { program: "render", flash: 64, ram: 16, stack: 6 },
+    Budget { program: "evolve", flash: 128, ram: 128, stack: 8 },
+    Budget { program: "replay", flash: 128, ram: 128, stack: 8 },
 ];
 
 fn main() {
@@ -71,12 +41,7 @@ fn main() {
 
 /// Writes `memory.x`, which the linker script includes, into a folder that only this program's linker looks into.
 fn write_memory_map(flash_at: u32, ram_at: u32, budget: &Budget) {
-    let Budget {
-        program,
-        flash,
-        ram,
-        stack,
-    } = budget;
+    let Budget { program, flash, ram, stack } = budget;
     let map = format!(
         "MEMORY {{\n  FLASH : ORIGIN = {flash_at:#x}, LENGTH = {flash}K\n  RAM : ORIGIN = {ram_at:#x}, LENGTH = {ram}K\n}}\n\
          ASSERT(_stack_start - _stack_end >= {stack}K, \"{program}: its statics leave less than {stack} KiB of {ram} for the stack\");\n"
@@ -85,8 +50,5 @@ fn write_memory_map(flash_at: u32, ram_at: u32, budget: &Budget) {
     fs::create_dir_all(&folder).expect("OUT_DIR can be written to");
     fs::write(folder.join("memory.x"), map).expect("OUT_DIR can be written to");
     println!("cargo:rustc-link-arg-bin={program}=-L{}", folder.display());
-    println!(
-        "cargo:rustc-link-arg-bin={program}=-L{}",
-        env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")
-    );
+    println!("cargo:rustc-link-arg-bin={program}=-L{}", env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
 }

@@ -1,4 +1,12 @@
 //! A digest of bytes, to compare machines by: 64-bit FNV-1a.
+//!
+//! Also compiled into `core/tests/golden.rs`: host and ports digest by the same text.
+
+use fooling_core::archive::{Archive, Cell, Slot, Storage};
+use fooling_core::cppn::Genome;
+use fooling_core::encoding::Elite;
+use fooling_core::pixels::Pixels;
+use fooling_core::rng::Birth;
 
 /// 64-bit FNV-1a over everything fed to it. Not cryptographic: it is to catch a differing bit, not a forger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +33,66 @@ impl Digest {
         }
     }
 
+    /// Appends a number, little-endian.
+    pub fn number(&mut self, number: u32) {
+        self.update(&number.to_le_bytes());
+    }
+
+    /// Appends the bits of a number.
+    pub fn float(&mut self, number: f32) {
+        self.number(number.to_bits());
+    }
+
+    /// Appends who an elite is.
+    pub fn elite<G: Digestible>(&mut self, elite: &Elite<G>) {
+        for Birth { generation, child } in [Some(elite.birth), elite.parent].into_iter().flatten() {
+            self.number(generation);
+            self.number(child);
+        }
+        elite.genome.digest(self);
+    }
+
+    /// The digest of an archive: of each cell its counts and score, and its elite.
+    pub fn of_archive<G: Digestible, C: Storage<Cell>, S: Storage<Slot<G>>>(archive: &Archive<C, S>) -> Self {
+        let mut digest = Self::default();
+        for (index, cell) in archive.cells().iter().enumerate() {
+            digest.float(cell.score());
+            digest.number(cell.replaced());
+            digest.number(cell.switched());
+            if let Some(elite) = archive.elite(index) {
+                digest.elite(elite);
+            }
+        }
+        digest
+    }
+
     /// The value so far.
     pub fn value(self) -> u64 {
         self.0
+    }
+}
+
+/// A genome, as bytes that are the same on every machine and for every capacity.
+pub trait Digestible {
+    /// Appends it to a digest.
+    fn digest(&self, into: &mut Digest);
+}
+
+impl<const NODES: usize, const LINKS: usize> Digestible for Genome<NODES, LINKS> {
+    fn digest(&self, into: &mut Digest) {
+        into.number(self.outputs() as u32);
+        into.number(self.nodes().len() as u32);
+        self.nodes().iter().for_each(|&activation| into.update(&[activation as u8]));
+        for link in self.links() {
+            into.number(link.source.into());
+            into.number(link.target.into());
+            into.float(link.weight);
+        }
+    }
+}
+
+impl<B: Storage<u8>> Digestible for Pixels<B> {
+    fn digest(&self, into: &mut Digest) {
+        into.update(self.0.as_ref());
     }
 }

@@ -23,10 +23,7 @@ pub struct Report {
 
 impl Report {
     pub(crate) fn new() -> Self {
-        Self {
-            pictures: 0,
-            cost: 0,
-        }
+        Self { pictures: 0, cost: 0 }
     }
 
     /// Reports a result. `name` has no spaces.

@@ -5,31 +5,13 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 // `_start`: the kernel has set a stack; align it and never return.
 #[cfg(target_arch = "x86_64")]
-global_asm!(
-    ".global _start",
-    "_start:",
-    "xor ebp, ebp",
-    "and rsp, -16",
-    "call enter"
-);
+global_asm!(".global _start", "_start:", "xor ebp, ebp", "and rsp, -16", "call enter");
 #[cfg(target_arch = "x86")]
-global_asm!(
-    ".global _start",
-    "_start:",
-    "xor ebp, ebp",
-    "and esp, -16",
-    "call enter"
-);
+global_asm!(".global _start", "_start:", "xor ebp, ebp", "and esp, -16", "call enter");
 #[cfg(target_arch = "aarch64")]
 global_asm!(".global _start", "_start:", "bl enter");
 #[cfg(target_arch = "powerpc")]
-global_asm!(
-    ".global _start",
-    "_start:",
-    "li 0, 0",
-    "stwu 0, -16(1)",
-    "bl enter"
-);
+global_asm!(".global _start", "_start:", "li 0, 0", "stwu 0, -16(1)", "bl enter");
 
 // The numbers of write, exit and clock_gettime.
 #[cfg(target_arch = "x86_64")]

@@ -12,9 +12,7 @@ struct Storage {
 }
 
 impl Storage {
-    const EMPTY: Self = Self {
-        picture: [0; 28 * 28],
-    };
+    const EMPTY: Self = Self { picture: [0; 28 * 28] };
 }
 
 program!(evolve, Storage);
@@ -31,10 +29,7 @@ fn evolve(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
 
 fn draw([a, b, c, d]: &[f32; 4], picture: &mut [u8; 28 * 28]) {
     for (place, pixel) in picture.iter_mut().enumerate() {
-        let (x, y) = (
-            (place % 28) as f32 / 13.5 - 1.0,
-            (place / 28) as f32 / 13.5 - 1.0,
-        );
+        let (x, y) = ((place % 28) as f32 / 13.5 - 1.0, (place / 28) as f32 / 13.5 - 1.0);
         let value = libm::sinf(a * x + b * y) * libm::expf(-c * x * x) + libm::tanhf(d * y);
         *pixel = (value.abs() * 255.0) as u8;
     }

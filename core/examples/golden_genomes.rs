@@ -1,0 +1,141 @@
+//! Evolves the genomes of `fixtures/genomes.jsonl`: `cargo run --release -p fooling-core --example golden_genomes > fixtures/genomes.jsonl`.
+//!
+//! They are inputs of tests and benchmarks, made once. Elites of MAP-Elites searches of ten cells against the integer scorer, as large as
+//! wanted: about 10 and 30 nodes by the paper's rates of mutation, about 100 by rates under which genomes only grow, so that most of their
+//! nodes are alive because selection wanted them. Each line says which search, generation, child and cell it comes from.
+
+use fooling_core::archive::{Archive, Cell, Slot};
+use fooling_core::color::ColourSpace;
+use fooling_core::cppn::variation::CppnRates;
+use fooling_core::cppn::{Coordinates, Cppn, Link, Picture, Program, Scratch, StandardGenome, StandardProgram};
+use fooling_core::encoding::{Elite, Encoding as _};
+use fooling_core::integer_scorer::Scorer;
+use fooling_core::rng::{Purpose, Rate, Stream};
+use fooling_core::search::{Search, Sizes};
+
+const CELLS: usize = 10;
+/// Small generations: lineages get long.
+const SIZES: Sizes = Sizes { initial: 10, batch: 10 };
+/// Genomes that never lose a node, and rarely a connection.
+const GROWTH: CppnRates = CppnRates {
+    add_link: Rate::new(0.9),
+    remove_link: Rate::new(0.05),
+    add_node: Rate::ALWAYS,
+    remove_node: Rate::NEVER,
+    ..CppnRates::METHOD
+};
+
+type Population = Archive<[Cell; CELLS], Vec<Slot<StandardGenome>>>;
+
+struct Run {
+    name: &'static str,
+    seed: u64,
+    outputs: u8,
+    picture: Picture,
+    rates: CppnRates,
+    /// Numbers of nodes, each with the generation at which the elite nearest to it is taken.
+    wanted: &'static [(usize, u32)],
+}
+
+fn main() {
+    let picture = |side, coordinates| Picture { side, coordinates, colour: Some(ColourSpace::Hsv) };
+    let (grey, colour) = (picture(28, Coordinates::Pixel), picture(64, Coordinates::Pixel));
+    let unit = picture(64, Coordinates::Unit);
+    let (paper, growth) = (CppnRates::METHOD, GROWTH);
+    for run in [
+        Run { name: "grey", seed: 11, outputs: 1, picture: grey, rates: paper, wanted: &[(10, 200), (30, 3000)] },
+        Run { name: "grey", seed: 10, outputs: 1, picture: grey, rates: growth, wanted: &[(100, 4000)] },
+        Run { name: "colour", seed: 3, outputs: 3, picture: colour, rates: paper, wanted: &[(10, 100), (30, 3000)] },
+        Run { name: "colour", seed: 4, outputs: 3, picture: colour, rates: growth, wanted: &[(100, 6000)] },
+        Run { name: "smooth", seed: 5, outputs: 3, picture: unit, rates: paper, wanted: &[(30, 3000)] },
+    ] {
+        evolve(&run);
+    }
+}
+
+fn evolve(run: &Run) {
+    let slots = (0..CELLS).map(|_| Slot::default()).collect();
+    let population = Archive::new([Cell::EMPTY; CELLS], slots).expect("a slot for each cell");
+    let encoding = Cppn { rates: run.rates, ..Cppn::new(run.outputs) };
+    let mut search = Search::new(run.seed, encoding, population, SIZES);
+    for &(nodes, generation) in run.wanted {
+        while search.generation() < generation {
+            step(&mut search, run.picture);
+        }
+        let cell = nearest(search.population(), nodes);
+        let mut elite = search.population().elite(cell).expect("every cell is taken by the first picture").clone();
+        grow(&mut elite, &search, run.picture, cell, nodes);
+        print(run, &elite, cell, nodes);
+    }
+}
+
+fn step(search: &mut Search<Cppn<512, 1024>, Population>, picture: Picture) {
+    let mut brood = vec![Elite::default(); search.children() as usize];
+    let mut scores = Vec::new();
+    for (child, i) in brood.iter_mut().zip(0..) {
+        search.ask(i, child);
+        scores.extend(score(&child.genome, picture));
+    }
+    search.tell(&brood, &scores, |_, _| {}).expect("a whole generation");
+}
+
+fn score(genome: &StandardGenome, picture: Picture) -> [f32; CELLS] {
+    let program = Program::new(genome);
+    let mut floats = vec![0.0; program.scratch_floats(picture.side.into(), 16)];
+    let mut row = vec![0; usize::from(picture.side) * genome.outputs()];
+    let mut scorer = Scorer::new(picture.side);
+    program.render::<16>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut scorer).expect("scratch by its own measure");
+    scorer.scores(row.len())
+}
+
+/// Takes mutants that are no worse for `cell` until nine tenths of the nodes are there: where selection alone does not lead so far.
+fn grow(elite: &mut Elite<StandardGenome>, search: &Search<Cppn<512, 1024>, Population>, picture: Picture, cell: usize, nodes: usize) {
+    let mut stream = Stream::new(nodes as u64, elite.birth, Purpose::Child);
+    let mut best = score(&elite.genome, picture)[cell];
+    while elite.genome.nodes().len() * 10 < nodes * 9 {
+        let mut mutant = elite.genome.clone();
+        search.encoding().mutate(&mut stream, elite.birth.generation, &mut mutant);
+        let score = score(&mutant, picture)[cell];
+        if score >= best {
+            (elite.genome, best) = (mutant, score);
+        }
+    }
+}
+
+/// The nodes that are computed for every pixel, column or row.
+fn alive(genome: &StandardGenome) -> usize {
+    let (pixel, line) = StandardProgram::new(genome).steps_per_pixel_and_line();
+    pixel + line
+}
+
+/// The cell whose elite has about so many nodes and most of them alive; without any within a tenth, the nearest.
+fn nearest(population: &Population, nodes: usize) -> usize {
+    let order = |&cell: &usize| {
+        let genome = &population.elite(cell).expect("every cell is taken by the first picture").genome;
+        let off = genome.nodes().len().abs_diff(nodes);
+        (if off * 10 <= nodes { 0 } else { off }, usize::MAX - alive(genome))
+    };
+    (0..CELLS).min_by_key(order).expect("there are cells")
+}
+
+fn print(run: &Run, elite: &Elite<StandardGenome>, cell: usize, wanted: usize) {
+    let genome = &elite.genome;
+    let nodes: Vec<_> = genome.nodes().iter().map(|activation| format!(r#"{{"activation":"{}"}}"#, activation.name())).collect();
+    let link = |link: &Link| format!(r#"{{"source":{},"target":{},"weight":{}}}"#, link.source, link.target, link.weight);
+    let links: Vec<_> = genome.links().iter().map(link).collect();
+    let coordinates = if run.picture.coordinates == Coordinates::Unit { "unit" } else { "pixel" };
+    let (birth, score) = (elite.birth, score(genome, run.picture)[cell]);
+    println!(
+        r#"{{"name":"{}-{wanted}","seed":{},"generation":{},"child":{},"cell":{cell},"score":{score},"alive":{},"coordinates":"{coordinates}","size":{},"outputs":{},"nodes":[{}],"connections":[{}]}}"#,
+        run.name,
+        run.seed,
+        birth.generation,
+        birth.child,
+        alive(genome),
+        run.picture.side,
+        genome.outputs(),
+        nodes.join(","),
+        links.join(",")
+    );
+    eprintln!("{}-{wanted}: {} nodes, {} alive, {} connections", run.name, genome.nodes().len(), alive(genome), genome.links().len());
+}

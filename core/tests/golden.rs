@@ -1,0 +1,458 @@
+//! Bytes that must never change unasked: pictures, whole searches, and what `tests/ports` prints on every other machine.
+//!
+//! `FOOLING_BLESS=1 cargo test -p fooling-core --test golden` writes all of `fixtures/` anew, but for the genomes, which are inputs. Without
+//! it a mismatch leaves what came out beside what was expected (`x.new.png`) and names both files.
+
+use std::path::{Path, PathBuf};
+
+use fooling_core::archive::{Archive, Cell, Slot};
+use fooling_core::canvas::Canvas;
+use fooling_core::color::ColourSpace;
+use fooling_core::cppn::variation::CppnRates;
+use fooling_core::cppn::{Activation, Coordinates, Cppn, Link, Picture, Program, Scratch, SmallGenome, StandardGenome};
+use fooling_core::encoding::{Elite, Encoding};
+use fooling_core::integer_scorer::Scorer;
+use fooling_core::journal::{self, Writer};
+use fooling_core::math;
+use fooling_core::pixels::{Direct, DirectSettings, Pixels};
+use fooling_core::replay::{ReplayScratch, replay};
+use fooling_core::rng::Rate;
+use fooling_core::search::{Population, Search, Sizes, Take};
+use fooling_core::settings::{EncodingSettings, Selection, Settings};
+use fooling_core::single::{Rank, Ranking};
+
+#[allow(unreachable_pub)] // A library over there.
+#[path = "../../tests/ports/common/src/cases.rs"]
+mod cases;
+#[allow(unreachable_pub)] // A library over there.
+#[path = "../../tests/ports/common/src/digest.rs"]
+mod digest;
+
+use cases::{CELLS, PROVENANCE};
+use digest::{Digest, Digestible};
+
+// --- Files of bytes.
+
+/// Compares with the files of `fixtures/`, or writes them.
+struct Goldens {
+    bless: bool,
+    wrong: Vec<String>,
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("fixtures")
+}
+
+impl Goldens {
+    fn new() -> Self {
+        Self { bless: std::env::var_os("FOOLING_BLESS").is_some(), wrong: Vec::new() }
+    }
+
+    /// A file that must hold these bytes.
+    fn file(&mut self, name: &str, bytes: &[u8]) {
+        self.compare(name, bytes, |old| if old == bytes { None } else { Some(format!("{} bytes, expected {}", bytes.len(), old.len())) });
+    }
+
+    /// A file of names and digests.
+    fn digests(&mut self, name: &str, lines: &[(String, Digest)]) {
+        let text: String = lines.iter().map(|(name, digest)| format!("{name} {:016x}\n", digest.value())).collect();
+        self.compare(name, text.as_bytes(), |old| {
+            let old = String::from_utf8_lossy(old);
+            let differing: Vec<_> = text.lines().filter(|line| !old.lines().any(|other| other == *line)).collect();
+            (old != text).then(|| format!("these lines are not in it:\n    {}", differing.join("\n    ")))
+        });
+    }
+
+    /// A picture of `channels` bytes a pixel.
+    fn picture(&mut self, name: &str, side: u16, bytes: &[u8]) {
+        let (side, pixels) = (u32::from(side), usize::from(side) * usize::from(side));
+        let colour = bytes.len() > pixels;
+        let kind = if colour { image::ExtendedColorType::Rgb8 } else { image::ExtendedColorType::L8 };
+        let mut png = Vec::new();
+        let (best, adaptive) = (image::codecs::png::CompressionType::Best, image::codecs::png::FilterType::Adaptive);
+        let encoder = image::codecs::png::PngEncoder::new_with_quality(&mut png, best, adaptive);
+        image::ImageEncoder::write_image(encoder, bytes, side, side, kind).unwrap();
+        self.compare(name, &png, |old| {
+            // What counts are the pixels: another version of the encoder may pack them otherwise.
+            let old = image::load_from_memory(old).unwrap();
+            let old = if colour { old.into_rgb8().into_raw() } else { old.into_luma8().into_raw() };
+            let off = old.iter().zip(bytes).filter(|(a, b)| a != b).count();
+            (old != bytes).then(|| format!("{off} of {} bytes differ", bytes.len()))
+        });
+    }
+
+    /// `difference` is given the bytes of the golden file, and tells in what they differ.
+    fn compare(&mut self, name: &str, new: &[u8], difference: impl Fn(&[u8]) -> Option<String>) {
+        let path = fixtures().join(name);
+        let beside = path.with_extension(format!("new.{}", path.extension().unwrap().to_str().unwrap()));
+        let difference = std::fs::read(&path).map_or_else(|error| Some(error.to_string()), |old| difference(&old));
+        let _ = std::fs::remove_file(&beside);
+        let Some(difference) = difference else { return };
+        let into = if self.bless { &path } else { &beside };
+        std::fs::create_dir_all(into.parent().unwrap()).unwrap();
+        std::fs::write(into, new).unwrap();
+        if !self.bless {
+            self.wrong.push(format!("{}: {difference}\n  what came out: {}", path.display(), beside.display()));
+        }
+    }
+
+    fn finish(self) {
+        let how = "if that is meant: FOOLING_BLESS=1 cargo test -p fooling-core --test golden";
+        assert!(self.wrong.is_empty(), "{}\n{how}", self.wrong.join("\n"));
+    }
+}
+
+// --- Golden genomes.
+
+struct GoldenGenome {
+    name: String,
+    picture: Picture,
+    genome: StandardGenome,
+}
+
+fn golden_genomes() -> Vec<GoldenGenome> {
+    let read = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let number = |value: &serde_json::Value| value.as_u64().unwrap() as u16;
+        let nodes = line["nodes"].as_array().unwrap().iter();
+        let nodes: Vec<_> = nodes.map(|node| Activation::from_name(node["activation"].as_str().unwrap()).unwrap()).collect();
+        let links = line["connections"].as_array().unwrap().iter();
+        let links: Vec<_> = links
+            .map(|link| Link {
+                source: number(&link["source"]),
+                target: number(&link["target"]),
+                weight: link["weight"].to_string().parse().unwrap(),
+            })
+            .collect();
+        let coordinates = if line["coordinates"] == "unit" { Coordinates::Unit } else { Coordinates::Pixel };
+        GoldenGenome {
+            name: line["name"].as_str().unwrap().into(),
+            picture: Picture { side: number(&line["size"]), coordinates, colour: Some(ColourSpace::Hsv) },
+            genome: StandardGenome::from_parts(number(&line["outputs"]).into(), &nodes, &links).unwrap(),
+        }
+    };
+    std::fs::read_to_string(fixtures().join("genomes.jsonl")).unwrap().lines().map(read).collect()
+}
+
+fn render<const LANES: usize>(genome: &StandardGenome, picture: Picture, canvas: &mut impl Canvas) {
+    let program = Program::new(genome);
+    let mut floats = vec![f32::NAN; program.scratch_floats(picture.side.into(), LANES)];
+    let mut row = vec![0; usize::from(picture.side) * genome.outputs()];
+    program.render::<LANES>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, canvas).unwrap();
+}
+
+/// The bytes of a picture, which must not depend on the number of lanes.
+fn picture(genome: &StandardGenome, picture: Picture) -> Vec<u8> {
+    let empty = vec![0; usize::from(picture.side) * usize::from(picture.side) * genome.outputs()];
+    let [mut wide, mut narrow] = [empty.clone(), empty];
+    render::<32>(genome, picture, &mut wide.as_mut_slice());
+    render::<3>(genome, picture, &mut narrow.as_mut_slice());
+    assert!(wide == narrow, "lanes change bits");
+    wide
+}
+
+/// What `tests/ports` prints of its first program. The kernels stand first: where they differ, so will the rest.
+#[test]
+fn ports_render() {
+    let mut lines: Vec<(String, Digest)> = cases::activation_kernels().map(|(name, digest)| (name.into(), digest)).into();
+    for GoldenGenome { name, genome, .. } in golden_genomes() {
+        for (way, drawing) in cases::DRAWINGS {
+            lines.push((format!("{name}/{way}"), Digest::of(&picture(&genome, drawing))));
+        }
+    }
+    let mut goldens = Goldens::new();
+    goldens.digests("ports/render.txt", &lines);
+    goldens.finish();
+}
+
+/// The lane version of the sine is the sine, whatever its neighbours.
+#[test]
+fn sines_do_not_depend_on_their_neighbours() {
+    for i in 0..20_000_u32 {
+        let x = |i: u32| f32::from_bits((127 - 20 + i % 42) << 23 | i.wrapping_mul(0x9e37_79b9) >> 9);
+        let mut lanes = [x(i), x(i / 3), -x(i / 7), x(i % 1000)];
+        let alone = lanes.map(|x| math::sin(x).to_bits());
+        let largest = lanes.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
+        math::sin_all(&mut lanes, &mut [0.0; 4], largest);
+        assert_eq!(lanes.map(f32::to_bits), alone);
+    }
+}
+
+/// Every genome as it was evolved, large ones as well, and in the other face and coordinates: as pictures where they are small, else as
+/// digests.
+#[test]
+fn pictures_of_golden_genomes() {
+    let mut goldens = Goldens::new();
+    let mut lines = Vec::new();
+    for GoldenGenome { name, picture: own, genome } in golden_genomes() {
+        goldens.picture(&format!("genomes/{name}.png"), own.side, &picture(&genome, own));
+        let sides: &[u16] = if genome.outputs() == 1 { &[1, 28, 61] } else { &[2, 64, 256] };
+        for &side in sides {
+            for (way, drawing) in cases::DRAWINGS {
+                let bytes = picture(&genome, Picture { side, ..drawing });
+                lines.push((format!("{name}/{side}/{way}"), Digest::of(&bytes)));
+                if side == 256 && name == "smooth-30" {
+                    goldens.picture(&format!("genomes/{name}-{side}-{way}.png"), side, &bytes);
+                }
+            }
+        }
+    }
+    goldens.digests("genomes.txt", &lines);
+    goldens.finish();
+}
+
+// --- Searches.
+
+/// An encoding whose genomes can be shown.
+trait Shown: Encoding<Genome: Clone + Digestible> {
+    fn empty(settings: &Settings) -> Self::Genome;
+    fn draw(genome: &Self::Genome, picture: Picture, canvas: &mut impl Canvas);
+}
+
+impl Shown for Cppn<512, 1024> {
+    fn empty(_: &Settings) -> StandardGenome {
+        StandardGenome::EMPTY
+    }
+
+    fn draw(genome: &StandardGenome, picture: Picture, canvas: &mut impl Canvas) {
+        render::<16>(genome, picture, canvas);
+    }
+}
+
+impl Shown for Direct<Vec<u8>> {
+    fn empty(settings: &Settings) -> Pixels<Vec<u8>> {
+        let side = usize::from(settings.picture.side);
+        Pixels(vec![0; side * side * usize::from(settings.channels)])
+    }
+
+    fn draw(genome: &Pixels<Vec<u8>>, picture: Picture, canvas: &mut impl Canvas) {
+        let row = genome.0.len() / usize::from(picture.side);
+        for (y, pixels) in genome.0.chunks(row).enumerate() {
+            let mut pixels = pixels.to_vec();
+            picture.colour.filter(|_| row > usize::from(picture.side)).unwrap_or(ColourSpace::Rgb).to_rgb(&mut pixels);
+            canvas.row(y, &pixels);
+        }
+    }
+}
+
+/// A population whose elites can be shown.
+trait Gallery<G> {
+    fn digest(&self) -> Digest;
+    /// One of the elites.
+    fn exhibit(&self) -> &G;
+}
+
+impl<G: Digestible> Gallery<G> for Archive<Vec<Cell>, Vec<Slot<G>>> {
+    fn digest(&self) -> Digest {
+        Digest::of_archive(self)
+    }
+
+    fn exhibit(&self) -> &G {
+        &self.elite(7).unwrap().genome
+    }
+}
+
+impl<G: Digestible> Gallery<G> for Ranking<Vec<Rank>, Vec<Slot<G>>> {
+    fn digest(&self) -> Digest {
+        let mut digest = Digest::default();
+        for (elite, score) in (0..self.filled()).filter_map(|rank| self.ranked(rank)) {
+            digest.float(score);
+            digest.elite(elite);
+        }
+        digest
+    }
+
+    fn exhibit(&self) -> &G {
+        &self.ranked(0).unwrap().0.genome
+    }
+}
+
+/// A search with its journal.
+struct Run<E, P> {
+    settings: Settings,
+    search: Search<E, P>,
+    writer: Writer,
+    journal: Vec<u8>,
+}
+
+impl<E: Shown, P: Population<E::Genome>> Run<E, P> {
+    fn new(settings: Settings, encoding: E, population: P) -> Self {
+        let mut journal = Vec::new();
+        let writer = Writer::begin(&settings, PROVENANCE, &mut |bytes| journal.extend_from_slice(bytes));
+        Self { settings, search: Search::new(settings.seed, encoding, population, settings.sizes), writer, journal }
+    }
+
+    fn go_to(&mut self, generation: u32) {
+        while self.search.generation() < generation {
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        let Self { settings, search, writer, journal } = self;
+        let mut brood = vec![elite(E::empty(settings)); search.children() as usize];
+        // Asked for backwards: their order must not matter.
+        brood.iter_mut().enumerate().rev().for_each(|(i, child)| search.ask(i as u32, child));
+        let mut scores = Vec::new();
+        for child in &brood {
+            let mut scorer = Scorer::<CELLS>::new(settings.picture.side);
+            E::draw(&child.genome, settings.picture, &mut scorer);
+            scores.extend(scorer.scores(usize::from(settings.picture.side) * usize::from(settings.channels)));
+        }
+        let mut sink = |bytes: &[u8]| journal.extend_from_slice(bytes);
+        let mut record = writer.record(search.generation(), &mut sink);
+        let refused = search.tell(&brood, &scores, |birth, take| record.take(birth.child, take)).unwrap();
+        record.end(refused);
+    }
+}
+
+fn elite<G>(genome: G) -> Elite<G> {
+    Elite { genome, birth: fooling_core::rng::Birth::default(), parent: None }
+}
+
+fn archive<E: Shown>(settings: &Settings) -> Archive<Vec<Cell>, Vec<Slot<E::Genome>>> {
+    Archive::new(vec![Cell::EMPTY; CELLS], vec![Slot::new(E::empty(settings)); CELLS]).unwrap()
+}
+
+fn ranking<E: Shown>(settings: &Settings) -> Ranking<Vec<Rank>, Vec<Slot<E::Genome>>> {
+    let Selection::Single { classes, target, keep, pressure } = settings.selection else { panic!("not a single objective") };
+    let slots = vec![Slot::new(E::empty(settings)); keep as usize];
+    Ranking::new(vec![Rank::default(); keep as usize], slots, classes as usize, target as usize, pressure).unwrap()
+}
+
+fn cppn(settings: &Settings) -> Cppn<512, 1024> {
+    let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else { panic!("not a CPPN") };
+    Cppn { outputs: settings.channels, activations, rates, eta, max_nodes, max_links }
+}
+
+fn direct(settings: &Settings) -> Direct<Vec<u8>> {
+    let EncodingSettings::Direct(settings) = settings.encoding else { panic!("not the direct encoding") };
+    Direct::new(settings)
+}
+
+const STANDARD: EncodingSettings =
+    EncodingSettings::Cppn { activations: 0b1111, rates: CppnRates::METHOD, eta: 15, max_nodes: 512, max_links: 1024 };
+const SINGLE: Selection = Selection::Single { classes: CELLS as u32, target: 4, keep: 12, pressure: Rate::new(0.1) };
+
+/// Both encodings, both faces, pixel and unit coordinates, all cells and a single objective.
+fn searches() -> Vec<(&'static str, Settings)> {
+    let hsv = Picture { side: 32, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hsv) };
+    let hls = Picture { colour: Some(ColourSpace::Hls), ..hsv };
+    let grey = Settings {
+        seed: 77,
+        picture: Picture { side: 28, colour: None, ..hsv },
+        channels: 1,
+        encoding: STANDARD,
+        selection: Selection::MapElites { cells: CELLS as u32 },
+        sizes: Sizes { initial: 24, batch: 16 },
+    };
+    let colour = Settings { channels: 3, picture: hsv, ..grey };
+    let paper = EncodingSettings::Direct(DirectSettings { halving: 40, ..DirectSettings::PAPER });
+    let released = EncodingSettings::Direct(DirectSettings::RELEASED);
+    let two = EncodingSettings::Cppn { activations: 0b0101, rates: CppnRates::METHOD, eta: 20, max_nodes: 12, max_links: 14 };
+    vec![
+        ("cppn-grey", grey),
+        ("cppn-grey-unit", Settings { picture: Picture { coordinates: Coordinates::Unit, ..grey.picture }, ..grey }),
+        ("cppn-grey-two-activations", Settings { encoding: two, ..grey }),
+        ("cppn-colour-paper", colour),
+        ("cppn-colour-released", Settings { picture: hls, ..colour }),
+        ("cppn-colour-unit", Settings { picture: Picture { coordinates: Coordinates::Unit, ..hls }, ..colour }),
+        ("cppn-single", Settings { selection: SINGLE, ..grey }),
+        ("direct-grey-paper", Settings { encoding: paper, ..grey }),
+        ("direct-grey-released", Settings { encoding: released, ..grey }),
+        ("direct-colour-paper", Settings { encoding: paper, ..colour }),
+        ("direct-colour-released", Settings { encoding: released, picture: hls, ..colour }),
+        ("direct-single", Settings { encoding: released, selection: SINGLE, ..grey }),
+    ]
+}
+
+/// Archive, journal and a picture at several depths of evolution.
+fn check_search<E: Shown, P: Population<E::Genome> + Gallery<E::Genome>>(
+    name: &str,
+    mut run: Run<E, P>,
+    goldens: &mut Goldens,
+    lines: &mut Vec<(String, Digest)>,
+) {
+    for depth in [1, 8, 64] {
+        run.go_to(depth);
+        let population = run.search.population();
+        lines.push((format!("{name}/{depth}/population"), population.digest()));
+        lines.push((format!("{name}/{depth}/journal"), Digest::of(&run.journal)));
+        let Picture { side, .. } = run.settings.picture;
+        let mut bytes = vec![0; usize::from(side) * usize::from(side) * usize::from(run.settings.channels)];
+        E::draw(population.exhibit(), run.settings.picture, &mut bytes.as_mut_slice());
+        goldens.picture(&format!("searches/{name}-{depth}.png"), side, &bytes);
+    }
+}
+
+#[test]
+fn whole_searches() {
+    let (mut goldens, mut lines) = (Goldens::new(), Vec::new());
+    for (name, settings) in searches() {
+        let (goldens, lines) = (&mut goldens, &mut lines);
+        let is_cppn = matches!(settings.encoding, EncodingSettings::Cppn { .. });
+        let is_single = matches!(settings.selection, Selection::Single { .. });
+        match (is_cppn, is_single) {
+            (true, false) => check_search(name, Run::new(settings, cppn(&settings), archive::<Cppn<512, 1024>>(&settings)), goldens, lines),
+            (true, true) => check_search(name, Run::new(settings, cppn(&settings), ranking::<Cppn<512, 1024>>(&settings)), goldens, lines),
+            (false, false) => {
+                check_search(name, Run::new(settings, direct(&settings), archive::<Direct<Vec<u8>>>(&settings)), goldens, lines);
+            }
+            (false, true) => {
+                check_search(name, Run::new(settings, direct(&settings), ranking::<Direct<Vec<u8>>>(&settings)), goldens, lines);
+            }
+        }
+    }
+    goldens.digests("searches.txt", &lines);
+    goldens.finish();
+}
+
+/// What `tests/ports` prints of its second program: two runs made where they are reported.
+#[test]
+fn ports_evolve() {
+    let mut lines: Vec<(String, Digest)> = cases::variation_kernels().map(|(name, digest)| (name.into(), digest)).into();
+    let settings = &cases::CPPN_RUN;
+    let mut run = Run::new(*settings, cppn(settings), archive::<Cppn<512, 1024>>(settings));
+    run.go_to(cases::GENERATIONS);
+    lines.push(("cppn/archive".into(), run.search.population().digest()));
+    lines.push(("cppn/journal".into(), Digest::of(&run.journal)));
+    let settings = &cases::DIRECT_RUN;
+    let mut run = Run::new(*settings, direct(settings), archive::<Direct<Vec<u8>>>(settings));
+    run.go_to(cases::GENERATIONS);
+    lines.push(("direct/archive".into(), run.search.population().digest()));
+    lines.push(("direct/journal".into(), Digest::of(&run.journal)));
+    let mut goldens = Goldens::new();
+    goldens.digests("ports/evolve.txt", &lines);
+    goldens.finish();
+}
+
+/// A journal that the host writes, and what `tests/ports` prints of its third program, which replays it.
+#[test]
+fn ports_replay() {
+    let settings = &cases::HOST_RUN;
+    let mut run = Run::new(*settings, cppn(settings), archive::<Cppn<512, 1024>>(settings));
+    run.go_to(cases::HOST_GENERATIONS);
+    let elites: Vec<_> = (0..CELLS).map(|cell| run.search.population().elite(cell).unwrap()).collect();
+    let mut pictures = Digest::default();
+    elites.iter().for_each(|elite| pictures.update(&picture(&elite.genome, settings.picture)));
+    let archive = run.search.population().digest();
+    let mut goldens = Goldens::new();
+    goldens.file("ports/host.journal", &run.journal);
+    goldens.digests("ports/replay.txt", &[("archive".into(), archive), ("pictures".into(), pictures)]);
+    goldens.finish();
+    assert!(run.search.population().digest() == replayed_small(settings, &run.journal), "a smaller capacity changes the run");
+}
+
+/// The archive of a replay in the capacity of small targets.
+fn replayed_small(settings: &Settings, journal: &[u8]) -> Digest {
+    let Cppn { outputs, activations, rates, eta, max_nodes, max_links } = cppn(settings);
+    let encoding = Cppn::<64, 96> { outputs, activations, rates, eta, max_nodes, max_links };
+    let archive = Archive::new(vec![Cell::EMPTY; CELLS], vec![Slot::new(SmallGenome::EMPTY); CELLS]).unwrap();
+    let mut search = Search::new(settings.seed, encoding, archive, settings.sizes);
+    let mut brood = vec![elite(SmallGenome::EMPTY); settings.sizes.initial as usize];
+    let mut takes = [Take { cell: 0, score: 0.0 }; CELLS];
+    for record in journal::open(journal).unwrap().1 {
+        replay(&mut search, &record.unwrap(), &mut ReplayScratch { brood: &mut brood, takes: &mut takes }).unwrap();
+    }
+    search.population().digest()
+}

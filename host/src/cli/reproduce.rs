@@ -1,0 +1,102 @@
+//! `fooling reproduce`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueHint};
+use fooling::reproduce::{Experiment, Plan, Watcher, reproduce};
+
+/// Make an experiment of the paper, and set its figures beside those measured
+///
+/// The folder gets report.html, table.md and results.json, and a folder for each run. What is there already is not made again, so the
+/// same command goes on with an experiment that was stopped.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fooling reproduce mnist-cppn
+  fooling reproduce mnist-direct --models networks --out runs/direct
+  fooling reproduce transfer --models networks --quick
+  fooling reproduce imagenet-cppn --models networks --hours 8 --seeds 1")]
+pub(super) struct ReproduceArgs {
+    /// Which experiment
+    #[arg(value_enum)]
+    experiment: Experiment,
+    /// Small runs, for a test of minutes: the figures mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// Folder of the four MNIST files
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    data: Option<PathBuf>,
+    /// Folder of further networks: lenet.onnx (the paper's), mnist_cntk.onnx, squeezenet_v1_1.onnx, ...
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    models: Option<PathBuf>,
+    /// Folder of the experiment [default: runs/reproduce/EXPERIMENT, with --quick EXPERIMENT-quick]
+    #[arg(long, value_hint = ValueHint::DirPath)]
+    out: Option<PathBuf>,
+    /// Runs of each kind, with the seeds 1, 2, ... [default: 5; 2 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    seeds: Option<u32>,
+    /// Longest time for all ImageNet runs together; they can be gone on with
+    #[arg(long, value_name = "H", default_value_t = 1.0, value_parser = hours)]
+    hours: f64,
+    /// Threads; changes no result [default: all cores]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    let hours: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=100_000.0).contains(&hours) { Ok(hours) } else { Err("not a number of hours".to_owned()) }
+}
+
+pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
+    let name = args.experiment.name();
+    let folder = if args.quick { format!("{name}-quick") } else { name.clone() };
+    let seeds = args.seeds.unwrap_or(if args.quick { 2 } else { 5 });
+    let plan = Plan {
+        experiment: args.experiment,
+        quick: args.quick,
+        command: command(&args, &name, seeds),
+        data: args.data,
+        models: args.models,
+        out: args.out.unwrap_or_else(|| PathBuf::from("runs").join("reproduce").join(folder)),
+        seeds,
+        hours: args.hours,
+        threads: super::threads(args.threads),
+    };
+    super::evolve::catch_interrupts()?;
+    let results = reproduce(&plan, &mut Lines)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&results)?)?;
+    } else {
+        write!(out, "{}", results.markdown())?;
+        writeln!(out, "\nlook at   {}", plan.out.join("report.html").display())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The command that makes the experiment again; folders are the user's own affair.
+fn command(args: &ReproduceArgs, name: &str, seeds: u32) -> String {
+    let mut command = format!("fooling reproduce {name} --seeds {seeds}");
+    for (given, text) in [(args.quick, " --quick"), (args.data.is_some(), " --data DIR"), (args.models.is_some(), " --models DIR")] {
+        command += if given { text } else { "" };
+    }
+    if name.starts_with("imagenet") { format!("{command} --hours {}", args.hours) } else { command }
+}
+
+/// Tells how far it is, a line at a time.
+struct Lines;
+
+impl Watcher for Lines {
+    fn says(&mut self, line: &str) {
+        eprintln!("{line}");
+    }
+
+    fn interrupted(&self) -> bool {
+        super::evolve::interrupted()
+    }
+}

@@ -1,0 +1,80 @@
+//! `imagenet-cppn` and `imagenet-direct`: a thousand classes, for as long as `--hours` allows.
+
+use super::lab::{Lab, Run};
+use super::mnist::{over_runs, shown};
+use super::networks::Network;
+use super::results::{Finding, Table, confidence};
+use super::{Exhibit, Found, ReproduceError};
+use crate::report::Upright;
+use crate::run::{Choices, EncodingName, Face};
+
+/// The network to evolve against; with `--quick` the smallest one.
+pub(super) fn network(lab: &Lab<'_>) -> Result<Network, ReproduceError> {
+    lab.network(lab.quick_or("mobilenet_v1_025_128", "squeezenet_v1_1"))
+}
+
+/// METHOD's choices for a network of a thousand classes.
+pub(super) fn choices(lab: &Lab<'_>, network: &Network, encoding: EncodingName, seed: u64) -> Choices {
+    let mut choices = lab.choices(network, encoding, Face::Paper, seed);
+    if lab.plan.quick {
+        (choices.generations, choices.initial, choices.batch) = (3, 16, 16);
+    } else {
+        choices.generations = if encoding == EncodingName::Cppn { 5000 } else { 20_000 };
+    }
+    choices
+}
+
+pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, ReproduceError> {
+    let network = network(lab)?;
+    let limit = lab.share_of_hours(lab.plan.seeds as usize);
+    let mut runs = Vec::new();
+    for seed in lab.seeds() {
+        let choices = choices(lab, &network, encoding, seed);
+        let name = format!("{}-{}-{seed}", network.key, encoding.name());
+        runs.push(lab.evolve_for(&name, &network, choices, Some(limit))?);
+    }
+    let (reported_median, reported_sure, full) = match encoding {
+        EncodingName::Cppn => ("88.11 % at 5000", "many over 99.99 %", 5000),
+        EncodingName::Direct => ("21.59 % at 20 000", "45 classes over 99 %", 20_000),
+    };
+    let done: Vec<String> = runs.iter().map(|run| run.generations().to_string()).collect();
+    let of = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
+    let classes = |count: f64| format!("{count} classes");
+    let what = |text: &str| format!("{text} ({}, after {} generations)", network.title, done.join(", "));
+    let mut found = Found::default();
+    found.method.push(format!(
+        "MAP-Elites over 1000 classes on {}, one centre crop, {} encoding, paper face. The paper's runs have {full} generations on AlexNet \
+         with ten crops; these ended after {} because of --hours {}. The same command goes on with them.",
+        network.title,
+        encoding.name(),
+        done.join(", "),
+        lab.plan.hours,
+    ));
+    let last = |run: &Run| *run.at(u32::MAX);
+    found.findings = vec![
+        Finding::of_values(what("median confidence over the classes"), reported_median, of(&|run| last(run).median), confidence),
+        Finding::of_values(what("classes at 99 % or more"), reported_sure, of(&|run| last(run).at_99 as f64), classes),
+        Finding::of_values(what("classes at 99.99 % or more"), reported_sure, of(&|run| last(run).at_9999 as f64), classes),
+    ];
+    found.tables.push(Table {
+        title: "Runs".to_owned(),
+        heads: ["seed", "generations", "median", "lowest", "at 50 %", "at 90 %", "at 99 %", "at 99.99 %", "images/s"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: runs.iter().map(row).collect(),
+    });
+    let median = over_runs(&runs, "median of the classes", 0, &|stats| stats.median * 100.0);
+    found.exhibits.push(Exhibit::Chart("Median confidence".into(), "generation".into(), "per cent".into(), Upright::UpTo(100.0), median));
+    let sure = over_runs(&runs, "classes at 99 %", 1, &|stats| stats.at_99 as f64);
+    found.exhibits.push(Exhibit::Chart("Classes at 99 %".into(), "generation".into(), "classes".into(), Upright::UpTo(1000.0), sure));
+    found.exhibits.push(Exhibit::Sheet("The surest of seed 1".into(), shown(&runs[0], 60)));
+    Ok(found)
+}
+
+fn row(run: &Run) -> Vec<String> {
+    let stats = run.at(u32::MAX);
+    let counts = [stats.at_50, stats.at_90, stats.at_99, stats.at_9999].map(|count| count.to_string());
+    let front =
+        [run.rebuilt.run.choices.seed.to_string(), run.generations().to_string(), confidence(stats.median), confidence(stats.lowest)];
+    front.into_iter().chain(counts).chain([format!("{:.0}", run.speed.images_per_second)]).collect()
+}

@@ -1,0 +1,227 @@
+//! Where experiments are made: runs in folders of their own, each made once, gone on with where it was stopped.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::networks::Network;
+use super::{Plan, ReproduceError, Watcher};
+use crate::picture::Picture;
+use crate::report;
+use crate::run::{self, Choices, EncodingName, Face, Folder, Observer, Progress, Rebuilt, RunToml, Setup, Stats};
+use crate::score::score_all;
+
+/// A run that was made.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// Who holds each cell.
+    pub(super) rebuilt: Rebuilt,
+    /// Confidence after each generation.
+    pub(super) curve: Vec<(u32, Stats)>,
+    /// Of the process that ended it.
+    pub(super) speed: Speed,
+}
+
+impl Run {
+    /// The figures after a generation, or after the last one if there are fewer.
+    pub(super) fn at(&self, generation: u32) -> &Stats {
+        let before = self.curve.iter().rev().find(|(number, _)| *number <= generation);
+        before.map_or(&self.curve[0].1, |(_, stats)| stats)
+    }
+
+    /// The first generation whose figures are as wanted; infinite if there is none.
+    pub(super) fn first(&self, wanted: impl Fn(&Stats) -> bool) -> f64 {
+        self.curve.iter().find(|(_, stats)| wanted(stats)).map_or(f64::INFINITY, |(generation, _)| f64::from(*generation))
+    }
+
+    /// The last generation.
+    pub(super) fn generations(&self) -> u32 {
+        self.curve.last().map_or(0, |(generation, _)| *generation)
+    }
+
+    /// The elites' pictures, with the class that each was evolved for and its confidence.
+    pub(super) fn pictures(&self) -> impl Iterator<Item = (usize, &Picture, f32)> {
+        self.rebuilt.members.iter().map(|member| (self.rebuilt.class(member.cell).0, &member.picture, member.score))
+    }
+}
+
+/// How fast a run was, from its summary.json.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Speed {
+    pub(super) seconds: f64,
+    pub(super) images_per_second: f64,
+    pub(super) shares: Shares,
+}
+
+/// Where the time of a run went.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Shares {
+    pub(super) mutate: f64,
+    pub(super) render: f64,
+    pub(super) infer: f64,
+    pub(super) archive: f64,
+    pub(super) write: f64,
+}
+
+/// Where experiments are made.
+pub(super) struct Lab<'l> {
+    pub(super) plan: &'l Plan,
+    pub(super) watcher: &'l mut dyn Watcher,
+}
+
+impl std::fmt::Debug for Lab<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lab").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+impl Lab<'_> {
+    /// Seeds of the runs.
+    pub(super) fn seeds(&self) -> std::ops::RangeInclusive<u64> {
+        1..=u64::from(self.plan.seeds)
+    }
+
+    /// One of two numbers: for `--quick`, or in full.
+    pub(super) fn quick_or<T>(&self, quick: T, full: T) -> T {
+        if self.plan.quick { quick } else { full }
+    }
+
+    /// METHOD's choices for a network.
+    pub(super) fn choices(&self, network: &Network, encoding: EncodingName, face: Face, seed: u64) -> Choices {
+        let mut choices = Choices::of_method(&network.key, face, encoding, network.channels(), false);
+        choices.seed = seed;
+        if self.plan.quick {
+            (choices.generations, choices.initial, choices.batch) = (20, 50, 50);
+        }
+        choices
+    }
+
+    /// Makes a run, or takes the one that is there. One that was stopped is gone on with.
+    pub(super) fn evolve(&mut self, name: &str, network: &Network, choices: Choices) -> Result<Run, ReproduceError> {
+        self.evolve_for(name, network, choices, None)
+    }
+
+    /// [`Lab::evolve`], for as long as `limit` in this process.
+    pub(super) fn evolve_for(
+        &mut self,
+        name: &str,
+        network: &Network,
+        choices: Choices,
+        limit: Option<Duration>,
+    ) -> Result<Run, ReproduceError> {
+        let root = self.plan.out.join("runs").join(name);
+        let (wanted, threads) = (choices.generations, self.plan.threads);
+        let setup = Setup { choices, model: &network.model, classifier: &network.classifier, threads };
+        let mut observer = Watch { watcher: self.watcher, name, deadline: limit.map(|limit| Instant::now() + limit), interrupted: false };
+        let folder = if root.join("journal.fool").exists() {
+            let folder = Folder::open(&root)?;
+            let mut there = RunToml::read(&folder)?;
+            let extended = Choices { generations: wanted, ..there.choices.clone() };
+            if extended != setup.choices || there.made.model_sha256 != network.model.digest() {
+                return Err(ReproduceError::OtherRun { path: root });
+            }
+            let recorded = run::curve(&folder)?.last().map(|(generation, _)| *generation);
+            if recorded > Some(wanted) {
+                return Err(ReproduceError::OtherRun { path: root });
+            }
+            let stopped = limit.is_some_and(|limit| limit.is_zero()) && recorded.is_some();
+            if (recorded != Some(wanted) && !stopped) || !folder.summary().exists() {
+                there.choices.generations = wanted;
+                there.write(&folder)?;
+                run::resume(&setup, &folder, &mut observer)?;
+            }
+            folder
+        } else {
+            let folder = Folder::create(&root)?;
+            run::start(&setup, &folder, &mut observer)?;
+            folder
+        };
+        if observer.interrupted {
+            return Err(ReproduceError::Interrupted);
+        }
+        self.finish(&folder)
+    }
+
+    fn finish(&mut self, folder: &Folder) -> Result<Run, ReproduceError> {
+        let (rebuilt, curve) = (run::rebuild(folder)?, run::curve(folder)?);
+        let path = folder.summary();
+        let unreadable = |problem: String| ReproduceError::Summary { path: path.clone(), problem };
+        let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+        let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
+        folder.write(&folder.report(), report::html(folder)?.as_bytes())?;
+        Ok(Run { rebuilt, curve, speed })
+    }
+
+    /// What a network says of pictures, a row of confidences a picture. Pictures of another size or kind are fitted to it.
+    pub(super) fn ask(&self, network: &Network, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, ReproduceError> {
+        let (side, channels) = (network.model.card().input.picture, usize::from(network.channels()));
+        let picture = |i: usize| {
+            let picture: &Picture = &pictures[i];
+            if (picture.side(), picture.channels()) == (side, channels) {
+                Cow::Borrowed(picture)
+            } else {
+                Cow::Owned(picture.fitted(side, channels))
+            }
+        };
+        let scores = score_all(&network.model, &network.classifier, self.plan.threads, pictures.len(), picture)?;
+        Ok(scores.chunks(network.model.classes()).map(<[f32]>::to_vec).collect())
+    }
+
+    /// The LeNets to evolve against: the shipped one, and the paper's own if there is a folder of networks.
+    pub(super) fn lenets(&mut self) -> Result<Vec<Network>, ReproduceError> {
+        let mut networks = vec![Network::shipped()?];
+        match &self.plan.models {
+            Some(folder) => networks.push(Network::from_folder(folder, "lenet")?),
+            None => self.watcher.says("without --models: only the shipped LeNet, not the paper's own"),
+        }
+        Ok(networks)
+    }
+
+    /// A network that only the folder of networks has.
+    pub(super) fn network(&self, file: &str) -> Result<Network, ReproduceError> {
+        let folder =
+            self.plan.models.as_deref().ok_or_else(|| ReproduceError::NoNetwork { path: PathBuf::from(format!("{file}.onnx")) })?;
+        Network::from_folder(folder, file)
+    }
+
+    /// The time that one of `runs` runs may take, of what `--hours` allows.
+    pub(super) fn share_of_hours(&self, runs: usize) -> Duration {
+        Duration::try_from_secs_f64(self.plan.hours * 3600.0 / runs.max(1) as f64).unwrap_or(Duration::MAX)
+    }
+}
+
+/// Watches a run for the experiment's watcher.
+struct Watch<'w> {
+    watcher: &'w mut dyn Watcher,
+    name: &'w str,
+    deadline: Option<Instant>,
+    interrupted: bool,
+}
+
+impl Observer for Watch<'_> {
+    fn begun(&mut self, next_generation: u32, warning: Option<&str>) {
+        if let Some(warning) = warning {
+            self.watcher.says(&format!("{}: warning: {warning}", self.name));
+        }
+        self.watcher.says(&format!("{}: from generation {next_generation}", self.name));
+    }
+
+    fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
+        let Progress { generation, generations, elapsed, stats, .. } = progress;
+        if generation % 100 == 0 || generation == generations {
+            self.watcher.says(&format!(
+                "{}: generation {generation} of {generations}, {:.0} s, median {:.4} %, lowest {:.4} %",
+                self.name,
+                elapsed.as_secs_f64(),
+                stats.median * 100.0,
+                stats.lowest * 100.0
+            ));
+        }
+        self.interrupted = self.watcher.interrupted();
+        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if self.interrupted || late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}

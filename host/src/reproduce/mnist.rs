@@ -1,0 +1,172 @@
+//! `mnist-direct` and `mnist-cppn`: ten digits, both LeNets, both faces.
+
+use super::lab::{Lab, Run};
+use super::networks::Network;
+use super::results::{Finding, Shown, Table, confidence, generation};
+use super::{Exhibit, Found, ReproduceError};
+use crate::model::short_name;
+use crate::report::{Curve, Upright, percent};
+use crate::run::{EncodingName, Face, Member, Stats};
+
+/// What the paper calls sure.
+pub(super) const SURE: f64 = 0.9999;
+/// The generations of the table.
+const MARKS: [u32; 4] = [10, 50, 100, 200];
+
+/// The runs of one network and face.
+struct Group {
+    title: String,
+    runs: Vec<Run>,
+}
+
+pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, ReproduceError> {
+    let mut groups = Vec::new();
+    for network in lab.lenets()? {
+        for face in [Face::Paper, Face::Released] {
+            groups.push(group(lab, &network, encoding, face)?);
+        }
+    }
+    let mut found = Found::default();
+    let last = groups[0].runs[0].generations();
+    found.method.push(format!(
+        "MAP-Elites over the ten digits, {} encoding: {} pictures in the initial batch, then {last} generations of {}; seeds 1 to {}.",
+        encoding.name(),
+        groups[0].runs[0].rebuilt.run.choices.initial,
+        groups[0].runs[0].rebuilt.run.choices.batch,
+        lab.plan.seeds,
+    ));
+    found.method.push(
+        "Medians and lowest confidences are over the ten digits of a run. A figure over runs is their median, in brackets its interval; \
+         for five runs that is their range, which holds the true median with 93.75 %."
+            .to_owned(),
+    );
+    for group in &groups {
+        found.findings.extend(findings(group, encoding, last));
+        found.tables.push(marks(group, last));
+        found.exhibits.push(curves(group));
+    }
+    found.tables.push(speeds(&groups));
+    found.exhibits.extend(groups.iter().map(sheet));
+    Ok(found)
+}
+
+fn group(lab: &mut Lab<'_>, network: &Network, encoding: EncodingName, face: Face) -> Result<Group, ReproduceError> {
+    let word = face.name();
+    let mut runs = Vec::new();
+    for seed in lab.seeds() {
+        let choices = lab.choices(network, encoding, face, seed);
+        runs.push(lab.evolve(&format!("{}-{}-{word}-{seed}", network.key, encoding.name()), network, choices)?);
+    }
+    Ok(Group { title: format!("{}, {word} face", network.title), runs })
+}
+
+fn findings(group: &Group, encoding: EncodingName, last: u32) -> Vec<Finding> {
+    let of = |value: &dyn Fn(&Run) -> f64| group.runs.iter().map(value).collect::<Vec<f64>>();
+    let what = |text: &str| format!("{text} ({})", group.title);
+    let mut findings = Vec::new();
+    match encoding {
+        EncodingName::Direct => {
+            let reached = group.runs.iter().filter(|run| run.at(50).lowest >= SURE).count();
+            let digits: Vec<String> = group.runs.iter().map(|run| run.at(50).at_9999.to_string()).collect();
+            findings.push(Finding::of_words(
+                what("runs in which every digit is at 99.99 % by generation 50"),
+                "all of 5",
+                format!("{reached} of {}; digits at 99.99 % there: {}", group.runs.len(), digits.join(", ")),
+            ));
+            let all = of(&|run| run.first(|stats| stats.lowest >= SURE));
+            findings.push(Finding::of_values(what("generation in which the last digit reaches 99.99 %"), "at most 50", all, generation));
+        }
+        EncodingName::Cppn => {
+            let any = of(&|run| run.first(|stats| stats.highest >= SURE));
+            findings.push(Finding::of_values(
+                what("generation of the first picture at 99.99 %"),
+                "within a few generations",
+                any,
+                generation,
+            ));
+        }
+    }
+    let half = of(&|run| run.first(|stats| stats.median >= SURE));
+    findings.push(Finding::of_values(what("generation in which the median reaches 99.99 %"), "at most 200", half, generation));
+    let name = what(&format!("median confidence at generation {last}"));
+    findings.push(Finding::of_values(name, "99.99 % at 200", of(&|run| run.at(last).median), confidence));
+    findings
+}
+
+/// A row a seed: median and lowest confidence at some generations.
+fn marks(group: &Group, last: u32) -> Table {
+    let marks: Vec<u32> = MARKS.into_iter().filter(|mark| *mark <= last).collect();
+    let heads = marks.iter().flat_map(|mark| [format!("{mark}: median"), format!("{mark}: lowest")]);
+    let row = |run: &Run| {
+        let cells = marks.iter().flat_map(|mark| [confidence(run.at(*mark).median), confidence(run.at(*mark).lowest)]);
+        [run.rebuilt.run.choices.seed.to_string()].into_iter().chain(cells).collect()
+    };
+    Table {
+        title: format!("Confidence over the digits after generations, {}", group.title),
+        heads: ["seed".to_owned()].into_iter().chain(heads).collect(),
+        rows: group.runs.iter().map(row).collect(),
+    }
+}
+
+fn speeds(groups: &[Group]) -> Table {
+    let heads = ["runs", "images/s", "seconds a run", "mutate", "render", "infer", "archive", "write"];
+    let row = |group: &Group| {
+        let middle = |of: &dyn Fn(&Run) -> f64| {
+            let values: Vec<f64> = group.runs.iter().map(of).collect();
+            super::stats::median(&values).map_or(0.0, |median| median.median)
+        };
+        let part = |of: &dyn Fn(&Run) -> f64| format!("{:.1} %", middle(of) * 100.0);
+        vec![
+            group.title.clone(),
+            format!("{:.0}", middle(&|run| run.speed.images_per_second)),
+            format!("{:.1}", middle(&|run| run.speed.seconds)),
+            part(&|run| run.speed.shares.mutate),
+            part(&|run| run.speed.shares.render),
+            part(&|run| run.speed.shares.infer),
+            part(&|run| run.speed.shares.archive),
+            part(&|run| run.speed.shares.write),
+        ]
+    };
+    Table {
+        title: "Speed, and where the time of the threads went (medians over runs)".to_owned(),
+        heads: heads.map(str::to_owned).to_vec(),
+        rows: groups.iter().map(row).collect(),
+    }
+}
+
+/// The median over runs of a figure, generation by generation, above a thin line a run.
+pub(super) fn over_runs(runs: &[Run], name: &str, colour: usize, of: &dyn Fn(&Stats) -> f64) -> Vec<Curve> {
+    let points = |run: &Run| run.curve.iter().map(|(generation, stats)| (f64::from(*generation), of(stats))).collect();
+    let mut curves: Vec<Curve> = runs.iter().map(|run| Curve { name: String::new(), points: points(run), colour, faint: true }).collect();
+    let shortest = runs.iter().map(|run| run.curve.len()).min().unwrap_or(0);
+    let middle = |at: usize| {
+        let values: Vec<f64> = runs.iter().map(|run| of(&run.curve[at].1)).collect();
+        Some((f64::from(runs[0].curve[at].0), super::stats::median(&values)?.median))
+    };
+    curves.push(Curve { name: name.to_owned(), points: (0..shortest).filter_map(middle).collect(), colour, faint: false });
+    curves
+}
+
+fn curves(group: &Group) -> Exhibit {
+    let median = over_runs(&group.runs, "median of the digits", 0, &|stats| stats.median);
+    let lowest = over_runs(&group.runs, "lowest of the digits", 1, &|stats| stats.lowest);
+    let title = format!("Confidence, {} (median of the runs, and each run)", group.title);
+    Exhibit::Chart(title, "generation".into(), "confidence".into(), Upright::Nines, median.into_iter().chain(lowest).collect())
+}
+
+fn sheet(group: &Group) -> Exhibit {
+    Exhibit::Sheet(format!("Elites of seed 1, {}", group.title), shown(&group.runs[0], 10))
+}
+
+/// The elites of a run, or the `most` surest of them if there are more.
+pub(super) fn shown(run: &Run, most: usize) -> Vec<Shown> {
+    let shown = |member: &Member| Shown {
+        picture: member.picture.clone(),
+        lines: vec![
+            short_name(run.rebuilt.class(member.cell).1).to_owned(),
+            percent(member.score.into(), 2),
+            format!("generation {}", member.birth.generation),
+        ],
+    };
+    run.rebuilt.surest(most).into_iter().map(shown).collect()
+}

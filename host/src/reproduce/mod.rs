@@ -1,0 +1,185 @@
+//! The paper's experiments, each from start to end, with the figures that the paper reports beside those measured here.
+//!
+//! An experiment is a folder: each of its runs is a run folder under `runs/`, which is made once, and gone on with if it was stopped.
+//! When all are there, the experiment writes `results.json`, `table.md` and `report.html`. `--quick` changes numbers and no code path.
+
+mod ablate;
+mod imagenet;
+mod lab;
+mod mnist;
+mod networks;
+mod results;
+pub mod stats;
+mod transfer;
+mod versus;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use networks::Network;
+pub use results::{Exhibit, Finding, Results, Shown, Table};
+
+use crate::classifier::ClassifyError;
+use crate::model::ModelError;
+use crate::run::{EncodingName, Made, RunError};
+use lab::Lab;
+
+/// An experiment of the paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Experiment {
+    /// Digits with a gene a pixel, on both LeNets, with both faces
+    MnistDirect,
+    /// Digits with CPPNs, on both LeNets, with both faces
+    MnistCppn,
+    /// Pictures evolved on one network, shown to another
+    Transfer,
+    /// The single-objective EA a class against MAP-Elites
+    SingleVsMap,
+    /// Repeated patterns, copy after copy taken away
+    Ablate,
+    /// 1000 classes with CPPNs
+    ImagenetCppn,
+    /// 1000 classes with a gene a pixel and channel
+    ImagenetDirect,
+}
+
+impl Experiment {
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> String {
+        clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Which experiment.
+    pub experiment: Experiment,
+    /// Small enough for a test.
+    pub quick: bool,
+    /// Folder of the MNIST files.
+    pub data: Option<PathBuf>,
+    /// Folder of further networks.
+    pub models: Option<PathBuf>,
+    /// Folder of the experiment.
+    pub out: PathBuf,
+    /// Runs of each kind, with the seeds 1 and up; at least 1.
+    pub seeds: u32,
+    /// Longest time for the ImageNet runs of this process together, in hours.
+    pub hours: f64,
+    /// Threads; changes no bit.
+    pub threads: usize,
+    /// The command, for the report.
+    pub command: String,
+}
+
+/// Sees an experiment go on.
+pub trait Watcher {
+    /// Something to tell.
+    fn says(&mut self, line: &str);
+
+    /// Whether to end after the generation in work.
+    fn interrupted(&self) -> bool {
+        false
+    }
+}
+
+/// Why an experiment could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReproduceError {
+    /// A run failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A network could not be loaded.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A network could not be asked.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
+    /// A network is not there.
+    #[error("this experiment needs the network {}; name the folder that has it (--models)", path.display())]
+    NoNetwork {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The folder has runs of another kind.
+    #[error("{} holds a run with other settings or of another network; name another folder (--out)", path.display())]
+    OtherRun {
+        /// The run.
+        path: PathBuf,
+    },
+    /// A run's summary cannot be read.
+    #[error("{}: {problem}; remove it, and it is written again", path.display())]
+    Summary {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A picture could not be encoded.
+    #[error("cannot encode a picture of the report: {0}")]
+    Picture(#[from] image::ImageError),
+    /// Ended by the user.
+    #[error("ended before all runs were made; the same command goes on")]
+    Interrupted,
+}
+
+/// Makes an experiment and writes what it found.
+///
+/// # Errors
+///
+/// [`ReproduceError`]; runs that were made are kept, and the same plan goes on.
+pub fn reproduce(plan: &Plan, watcher: &mut dyn Watcher) -> Result<Results, ReproduceError> {
+    let mut lab = Lab { plan, watcher };
+    let found = match plan.experiment {
+        Experiment::MnistDirect => mnist::run(&mut lab, EncodingName::Direct),
+        Experiment::MnistCppn => mnist::run(&mut lab, EncodingName::Cppn),
+        Experiment::Transfer => transfer::run(&mut lab),
+        Experiment::SingleVsMap => versus::run(&mut lab),
+        Experiment::Ablate => ablate::run(&mut lab),
+        Experiment::ImagenetCppn => imagenet::run(&mut lab, EncodingName::Cppn),
+        Experiment::ImagenetDirect => imagenet::run(&mut lab, EncodingName::Direct),
+    }?;
+    let Found { method, findings, tables, exhibits } = found;
+    let shipped = Network::shipped()?;
+    let made = Made::here(&shipped.model, &shipped.classifier);
+    let results = Results {
+        experiment: plan.experiment.name(),
+        quick: plan.quick,
+        command: plan.command.clone(),
+        fooling: made.fooling,
+        cpu: made.cpu,
+        threads: plan.threads,
+        method,
+        findings,
+        tables,
+        exhibits,
+    };
+    let json = serde_json::to_string_pretty(&results).expect("names and numbers") + "\n";
+    for (name, text) in [("results.json", json), ("table.md", results.markdown()), ("report.html", results.html()?)] {
+        let path = plan.out.join(name);
+        crate::run::write_file(&path, text.as_bytes()).map_err(|source| ReproduceError::Write { path, source })?;
+    }
+    Ok(results)
+}
+
+/// What an experiment found, before it is told what made it.
+#[derive(Debug, Default)]
+struct Found {
+    method: Vec<String>,
+    findings: Vec<Finding>,
+    tables: Vec<Table>,
+    exhibits: Vec<Exhibit>,
+}

@@ -1,0 +1,92 @@
+//! What the programs compute, beyond the golden genomes: the arguments of kernels, the ways to draw, the runs.
+//!
+//! Also compiled into `core/tests/golden.rs`, which computes the same on the host and writes down what every machine must print.
+
+use fooling_core::color::ColourSpace;
+use fooling_core::cppn::variation::CppnRates;
+use fooling_core::cppn::{Coordinates, Picture};
+use fooling_core::math;
+use fooling_core::pixels::DirectSettings;
+use fooling_core::rng::{Birth, Purpose, Stream};
+use fooling_core::search::Sizes;
+use fooling_core::settings::{EncodingSettings, Selection, Settings};
+
+use crate::digest::Digest;
+
+/// The cells of every run.
+pub const CELLS: usize = 10;
+/// The side of every picture.
+pub const SIDE: u16 = 28;
+
+/// Each golden genome is drawn in these ways; a grey one has no colour to be read.
+pub const DRAWINGS: [(&str, Picture); 2] = [
+    ("pixel-hsv", Picture { side: SIDE, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hsv) }),
+    ("unit-hls", Picture { side: SIDE, coordinates: Coordinates::Unit, colour: Some(ColourSpace::Hls) }),
+];
+
+/// The run of `evolve`: networks of the size that a microcontroller has room for.
+pub const CPPN_RUN: Settings = Settings {
+    seed: 2015,
+    picture: Picture { side: SIDE, coordinates: Coordinates::Pixel, colour: None },
+    channels: 1,
+    encoding: EncodingSettings::Cppn { activations: 0b1111, rates: CppnRates::METHOD, eta: 15, max_nodes: 64, max_links: 96 },
+    selection: Selection::MapElites { cells: CELLS as u32 },
+    sizes: Sizes { initial: 16, batch: 16 },
+};
+/// The other run of `evolve`: pictures that are their own genomes, with crossover.
+pub const DIRECT_RUN: Settings = Settings { encoding: EncodingSettings::Direct(DirectSettings::RELEASED), ..CPPN_RUN };
+/// Generations of each.
+pub const GENERATIONS: u32 = 8;
+/// What the journals of these runs say of their writer: the same on every machine.
+pub const PROVENANCE: &str = "a golden run";
+
+/// The run that a host makes and `replay` repeats.
+pub const HOST_RUN: Settings = Settings { seed: 1859, sizes: Sizes { initial: 32, batch: 32 }, ..CPPN_RUN };
+/// Its generations.
+pub const HOST_GENERATIONS: u32 = 400;
+
+/// Digests of the activation kernels' results: where one differs, so will pictures.
+pub fn activation_kernels() -> [(&'static str, Digest); 5] {
+    let root = |x: f32| math::sqrt(if x < 0.0 { -x } else { x }.min(4.0));
+    [
+        ("sine", over_arguments(math::sin)),
+        ("sigmoid", over_arguments(math::sigmoid)),
+        ("gaussian", over_arguments(math::gaussian)),
+        ("linear", over_arguments(math::linear)),
+        ("root", over_arguments(root)),
+    ]
+}
+
+/// Digests of what variation draws and computes: where one differs, so will runs.
+pub fn variation_kernels() -> [(&'static str, Digest); 4] {
+    let unit = |x: f32| f64::from(x.to_bits() >> 8 & 0xffff) / 65_536.0;
+    [
+        ("streams", streams()),
+        ("logarithm", over_arguments(|x| math::ln(f32::from_bits(x.to_bits() & 0x7fff_ffff)))),
+        ("logarithm-1p", over_arguments(|x| math::ln_1p(-unit(x)) as f32)),
+        ("power", over_arguments(|x| math::pow(unit(x), 1.0 / 11.0) as f32)),
+    ]
+}
+
+/// The digest of a function's results for 600 arguments of either sign from 2^-30 up to 2^22, and zero.
+fn over_arguments(function: impl Fn(f32) -> f32) -> Digest {
+    let mut digest = Digest::default();
+    for i in 0..600_u32 {
+        let (sign, exponent, mantissa) = (i & 1, 127 - 30 + i % 52, i.wrapping_mul(0x9e37_79b9) >> 9);
+        digest.float(function(f32::from_bits(sign << 31 | exponent << 23 | mantissa)));
+    }
+    digest.float(function(0.0));
+    digest
+}
+
+fn streams() -> Digest {
+    let mut digest = Digest::default();
+    for (seed, child, purpose) in [(0, 0, Purpose::Child), (u64::MAX, 1, Purpose::Child), (1, u32::MAX, Purpose::Pair)] {
+        let mut stream = Stream::new(seed, Birth { generation: child / 2, child }, purpose);
+        for bound in 0..40 {
+            digest.number(stream.bits());
+            digest.number(stream.below(bound));
+        }
+    }
+    digest
+}
