@@ -295,7 +295,11 @@ mod tests {
         let ramp = picture(28, 1, |x, y| (x * 5 + y * 4) as u8);
         assert_eq!(repetition(&ramp), None);
         assert_eq!(repetition(&Picture::new(28, 1)), None);
-        let noise = picture(28, 1, |x, y| (((x * 7919 + y * 104_729) * 2_654_435_761_usize) >> 13) as u8);
+        // Noise must be squared up: a product alone is a ramp that wraps around, and repeats.
+        let noise = picture(28, 1, |x, y| {
+            let hash = (x * 28 + y + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (hash.wrapping_mul(hash >> 32) >> 40) as u8
+        });
         assert_eq!(repetition(&noise), None);
     }
 
