@@ -36,7 +36,7 @@ pub const CPPN_RUN: Settings = Settings {
 /// The other run of `evolve`: pictures that are their own genomes, with crossover.
 pub const DIRECT_RUN: Settings = Settings { encoding: EncodingSettings::Direct(DirectSettings::RELEASED), ..CPPN_RUN };
 /// Generations of each.
-pub const GENERATIONS: u32 = 8;
+pub const GENERATIONS: u32 = 16;
 /// What the journals of these runs say of their writer: the same on every machine.
 pub const PROVENANCE: &str = "a golden run";
 

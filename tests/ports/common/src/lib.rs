@@ -9,12 +9,13 @@
 
 #![no_std]
 
+pub mod cases;
 mod digest;
 pub mod platform;
 mod report;
 mod stack;
 
-pub use digest::Digest;
+pub use digest::{Digest, Digestible};
 pub use report::{Failure, Report};
 
 use core::fmt::Write;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! digest NAME 0123456789abcdef    a result; must be the same on every machine
-//! cost N UNIT                     mean cost of a picture, in instructions or nanoseconds
+//! cost NAME N UNIT                mean cost of a picture of some kind, in instructions or nanoseconds
 //! stack USED SIZE                 bytes of stack touched, and bytes there were
 //! failed WHY                      the program gave up
 //! ```
@@ -13,6 +13,23 @@ use core::fmt::{self, Write};
 /// Why a program gave up; a few words for the console.
 #[derive(Debug, Clone, Copy)]
 pub struct Failure(pub &'static str);
+
+macro_rules! failures {
+    ($($error:path: $why:literal),* $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(_: $error) -> Self {
+                Self($why)
+            }
+        })*
+    };
+}
+
+failures! {
+    fooling_core::cppn::GenomeError: "a genome is malformed or too large",
+    fooling_core::cppn::RenderError: "rendering needs more scratch",
+    fooling_core::journal::JournalError: "the journal is damaged",
+    fooling_core::search::Misfit: "the decisions are not of this run, or there is too little room",
+}
 
 /// Prints results as they come and adds up the cost of pictures.
 #[derive(Debug)]
@@ -27,13 +44,13 @@ impl Report {
     }
 
     /// Reports a result. `name` has no spaces.
-    pub fn digest(&mut self, name: &str, digest: Digest) {
+    pub fn digest(&mut self, name: impl fmt::Display, digest: Digest) {
         // In halves: a u64 in hexadecimal would bring in 128-bit formatting on some targets.
         let (high, low) = ((digest.value() >> 32) as u32, digest.value() as u32);
         self.line(format_args!("digest {name} {high:08x}{low:08x}"));
     }
 
-    /// Runs `render`, which makes one picture, and adds what it took to the mean that is printed at the end.
+    /// Runs `render`, which makes one picture, and adds what it took to the mean that [`Self::cost`] reports.
     pub fn picture<T>(&mut self, render: impl FnOnce() -> T) -> T {
         let before = platform::ticks();
         let rendered = render();
@@ -42,10 +59,15 @@ impl Report {
         rendered
     }
 
-    pub(crate) fn finish(&mut self, stack_used: usize, stack_size: usize) {
+    /// Reports the mean cost of the pictures since the last report. `name` has no spaces.
+    pub fn cost(&mut self, name: &str) {
         if let Some(mean) = self.cost.checked_div(self.pictures) {
-            self.line(format_args!("cost {} {}", mean as u32, platform::UNIT));
+            self.line(format_args!("cost {name} {} {}", mean as u32, platform::UNIT));
         }
+        (self.pictures, self.cost) = (0, 0);
+    }
+
+    pub(crate) fn finish(&mut self, stack_used: usize, stack_size: usize) {
         self.line(format_args!("stack {stack_used} {stack_size}"));
     }
 

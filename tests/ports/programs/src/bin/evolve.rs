@@ -1,36 +1,135 @@
-//! PLACEHOLDER: proves the path of a target from source to digest with the crates that fooling-core stands on.
+//! Evolves on the machine itself: ten cells, and the integer scorer where a network would be. Twice, once in each encoding.
+//!
+//! What it lends to core: a slot for the elite of each cell, a generation of children with their scores, and for drawing what `render`
+//! lends. The journal is not kept either: its bytes go to a digest, elsewhere to a card or a line.
 
 #![no_std]
 #![no_main]
 
-use ports_common::{Digest, Failure, Report, program};
-use rand_core::Rng;
-use rand_pcg::Pcg64Mcg;
+use fooling_core::archive::{Archive, Cell, Slot};
+use fooling_core::cppn::{Cppn, Scratch, SmallGenome, SmallProgram};
+use fooling_core::encoding::{Elite, Encoding};
+use fooling_core::integer_scorer::Scorer;
+use fooling_core::journal::Writer;
+use fooling_core::pixels::{Direct, Pixels};
+use fooling_core::rng::Birth;
+use fooling_core::search::Search;
+use fooling_core::settings::{EncodingSettings, Settings};
+use ports_common::cases::{CELLS, CPPN_RUN, DIRECT_RUN, GENERATIONS, PROVENANCE, SIDE, variation_kernels};
+use ports_common::{Digest, Digestible, Failure, Report, program};
+
+/// Children of a generation.
+const CHILDREN: usize = CPPN_RUN.sizes.batch as usize;
+/// Bytes of a row, and of a picture.
+const ROW: usize = SIDE as usize;
+const PIXELS: usize = ROW * ROW;
+/// Pixels that are computed side by side.
+const LANES: usize = 7;
+/// Floats of scratch for any program of 64 nodes: a line for each, and two more.
+const FLOATS: usize = (64 + 2) * ROW;
+
+/// What a search is lent.
+struct Room<G> {
+    slots: [Slot<G>; CELLS],
+    brood: [Elite<G>; CHILDREN],
+    scores: [[f32; CELLS]; CHILDREN],
+}
+
+/// An elite to be overwritten.
+const fn nobody<G>(genome: G) -> Elite<G> {
+    Elite { genome, birth: Birth { generation: 0, child: 0 }, parent: None }
+}
 
 struct Storage {
-    picture: [u8; 28 * 28],
+    networks: Room<SmallGenome>,
+    pictures: Room<Pixels<[u8; PIXELS]>>,
+    program: SmallProgram,
+    floats: [f32; FLOATS],
+    row: [u8; ROW],
 }
 
 impl Storage {
-    const EMPTY: Self = Self { picture: [0; 28 * 28] };
+    const EMPTY: Self = Self {
+        networks: Room {
+            slots: [const { Slot::new(SmallGenome::EMPTY) }; CELLS],
+            brood: [const { nobody(SmallGenome::EMPTY) }; CHILDREN],
+            scores: [[0.0; CELLS]; CHILDREN],
+        },
+        pictures: Room {
+            slots: [const { Slot::new(Pixels([0; PIXELS])) }; CELLS],
+            brood: [const { nobody(Pixels([0; PIXELS])) }; CHILDREN],
+            scores: [[0.0; CELLS]; CHILDREN],
+        },
+        program: SmallProgram::EMPTY,
+        floats: [0.0; FLOATS],
+        row: [0; ROW],
+    };
 }
 
 program!(evolve, Storage);
 
 fn evolve(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
-    let mut rng = Pcg64Mcg::new(0x1234_5678_9abc_def0);
-    for name in ["first", "second"] {
-        let weights: [f32; 4] = core::array::from_fn(|_| (rng.next_u32() >> 8) as f32 / 1e6 - 8.0);
-        report.picture(|| draw(&weights, &mut storage.picture));
-        report.digest(name, Digest::of(&storage.picture));
+    for (name, digest) in variation_kernels() {
+        report.digest(name, digest);
     }
-    Ok(())
+    evolve_networks(storage, report)?;
+    evolve_pictures(storage, report)
 }
 
-fn draw([a, b, c, d]: &[f32; 4], picture: &mut [u8; 28 * 28]) {
-    for (place, pixel) in picture.iter_mut().enumerate() {
-        let (x, y) = ((place % 28) as f32 / 13.5 - 1.0, (place / 28) as f32 / 13.5 - 1.0);
-        let value = libm::sinf(a * x + b * y) * libm::expf(-c * x * x) + libm::tanhf(d * y);
-        *pixel = (value.abs() * 255.0) as u8;
+#[inline(never)] // One run's stack is free again in the other.
+fn evolve_networks(Storage { networks, program, floats, row, .. }: &mut Storage, report: &mut Report) -> Result<(), Failure> {
+    let settings = &CPPN_RUN;
+    let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else { return Err(OTHER) };
+    let cppn = Cppn { outputs: settings.channels, activations, rates, eta, max_nodes, max_links };
+    let draw = |genome: &SmallGenome, scorer: &mut Scorer<CELLS>| {
+        program.compile(genome);
+        program.render::<LANES>(settings.picture, &mut Scratch { floats, row }, scorer)?;
+        Ok(())
+    };
+    run("cppn", settings, cppn, networks, draw, report)
+}
+
+#[inline(never)]
+fn evolve_pictures(Storage { pictures, .. }: &mut Storage, report: &mut Report) -> Result<(), Failure> {
+    let EncodingSettings::Direct(settings) = DIRECT_RUN.encoding else { return Err(OTHER) };
+    let draw = |genome: &Pixels<[u8; PIXELS]>, scorer: &mut Scorer<CELLS>| {
+        genome.0.chunks(ROW).enumerate().for_each(|(y, pixels)| scorer.row(y, pixels));
+        Ok(())
+    };
+    run("direct", &DIRECT_RUN, Direct::new(settings), pictures, draw, report)
+}
+
+const OTHER: Failure = Failure("a run of another encoding");
+
+/// A whole run: asks, draws, scores and tells, and writes its journal.
+fn run<E: Encoding<Genome: Digestible>>(
+    name: &str,
+    settings: &Settings,
+    encoding: E,
+    room: &mut Room<E::Genome>,
+    mut draw: impl FnMut(&E::Genome, &mut Scorer<CELLS>) -> Result<(), Failure>,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let Room { slots, brood, scores } = room;
+    let archive = Archive::new([Cell::EMPTY; CELLS], slots.as_mut_slice())?;
+    let mut search = Search::new(settings.seed, encoding, archive, settings.sizes);
+    let mut journal = Digest::default();
+    let mut sink = |bytes: &[u8]| journal.update(bytes);
+    let mut writer = Writer::begin(settings, PROVENANCE, &mut sink);
+    let mut scorer = Scorer::new(SIDE);
+    for generation in 0..GENERATIONS {
+        for ((child, scores), number) in brood.iter_mut().zip(scores.iter_mut()).zip(0..) {
+            search.ask(number, child);
+            scorer.clear();
+            report.picture(|| draw(&child.genome, &mut scorer))?;
+            *scores = scorer.scores(ROW);
+        }
+        let mut record = writer.record(generation, &mut sink);
+        let refused = search.tell(brood, scores.as_flattened(), |birth, take| record.take(birth.child, take))?;
+        record.end(refused);
     }
+    report.cost(name);
+    report.digest(format_args!("{name}/archive"), Digest::of_archive(search.population()));
+    report.digest(format_args!("{name}/journal"), journal);
+    Ok(())
 }

@@ -1,36 +1,67 @@
-//! PLACEHOLDER: proves the path of a target from source to digest with the crates that fooling-core stands on.
+//! Draws pictures of networks that were evolved elsewhere: the least a port can do.
+//!
+//! What it lends to core: a genome, its program, scratch for a row of values, a row of bytes. There is no picture in memory; rows are
+//! handed out as they are made, here to a digest, elsewhere to a display.
 
 #![no_std]
 #![no_main]
 
+use fooling_core::canvas::Rows;
+use fooling_core::cppn::{Activation, Genome, Link, Picture, Program, Scratch};
+use ports_common::cases::{DRAWINGS, SIDE, activation_kernels};
 use ports_common::{Digest, Failure, Report, program};
-use rand_core::Rng;
-use rand_pcg::Pcg64Mcg;
+
+include!(concat!(env!("OUT_DIR"), "/genomes.rs"));
+
+/// Room for the largest of the golden genomes.
+const NODES: usize = 112;
+const LINKS: usize = 200;
+/// Pixels that are computed side by side. It changes no bit; a wide vector unit wants more.
+const LANES: usize = 7;
+/// Floats of scratch for the most demanding of these programs; `Program::scratch_floats` tells what one needs.
+const FLOATS: usize = 987;
 
 struct Storage {
-    picture: [u8; 28 * 28],
+    genome: Genome<NODES, LINKS>,
+    program: Program<NODES, LINKS>,
+    floats: [f32; FLOATS],
+    row: [u8; 3 * SIDE as usize],
 }
 
 impl Storage {
-    const EMPTY: Self = Self { picture: [0; 28 * 28] };
+    const EMPTY: Self = Self { genome: Genome::EMPTY, program: Program::EMPTY, floats: [0.0; FLOATS], row: [0; 3 * SIDE as usize] };
+
+    /// Takes a genome over.
+    #[inline(never)] // What it needs of the stack is free again when the picture is drawn.
+    fn load(&mut self, outputs: usize, nodes: &[Activation], links: &[Link]) -> Result<(), Failure> {
+        self.genome = Genome::from_parts(outputs, nodes, links)?;
+        Ok(())
+    }
+
+    /// Draws the genome, and digests the picture.
+    #[inline(never)]
+    fn draw(&mut self, picture: Picture) -> Result<Digest, Failure> {
+        let mut digest = Digest::default();
+        self.program.compile(&self.genome);
+        let mut scratch = Scratch { floats: &mut self.floats, row: &mut self.row };
+        self.program.render::<LANES>(picture, &mut scratch, &mut Rows(|_, pixels: &[u8]| digest.update(pixels)))?;
+        Ok(digest)
+    }
 }
 
 program!(render, Storage);
 
 fn render(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
-    let mut rng = Pcg64Mcg::new(0x1234_5678_9abc_def0);
-    for name in ["first", "second"] {
-        let weights: [f32; 4] = core::array::from_fn(|_| (rng.next_u32() >> 8) as f32 / 1e6 - 8.0);
-        report.picture(|| draw(&weights, &mut storage.picture));
-        report.digest(name, Digest::of(&storage.picture));
+    for (name, digest) in activation_kernels() {
+        report.digest(name, digest);
+    }
+    for (name, outputs, nodes, links) in GENOMES {
+        storage.load(*outputs, nodes, links)?;
+        for (way, picture) in DRAWINGS {
+            let digest = report.picture(|| storage.draw(picture))?;
+            report.digest(format_args!("{name}/{way}"), digest);
+        }
+        report.cost(name);
     }
     Ok(())
-}
-
-fn draw([a, b, c, d]: &[f32; 4], picture: &mut [u8; 28 * 28]) {
-    for (place, pixel) in picture.iter_mut().enumerate() {
-        let (x, y) = ((place % 28) as f32 / 13.5 - 1.0, (place / 28) as f32 / 13.5 - 1.0);
-        let value = libm::sinf(a * x + b * y) * libm::expf(-c * x * x) + libm::tanhf(d * y);
-        *pixel = (value.abs() * 255.0) as u8;
-    }
 }

@@ -1,36 +1,88 @@
-//! PLACEHOLDER: proves the path of a target from source to digest with the crates that fooling-core stands on.
+//! Rebuilds a run that a host made from its journal alone, and draws its elites: no network, and not one picture on the way.
+//!
+//! What it lends to core: a slot for the elite of each cell, room for the children that took something in one generation, and for
+//! drawing what `render` lends. The journal stays where it is, in flash.
 
 #![no_std]
 #![no_main]
 
+use fooling_core::archive::{Archive, Cell, Slot};
+use fooling_core::canvas::Rows;
+use fooling_core::cppn::{Cppn, Scratch, SmallGenome, SmallProgram};
+use fooling_core::encoding::Elite;
+use fooling_core::journal;
+use fooling_core::replay::ReplayScratch;
+use fooling_core::rng::Birth;
+use fooling_core::search::{Search, Take};
+use fooling_core::settings::{EncodingSettings, Settings};
+use ports_common::cases::{CELLS, HOST_RUN, SIDE};
 use ports_common::{Digest, Failure, Report, program};
-use rand_core::Rng;
-use rand_pcg::Pcg64Mcg;
+
+static JOURNAL: &[u8] = include_bytes!("../../../../../fixtures/ports/host.journal");
+
+/// What a `SmallGenome` has room for.
+const NODES: usize = 64;
+const LINKS: usize = 96;
+/// As many as a generation has: all of them may have taken something.
+const CHILDREN: usize = HOST_RUN.sizes.batch as usize;
+/// Pixels that are computed side by side.
+const LANES: usize = 7;
+/// Floats of scratch for any program of 64 nodes: a line for each, and two more.
+const FLOATS: usize = (NODES + 2) * SIDE as usize;
 
 struct Storage {
-    picture: [u8; 28 * 28],
+    slots: [Slot<SmallGenome>; CELLS],
+    brood: [Elite<SmallGenome>; CHILDREN],
+    takes: [Take; CELLS],
+    program: SmallProgram,
+    floats: [f32; FLOATS],
+    row: [u8; SIDE as usize],
 }
 
 impl Storage {
-    const EMPTY: Self = Self { picture: [0; 28 * 28] };
+    const EMPTY: Self = Self {
+        slots: [const { Slot::new(SmallGenome::EMPTY) }; CELLS],
+        brood: [const { Elite { genome: SmallGenome::EMPTY, birth: Birth { generation: 0, child: 0 }, parent: None } }; CHILDREN],
+        takes: [Take { cell: 0, score: 0.0 }; CELLS],
+        program: SmallProgram::EMPTY,
+        floats: [0.0; FLOATS],
+        row: [0; SIDE as usize],
+    };
 }
 
 program!(replay, Storage);
 
 fn replay(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
-    let mut rng = Pcg64Mcg::new(0x1234_5678_9abc_def0);
-    for name in ["first", "second"] {
-        let weights: [f32; 4] = core::array::from_fn(|_| (rng.next_u32() >> 8) as f32 / 1e6 - 8.0);
-        report.picture(|| draw(&weights, &mut storage.picture));
-        report.digest(name, Digest::of(&storage.picture));
+    let Storage { slots, brood, takes, program, floats, row } = storage;
+    let (header, records) = journal::open(JOURNAL)?;
+    let settings = &header.settings;
+    let archive = Archive::new([Cell::EMPTY; CELLS], slots.as_mut_slice())?;
+    let mut search = Search::new(settings.seed, encoding(settings)?, archive, settings.sizes);
+    let mut scratch = ReplayScratch { brood, takes };
+    for record in records {
+        fooling_core::replay::replay(&mut search, &record?, &mut scratch)?;
     }
+    report.digest("archive", Digest::of_archive(search.population()));
+
+    let mut pictures = Digest::default();
+    for cell in 0..CELLS {
+        let elite = search.population().elite(cell).ok_or(Failure("a cell is empty"))?;
+        program.compile(&elite.genome);
+        let mut canvas = Rows(|_, pixels: &[u8]| pictures.update(pixels));
+        report.picture(|| program.render::<LANES>(settings.picture, &mut Scratch { floats, row }, &mut canvas))?;
+    }
+    report.cost("elites");
+    report.digest("pictures", pictures);
     Ok(())
 }
 
-fn draw([a, b, c, d]: &[f32; 4], picture: &mut [u8; 28 * 28]) {
-    for (place, pixel) in picture.iter_mut().enumerate() {
-        let (x, y) = ((place % 28) as f32 / 13.5 - 1.0, (place / 28) as f32 / 13.5 - 1.0);
-        let value = libm::sinf(a * x + b * y) * libm::expf(-c * x * x) + libm::tanhf(d * y);
-        *pixel = (value.abs() * 255.0) as u8;
+/// The variation of the run; refused if its genomes might not fit, for then children would differ from the host's.
+fn encoding(settings: &Settings) -> Result<Cppn<NODES, LINKS>, Failure> {
+    let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else {
+        return Err(Failure("a run of another encoding"));
+    };
+    if settings.cells() as usize != CELLS || usize::from(max_nodes) > NODES || usize::from(max_links) > LINKS {
+        return Err(Failure("a run with more cells or larger genomes than there is room for"));
     }
+    Ok(Cppn { outputs: settings.channels, activations, rates, eta, max_nodes, max_links })
 }
