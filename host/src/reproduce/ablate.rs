@@ -295,11 +295,9 @@ mod tests {
         let ramp = picture(28, 1, |x, y| (x * 5 + y * 4) as u8);
         assert_eq!(repetition(&ramp), None);
         assert_eq!(repetition(&Picture::new(28, 1)), None);
-        // Noise must be squared up: a product alone is a ramp that wraps around, and repeats.
-        let noise = picture(28, 1, |x, y| {
-            let hash = (x * 28 + y + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            (hash.wrapping_mul(hash >> 32) >> 40) as u8
-        });
+        // A multiple of x and y would repeat; SplitMix64's finaliser does not.
+        let mix = |x: u64| (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let noise = picture(28, 1, |x, y| (mix(mix((x * 28 + y + 1) as u64).rotate_left(17)) >> 56) as u8);
         assert_eq!(repetition(&noise), None);
     }
 
