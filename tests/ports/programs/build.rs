@@ -17,7 +17,7 @@ struct Budget {
 /// What they take on Cortex-M0 and RISC-V without floats, where they are largest, and some room.
 const BUDGETS: [Budget; 3] = [
     // The RAM of an nRF51.
-    Budget { program: "render", flash: 32, ram: 16, stack: 7 },
+    Budget { program: "render", flash: 40, ram: 16, stack: 7 },
     Budget { program: "evolve", flash: 64, ram: 64, stack: 8 },
     Budget { program: "replay", flash: 64, ram: 56, stack: 8 },
 ];
