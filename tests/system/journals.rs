@@ -173,6 +173,9 @@ fn a_foreign_folder_does_no_harm() {
             assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
         }
     }
+    std::fs::write(&path, toml.replacen("label = \"3\"", "label = \u{1b}[2J", 1)).unwrap();
+    let said = fooling(dir.path(), "show a").refused(&["run.toml"]);
+    assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
     std::fs::write(&path, &toml).unwrap();
     // The provenance in a journal is the writer's text.
     let (header, _) = fooling_core::journal::open(&good).unwrap();

@@ -152,6 +152,8 @@ impl RunToml {
     }
 
     fn error(path: &Path, problem: &dyn std::error::Error) -> RunError {
-        RunError::RunToml { path: path.to_owned(), problem: problem.to_string() }
+        // The message quotes the line at fault.
+        let problem = problem.to_string().chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+        RunError::RunToml { path: path.to_owned(), problem }
     }
 }

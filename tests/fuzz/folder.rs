@@ -1,0 +1,18 @@
+//! A folder for what is read from files, the same for all inputs of a process; in memory where there is such a place.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+thread_local! {
+    static FOLDER: TempDir = {
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
+        tempfile::tempdir_in(base).expect("a temporary folder")
+    };
+}
+
+/// Does something in it.
+pub fn with(work: impl FnOnce(&Path)) {
+    FOLDER.with(|folder| work(folder.path()));
+}

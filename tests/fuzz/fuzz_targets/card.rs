@@ -1,0 +1,12 @@
+//! Model cards: any text is a card or an error, and a card that is written is the same card when it is read.
+#![no_main]
+
+use fooling::model::Card;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    if let Ok(card) = Card::parse(text, "card.toml") {
+        let again = Card::parse(&card.to_toml(), "card.toml").expect("a written card can be read");
+        assert_eq!(again.to_toml(), card.to_toml());
+    }
+});

@@ -1,0 +1,24 @@
+//! Pictures for `score` and of a run: any file is a picture or an error, and a picture has the size that was asked for.
+#![no_main]
+
+use fooling::picture::Picture;
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../folder.rs"]
+mod folder;
+
+fuzz_target!(|bytes: &[u8]| {
+    folder::with(|dir| {
+        let path = dir.join("picture.png");
+        std::fs::write(&path, bytes).expect("written");
+        for (side, channels) in [(28, 1), (19, 3)] {
+            if let Ok(picture) = Picture::read_fitted(&path, side, channels) {
+                assert_eq!(picture.bytes().len(), side * side * channels);
+            }
+        }
+        if let Ok(picture) = Picture::read(&path) {
+            std::fs::write(&path, picture.to_png().expect("it is encoded")).expect("written");
+            assert!(Picture::read(&path).expect("a written picture can be read") == picture);
+        }
+    });
+});
