@@ -119,6 +119,18 @@ fn mnist_files_that_are_not() {
     fooling(dir.path(), "score --mnist .").done().says(&["on 1 test pictures"]);
 }
 
+/// A card's name is a name, not a path.
+#[test]
+fn a_cards_name_does_not_lead_out_of_the_folder_of_runs() {
+    let dir = scratch();
+    let (_, card) = shipped(dir.path());
+    let card = card.replacen("name = \"lenet\"", "name = \"../../e/v\"", 1);
+    std::fs::write(dir.path().join("lenet.toml"), card).unwrap();
+    std::fs::create_dir_all(dir.path().join("here/below")).unwrap();
+    fooling(&dir.path().join("here/below"), "evolve --model ../../lenet.toml --generations 0 --batch 16").done();
+    assert!(dir.path().join("here/below/runs/.._.._e_v-cppn-1/journal.fool").is_file());
+}
+
 /// Root may write anywhere, so files stand where folders should be.
 #[test]
 fn places_that_cannot_be_written_to() {
@@ -156,6 +168,11 @@ fn a_full_device() {
         assert_eq!(output.status.code(), Some(2), "{line}");
         assert!(String::from_utf8(output.stderr).unwrap().contains("No space left"), "{line}");
     }
+    // That nobody hears how far a run is, does not end it.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut unheard = crate::program::command(dir.path(), "evolve --out unheard --generations 3 --batch 16".split_whitespace());
+    assert!(unheard.stdout(std::process::Stdio::null()).stderr(full).status().unwrap().success());
+    fooling(dir.path(), "replay unheard").done();
     let genomes = fooling(dir.path(), "show a --genomes").done().stdout;
     std::fs::write(dir.path().join("elites.jsonl"), genomes).unwrap();
     fooling(dir.path(), "render elites.jsonl --size 28 --raw /dev/full").refused(&["/dev/full", "No space left"]);

@@ -163,10 +163,11 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
 
 /// A folder under runs/ that is not there yet.
 fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
-    let encoding = choices.encoding.name();
-    let free = |number: &u32| !Path::new("runs").join(format!("{}-{encoding}-{number}", model.name())).exists();
-    let number = (1..).find(free).unwrap_or_default();
-    Path::new("runs").join(format!("{}-{encoding}-{number}", model.name()))
+    // The name stands in a card, which may be somebody else's: it must not lead out of runs/.
+    let plain = |c: char| if c.is_alphanumeric() || "-_.+ ".contains(c) { c } else { '_' };
+    let name: String = model.name().chars().map(plain).take(100).collect();
+    let folder = |number: u32| Path::new("runs").join(format!("{name}-{}-{number}", choices.encoding.name()));
+    (1..).map(folder).find(|folder| !folder.exists()).unwrap_or_else(|| folder(0))
 }
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -182,7 +183,7 @@ pub(super) fn catch_interrupts() -> anyhow::Result<()> {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nending after this generation; once more to end at once");
+        say!("\nending after this generation; once more to end at once");
     })
     .context("cannot catch interrupts")
 }
@@ -209,10 +210,10 @@ impl Watcher {
 impl Observer for Watcher {
     fn begun(&mut self, next_generation: u32, warning: Option<&str>) {
         if let Some(warning) = warning {
-            eprintln!("warning: {warning}");
+            say!("warning: {warning}");
         }
         if next_generation > 0 {
-            eprintln!("going on with generation {next_generation}");
+            say!("going on with generation {next_generation}");
         }
         self.next_generation = next_generation;
         self.bar.set_position(next_generation.into());
@@ -236,7 +237,7 @@ impl Observer for Watcher {
             if generation % self.every == 0 || generation == generations {
                 let done = f64::from(generation + 1 - self.next_generation);
                 let left = seconds / done * f64::from(generations - generation.min(generations));
-                eprintln!("generation {generation} of {generations}: {message}, {left:.0} s left");
+                say!("generation {generation} of {generations}: {message}, {left:.0} s left");
             }
         } else {
             self.bar.set_position(u64::from(generation) + 1);

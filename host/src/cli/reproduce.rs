@@ -94,7 +94,7 @@ struct Lines;
 
 impl Watcher for Lines {
     fn says(&mut self, line: &str) {
-        eprintln!("{line}");
+        say!("{line}");
     }
 
     fn interrupted(&self) -> bool {

@@ -10,7 +10,7 @@ use fooling_core::search::{Search, Take};
 use fooling_core::settings::Settings;
 
 use super::log::{self, Log};
-use super::made::{provenance_line, whole_provenance_line};
+use super::made::{OTHER_SETTINGS, provenance_line, whole_provenance_line};
 use super::rebuild::{Members, read_records};
 use super::search::{Job, Standing, check_room, with_search};
 use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
@@ -84,8 +84,9 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     let damaged = |error: journal::JournalError| RunError::journal(&path, &error);
     let (header, _) = journal::open(&journal).map_err(damaged)?;
     if header.settings != settings {
-        return Err(RunError::journal(&path, &"its settings are not those of run.toml; restore that file, or start a new run"));
+        return Err(RunError::journal(&path, &OTHER_SETTINGS));
     }
+    RunToml::read(folder)?.fits(&settings).map_err(|problem| RunError::journal(&path, &problem))?;
     let provenance = String::from_utf8_lossy(header.provenance);
     let recorded_digest = provenance_line(&provenance, "sha256");
     if recorded_digest != setup.model.digest() {
