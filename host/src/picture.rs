@@ -154,6 +154,10 @@ impl Picture {
 
 /// Decodes a PNG; its claimed size is checked before memory is taken.
 fn read_image(path: &Path) -> Result<DynamicImage, String> {
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
     let mut reader = ImageReader::open(path).map_err(|error| error.to_string())?;
     reader.set_format(ImageFormat::Png);
     let mut limits = Limits::default();

@@ -96,11 +96,7 @@ fn absurd_sizes() {
     fooling(dir.path(), "evolve --out a --batch 24 --generations 1").done();
     let path = journal(&dir.path().join("a"));
     let good = std::fs::read(&path).unwrap();
-    let limited = |line: &str| {
-        // Half a GiB of address space is plenty for looking at a run of ten small pictures.
-        let script = format!("ulimit -v 524288; exec {} {line}", env!("CARGO_BIN_EXE_fooling"));
-        crate::program::outcome(std::process::Command::new("sh").args(["-c", &script]).current_dir(dir.path()))
-    };
+    let limited = |line: &str| crate::program::within_half_a_gigabyte(dir.path(), line);
     limited("replay a").done();
     // A file of 4 GiB, nearly all of it a hole.
     std::fs::File::options().write(true).open(&path).unwrap().set_len(4 << 30).unwrap();

@@ -85,6 +85,79 @@ fn claiming(png: &[u8], width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
+/// Small files that claim to be large, or become so: an error, and no memory is taken for them.
+#[test]
+#[cfg(target_os = "linux")]
+fn small_files_that_claim_to_be_large() {
+    use std::io::Write as _;
+    let dir = scratch();
+    let limited = |line: &str| crate::program::within_half_a_gigabyte(dir.path(), line);
+    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    let mut png = Vec::new();
+    image::GrayImage::new(28, 28).write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+    write("good.png", &png);
+    limited("score good.png").done();
+    write("huge.png", &claiming(&png, 60_000, 60_000));
+    limited("score huge.png").refused(&["huge.png: "]);
+    // A gigabyte of zeros in a megabyte: as labels, as text of a picture, and as a line of genomes that never ends.
+    let zeros = vec![0; 1 << 20];
+    let mut labels = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut text = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    labels.write_all(&[0, 0, 8, 1, 0, 0, 0, 1, 7]).unwrap();
+    for _ in 0..1024 {
+        labels.write_all(&zeros).unwrap();
+        text.write_all(&zeros).unwrap();
+    }
+    write("t10k-labels-idx1-ubyte.gz", &labels.finish().unwrap());
+    write("t10k-images-idx3-ubyte", &[vec![0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28], vec![0; 784]].concat());
+    limited("score --mnist .").refused(&["t10k-labels-idx1-ubyte.gz", "goes on after them"]);
+    for kind in [*b"zTXt", *b"iCCP"] {
+        let chunk = [b"x\0\0".to_vec(), text.clone().finish().unwrap()].concat();
+        write("text.png", &with_chunk(&png, kind, &chunk));
+        let scored = limited("score text.png");
+        assert!(matches!(scored.code, Some(0 | 2)), "{}", scored.stderr);
+    }
+    let genomes = std::fs::File::create(dir.path().join("genomes.jsonl")).unwrap();
+    genomes.set_len(1 << 40).unwrap();
+    limited("render genomes.jsonl --size 28").refused(&["genomes.jsonl, line 1: it is longer than any genome"]);
+}
+
+/// The same PNG with another chunk after its header.
+fn with_chunk(png: &[u8], kind: [u8; 4], bytes: &[u8]) -> Vec<u8> {
+    let mut crc = flate2::Crc::new();
+    crc.update(&kind);
+    crc.update(bytes);
+    let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+    [&png[..33], &length, &kind, bytes, &crc.sum().to_be_bytes(), &png[33..]].concat()
+}
+
+/// Opening a pipe would wait for somebody at its other end.
+#[test]
+#[cfg(unix)]
+fn pipes_are_no_files() {
+    let dir = scratch();
+    fooling(dir.path(), "evolve --out a --generations 0 --batch 16").done();
+    for (name, line) in [
+        ("a/cells/0003.png", "replay a"),
+        ("a/lock", "evolve --resume a"),
+        ("a/run.toml", "show a"),
+        ("a/journal.fool", "show a"),
+        ("pipe.png", "score pipe.png"),
+        ("pipe.onnx", "score --model pipe.onnx a/sheet.png"),
+    ] {
+        let pipe = dir.path().join(name);
+        let _ = std::fs::remove_file(&pipe);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let ended = fooling(dir.path(), line);
+        assert!(matches!(ended.code, Some(1 | 2)), "{line}");
+        std::fs::remove_file(&pipe).unwrap();
+        if name.starts_with("a/") {
+            std::fs::remove_dir_all(dir.path().join("a")).unwrap();
+            fooling(dir.path(), "evolve --out a --generations 0 --batch 16").done();
+        }
+    }
+}
+
 /// Pictures of other sizes, channels and depths are fitted.
 #[test]
 fn other_pictures_are_fitted() {

@@ -4,7 +4,6 @@ use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
@@ -14,6 +13,8 @@ use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
 use fooling_core::settings::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use super::interrupts::{catch_interrupts, interrupted};
 
 /// Evolve pictures against a network, one for each of its classes
 ///
@@ -170,24 +171,6 @@ fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
     (1..).map(folder).find(|folder| !folder.exists()).unwrap_or_else(|| folder(0))
 }
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Whether there was an interrupt since [`catch_interrupts`].
-pub(super) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
-
-/// The first interrupt ends the run after its generation, the second one ends the program.
-pub(super) fn catch_interrupts() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        say!("\nending after this generation; once more to end at once");
-    })
-    .context("cannot catch interrupts")
-}
-
 /// Shows how far a run is: a bar on a terminal, else a line now and then.
 struct Watcher {
     bar: ProgressBar,
@@ -195,6 +178,8 @@ struct Watcher {
     /// Generations between two plain lines.
     every: u32,
     next_generation: u32,
+    /// Whether it has been said why pictures are refused.
+    warned: bool,
 }
 
 impl Watcher {
@@ -203,7 +188,7 @@ impl Watcher {
         let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(u64::from(generations) + 1) };
         let style = ProgressStyle::with_template("{bar:24} generation {pos} of {len}  {msg}  {eta} left").expect("a valid template");
         bar.set_style(style);
-        Self { bar, plain, every: (generations / 20).max(1), next_generation: 0 }
+        Self { bar, plain, every: (generations / 20).max(1), next_generation: 0, warned: false }
     }
 }
 
@@ -221,10 +206,13 @@ impl Observer for Watcher {
     }
 
     fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
-        let Progress { generation, generations, pictures, refused, elapsed, stats } = *progress;
+        let Progress { generation, generations, pictures, refused, misbehaviour, elapsed, stats } = *progress;
         let seconds = elapsed.as_secs_f64();
         let rate = if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 };
         let refused = if refused > 0 { format!(", {refused} REFUSED (scores were no probabilities)") } else { String::new() };
+        if let Some((child, what)) = misbehaviour.filter(|_| !std::mem::replace(&mut self.warned, true)) {
+            self.bar.suspend(|| say!("warning: picture {child} of generation {generation} is refused: {what}"));
+        }
         let message = format!(
             "{rate:.0} images/s, median {}, lowest {}, {} at 99 %, {} at 99.99 % of {}{refused}",
             percent(stats.median, 2),

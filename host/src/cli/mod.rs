@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod classes;
 mod evolve;
+mod interrupts;
 mod models;
 mod render;
 mod replay;

@@ -68,7 +68,7 @@ pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
         hours: args.hours,
         threads: super::threads(args.threads),
     };
-    super::evolve::catch_interrupts()?;
+    super::interrupts::catch_interrupts()?;
     let results = reproduce(&plan, &mut Lines)?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -98,6 +98,6 @@ impl Watcher for Lines {
     }
 
     fn interrupted(&self) -> bool {
-        super::evolve::interrupted()
+        super::interrupts::interrupted()
     }
 }

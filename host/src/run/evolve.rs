@@ -14,7 +14,7 @@ use super::made::{OTHER_SETTINGS, provenance_line, whole_provenance_line};
 use super::rebuild::{Members, read_records};
 use super::search::{Job, Standing, check_room, with_search};
 use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, Misbehaviour};
 use crate::draw::Draw;
 use crate::evaluate::{Evaluator, Times};
 use crate::model::Model;
@@ -45,6 +45,8 @@ pub struct Progress {
     pub pictures: u64,
     /// Of them refused for scores that were no probabilities.
     pub refused: u64,
+    /// The first child of this generation that was refused, and what was wrong with its scores.
+    pub misbehaviour: Option<(usize, Misbehaviour)>,
     /// Time since this process began to evolve.
     pub elapsed: Duration,
     /// Confidence over the cells.
@@ -203,6 +205,7 @@ impl Evolve<'_> {
             let generation = search.generation();
             let evaluated = evaluator.evaluate(search)?;
             times += evaluated.times;
+            let misbehaviour = evaluated.refused;
             pictures += evaluated.brood.len() as u64;
             let evaluated_at = Instant::now();
             let (bad, told_at) = self.log.append(generation, |decide| {
@@ -221,6 +224,7 @@ impl Evolve<'_> {
                 generations: choices.generations,
                 pictures,
                 refused,
+                misbehaviour,
                 elapsed: begun.elapsed(),
                 stats: scores.stats(),
             };

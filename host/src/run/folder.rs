@@ -51,6 +51,10 @@ impl Folder {
 
     fn lock(root: &Path) -> Result<Self, RunError> {
         let path = root.join("lock");
+        // The folder may be somebody else's: opening a pipe would wait for a reader, and a link may lead anywhere.
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(RunError::file("lock", &path, io::Error::other("it is not a regular file")));
+        }
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|source| RunError::file("make", &path, source))?;
         match file.try_lock() {

@@ -170,3 +170,28 @@ pub fn digest(journal: &[u8]) -> String {
         hex
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Choices, EncodingName, Face};
+
+    /// A journal that could not be read again would be lost.
+    #[test]
+    fn a_journal_does_not_become_larger_than_one_that_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.fool");
+        let settings = Choices::of_method("lenet", Face::Paper, EncodingName::Cppn, 1, false).settings(10, 28, 1).unwrap();
+        let mut log = Log::begin(&path, &settings, "").unwrap();
+        let record = |log: &mut Log, generation| log.append(generation, |_| Ok((0, ())));
+        log.largest = log.length + 40;
+        record(&mut log, 0).unwrap();
+        record(&mut log, 1).unwrap();
+        let error = record(&mut log, 2).unwrap_err().to_string();
+        assert!(error.contains("the journal is full") && error.contains("--generations"), "{error}");
+        let bytes = read(&path).unwrap();
+        assert_eq!((bytes.len() as u64, log.length), (log.length, log.largest - 8));
+        let (_, records) = fooling_core::journal::open(&bytes).unwrap();
+        assert!(records.map(|record| record.unwrap().generation).eq([0, 1]));
+    }
+}
