@@ -11,12 +11,14 @@
 //!   picture whose scores are not finite or do not sum to 1 is refused: its scores are NaN, which no archive accepts,
 //!   and [`Refusals`] counts it.
 
+mod device;
 mod mock;
 mod scores;
 #[cfg(test)]
 mod suite;
 mod tract_cpu;
 
+pub use device::{Device, DeviceChoice, OpenError, Unavailable, open};
 pub use mock::{Fault, Mock};
 pub use scores::Misbehaviour;
 pub use tract_cpu::TractCpu;
@@ -38,6 +40,11 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
 
     /// What computes the scores, for run.toml and the journal: engine, version, device, anything that may change bits.
     fn description(&self) -> String;
+
+    /// Which device computes the scores.
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
 
     /// A session for one thread.
     ///

@@ -14,6 +14,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fooling::classifier::{Device, DeviceChoice};
 use fooling::model::{Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
@@ -110,6 +111,18 @@ fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
         eprintln!("{}: pictures are {picture} x {picture} for these crops, not {before} x {before}", model.name());
     }
     Ok(model)
+}
+
+/// The device that is meant; what `auto` passed over, and what it took, is said.
+fn device(asked: DeviceChoice) -> Device {
+    let (device, passed_over) = asked.device();
+    for why in passed_over {
+        eprintln!("{why}");
+    }
+    if asked == DeviceChoice::Auto {
+        eprintln!("the device is `{device}`");
+    }
+    device
 }
 
 /// Threads to use: what was asked for, or all there are.
