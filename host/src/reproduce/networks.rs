@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::ReproduceError;
-use crate::classifier::{BATCH, TractCpu};
+use crate::classifier::{self, Classifier, Device};
 use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Model, Output, PerChannel};
 
 /// A network ready to be asked.
@@ -16,17 +16,17 @@ pub struct Network {
     /// Its card and labels.
     pub model: Model,
     /// What runs it.
-    pub classifier: TractCpu,
+    pub classifier: Box<dyn Classifier>,
 }
 
 impl Network {
     /// The LeNet that is part of the program.
-    pub(super) fn shipped() -> Result<Self, ReproduceError> {
-        Self::of("lenet_shipped", "the shipped LeNet", Model::builtin("lenet")?)
+    pub(super) fn shipped(device: Device) -> Result<Self, ReproduceError> {
+        Self::of("lenet_shipped", "the shipped LeNet", Model::builtin("lenet")?, device)
     }
 
     /// A network from `folder`: with the card beside it if there is one, else with the one that the program has for that very file.
-    pub(super) fn from_folder(folder: &Path, file: &str) -> Result<Self, ReproduceError> {
+    pub(super) fn from_folder(folder: &Path, file: &str, device: Device) -> Result<Self, ReproduceError> {
         let path = folder.join(format!("{file}.onnx"));
         if !path.is_file() {
             return Err(ReproduceError::NoNetwork { path });
@@ -40,11 +40,11 @@ impl Network {
             "lenet" => ("lenet_paper", "the paper's LeNet"),
             other => (other, other),
         };
-        Self::of(key, title, model)
+        Self::of(key, title, model, device)
     }
 
-    pub(super) fn of(key: &str, title: &str, model: Model) -> Result<Self, ReproduceError> {
-        let classifier = TractCpu::new(&model, BATCH)?;
+    pub(super) fn of(key: &str, title: &str, model: Model, device: Device) -> Result<Self, ReproduceError> {
+        let classifier = classifier::open(&model, device)?;
         Ok(Self { key: key.to_owned(), title: title.to_owned(), model, classifier })
     }
 

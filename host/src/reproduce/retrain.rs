@@ -47,7 +47,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
     let mut examples = Examples::new(CLASSES + 1)?;
     examples.append(&train.images, &train.labels)?;
     let mut fooling: Vec<Picture> = Vec::new();
-    let mut network = Network::shipped()?;
+    let mut network = Network::shipped(lab.plan.device)?;
     let mut history = Vec::new();
     for round in 0..=rounds {
         let runs = [evolve(lab, &network, round, ENCODINGS[0])?, evolve(lab, &network, round, ENCODINGS[1])?];
@@ -124,7 +124,7 @@ fn learn(lab: &mut Lab<'_>, examples: &Examples, test: &Dataset, round: usize) -
         write(&path, &bytes)?;
         write(&card, text.as_bytes())?;
     }
-    Network::of(&format!("round_{round:02}"), &format!("network {round}"), Model::load(&path)?)
+    Network::of(&format!("round_{round:02}"), &format!("network {round}"), Model::load(&path)?, lab.plan.device)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ReproduceError> {

@@ -40,7 +40,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
          scaled to its size."
             .to_owned(),
     );
-    let lenets = [Network::shipped()?, lab.network("lenet")?];
+    let lenets = [Network::shipped(lab.plan.device)?, lab.network("lenet")?];
     let other = lab.network("mnist_cntk")?;
     let mut table = Table {
         title: "Every pair".to_owned(),
