@@ -11,6 +11,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use super::convolution::{Range, Weights};
 use crate::model::card::printable;
 use crate::model::network::{MAX_ELEMENTS, MAX_WORK, Softmax, node_part};
+use crate::simd::WIDTH;
 
 /// What this engine cannot compute, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -552,7 +553,7 @@ fn reshaped(dims: &[usize], len: usize, shape: &[i64]) -> Result<Vec<usize>> {
     let open = shape.iter().filter(|&&dim| dim == -1).count();
     let product =
         rest.iter().enumerate().filter(|(_, dim)| **dim != -1).try_fold(1_usize, |all, (at, &dim)| all.checked_mul(known(at, dim)?));
-    let Some(product) = product.filter(|&product| product > 0 && len % product == 0) else { return unsupported("its shape does not fit") };
+    let Some(product) = product.filter(|&product| product > 0 && len.is_multiple_of(product)) else { return unsupported("its shape does not fit") };
     let batch_stays = match batch {
         0 | 1 => open <= 1 && (open == 1 || product == len),
         -1 => open == 1 && product == len,
@@ -572,7 +573,7 @@ fn ungrouped(layer: Weights) -> Result<Weights> {
     let (outputs, groups) = (layer.bias.len() / layer.groups, layer.groups);
     let each = layer.weights.len() / layer.bias.len();
     let inputs = each / (layer.kernel[0] * layer.kernel[1]);
-    if groups == 1 || (outputs % crate::simd::WIDTH == 0 && inputs % crate::simd::WIDTH == 0) {
+    if groups == 1 || (outputs.is_multiple_of(WIDTH) && inputs.is_multiple_of(WIDTH)) {
         return Ok(layer);
     }
     if layer.weights.len().saturating_mul(groups) > MAX_ELEMENTS / 16 {

@@ -228,7 +228,7 @@ impl ExactSession<'_> {
                 vectorised(set, Combine { range: *range, from: from.layout, to: to.layout, input, other, output });
             }),
             Step::Copy(from, to, channel) => {
-                self.make(*to, |session, output| copy(session.at(*from), from.layout, output, to.layout, *channel))
+                self.make(*to, |session, output| copy(session.at(*from), from.layout, output, to.layout, *channel));
             }
             Step::GlobalAverage(from, vector) => {
                 let mut output = std::mem::take(&mut self.vectors[*vector]);

@@ -43,7 +43,7 @@ pub(super) enum Step {
 /// A step of the head, for all rows at once.
 #[derive(Debug)]
 pub(super) enum HeadStep {
-    Dense(Convolution, usize, usize),
+    Dense(Box<Convolution>, usize, usize),
     Combine(Range, usize, Option<usize>, usize),
 }
 
@@ -153,7 +153,7 @@ impl Planner<'_> {
             Operation::Dense(weights) => {
                 let row = |value: Value| Layout::bare(self.graph.shapes[value].len(), 1, plan.rows);
                 let convolution = Convolution::new(weights, row(first), row(layer.output), self.blocks);
-                plan.head.push(HeadStep::Dense(convolution, vector(first), vector(layer.output)));
+                plan.head.push(HeadStep::Dense(Box::new(convolution), vector(first), vector(layer.output)));
             }
             Operation::GlobalAverage => plan.body.push(Step::GlobalAverage(self.place(first), vector(layer.output))),
             Operation::Flatten => plan.body.push(Step::Flatten(self.place(first), vector(layer.output))),
