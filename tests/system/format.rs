@@ -88,7 +88,8 @@ fn read(bytes: &[u8]) -> Journal {
 fn a_journal_is_what_its_description_says() {
     let dir = scratch();
     for (encoding, code) in [("cppn", 0), ("direct", 1)] {
-        fooling(dir.path(), &format!("evolve --out {encoding} --encoding {encoding} --seed 77 --initial 30 --batch 20 --generations 9")).done();
+        fooling(dir.path(), &format!("evolve --out {encoding} --encoding {encoding} --seed 77 --initial 30 --batch 20 --generations 9"))
+            .done();
         let found = read(&std::fs::read(journal(&dir.path().join(encoding))).unwrap());
         assert_eq!((found.seed, found.initial, found.batch), (77, 30, 20));
         assert_eq!((found.side, found.channels, found.cells, found.encoding), (28, 1, 10, code));
