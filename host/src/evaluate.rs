@@ -10,7 +10,7 @@ use fooling_core::encoding::Elite;
 use fooling_core::search::{Population, Search};
 use fooling_core::settings::Settings;
 
-use crate::classifier::{Classifier, ClassifyError, Session};
+use crate::classifier::{Classifier, ClassifyError, Misbehaviour, Session};
 use crate::draw::Draw;
 use crate::model::Preprocess;
 
@@ -67,6 +67,23 @@ pub struct Evaluated<'e, G> {
     pub scores: &'e [f32],
     /// Where the time went.
     pub times: Times,
+    /// The first child whose scores were no probabilities, and what was wrong with them.
+    pub refused: Option<(usize, Misbehaviour)>,
+}
+
+/// What came of some chunks, whatever thread they fell to.
+#[derive(Default)]
+struct Tally {
+    times: Times,
+    refused: Option<(usize, Misbehaviour)>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.times += other.times;
+        let first = |refused: &(usize, Misbehaviour)| refused.0;
+        self.refused = self.refused.into_iter().chain(other.refused).min_by_key(first);
+    }
 }
 
 impl<'c, E: Draw> Evaluator<'c, E> {
@@ -108,24 +125,25 @@ impl<'c, E: Draw> Evaluator<'c, E> {
         let chunks = Mutex::new(chunks);
         let shared = Shared { search, preprocess: self.preprocess, classes: &self.classes, all_classes: self.all_classes };
         let work = |worker: &mut Worker<'c, E>| {
-            let mut times = Times::default();
+            let mut tally = Tally::default();
             loop {
                 let next = chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-                let Some((number, (brood, scores))) = next else { return Ok(times) };
-                times += shared.evaluate_chunk(worker, number * chunk, brood, scores)?;
+                let Some((number, (brood, scores))) = next else { return Ok(tally) };
+                tally.add(shared.evaluate_chunk(worker, number * chunk, brood, scores)?);
             }
         };
-        let mut times = Times::default();
+        let mut tally = Tally::default();
         std::thread::scope(|scope| {
             let (first, others) = self.workers.split_first_mut().expect("there is a worker");
             let others: Vec<_> = others.iter_mut().map(|worker| scope.spawn(|| work(worker))).collect();
-            times += work(first)?;
+            tally.add(work(first)?);
             for other in others {
-                times += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                tally.add(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
             }
             Ok::<_, ClassifyError>(())
         })?;
-        Ok(Evaluated { brood: &self.brood[..children], scores: &self.scores[..children * self.classes.len()], times })
+        let (brood, scores) = (&self.brood[..children], &self.scores[..children * self.classes.len()]);
+        Ok(Evaluated { brood, scores, times: tally.times, refused: tally.refused })
     }
 }
 
@@ -151,7 +169,7 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         first: usize,
         brood: &mut [Elite<E::Genome>],
         scores: &mut [f32],
-    ) -> Result<Times, ClassifyError> {
+    ) -> Result<Tally, ClassifyError> {
         let start = Instant::now();
         for (child, number) in brood.iter_mut().zip(first..) {
             self.search.ask(number as u32, child);
@@ -164,13 +182,14 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         let drawn = Instant::now();
         let found = &mut worker.scores[..brood.len() * self.all_classes];
         // A refused picture has NaN for scores, which the search refuses and counts.
-        let _refusals = worker.session.run(brood.len(), found)?;
+        let refusals = worker.session.run(brood.len(), found)?;
         for (wanted, found) in scores.chunks_exact_mut(self.classes.len()).zip(found.chunks_exact(self.all_classes)) {
             for (score, &class) in wanted.iter_mut().zip(self.classes) {
                 *score = found[class];
             }
         }
-        Ok(Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() })
+        let times = Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() };
+        Ok(Tally { times, refused: refusals.first.map(|(slot, what)| (first + slot, what)) })
     }
 }
 

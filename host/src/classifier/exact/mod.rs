@@ -15,7 +15,7 @@ mod tests;
 
 use super::scores::{Finisher, Raw};
 use super::{BATCH, Classifier, ClassifyError, Refusals, Session, check_call};
-use crate::model::network::{MAX_ELEMENTS, contained};
+use crate::model::network::MAX_ELEMENTS;
 use crate::model::{Layout as Axes, Model, ModelError, Output};
 use crate::simd::{Instructions, Line, WIDTH, vectorised};
 use convolution::Convolve;
@@ -71,8 +71,8 @@ impl Exact {
         }
         let crops = model.preprocess().crops();
         let [_, channels, height, width] = model.preprocess().shape(1);
-        let lower = || graph::lower(network.graph(), network.facts().softmax.as_ref(), [channels, height, width]);
-        let graph = contained(std::panic::AssertUnwindSafe(|| lower().map_err(|unsupported| unsupported.0))).map_err(fail)?;
+        let graph = graph::lower(network.graph(), network.facts().softmax.as_ref(), [channels, height, width]);
+        let graph = graph.map_err(|unsupported| fail(unsupported.0))?;
         let classes = graph.shapes[graph.output].len();
         model.check_classes(&file, classes)?;
         // Dense layers want a batch, to read their weights but once for it. Else a picture is best scored while it is in the cache.
