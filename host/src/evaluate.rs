@@ -120,7 +120,8 @@ impl<'c, E: Draw> Evaluator<'c, E> {
     pub fn evaluate<P: Population<E::Genome> + Sync>(&mut self, search: &Search<E, P>) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
         let children = search.children() as usize;
         let (brood, scores) = (&mut self.brood[..children], &mut self.scores[..children * self.classes.len()]);
-        let chunks = brood.chunks_mut(self.chunk).zip(scores.chunks_mut(self.chunk * self.classes.len())).enumerate();
+        let chunk = even_chunk(children, self.chunk, self.workers.len());
+        let chunks = brood.chunks_mut(chunk).zip(scores.chunks_mut(chunk * self.classes.len())).enumerate();
         let chunks = Mutex::new(chunks);
         let shared = Shared { search, preprocess: self.preprocess, classes: &self.classes, all_classes: self.all_classes };
         let work = |worker: &mut Worker<'c, E>| {
@@ -128,7 +129,7 @@ impl<'c, E: Draw> Evaluator<'c, E> {
             loop {
                 let next = chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
                 let Some((number, (brood, scores))) = next else { return Ok(tally) };
-                tally.add(shared.evaluate_chunk(worker, number * self.chunk, brood, scores)?);
+                tally.add(shared.evaluate_chunk(worker, number * chunk, brood, scores)?);
             }
         };
         let mut tally = Tally::default();
@@ -144,6 +145,12 @@ impl<'c, E: Draw> Evaluator<'c, E> {
         let (brood, scores) = (&self.brood[..children], &self.scores[..children * self.classes.len()]);
         Ok(Evaluated { brood, scores, times: tally.times, refused: tally.refused })
     }
+}
+
+/// How many children a thread takes at once: at most `batch`, and so that all threads have about as much to do.
+fn even_chunk(children: usize, batch: usize, threads: usize) -> usize {
+    let rounds = children.div_ceil(batch * threads);
+    children.div_ceil(rounds.max(1) * threads).max(1)
 }
 
 /// What all threads read.
@@ -183,5 +190,20 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         }
         let times = Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() };
         Ok(Tally { times, refused: refusals.first.map(|(slot, what)| (first + slot, what)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_even_and_no_larger_than_the_batch() {
+        for (children, batch, threads) in [(400, 16, 2), (200, 16, 2), (1, 16, 8), (17, 16, 1), (33, 4, 3), (0, 16, 2)] {
+            let chunk = even_chunk(children, batch, threads);
+            assert!((1..=batch).contains(&chunk), "{children} in chunks of {chunk}");
+            // No thread has a chunk more to do than it must.
+            assert_eq!(children.div_ceil(chunk).div_ceil(threads), children.div_ceil(batch * threads), "{children} in chunks of {chunk}");
+        }
     }
 }

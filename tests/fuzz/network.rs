@@ -13,16 +13,17 @@ pub fn load(dir: &Path, bytes: &[u8]) -> Option<Model> {
     (model.preprocess().slot_len() <= 1 << 14 && model.classes() <= 1 << 12).then_some(model)
 }
 
-/// Scores two pictures, and checks that they are probabilities or refused.
+/// Scores two pictures, or one if the batch has no more, and checks that they are probabilities or refused.
 pub fn ask(classifier: &dyn Classifier) -> Vec<f32> {
     let Ok(mut session) = classifier.session() else { return Vec::new() };
-    for picture in 0..2 {
+    let pictures = classifier.batch().min(2);
+    for picture in 0..pictures {
         for (place, number) in session.slot(picture).iter_mut().enumerate() {
             *number = ((place * 37 + picture * 11) % 64) as f32 / 64.0 - 0.25;
         }
     }
-    let mut scores = vec![0.0; 2 * classifier.classes()];
-    if session.run(2, &mut scores).is_err() {
+    let mut scores = vec![0.0; pictures * classifier.classes()];
+    if session.run(pictures, &mut scores).is_err() {
         return Vec::new();
     }
     for picture in scores.chunks_exact(classifier.classes()) {

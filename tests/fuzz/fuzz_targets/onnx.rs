@@ -17,7 +17,7 @@ fuzz_target!(
     |bytes: &[u8]| {
         folder::with(|dir| {
             let Some(model) = network::load(dir, bytes) else { return };
-            if let Ok(exact) = Exact::new(&model, 2) {
+            if let Ok(exact) = Exact::new(&model) {
                 network::ask(&exact);
             }
             if let Ok(tract) = TractCpu::new(&model, 2) {
