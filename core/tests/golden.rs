@@ -27,7 +27,6 @@ mod cases;
 #[allow(unreachable_pub)] // A library over there.
 #[path = "../../tests/ports/common/src/digest.rs"]
 mod digest;
-#[allow(unreachable_pub)] // Part of the host's tests as well.
 #[path = "../../tests/gpu/kernel.rs"]
 mod kernel;
 

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The compiled kernel, running: it takes a launch after another.
-pub struct Kernel {
+pub(crate) struct Kernel {
     into: ChildStdin,
     out: ChildStdout,
     _child: Child,
@@ -14,18 +14,18 @@ pub struct Kernel {
 
 /// What a launch is given; see the kernel's text.
 #[derive(Default)]
-pub struct Launch {
-    pub view: [i32; 8],
-    pub words: Vec<u32>,
-    pub starts: Vec<u32>,
-    pub crops: Vec<i32>,
-    pub table: Vec<f32>,
-    pub mean: Vec<f32>,
+pub(crate) struct Launch {
+    pub(crate) view: [i32; 8],
+    pub(crate) words: Vec<u32>,
+    pub(crate) starts: Vec<u32>,
+    pub(crate) crops: Vec<i32>,
+    pub(crate) table: Vec<f32>,
+    pub(crate) mean: Vec<f32>,
 }
 
 impl Kernel {
     /// The one of this process. README asks for a C compiler; where there is none for C++, the tests of the kernel are skipped, loudly.
-    pub fn of_this_process() -> Option<&'static Mutex<Self>> {
+    pub(crate) fn of_this_process() -> Option<&'static Mutex<Self>> {
         static KERNEL: OnceLock<Option<Mutex<Kernel>>> = OnceLock::new();
         KERNEL.get_or_init(|| Self::compile().map(Mutex::new)).as_ref()
     }
@@ -58,7 +58,7 @@ impl Kernel {
     }
 
     /// Launches: so many bytes of pictures come back, and the bits of so many numbers of the network's input.
-    pub fn launch(kernel: &Mutex<Self>, launch: &Launch, bytes: usize, numbers: usize) -> (Vec<u8>, Vec<u32>) {
+    pub(crate) fn launch(kernel: &Mutex<Self>, launch: &Launch, bytes: usize, numbers: usize) -> (Vec<u8>, Vec<u32>) {
         let ints = |numbers: &[i32]| numbers.iter().map(|number| number.cast_unsigned()).collect::<Vec<_>>();
         let floats = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
         let sizes = vec![u32::try_from(bytes).unwrap(), u32::try_from(numbers).unwrap()];

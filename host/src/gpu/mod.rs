@@ -13,4 +13,5 @@ pub(crate) mod plan;
 mod tests;
 
 /// The kernel's text.
+#[cfg(feature = "cuda")]
 pub(crate) const SOURCE: &str = include_str!("cppn.cu");

@@ -41,6 +41,12 @@ impl View {
         }
     }
 
+    /// Numbers in the network's input for one crop.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn numbers(self) -> usize {
+        [self.width, self.height, self.channels].iter().map(|side| side.unsigned_abs() as usize).product()
+    }
+
     /// Its words, in the kernel's order.
     #[cfg(test)]
     pub(crate) fn words(self) -> [i32; 8] {
@@ -89,7 +95,7 @@ impl Programs {
 }
 
 /// The numbers that bytes become, and where crops lie, as the kernel takes them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Look {
     /// Left, top, and 1 for mirrored, of each crop.
     pub(crate) crops: Vec<i32>,

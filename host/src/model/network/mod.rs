@@ -5,6 +5,8 @@
 //! itself runs behind [`contained`], which turns a panic in foreign code into an error.
 
 mod check;
+#[cfg(any(test, feature = "cuda", feature = "metal"))]
+mod device;
 mod lrn;
 mod rewrite;
 
@@ -92,6 +94,33 @@ impl Network {
         let reshaped = rewrite::free_reshapes(graph).map_err(|(part, problem)| ModelError::network(&self.file, part, problem))?;
         Ok((self.proto, fixed || reshaped))
     }
+}
+
+#[cfg(any(test, feature = "cuda", feature = "metal"))]
+impl Network {
+    /// The graph for an input of `shape` as a GPU wants it, and what was changed for that, a line a node; see [`device`]. The second result
+    /// is that of [`Network::for_batch`].
+    pub(crate) fn for_device(self, shape: &[usize]) -> Result<(ModelProto, bool, Vec<String>), ModelError> {
+        let file = self.file.clone();
+        let (mut proto, rewritten) = self.for_batch(shape)?;
+        let changes = device::prepare(&mut proto).map_err(|problem| ModelError::network(&file, "graph for a GPU", problem))?;
+        Ok((proto, rewritten, changes))
+    }
+}
+
+/// A graph from [`Network::for_device`] as an ONNX file that takes any batch, in half precision if that is wanted.
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) fn exported(mut proto: ModelProto, half: bool) -> Result<Vec<u8>, String> {
+    let opset = opset(&proto);
+    let graph = proto.graph.as_mut().ok_or("the file has no graph")?;
+    rewrite::open_batch(graph);
+    if half {
+        let last = rewrite::final_softmax(graph, opset).map_or_else(|| graph.output[0].name.clone(), |softmax| softmax.logits);
+        device::halve(graph, &last)?;
+        device::drop_idle_constants(graph);
+    }
+    device::check_again(&proto)?;
+    Ok(proto.encode_to_vec())
 }
 
 /// Which version of the ONNX operators the file was written for; 0 if it does not say.
