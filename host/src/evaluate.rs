@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use fooling_core::canvas::Rows;
+use fooling_core::cppn::{Picture, StandardGenome};
 use fooling_core::encoding::Elite;
 use fooling_core::search::{Population, Search};
 use fooling_core::settings::Settings;
@@ -43,6 +44,7 @@ struct Worker<'c, E: Draw> {
 /// Evaluates generation after generation with the same tools.
 pub struct Evaluator<'c, E: Draw> {
     preprocess: &'c Preprocess,
+    picture: Picture,
     /// The class of each score that the search wants.
     classes: Vec<usize>,
     all_classes: usize,
@@ -87,12 +89,14 @@ impl<'c, E: Draw> Evaluator<'c, E> {
             let scores = vec![0.0; chunk * classifier.classes()];
             Ok(Worker { session: classifier.session()?, pen: E::pen(settings), scores })
         };
-        let workers = (0..threads.max(1)).map(worker).collect::<Result<_, ClassifyError>>()?;
         let largest = settings.sizes.initial.max(settings.sizes.batch) as usize;
+        // A session without a chunk would only take memory, above all a device's.
+        let useful = threads.clamp(1, largest.div_ceil(chunk).max(1));
+        let workers = (0..useful).map(worker).collect::<Result<_, ClassifyError>>()?;
         let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
         let brood = std::iter::repeat_with(blank).take(largest).collect();
         let scores = vec![0.0; largest * classes.len()];
-        Ok(Self { preprocess, classes, all_classes: classifier.classes(), chunk, workers, brood, scores })
+        Ok(Self { preprocess, picture: settings.picture, classes, all_classes: classifier.classes(), chunk, workers, brood, scores })
     }
 
     /// Evaluates the generation that the search asks for next.
@@ -105,7 +109,8 @@ impl<'c, E: Draw> Evaluator<'c, E> {
         let (brood, scores) = (&mut self.brood[..children], &mut self.scores[..children * self.classes.len()]);
         let chunks = brood.chunks_mut(self.chunk).zip(scores.chunks_mut(self.chunk * self.classes.len())).enumerate();
         let chunks = Mutex::new(chunks);
-        let shared = Shared { search, preprocess: self.preprocess, classes: &self.classes, all_classes: self.all_classes };
+        let shared =
+            Shared { search, preprocess: self.preprocess, picture: self.picture, classes: &self.classes, all_classes: self.all_classes };
         let work = |worker: &mut Worker<'c, E>| {
             let mut times = Times::default();
             loop {
@@ -132,6 +137,7 @@ impl<'c, E: Draw> Evaluator<'c, E> {
 struct Shared<'s, E, P> {
     search: &'s Search<E, P>,
     preprocess: &'s Preprocess,
+    picture: Picture,
     classes: &'s [usize],
     all_classes: usize,
 }
@@ -150,9 +156,11 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
             self.search.ask(number as u32, child);
         }
         let asked = Instant::now();
-        for (slot, child) in brood.iter().enumerate() {
-            let tensor = worker.session.slot(slot);
-            E::draw(&mut worker.pen, &child.genome, &mut Rows(|y, row: &[u8]| self.preprocess.write_row(tensor, y, row)));
+        if !self.drawn_by_session(worker, brood)? {
+            for (slot, child) in brood.iter().enumerate() {
+                let tensor = worker.session.slot(slot);
+                E::draw(&mut worker.pen, &child.genome, &mut Rows(|y, row: &[u8]| self.preprocess.write_row(tensor, y, row)));
+            }
         }
         let drawn = Instant::now();
         let found = &mut worker.scores[..brood.len() * self.all_classes];
@@ -164,5 +172,14 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
             }
         }
         Ok(Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() })
+    }
+
+    /// Has the pictures drawn where they are scored, if the session can and the genomes are networks.
+    fn drawn_by_session(&self, worker: &mut Worker<'_, E>, brood: &[Elite<E::Genome>]) -> Result<bool, ClassifyError> {
+        let Some(painter) = worker.session.painter() else { return Ok(false) };
+        let networks: Option<Vec<&StandardGenome>> = brood.iter().map(|child| E::network(&child.genome)).collect();
+        let Some(networks) = networks else { return Ok(false) };
+        painter.draw(&networks, self.picture, self.preprocess)?;
+        Ok(true)
     }
 }

@@ -31,6 +31,8 @@ pub use tract_cpu::TractCpu;
 pub(crate) use tract_cpu::classes_of;
 #[cfg(any(test, feature = "cuda", feature = "metal"))]
 pub use tract_gpu::TractGpu;
+#[cfg(feature = "cuda")]
+pub use tract_gpu::{Export, ExportError, export};
 
 /// Pictures that a session takes at once, unless a caller has a reason for another number. It is part of what decides the last bits.
 pub const BATCH: usize = 16;

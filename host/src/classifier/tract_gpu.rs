@@ -8,7 +8,9 @@
 //! talk to the device. While it waits, the worker's other threads draw: overlap is having more than one session.
 
 #[cfg(feature = "cuda")]
-pub(crate) mod planning;
+mod export;
+#[cfg(feature = "cuda")]
+mod planning;
 mod report;
 mod worker;
 
@@ -24,7 +26,9 @@ use super::tract_cpu::plan::{Typed, concrete, error_text, typed};
 use super::{Classifier, ClassifyError, Device, Refusals, Session, check_call};
 use crate::model::network::{MAX_ELEMENTS, contained};
 use crate::model::{Model, ModelError, Output};
-pub(crate) use report::Report;
+#[cfg(feature = "cuda")]
+pub use export::{Export, ExportError, export};
+use report::Report;
 use worker::Worker;
 
 const ENGINE: &str = "tract on the GPU";
@@ -50,8 +54,10 @@ pub struct TractGpu {
 pub(crate) struct Prepared {
     pub(crate) typed: Typed,
     /// What was changed for the device.
+    #[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code, reason = "for exports"))]
     pub(crate) changes: Vec<String>,
     /// The changed graph.
+    #[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code, reason = "for exports"))]
     pub(crate) proto: tract_onnx::pb::ModelProto,
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
-use fooling::classifier::{self, Device, DeviceChoice};
+use fooling::classifier::{Device, DeviceChoice};
 use fooling::model::{Crops, Model};
 use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
@@ -127,7 +127,7 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
             (Folder::create(&root)?, choices, model, device)
         }
     };
-    let classifier = classifier::open(&model, device)?;
+    let classifier = super::open_classifier(&model, device)?;
     let setup = Setup { choices, model: &model, classifier: &*classifier, threads: super::threads(args.threads) };
     catch_interrupts()?;
     let mut observer = Watcher::new(setup.choices.generations);

@@ -14,7 +14,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fooling::classifier::{Device, DeviceChoice};
+use fooling::classifier::{Classifier, Device, DeviceChoice};
 use fooling::model::{Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
@@ -123,6 +123,15 @@ fn device(asked: DeviceChoice) -> Device {
         eprintln!("the device is `{device}`");
     }
     device
+}
+
+/// The model on the device, and what is to be said of that.
+fn open_classifier(model: &Model, device: Device) -> anyhow::Result<Box<dyn Classifier>> {
+    let classifier = fooling::classifier::open(model, device)?;
+    if let Some(remark) = classifier.remark() {
+        eprintln!("{}: {remark}", model.name());
+    }
+    Ok(classifier)
 }
 
 /// Threads to use: what was asked for, or all there are.

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use cudarc::driver::{CudaFunction, CudaSlice, CudaStream, DeviceRepr, LaunchConfig, PushKernelArg as _};
@@ -102,15 +103,14 @@ impl Painter {
         to: u64,
     ) -> TractResult<()> {
         let values = programs.values();
-        if !self.kernels.contains_key(&values) {
-            self.kernels.insert(values, compile(stream, values)?);
-        }
+        let kernel = match self.kernels.entry(values) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(new) => new.insert(compile(stream, values)?),
+        };
         if self.look.as_ref().is_none_or(|there| there.look != *look) {
             self.look = Some(LookThere::new(stream, look)?);
         }
-        let (Some(kernel), Some(there)) = (self.kernels.get(&values), &self.look) else {
-            return Err(TractError::msg("no kernel"));
-        };
+        let there = self.look.as_ref().ok_or_else(|| TractError::msg("no look"))?;
         let (code, starts) = (stream.clone_htod(&programs.words)?, stream.clone_htod(&programs.starts)?);
         let side = u32::try_from(view.side)?;
         let grid_dim = ((side * side).div_ceil(THREADS), pictures, 1);
@@ -176,4 +176,15 @@ pub(crate) fn bytes(genomes: &[&StandardGenome], picture: Picture, preprocess: &
         unsafe { launch.launch(LaunchConfig { grid_dim, block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }) }?;
         Ok(stream.clone_dtoh(&made)?)
     })
+}
+
+/// The network's input after drawing, for checks.
+#[cfg(test)]
+pub(crate) fn numbers(genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) -> TractResult<Vec<f32>> {
+    let mut drawing = Drawing::default();
+    drawing.fill(genomes, picture, preprocess);
+    tract_cuda::with_cuda_stream(|_| Ok(()))?;
+    let mut painter = Painter::new(&preprocess.shape(genomes.len() * preprocess.crops()));
+    painter.draw(&drawing)?;
+    Ok(painter.drawn()?.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
 }

@@ -123,3 +123,71 @@ fn every_way_into_a_tensor() {
         }
     }
 }
+
+/// The same on a card: `tests/gpu/run` runs these.
+#[cfg(feature = "cuda")]
+mod on_a_card {
+    use super::*;
+    use crate::gpu::launch;
+
+    #[test]
+    #[ignore = "needs a CUDA card: tests/gpu/run"]
+    fn golden_pictures() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for line in std::fs::read_to_string(root.join("fixtures/genomes.jsonl")).unwrap().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let genome = golden(&line);
+            for side in [1, 28, 61, 64, 227, 256] {
+                for coordinates in COORDINATES {
+                    for colour in [None, Some(ColourSpace::Rgb), Some(ColourSpace::Hsv), Some(ColourSpace::Hls)] {
+                        let picture = Picture { side, coordinates, colour };
+                        let channels = if genome.outputs() == 1 { Channels::Grey } else { Channels::Bgr };
+                        let preprocess = whole(side.into(), channels);
+                        let made = launch::bytes(&[&genome], picture, &preprocess).unwrap();
+                        let (bytes, _) = expected(picture, std::slice::from_ref(&genome), &preprocess);
+                        assert!(made == bytes, "{}, {picture:?}: the card changes bits", line["name"]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn golden(line: &serde_json::Value) -> StandardGenome {
+        use fooling_core::cppn::{Activation, Link};
+        let node = |node: &serde_json::Value| Activation::from_name(node["activation"].as_str().unwrap()).unwrap();
+        let number = |value: &serde_json::Value| u16::try_from(value.as_u64().unwrap()).unwrap();
+        let link = |link: &serde_json::Value| Link {
+            source: number(&link["source"]),
+            target: number(&link["target"]),
+            weight: link["weight"].to_string().parse().unwrap(),
+        };
+        let nodes: Vec<_> = line["nodes"].as_array().unwrap().iter().map(node).collect();
+        let links: Vec<_> = line["connections"].as_array().unwrap().iter().map(link).collect();
+        StandardGenome::from_parts(number(&line["outputs"]).into(), &nodes, &links).unwrap()
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA card: tests/gpu/run"]
+    fn drifted_genomes_and_every_way_into_a_tensor() {
+        for outputs in [1, 3] {
+            let mut genomes = drifted(outputs, 40, 40);
+            genomes.extend(drifted(outputs, 3, 600));
+            for channels in [Channels::Grey, Channels::Rgb, Channels::Bgr] {
+                for crops in [Crops::Centre, Crops::Ten] {
+                    let input = input(96, 80, channels, Layout::Nchw, crops);
+                    let per_channel = [104.1, 117.2, 123.3][..channels.count()].to_vec();
+                    let image = (0..80 * 80 * channels.count()).map(|i| (i % 251) as f32 * 0.97).collect();
+                    for mean in [MeanValues::Channel(per_channel), MeanValues::Image(image)] {
+                        let preprocess = Preprocess::new(&input, mean);
+                        let picture = Picture { side: 96, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hls) };
+                        let listed: Vec<&StandardGenome> = genomes.iter().collect();
+                        let made = launch::numbers(&listed, picture, &preprocess).unwrap();
+                        let (_, numbers) = expected(picture, &genomes, &preprocess);
+                        let made: Vec<u32> = made.iter().map(|number| number.to_bits()).collect();
+                        assert!(made == numbers, "{outputs} outputs, {input:?}: the card changes bits");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -3,7 +3,6 @@
 //! The translation decides node by node what the backend takes, and for that needs neither driver nor card, but for one thing: it puts
 //! constants on the device. On a machine without one they are put here. Such a plan can be looked at and not be run.
 
-use std::any::TypeId;
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -25,7 +24,8 @@ use super::Report;
 ///
 /// What tract said.
 pub(crate) fn plan(mut model: TypedModel) -> TractResult<Report> {
-    if get_context().is_err() {
+    // A card that is there is asked itself, and first, for there is one device a process.
+    if super::Device::Cuda.check().is_err() && get_context().is_err() {
         // Another thread may have been first with the same.
         let _ = set_context(Box::new(Paper));
     }

@@ -5,6 +5,10 @@ use super::*;
 use crate::model::Card;
 use crate::testing::{Onnx, Value, card_for, shared, shared_cards, small_alexnet, weight};
 
+#[cfg(feature = "cuda")]
+#[path = "../../../examples/random_alexnet.rs"]
+mod random_alexnet;
+
 /// tract's runtime for the CPU: the same code runs, but for the device.
 fn on_cpu(model: &Model, batch: usize) -> TractGpu {
     let runtime = tract_onnx::tract_core::runtime::runtime_for_name("cpu").unwrap().unwrap();
@@ -62,7 +66,7 @@ fn nothing_that_a_gpu_lacks_is_left_in_the_shared_networks() {
 }
 
 /// The numbers that a graph gives for a batch of two, before and after it is rewritten.
-fn both_ways(onnx: Onnx, shape: [usize; 4]) -> (Vec<f32>, Vec<f32>, Vec<String>) {
+fn both_ways(onnx: &Onnx, shape: [usize; 4]) -> (Vec<f32>, Vec<f32>, Vec<String>) {
     use crate::model::network::Network;
     let network = || Network::decode(&onnx.clone().bytes(), "net.onnx").unwrap();
     let run = |proto: &tract_onnx::pb::ModelProto| {
@@ -108,7 +112,7 @@ fn maxima_of_slices_are_maximum_pooling() {
                         }
                         let onnx = one_node(opset, "MaxPool", [height, width], &attributes);
                         let shape = [2, 3, height as usize, width as usize];
-                        let (plain, rewritten, changes) = both_ways(onnx, shape);
+                        let (plain, rewritten, changes) = both_ways(&onnx, shape);
                         assert_eq!(changes.len(), 1, "{attributes:?}");
                         assert!(plain == rewritten, "{height} x {width}, opset {opset}, {attributes:?}");
                         checked += 1;
@@ -139,7 +143,7 @@ fn convolutions_are_average_pooling() {
                         ("pads", Value::Ints(&pads)),
                         ("count_include_pad", Value::Int(counted)),
                     ];
-                    let (plain, rewritten, changes) = both_ways(one_node(13, "AveragePool", [13, 12], &attributes), [2, 3, 13, 12]);
+                    let (plain, rewritten, changes) = both_ways(&one_node(13, "AveragePool", [13, 12], &attributes), [2, 3, 13, 12]);
                     assert_eq!(changes.len(), 1);
                     near(&plain, &rewritten, &format!("{attributes:?}"));
                 }
@@ -159,7 +163,7 @@ fn convolutions_keep_their_numbers_when_padded_alike() {
                     "y",
                     &[("strides", Value::Ints(&strides)), ("pads", Value::Ints(&pads)), ("group", Value::Int(group))],
                 );
-                let (plain, rewritten, changes) = both_ways(onnx, [2, 3, 11, 12]);
+                let (plain, rewritten, changes) = both_ways(&onnx, [2, 3, 11, 12]);
                 let strided = kernel == [1, 1] && strides != [1, 1] && pads == [0; 4];
                 assert_eq!(changes.len(), usize::from(pads != [0; 4] || strided), "{kernel:?} {strides:?} {pads:?}");
                 near(&plain, &rewritten, &format!("{kernel:?} {strides:?} {pads:?}"));
@@ -186,4 +190,108 @@ fn batches_are_hundreds_where_they_fit() {
     let batch = batch_for(&model).unwrap();
     assert!(batch > 10 && batch < ROWS, "{batch}");
     assert!(prepare(&model, batch).is_ok());
+}
+
+/// What tract itself says of the graphs, without a card.
+#[cfg(feature = "cuda")]
+mod plans {
+    use super::*;
+
+    fn report(model: &Model, half: bool) -> (Result<Export, ExportError>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        (export(model, &folder.path().join("out.onnx"), half, false), folder)
+    }
+
+    #[test]
+    fn every_node_of_the_shared_networks_runs_on_the_device() {
+        let Some(shared) = shared("plans of the shared networks") else { return };
+        for card in shared_cards() {
+            // Half precision takes its time on a CPU.
+            for half in [false, true].into_iter().filter(|half| !half || card.input.width == 28) {
+                let model = of_folder(&card, &shared);
+                let (export, folder) = report(&model, half);
+                let export = export.unwrap();
+                assert_eq!((export.slow.len(), export.transfers), (0, 2), "{}: {:?}", card.name, export.slow);
+                assert!(export.on_device > 10 && !export.changes.is_empty());
+                let exported = Model::load(&folder.path().join("out.onnx")).unwrap();
+                assert_eq!(exported.labels(), model.labels());
+            }
+        }
+    }
+
+    #[test]
+    fn every_node_of_an_alexnet_runs_on_the_device() {
+        let bytes = random_alexnet::alexnet(16, 1);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("alexnet.onnx"), &bytes).unwrap();
+        let model = Model::load(&folder.path().join("alexnet.onnx")).unwrap();
+        let (export, _folder) = report(&model, false);
+        let export = export.unwrap();
+        assert_eq!((export.slow.len(), export.transfers), (0, 2), "{:?}", export.slow);
+    }
+
+    /// Without the rewriting the same planner finds what runs slowly, and with an operator that nobody rewrites the export is refused.
+    #[test]
+    fn slow_graphs_are_refused_unless_told() {
+        let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
+        let network = model.network().unwrap();
+        let (proto, _) = network.for_batch(&[4, 3, 16, 16]).unwrap();
+        let plain = typed(&proto, None, &[4, 3, 16, 16]).unwrap().model.into_decluttered().unwrap();
+        let report = planning::plan(plain).unwrap();
+        assert!(report.cpu.iter().any(|line| line.contains("MaxPool")) && report.transfers > 2, "{report:?}");
+        // Nobody can tell how many channels a concatenation has, without the engine.
+        let onnx = Onnx::new(13, &[0, 3, 16, 16])
+            .floats("w", &[4, 3, 3, 3], weight)
+            .floats("d", &[8, 7], weight)
+            .node("Conv", &["x", "w"], "a", &[])
+            .node("Concat", &["a", "a"], "c", &[("axis", Value::Int(1))])
+            .node("LRN", &["c"], "n", &[("size", Value::Int(3))])
+            .node("GlobalAveragePool", &["n"], "g", &[])
+            .node("Flatten", &["g"], "f", &[])
+            .node("MatMul", &["f", "d"], "m", &[])
+            .node("Softmax", &["m"], "y", &[]);
+        let (_folder, model) = made(&onnx.bytes(), 16, 7);
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out.onnx");
+        let refused = export(&model, &out, false, false);
+        assert!(matches!(&refused, Err(ExportError::Slow(nodes)) if nodes[0].contains("Lrn")), "{refused:?}");
+        assert!(!out.exists());
+        let allowed = export(&model, &out, false, true).unwrap();
+        assert!(!allowed.slow.is_empty() && allowed.transfers > 2 && out.exists());
+    }
+}
+
+/// What only a card can tell; `tests/gpu/run` runs these.
+#[cfg(feature = "cuda")]
+mod on_a_card {
+    use super::*;
+
+    fn on_cuda(model: &Model, batch: usize) -> TractGpu {
+        TractGpu::new(model, Device::Cuda, Some(batch)).unwrap()
+    }
+
+    /// Largest difference of a probability from the CPU's. Convolutions may run in TF32 (10 bits), which `NVIDIA_TF32_OVERRIDE=0` forbids.
+    fn tolerance(name: &str) -> f32 {
+        let single = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
+        match (single, name.starts_with("squeezenet") || name.starts_with("mobilenet")) {
+            (true, false) => 1e-5,
+            (true, true) => 5e-4,
+            (false, false) => 5e-3,
+            (false, true) => 5e-2,
+        }
+    }
+
+    #[test]
+    #[ignore = "needs a CUDA card: tests/gpu/run"]
+    fn shared_networks_pass_the_suite_and_agree_with_the_cpu() {
+        let shared = shared("networks on a card").expect("the shared folder");
+        for card in shared_cards() {
+            let model = of_folder(&card, &shared);
+            let gpu = on_cuda(&model, 64);
+            assert_eq!(gpu.remark(), None);
+            suite::agrees(&gpu, &TractCpu::new(&model, 4).unwrap(), tolerance(&card.name));
+            suite::run(&on_cuda(&model, 8));
+            println!("{}: passed", card.name);
+        }
+    }
 }

@@ -472,7 +472,7 @@ pub(super) fn halve(graph: &mut GraphProto, last: &str) -> Result<(), String> {
         }
     }
     let cast = |from: &str, to: &str, kind: DataType| NodeProto {
-        name: to.into(),
+        name: format!("{to}.cast"),
         op_type: "Cast".into(),
         input: vec![from.into()],
         output: vec![to.into()],
