@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BATCH, Classifier, TractCpu};
+use super::{Classifier, open_cpu};
 use crate::model::{Model, ModelError};
 
 /// A device that can compute scores, as it is recorded with a run.
@@ -67,7 +67,7 @@ pub enum OpenError {
 /// [`OpenError`]: the device is not there or not part of this build; the network is not fit for it.
 pub fn open(model: &Model, device: Device) -> Result<Box<dyn Classifier>, OpenError> {
     match device {
-        Device::Cpu => Ok(Box::new(TractCpu::new(model, BATCH)?)),
+        Device::Cpu => Ok(open_cpu(model, None)?),
         #[cfg(any(feature = "cuda", feature = "metal"))]
         Device::Cuda | Device::Metal => Ok(Box::new(super::TractGpu::new(model, device, None)?)),
         #[cfg(not(any(feature = "cuda", feature = "metal")))]

@@ -15,7 +15,9 @@ use fooling_core::cppn::{Picture, StandardGenome};
 
 use crate::model::Preprocess;
 
+mod cpu;
 mod device;
+mod exact;
 mod mock;
 mod scores;
 #[cfg(test)]
@@ -24,7 +26,9 @@ mod tract_cpu;
 #[cfg(any(test, feature = "cuda", feature = "metal"))]
 mod tract_gpu;
 
+pub use cpu::{Engine, open_cpu};
 pub use device::{Device, DeviceChoice, OpenError, Unavailable, open};
+pub use exact::Exact;
 pub use mock::{Fault, Mock};
 pub use scores::Misbehaviour;
 pub use tract_cpu::TractCpu;
@@ -59,6 +63,11 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     /// What a user should be told before it is used, if anything.
     fn remark(&self) -> Option<String> {
         None
+    }
+
+    /// Whether the scores have the same bits on every machine.
+    fn same_everywhere(&self) -> bool {
+        false
     }
 
     /// A session for one thread.

@@ -147,7 +147,8 @@ impl Classifier for TractGpu {
     }
 
     fn description(&self) -> String {
-        format!("tract {TRACT_VERSION} on {}, batch {} x {} crops", self.device, self.batch, self.crops)
+        // Begins with the device, so that no engine of the processor is read out of it.
+        format!("{} through tract {TRACT_VERSION}, batch {} x {} crops", self.device, self.batch, self.crops)
     }
 
     fn device(&self) -> Device {

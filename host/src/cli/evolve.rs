@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
-use fooling::classifier::{Device, DeviceChoice};
+use fooling::classifier::{Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
@@ -56,6 +56,9 @@ pub(super) struct EvolveArgs {
     /// What computes the scores; with --resume, what the run was begun with [default: cpu]
     #[arg(long, value_enum)]
     device: Option<DeviceChoice>,
+    /// The processor's engine; with --resume, that which the run was begun with [default: exact, or tract for layers that exact has not]
+    #[arg(long, value_enum, conflicts_with = "resume")]
+    engine: Option<Engine>,
     /// Folder of the run [default: a new one under runs/]
     #[arg(long, conflicts_with = "resume", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
@@ -106,7 +109,7 @@ impl EvolveArgs {
 const DEFAULT_MODEL: &str = "lenet";
 
 pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
-    let (folder, choices, model, device) = match &args.resume {
+    let (folder, choices, model, device, engine) = match &args.resume {
         Some(root) => {
             let folder = Folder::open(root)?;
             let RunToml { mut choices, made, .. } = RunToml::read(&folder)?;
@@ -114,7 +117,9 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
             choices.generations = args.generations.unwrap_or(choices.generations);
             let model = super::open_model(args.model.as_deref().unwrap_or(&choices.model))?;
             let model = super::with_crops(model, choices.crops)?;
-            (folder, choices, model, device)
+            // A run of an engine that there is no more goes on with the present one, and says so.
+            let engine = Engine::described(&made.engine).filter(|_| device == Device::Cpu);
+            (folder, choices, model, device, engine)
         }
         None => {
             let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
@@ -124,10 +129,10 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
             // Before there is a folder with nothing in it.
             device.check()?;
             let root = args.out.clone().unwrap_or_else(|| new_folder(&model, &choices));
-            (Folder::create(&root)?, choices, model, device)
+            (Folder::create(&root)?, choices, model, device, args.engine)
         }
     };
-    let classifier = super::open_classifier(&model, device)?;
+    let classifier = super::open_classifier(&model, device, engine)?;
     let setup = Setup { choices, model: &model, classifier: &*classifier, threads: super::threads(args.threads) };
     catch_interrupts()?;
     let mut observer = Watcher::new(setup.choices.generations);

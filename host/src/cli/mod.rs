@@ -14,7 +14,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use fooling::classifier::{Classifier, Device, DeviceChoice};
+use fooling::classifier::{self, Classifier, Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
@@ -125,9 +125,13 @@ fn device(asked: DeviceChoice) -> Device {
     device
 }
 
-/// The model on the device, and what is to be said of that.
-fn open_classifier(model: &Model, device: Device) -> anyhow::Result<Box<dyn Classifier>> {
-    let classifier = fooling::classifier::open(model, device)?;
+/// The model on a device, and on the processor with the engine that was asked for.
+fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> anyhow::Result<Box<dyn Classifier>> {
+    if device == Device::Cpu {
+        return Ok(classifier::open_cpu(model, engine)?);
+    }
+    anyhow::ensure!(engine.is_none(), "--engine is for the processor, and the device is {device}; leave one of them out");
+    let classifier = classifier::open(model, device)?;
     if let Some(remark) = classifier.remark() {
         eprintln!("{}: {remark}", model.name());
     }

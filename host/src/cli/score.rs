@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use fooling::classifier::DeviceChoice;
+use fooling::classifier::{DeviceChoice, Engine};
 use fooling::mnist;
 use fooling::model::{Crops, Model, short_name};
 use fooling::picture::Picture;
@@ -40,6 +40,9 @@ pub(super) struct ScoreArgs {
     /// What computes the scores
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
+    /// The processor's engine [default: exact, or tract for layers that exact has not]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -62,7 +65,7 @@ fn score_mnist(args: &ScoreArgs, model: &Model, dir: &Path) -> anyhow::Result<Ex
         model.card().input.picture,
         model.classes()
     );
-    let classifier = super::open_classifier(model, super::device(args.device))?;
+    let classifier = super::open_classifier(model, super::device(args.device), args.engine)?;
     let picture = |i| Cow::Owned(Picture::from_bytes(28, 1, test.image(i).to_vec()).expect("28 x 28"));
     let scores = score_all(model, &*classifier, super::threads(args.threads), test.len(), picture)?;
     let wrong = scores.chunks_exact(model.classes()).zip(&test.labels);
@@ -86,7 +89,7 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
         let picture = Picture::read_fitted(path, input.picture, channels);
         pictures.push(picture.map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))?);
     }
-    let classifier = super::open_classifier(model, super::device(args.device))?;
+    let classifier = super::open_classifier(model, super::device(args.device), args.engine)?;
     let scores = score_all(model, &*classifier, super::threads(args.threads), pictures.len(), |i| Cow::Borrowed(&pictures[i]))?;
     let mut out = std::io::stdout().lock();
     let mut json = Vec::new();
