@@ -12,7 +12,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use cudarc::driver::{CudaFunction, CudaSlice, CudaStream, DeviceRepr, LaunchConfig, PushKernelArg as _};
-use cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
+use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
 use fooling_core::cppn::{Picture, StandardGenome};
 use tract_gpu::tensor::{DeviceTensor, LazyHostStorage};
 use tract_onnx::prelude::*;
@@ -140,6 +140,10 @@ impl LookThere {
 /// Compiles the kernel for programs of up to so many values. What keeps its bits those of core is said here once more, though most of it
 /// is NVRTC's default: no contraction, subnormal numbers kept, division and root rounded correctly.
 fn compile(stream: &Arc<CudaStream>, values: u32) -> TractResult<CudaFunction> {
+    Ok(stream.context().load_module(translate(values)?)?.load_function("draw")?)
+}
+
+fn translate(values: u32) -> TractResult<Ptx> {
     let options = CompileOptions {
         fmad: Some(false),
         ftz: Some(false),
@@ -149,9 +153,15 @@ fn compile(stream: &Arc<CudaStream>, values: u32) -> TractResult<CudaFunction> {
         name: Some("cppn.cu".into()),
         ..Default::default()
     };
-    let ptx = compile_ptx_with_opts(super::SOURCE, options)
-        .map_err(|error| TractError::msg(format!("NVRTC cannot compile the renderer: {error}")))?;
-    Ok(stream.context().load_module(ptx)?.load_function("draw")?)
+    compile_ptx_with_opts(super::SOURCE, options).map_err(|error| TractError::msg(format!("NVRTC cannot compile the renderer: {error}")))
+}
+
+/// What NVRTC makes of the kernel, if it is here. It needs no card.
+#[cfg(test)]
+pub(crate) fn translated(values: u32) -> Option<TractResult<String>> {
+    // SAFETY: it only tries to load the library, which runs no code of it but its initialisation.
+    let there = unsafe { cudarc::nvrtc::sys::is_culib_present() };
+    there.then(|| translate(values).map(|ptx| ptx.to_src()))
 }
 
 /// The bytes of pictures, for checks.

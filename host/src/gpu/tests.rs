@@ -124,6 +124,31 @@ fn every_way_into_a_tensor() {
     }
 }
 
+/// CUDA's own compiler takes the kernel, and no operation on floats that it makes may be contracted or rounded otherwise: what says `.rn` is
+/// left alone by everything that comes after.
+#[test]
+#[cfg(feature = "cuda")]
+fn nvrtc_leaves_the_arithmetic_alone() {
+    let Some(ptx) = super::launch::translated(64) else {
+        let here = std::env::var_os("FOOLING_NVRTC").is_some();
+        assert!(!here, "FOOLING_NVRTC is set, and there is no NVRTC");
+        eprintln!("SKIPPED: the kernel and NVRTC: it is not installed (tests/gpu/install)");
+        return;
+    };
+    let ptx = ptx.unwrap();
+    let mut rounded = 0;
+    for operation in ptx.lines().filter_map(|line| line.split_whitespace().next()).filter(|operation| operation.contains(".f32")) {
+        let name = operation.split('.').next().unwrap_or_default();
+        assert!(!["fma", "mad", "rcp", "sqrt", "rsqrt", "ex2", "lg2", "sin", "cos", "tanh"].contains(&name), "{operation}");
+        assert!(!operation.contains(".ftz") && !operation.contains(".approx") && !operation.contains(".full"), "{operation}");
+        if ["add", "sub", "mul", "div"].contains(&name) {
+            assert!(operation.contains(".rn."), "{operation}");
+            rounded += 1;
+        }
+    }
+    assert!(rounded > 100, "{rounded} operations");
+}
+
 /// The same on a card: `tests/gpu/run` runs these.
 #[cfg(feature = "cuda")]
 mod on_a_card {
