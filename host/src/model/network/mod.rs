@@ -7,6 +7,8 @@
 mod check;
 #[cfg(any(test, feature = "cuda", feature = "metal"))]
 mod device;
+#[cfg(any(test, feature = "cuda"))]
+mod export;
 mod lrn;
 mod rewrite;
 
@@ -17,6 +19,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto:
 
 use super::ModelError;
 pub(crate) use check::{MAX_ELEMENTS, MAX_WORK, node_part};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use export::exported;
 pub(crate) use rewrite::Softmax;
 
 /// A network as its file describes it, checked.
@@ -110,21 +114,6 @@ impl Network {
         let changes = device::prepare(&mut proto).map_err(|problem| ModelError::network(&file, "graph for a GPU", problem))?;
         Ok((proto, rewritten, changes))
     }
-}
-
-/// A graph from [`Network::for_device`] as an ONNX file that takes any batch, in half precision if that is wanted.
-#[cfg(any(test, feature = "cuda"))]
-pub(crate) fn exported(mut proto: ModelProto, half: bool) -> Result<Vec<u8>, String> {
-    let opset = opset(&proto);
-    let graph = proto.graph.as_mut().ok_or("the file has no graph")?;
-    rewrite::open_batch(graph);
-    if half {
-        let last = rewrite::final_softmax(graph, opset).map_or_else(|| graph.output[0].name.clone(), |softmax| softmax.logits);
-        device::halve(graph, &last)?;
-        device::drop_idle_constants(graph);
-    }
-    device::check_again(&proto)?;
-    Ok(proto.encode_to_vec())
 }
 
 /// Which version of the ONNX operators the file was written for; 0 if it does not say.
