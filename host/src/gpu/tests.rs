@@ -1,8 +1,8 @@
 //! The kernel's text, compiled as C++ and run on the CPU: every byte and every number must be core's and [`Preprocess`]'s. Core's golden
 //! pictures are held against it in `core/tests/golden.rs`.
 //!
-//! This is no proof for a GPU: there it rests on the same IEEE operations, which NVRTC is told to leave alone. `tests/gpu/run` repeats it on
-//! a card.
+//! This is no proof for a GPU: there it rests on the same IEEE operations, which NVRTC is told to leave alone. `tests/gpu/run` repeats it
+//! on a card.
 
 use std::sync::Mutex;
 
@@ -124,8 +124,8 @@ fn every_way_into_a_tensor() {
     }
 }
 
-/// CUDA's own compiler takes the kernel, and no operation on floats that it makes may be contracted or rounded otherwise: what says `.rn` is
-/// left alone by everything that comes after.
+/// CUDA's own compiler takes the kernel, and no operation on floats that it makes may be contracted or rounded otherwise: what says `.rn`
+/// is left alone by everything that comes after.
 #[test]
 #[cfg(feature = "cuda")]
 fn nvrtc_leaves_the_arithmetic_alone() {

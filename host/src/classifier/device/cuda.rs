@@ -43,7 +43,7 @@ fn missing(problem: &str) -> String {
     }
     let headers = ["CUDA toolkit root", "toolkit include dir", "CCCL", "Required header"];
     if headers.iter().any(|words| problem.contains(words)) {
-        return "CUDA's header files are missing, from which kernels are compiled; install those of CUDA 13 (cuda-cudart-dev and cuda-cccl), \
+        return "CUDA's header files are missing, of which kernels are made; install those of CUDA 13 (cuda-cudart-dev and cuda-cccl), \
                 or set CUDA_HOME to the folder that has them"
             .into();
     }

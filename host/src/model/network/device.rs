@@ -1,7 +1,7 @@
 //! What is changed in a graph for a GPU: operators that the backend has no kernel for, as others that it has.
 //!
-//! tract's CUDA backend (0.23.9) has convolution, matrix products, reductions, softmax, slices, padding and element-wise operators. It has no
-//! pooling, no slice with a step, and its fast convolution (cuDNN's) pads both sides alike. A node that it lacks runs on the CPU, between
+//! tract's CUDA backend (0.23.9) has convolution, matrix products, reductions, softmax, slices, padding and element-wise operators. It has
+//! no pooling, no slice with a step, and its fast convolution (cuDNN's) pads both sides alike. A node that it lacks runs on the CPU, between
 //! two transfers of everything that goes in and comes out. So here:
 //!
 //! - maximum pooling becomes the maximum of shifted slices, rows first and then columns. For every s-th row the rows are cut into
@@ -11,8 +11,8 @@
 //! - a 1x1 convolution with a stride first takes every s-th row and column, by reshapes and slices;
 //! - `Identity`, `Dropout` and `Constant` nodes go.
 //!
-//! Normalisation over channels (LRN) is a convolution already, see [`lrn`](super::lrn). A node that is beyond these rules is left alone; what
-//! became of each node is told by whoever plans the graph.
+//! Normalisation over channels (LRN) is a convolution already, see [`lrn`](super::lrn). A node that is beyond these rules is left alone;
+//! what became of each node is told by whoever plans the graph.
 
 use std::collections::{HashMap, HashSet};
 
