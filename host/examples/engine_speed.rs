@@ -31,7 +31,7 @@ fn main() {
                 let batch = device["cuda:".len()..].parse().expect("a number of pictures");
                 Box::new(TractGpu::new(&model, Device::Cuda, Some(batch)).expect("a network that the device takes"))
             }
-            "exact" => Box::new(Exact::new(&model, BATCH).expect("a network that the engine knows")),
+            "exact" => Box::new(Exact::new(&model).expect("a network that the engine knows")),
             _ => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine knows")),
         };
         println!("{name} {:.1}", images_per_second(&*classifier, threads, seconds));

@@ -11,7 +11,7 @@ use fooling_core::encoding::Elite;
 use fooling_core::search::{Population, Search};
 use fooling_core::settings::Settings;
 
-use crate::classifier::{Classifier, ClassifyError, Session};
+use crate::classifier::{Classifier, ClassifyError, Device, Misbehaviour, Session};
 use crate::draw::Draw;
 use crate::model::Preprocess;
 
@@ -49,6 +49,8 @@ pub struct Evaluator<'c, E: Draw> {
     classes: Vec<usize>,
     all_classes: usize,
     chunk: usize,
+    /// Whether smaller chunks than a batch are worth while, so that all threads have some.
+    even: bool,
     workers: Vec<Worker<'c, E>>,
     brood: Vec<Elite<E::Genome>>,
     scores: Vec<f32>,
@@ -69,6 +71,23 @@ pub struct Evaluated<'e, G> {
     pub scores: &'e [f32],
     /// Where the time went.
     pub times: Times,
+    /// The first child whose scores were no probabilities, and what was wrong with them.
+    pub refused: Option<(usize, Misbehaviour)>,
+}
+
+/// What came of some chunks, whatever thread they fell to.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    times: Times,
+    refused: Option<(usize, Misbehaviour)>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.times += other.times;
+        let first = |refused: &(usize, Misbehaviour)| refused.0;
+        self.refused = self.refused.into_iter().chain(other.refused).min_by_key(first);
+    }
 }
 
 impl<'c, E: Draw> Evaluator<'c, E> {
@@ -90,13 +109,14 @@ impl<'c, E: Draw> Evaluator<'c, E> {
             Ok(Worker { session: classifier.session()?, pen: E::pen(settings), scores })
         };
         let largest = settings.sizes.initial.max(settings.sizes.batch) as usize;
-        // A session without a chunk would only take memory, above all a device's.
-        let useful = threads.clamp(1, largest.div_ceil(chunk).max(1));
+        // A GPU takes whole batches, and a session without one would only take its memory.
+        let even = classifier.device() == Device::Cpu;
+        let useful = if even { threads.max(1) } else { threads.clamp(1, largest.div_ceil(chunk).max(1)) };
         let workers = (0..useful).map(worker).collect::<Result<_, ClassifyError>>()?;
         let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
         let brood = std::iter::repeat_with(blank).take(largest).collect();
         let scores = vec![0.0; largest * classes.len()];
-        Ok(Self { preprocess, picture: settings.picture, classes, all_classes: classifier.classes(), chunk, workers, brood, scores })
+        Ok(Self { preprocess, picture: settings.picture, classes, all_classes: classifier.classes(), chunk, even, workers, brood, scores })
     }
 
     /// Evaluates the generation that the search asks for next.
@@ -107,30 +127,38 @@ impl<'c, E: Draw> Evaluator<'c, E> {
     pub fn evaluate<P: Population<E::Genome> + Sync>(&mut self, search: &Search<E, P>) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
         let children = search.children() as usize;
         let (brood, scores) = (&mut self.brood[..children], &mut self.scores[..children * self.classes.len()]);
-        let chunks = brood.chunks_mut(self.chunk).zip(scores.chunks_mut(self.chunk * self.classes.len())).enumerate();
+        let chunk = if self.even { even_chunk(children, self.chunk, self.workers.len()) } else { self.chunk };
+        let chunks = brood.chunks_mut(chunk).zip(scores.chunks_mut(chunk * self.classes.len())).enumerate();
         let chunks = Mutex::new(chunks);
         let shared =
             Shared { search, preprocess: self.preprocess, picture: self.picture, classes: &self.classes, all_classes: self.all_classes };
         let work = |worker: &mut Worker<'c, E>| {
-            let mut times = Times::default();
+            let mut tally = Tally::default();
             loop {
                 let next = chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-                let Some((number, (brood, scores))) = next else { return Ok(times) };
-                times += shared.evaluate_chunk(worker, number * self.chunk, brood, scores)?;
+                let Some((number, (brood, scores))) = next else { return Ok(tally) };
+                tally.add(shared.evaluate_chunk(worker, number * chunk, brood, scores)?);
             }
         };
-        let mut times = Times::default();
+        let mut tally = Tally::default();
         std::thread::scope(|scope| {
             let (first, others) = self.workers.split_first_mut().expect("there is a worker");
             let others: Vec<_> = others.iter_mut().map(|worker| scope.spawn(|| work(worker))).collect();
-            times += work(first)?;
+            tally.add(work(first)?);
             for other in others {
-                times += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                tally.add(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
             }
             Ok::<_, ClassifyError>(())
         })?;
-        Ok(Evaluated { brood: &self.brood[..children], scores: &self.scores[..children * self.classes.len()], times })
+        let (brood, scores) = (&self.brood[..children], &self.scores[..children * self.classes.len()]);
+        Ok(Evaluated { brood, scores, times: tally.times, refused: tally.refused })
     }
+}
+
+/// How many children a thread takes at once: at most `batch`, and so that all threads have about as much to do.
+fn even_chunk(children: usize, batch: usize, threads: usize) -> usize {
+    let rounds = children.div_ceil(batch * threads);
+    children.div_ceil(rounds.max(1) * threads).max(1)
 }
 
 /// What all threads read.
@@ -143,6 +171,15 @@ struct Shared<'s, E, P> {
 }
 
 impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
+    /// Has the pictures drawn where they are scored, if the session can and the genomes are networks.
+    fn drawn_by_session(&self, worker: &mut Worker<'_, E>, brood: &[Elite<E::Genome>]) -> Result<bool, ClassifyError> {
+        let Some(painter) = worker.session.painter() else { return Ok(false) };
+        let networks: Option<Vec<&StandardGenome>> = brood.iter().map(|child| E::network(&child.genome)).collect();
+        let Some(networks) = networks else { return Ok(false) };
+        painter.draw(&networks, self.picture, self.preprocess)?;
+        Ok(true)
+    }
+
     /// Evaluates the children from number `first` on.
     fn evaluate_chunk(
         &self,
@@ -150,7 +187,7 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         first: usize,
         brood: &mut [Elite<E::Genome>],
         scores: &mut [f32],
-    ) -> Result<Times, ClassifyError> {
+    ) -> Result<Tally, ClassifyError> {
         let start = Instant::now();
         for (child, number) in brood.iter_mut().zip(first..) {
             self.search.ask(number as u32, child);
@@ -165,21 +202,28 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         let drawn = Instant::now();
         let found = &mut worker.scores[..brood.len() * self.all_classes];
         // A refused picture has NaN for scores, which the search refuses and counts.
-        let _refusals = worker.session.run(brood.len(), found)?;
+        let refusals = worker.session.run(brood.len(), found)?;
         for (wanted, found) in scores.chunks_exact_mut(self.classes.len()).zip(found.chunks_exact(self.all_classes)) {
             for (score, &class) in wanted.iter_mut().zip(self.classes) {
                 *score = found[class];
             }
         }
-        Ok(Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() })
+        let times = Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() };
+        Ok(Tally { times, refused: refusals.first.map(|(slot, what)| (first + slot, what)) })
     }
+}
 
-    /// Has the pictures drawn where they are scored, if the session can and the genomes are networks.
-    fn drawn_by_session(&self, worker: &mut Worker<'_, E>, brood: &[Elite<E::Genome>]) -> Result<bool, ClassifyError> {
-        let Some(painter) = worker.session.painter() else { return Ok(false) };
-        let networks: Option<Vec<&StandardGenome>> = brood.iter().map(|child| E::network(&child.genome)).collect();
-        let Some(networks) = networks else { return Ok(false) };
-        painter.draw(&networks, self.picture, self.preprocess)?;
-        Ok(true)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_even_and_no_larger_than_the_batch() {
+        for (children, batch, threads) in [(400, 16, 2), (200, 16, 2), (1, 16, 8), (17, 16, 1), (33, 4, 3), (0, 16, 2)] {
+            let chunk = even_chunk(children, batch, threads);
+            assert!((1..=batch).contains(&chunk), "{children} in chunks of {chunk}");
+            // No thread has a chunk more to do than it must.
+            assert_eq!(children.div_ceil(chunk).div_ceil(threads), children.div_ceil(batch * threads), "{children} in chunks of {chunk}");
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 mod cli;
 mod device;
+mod faults;
 mod flips;
+mod format;
 mod full;
 mod imagenet;
 mod inputs;
