@@ -109,14 +109,10 @@ fn an_engine_that_fails_in_mid_run() {
 fn an_engine_that_gives_too_few_scores_or_no_session() {
     let dir = scratch();
     let whole = evolve(&dir.path().join("whole"), EncodingName::Cppn, &mock()).unwrap();
-    // Whichever thread fails first.
-    for (name, fault, words) in [
-        ("count", Fault::Count, ["139 scores where 140 were due", "119 scores where 120 were due"]),
-        ("session", Fault::Session, ["no session"; 2]),
-    ] {
+    for (name, fault, words) in [("count", Fault::Count, "159 scores where 160 were due"), ("session", Fault::Session, "no session")] {
         let root = dir.path().join(name);
         let error = evolve(&root, EncodingName::Cppn, &mock().with_fault(fault)).unwrap_err();
-        assert!(words.iter().any(|words| error.to_string().contains(words)), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
         assert_eq!(record_ends(&std::fs::read(journal(&root)).unwrap()).len(), 1, "nothing was recorded");
         let resumed = evolve(&root, EncodingName::Cppn, &mock()).unwrap();
         assert_eq!(resumed.journal_digest, whole.journal_digest);
