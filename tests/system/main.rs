@@ -2,6 +2,7 @@
 
 mod cli;
 mod device;
+mod everywhere;
 mod faults;
 mod flips;
 mod format;
