@@ -18,7 +18,6 @@ use crate::score::score_all;
 #[derive(Debug)]
 pub(super) struct Run {
     /// Its folder.
-    #[cfg(feature = "train")]
     pub(super) folder: Folder,
     /// Who holds each cell.
     pub(super) rebuilt: Rebuilt,
@@ -116,6 +115,18 @@ impl Lab<'_> {
         limit: Option<Duration>,
     ) -> Result<Run, ReproduceError> {
         let root = self.plan.out.join("runs").join(name);
+        self.evolve_at(root, name, network, choices, limit)
+    }
+
+    /// [`Lab::evolve_for`], in a folder that may be another experiment's.
+    pub(super) fn evolve_at(
+        &mut self,
+        root: PathBuf,
+        name: &str,
+        network: &Network,
+        choices: Choices,
+        limit: Option<Duration>,
+    ) -> Result<Run, ReproduceError> {
         let (wanted, threads) = (choices.generations, self.plan.threads);
         let setup = Setup { choices, model: &network.model, classifier: &network.classifier, threads };
         let mut observer = Watch { watcher: self.watcher, name, deadline: limit.map(|limit| Instant::now() + limit), interrupted: false };
@@ -148,8 +159,6 @@ impl Lab<'_> {
         self.finish(folder)
     }
 
-    // Only training goes on to use the folder.
-    #[cfg_attr(not(feature = "train"), allow(clippy::needless_pass_by_value))]
     fn finish(&mut self, folder: Folder) -> Result<Run, ReproduceError> {
         let (rebuilt, curve) = (run::rebuild(&folder)?, run::curve(&folder)?);
         let path = folder.summary();
@@ -157,13 +166,7 @@ impl Lab<'_> {
         let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
         let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
         folder.write(&folder.report(), report::html(&folder)?.as_bytes())?;
-        Ok(Run {
-            #[cfg(feature = "train")]
-            folder,
-            rebuilt,
-            curve,
-            speed,
-        })
+        Ok(Run { folder, rebuilt, curve, speed })
     }
 
     /// What a network says of pictures, a row of confidences a picture. Pictures of another size or kind are fitted to it.

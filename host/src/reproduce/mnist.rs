@@ -5,13 +5,16 @@ use super::networks::Network;
 use super::results::{Finding, Shown, Table, confidence, generation};
 use super::{Exhibit, Found, ReproduceError};
 use crate::model::short_name;
-use crate::report::{Curve, Upright, percent};
-use crate::run::{EncodingName, Face, Member, Stats};
+use crate::report::{Curve, FRAMES, Upright, percent};
+use crate::run::{Ancestor, EncodingName, Face, Lineage, Member, Stats, lineages};
 
 /// What the paper calls sure.
 pub(super) const SURE: f64 = 0.9999;
 /// The generations of the table.
 const MARKS: [u32; 4] = [10, 50, 100, 200];
+
+/// Elites of a run whose lineages are shown.
+pub(super) const FILMS: usize = 2;
 
 /// The runs of one network and face.
 struct Group {
@@ -25,6 +28,9 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
         for face in [Face::Paper, Face::Released] {
             groups.push(group(lab, &network, encoding, face)?);
         }
+    }
+    if let Some(folder) = &lab.plan.models {
+        groups.push(group(lab, &Network::less_mean(folder)?, encoding, Face::Released)?);
     }
     let mut found = Found::default();
     let last = groups[0].runs[0].generations();
@@ -53,7 +59,10 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
         found.exhibits.push(curves(group));
     }
     found.tables.push(speeds(&groups));
-    found.exhibits.extend(groups.iter().map(sheet));
+    for group in &groups {
+        found.exhibits.push(sheet(group));
+        found.exhibits.extend(films(&group.runs[0], FILMS)?);
+    }
     Ok(found)
 }
 
@@ -176,4 +185,19 @@ pub(super) fn shown(run: &Run, most: usize) -> Vec<Shown> {
         ],
     };
     run.rebuilt.surest(most).into_iter().map(shown).collect()
+}
+
+/// The lineages of the `most` surest elites of a run, each from its first ancestor.
+pub(super) fn films(run: &Run, most: usize) -> Result<Vec<Exhibit>, ReproduceError> {
+    let cells: Vec<usize> = run.rebuilt.surest(most).iter().map(|member| member.cell).collect();
+    let name = |cell| short_name(run.rebuilt.class(cell).1);
+    let shown = |ancestor: Ancestor| Shown {
+        picture: ancestor.picture,
+        lines: vec![name(ancestor.cell).to_owned(), percent(ancestor.score.into(), 2), format!("gen. {}", ancestor.birth.generation)],
+    };
+    let film = |Lineage { cell, length, film }: Lineage| {
+        let title = format!("How {} came about: {} of {length} pictures, the first ancestor to the elite", name(cell), film.len());
+        Exhibit::Film(title, film.into_iter().map(shown).collect())
+    };
+    Ok(lineages(&run.folder, &cells, FRAMES)?.into_iter().map(film).collect())
 }
