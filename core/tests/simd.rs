@@ -6,8 +6,8 @@ use fooling_core::encoding::Encoding as _;
 use fooling_core::rng::{Birth, Purpose, Stream};
 
 // Compiled in as source: the host crate would bring an inference engine along.
-#[path = "../../host/src/simd.rs"]
-#[allow(dead_code, unreachable_pub)]
+#[path = "../../host/src/simd/mod.rs"]
+#[allow(dead_code, unused_imports, unreachable_pub)]
 mod simd;
 
 use simd::Instructions;

@@ -97,6 +97,7 @@ pub(crate) enum Value<'a> {
     Int(i64),
     Ints(&'a [i64]),
     Float(f32),
+    Text(&'a str),
 }
 
 impl Onnx {
@@ -159,6 +160,7 @@ fn attribute(name: &str, value: &Value<'_>) -> AttributeProto {
         Value::Ints(ints) => {
             (attribute.ints, attribute.r#type) = (ints.to_vec(), AttributeType::Ints as i32);
         }
+        Value::Text(text) => (attribute.s, attribute.r#type) = (text.as_bytes().to_vec(), AttributeType::String as i32),
         Value::Float(f) => (attribute.f, attribute.r#type) = (*f, AttributeType::Float as i32),
     }
     attribute

@@ -11,12 +11,18 @@
 //!   picture whose scores are not finite or do not sum to 1 is refused: its scores are NaN, which no archive accepts,
 //!   and [`Refusals`] counts it.
 
+mod cpu;
+mod device;
+mod exact;
 mod mock;
 mod scores;
 #[cfg(test)]
 mod suite;
 mod tract_cpu;
 
+pub use cpu::{Engine, open_cpu};
+pub use device::{Device, DeviceChoice, OpenError, Unavailable, open};
+pub use exact::Exact;
 pub use mock::{Fault, Mock};
 pub use scores::Misbehaviour;
 pub use tract_cpu::TractCpu;
@@ -38,6 +44,16 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
 
     /// What computes the scores, for run.toml and the journal: engine, version, device, anything that may change bits.
     fn description(&self) -> String;
+
+    /// Which device computes the scores.
+    fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    /// Whether the scores have the same bits on every machine.
+    fn same_everywhere(&self) -> bool {
+        false
+    }
 
     /// A session for one thread.
     ///

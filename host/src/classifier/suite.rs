@@ -1,6 +1,8 @@
 //! What every [`Classifier`] must pass; see the promises in the [module](super).
 
 use super::{Classifier, Refusals, Session};
+use crate::model::Model;
+use crate::testing::{shared, shared_cards};
 
 /// Checks the promises of the seam on `classifier`.
 pub(crate) fn run(classifier: &dyn Classifier) {
@@ -106,4 +108,48 @@ fn threads_agree(classifier: &dyn Classifier) {
             assert_eq!(thread.join().unwrap(), expected, "threads differ");
         }
     });
+}
+
+/// The two inputs of reference_outputs.json, as it describes them.
+pub(super) fn reference_input(name: &str, kind: &str, slot: &mut [f32]) {
+    for (i, number) in slot.iter_mut().enumerate() {
+        let pattern = f32::from(u8::try_from(37 * i % 256).unwrap());
+        *number = match kind {
+            "zeros" => 0.0,
+            _ if name.starts_with("squeezenet") => pattern - 128.0,
+            _ if name.starts_with("mobilenet") => (pattern - 128.0) / 128.0,
+            _ => pattern / 256.0,
+        };
+    }
+}
+
+/// Compares a classifier of batches of at least 2 with the shared reference outputs.
+pub(super) fn agrees_with_onnxruntime(make: impl Fn(&Model) -> Box<dyn Classifier>) {
+    let Some(shared) = shared("agreement with reference_outputs.json") else {
+        return;
+    };
+    let folder = shared.join("models");
+    let text = std::fs::read_to_string(folder.join("reference_outputs.json")).unwrap();
+    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for card in shared_cards() {
+        let model = Model::from_card_in(card.clone(), &folder).unwrap();
+        let cpu = make(&model);
+        let mut session = cpu.session().unwrap();
+        let mut scores = vec![0.0; 2 * cpu.classes()];
+        for (slot, kind) in ["zeros", "pattern"].iter().enumerate() {
+            reference_input(&card.name, kind, session.slot(slot));
+        }
+        assert_eq!(session.run(2, &mut scores).unwrap(), Refusals::default());
+        for (kind, scores) in ["zeros", "pattern"].iter().zip(scores.chunks_exact(cpu.classes())) {
+            let expected = reference[&card.file][kind].as_array().unwrap();
+            assert_eq!(expected.len(), 5);
+            for pair in expected {
+                let class = usize::try_from(pair[0].as_u64().unwrap()).unwrap();
+                let (found, expected) = (f64::from(scores[class]), pair[1].as_f64().unwrap());
+                // The reference has six decimals; logits of a few hundred differ in their last bits.
+                let near = (found - expected).abs() < 2e-6 + 2e-4 * expected;
+                assert!(near, "{}, {kind}, class {class}: {found}, onnxruntime {expected}", card.name);
+            }
+        }
+    }
 }

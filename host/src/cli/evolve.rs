@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
-use fooling::classifier::{BATCH, TractCpu};
+use fooling::classifier::{Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
@@ -53,6 +53,12 @@ pub(super) struct EvolveArgs {
     /// Threads; changes no result [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
+    /// What computes the scores; with --resume, what the run was begun with [default: cpu]
+    #[arg(long, value_enum)]
+    device: Option<DeviceChoice>,
+    /// The processor's engine; with --resume, that which the run was begun with [default: exact, or tract for layers that exact has not]
+    #[arg(long, value_enum, conflicts_with = "resume")]
+    engine: Option<Engine>,
     /// Folder of the run [default: a new one under runs/]
     #[arg(long, conflicts_with = "resume", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
@@ -103,25 +109,31 @@ impl EvolveArgs {
 const DEFAULT_MODEL: &str = "lenet";
 
 pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
-    let (folder, choices, model) = match &args.resume {
+    let (folder, choices, model, device, engine) = match &args.resume {
         Some(root) => {
             let folder = Folder::open(root)?;
-            let mut choices = RunToml::read(&folder)?.choices;
+            let RunToml { mut choices, made, .. } = RunToml::read(&folder)?;
+            let device = same_device(args.device, made.device)?;
             choices.generations = args.generations.unwrap_or(choices.generations);
             let model = super::open_model(args.model.as_deref().unwrap_or(&choices.model))?;
             let model = super::with_crops(model, choices.crops)?;
-            (folder, choices, model)
+            // A run of an engine that there is no more goes on with the present one, and says so.
+            let engine = Engine::described(&made.engine).filter(|_| device == Device::Cpu);
+            (folder, choices, model, device, engine)
         }
         None => {
             let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
             let model = super::with_crops(super::open_model(name)?, args.crops)?;
             let choices = choices(args, name, &model)?;
+            let device = super::device(args.device.unwrap_or_default());
+            // Before there is a folder with nothing in it.
+            device.check()?;
             let root = args.out.clone().unwrap_or_else(|| new_folder(&model, &choices));
-            (Folder::create(&root)?, choices, model)
+            (Folder::create(&root)?, choices, model, device, args.engine)
         }
     };
-    let classifier = TractCpu::new(&model, BATCH)?;
-    let setup = Setup { choices, model: &model, classifier: &classifier, threads: super::threads(args.threads) };
+    let classifier = super::open_classifier(&model, device, engine)?;
+    let setup = Setup { choices, model: &model, classifier: &*classifier, threads: super::threads(args.threads) };
     catch_interrupts()?;
     let mut observer = Watcher::new(setup.choices.generations);
     let evolve = if args.resume.is_some() { run::resume } else { run::start };
@@ -129,6 +141,19 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
     observer.bar.finish_and_clear();
     print(&summary, &folder, args.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The device that a run was begun on. Another one would add up in another order, and the run would be no run of either.
+fn same_device(asked: Option<DeviceChoice>, begun: Device) -> anyhow::Result<Device> {
+    let asked = match asked {
+        None | Some(DeviceChoice::Auto) => return Ok(begun),
+        Some(asked) => asked.device().0,
+    };
+    anyhow::ensure!(
+        asked == begun,
+        "the run was begun with --device {begun} and scores of `{asked}` differ in the last bits; leave --device out, or start a new run"
+    );
+    Ok(begun)
 }
 
 /// The user's choices over METHOD's.

@@ -14,6 +14,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use fooling::classifier::{self, Classifier, Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
@@ -110,6 +111,27 @@ fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
         eprintln!("{}: pictures are {picture} x {picture} for these crops, not {before} x {before}", model.name());
     }
     Ok(model)
+}
+
+/// The device that is meant; what `auto` passed over, and what it took, is said.
+fn device(asked: DeviceChoice) -> Device {
+    let (device, passed_over) = asked.device();
+    for why in passed_over {
+        eprintln!("{why}");
+    }
+    if asked == DeviceChoice::Auto {
+        eprintln!("the device is `{device}`");
+    }
+    device
+}
+
+/// The model on a device, and on the processor with the engine that was asked for.
+fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> anyhow::Result<Box<dyn Classifier>> {
+    if device == Device::Cpu {
+        return Ok(classifier::open_cpu(model, engine)?);
+    }
+    anyhow::ensure!(engine.is_none(), "--engine is for the processor, and the device is {device}; leave one of them out");
+    Ok(classifier::open(model, device)?)
 }
 
 /// Threads to use: what was asked for, or all there are.

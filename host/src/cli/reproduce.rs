@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
+use fooling::classifier::{Device, DeviceChoice};
 use fooling::reproduce::{Experiment, Plan, Watcher, reproduce};
 
 /// Make an experiment of the paper, and set its figures beside those measured
@@ -43,6 +44,9 @@ pub(super) struct ReproduceArgs {
     /// Longest time for all ImageNet runs together; they can be gone on with
     #[arg(long, value_name = "H", default_value_t = 1.0, value_parser = hours)]
     hours: f64,
+    /// What computes the scores
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceChoice,
     /// Threads; changes no result [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
@@ -60,16 +64,18 @@ pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
     let name = args.experiment.name();
     let folder = if args.quick { format!("{name}-quick") } else { name.clone() };
     let seeds = args.seeds.unwrap_or(if args.quick { 2 } else { 5 });
+    let device = super::device(args.device);
     let plan = Plan {
         experiment: args.experiment,
         quick: args.quick,
-        command: command(&args, &name, seeds),
+        command: command(&args, &name, seeds, device),
         data: args.data,
         models: args.models,
         out: args.out.unwrap_or_else(|| PathBuf::from("runs").join("reproduce").join(folder)),
         seeds,
         rounds: args.rounds.unwrap_or(if args.quick { 2 } else { 15 }),
         hours: args.hours,
+        device,
         threads: super::threads(args.threads),
     };
     super::evolve::catch_interrupts()?;
@@ -85,8 +91,11 @@ pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// The command that makes the experiment again; folders are the user's own affair.
-fn command(args: &ReproduceArgs, name: &str, seeds: u32) -> String {
+fn command(args: &ReproduceArgs, name: &str, seeds: u32, device: Device) -> String {
     let mut command = format!("fooling reproduce {name} --seeds {seeds}");
+    if device != Device::Cpu {
+        command += &format!(" --device {device}");
+    }
     for (given, text) in [(args.quick, " --quick"), (args.data.is_some(), " --data DIR"), (args.models.is_some(), " --models DIR")] {
         command += if given { text } else { "" };
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
-use fooling::classifier::{BATCH, TractCpu};
+use fooling::classifier::{DeviceChoice, Engine};
 use fooling::mnist;
 use fooling::model::{Crops, Model, short_name};
 use fooling::picture::Picture;
@@ -37,6 +37,12 @@ pub(super) struct ScoreArgs {
     /// Threads [default: all cores]
     #[arg(long)]
     threads: Option<usize>,
+    /// What computes the scores
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceChoice,
+    /// The processor's engine [default: exact, or tract for layers that exact has not]
+    #[arg(long, value_enum)]
+    engine: Option<Engine>,
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
@@ -59,9 +65,9 @@ fn score_mnist(args: &ScoreArgs, model: &Model, dir: &Path) -> anyhow::Result<Ex
         model.card().input.picture,
         model.classes()
     );
-    let classifier = TractCpu::new(model, BATCH)?;
+    let classifier = super::open_classifier(model, super::device(args.device), args.engine)?;
     let picture = |i| Cow::Owned(Picture::from_bytes(28, 1, test.image(i).to_vec()).expect("28 x 28"));
-    let scores = score_all(model, &classifier, super::threads(args.threads), test.len(), picture)?;
+    let scores = score_all(model, &*classifier, super::threads(args.threads), test.len(), picture)?;
     let wrong = scores.chunks_exact(model.classes()).zip(&test.labels);
     let errors = wrong.filter(|(scores, label)| top(scores, 1)[0].0 != usize::from(**label)).count();
     let percent = errors as f64 * 100.0 / test.len() as f64;
@@ -83,8 +89,8 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
         let picture = Picture::read_fitted(path, input.picture, channels);
         pictures.push(picture.map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))?);
     }
-    let classifier = TractCpu::new(model, BATCH)?;
-    let scores = score_all(model, &classifier, super::threads(args.threads), pictures.len(), |i| Cow::Borrowed(&pictures[i]))?;
+    let classifier = super::open_classifier(model, super::device(args.device), args.engine)?;
+    let scores = score_all(model, &*classifier, super::threads(args.threads), pictures.len(), |i| Cow::Borrowed(&pictures[i]))?;
     let mut out = std::io::stdout().lock();
     let mut json = Vec::new();
     let mut refused = false;

@@ -252,9 +252,9 @@ mod tests {
         // What onnxruntime counts, by the README there: 0.82 % of pixel / 256, 2.61 % of (pixel - mean) / 256.
         for (name, expected) in [("lenet_paper", 82), ("lenet_paper_mean", 261)] {
             let model = Known::by_name(name).unwrap().load(&file).unwrap();
-            let classifier = crate::classifier::TractCpu::new(&model, crate::classifier::BATCH).unwrap();
+            let classifier = crate::classifier::open_cpu(&model, None).unwrap();
             let digit = |at| Cow::Owned(crate::picture::Picture::from_bytes(28, 1, set.image(at).to_vec()).unwrap());
-            let scores = crate::score::score_all(&model, &classifier, 2, set.len(), digit).unwrap();
+            let scores = crate::score::score_all(&model, &*classifier, 2, set.len(), digit).unwrap();
             let wrong = |(scores, label): &(&[f32], &u8)| crate::score::top(scores, 1)[0].0 != usize::from(**label);
             let errors = scores.chunks(10).zip(&set.labels).filter(wrong).count();
             assert!(errors.abs_diff(expected) <= 1, "{name}: {errors} errors");

@@ -128,7 +128,7 @@ impl Lab<'_> {
         limit: Option<Duration>,
     ) -> Result<Run, ReproduceError> {
         let (wanted, threads) = (choices.generations, self.plan.threads);
-        let setup = Setup { choices, model: &network.model, classifier: &network.classifier, threads };
+        let setup = Setup { choices, model: &network.model, classifier: &*network.classifier, threads };
         let mut observer = Watch { watcher: self.watcher, name, deadline: limit.map(|limit| Instant::now() + limit), interrupted: false };
         let folder = if root.join("journal.fool").exists() {
             let folder = Folder::open(&root)?;
@@ -180,15 +180,15 @@ impl Lab<'_> {
                 Cow::Owned(picture.fitted(side, channels))
             }
         };
-        let scores = score_all(&network.model, &network.classifier, self.plan.threads, pictures.len(), picture)?;
+        let scores = score_all(&network.model, &*network.classifier, self.plan.threads, pictures.len(), picture)?;
         Ok(scores.chunks(network.model.classes()).map(<[f32]>::to_vec).collect())
     }
 
     /// The LeNets to evolve against: the shipped one, and the paper's own if there is a folder of networks.
     pub(super) fn lenets(&mut self) -> Result<Vec<Network>, ReproduceError> {
-        let mut networks = vec![Network::shipped()?];
+        let mut networks = vec![Network::shipped(self.plan.device)?];
         match &self.plan.models {
-            Some(folder) => networks.push(Network::from_folder(folder, "lenet")?),
+            Some(folder) => networks.push(Network::from_folder(folder, "lenet", self.plan.device)?),
             None => self.watcher.says("without --models: only the shipped LeNet, not the paper's own"),
         }
         Ok(networks)
@@ -198,7 +198,7 @@ impl Lab<'_> {
     pub(super) fn network(&self, file: &str) -> Result<Network, ReproduceError> {
         let folder =
             self.plan.models.as_deref().ok_or_else(|| ReproduceError::NoNetwork { path: PathBuf::from(format!("{file}.onnx")) })?;
-        Network::from_folder(folder, file)
+        Network::from_folder(folder, file, self.plan.device)
     }
 
     /// The time that one of `runs` runs may take, of what `--hours` allows.

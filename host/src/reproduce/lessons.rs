@@ -93,7 +93,7 @@ pub(super) fn learn(lab: &mut Lab<'_>, lesson: &Lesson<'_>) -> Result<Trained, R
     if model.card().origin != origin {
         return Err(ReproduceError::OtherRun { path });
     }
-    let network = Network::of(&lesson.key, &lesson.title, model)?;
+    let network = Network::of(&lesson.key, &lesson.title, model, lab.plan.device)?;
     Ok(Trained { network, course: read(&course)? })
 }
 

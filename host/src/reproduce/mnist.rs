@@ -39,7 +39,7 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
         }
     }
     if let Some(folder) = &lab.plan.models {
-        groups.push(group(lab, &Network::less_mean(folder)?, encoding, Face::Released)?);
+        groups.push(group(lab, &Network::less_mean(folder, lab.plan.device)?, encoding, Face::Released)?);
     }
     let mut found = Found::default();
     let last = groups[0].runs[0].generations();

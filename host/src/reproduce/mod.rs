@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 pub use networks::Network;
 pub use results::{Exhibit, Finding, Results, Shown, Table};
 
-use crate::classifier::ClassifyError;
+use crate::classifier::{ClassifyError, Device, OpenError};
 use crate::model::ModelError;
 use crate::run::{EncodingName, Made, RunError};
 use lab::Lab;
@@ -82,6 +82,8 @@ pub struct Plan {
     pub rounds: u32,
     /// Longest time for the ImageNet runs of this process together, in hours.
     pub hours: f64,
+    /// What computes the scores.
+    pub device: Device,
     /// Threads; changes no bit.
     pub threads: usize,
     /// The command, for the report.
@@ -109,6 +111,9 @@ pub enum ReproduceError {
     /// A network could not be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A network could not be opened on the device.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// A network could not be asked.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
@@ -181,8 +186,8 @@ pub fn reproduce(plan: &Plan, watcher: &mut dyn Watcher) -> Result<Results, Repr
         Experiment::ImagenetDirect => imagenet::run(&mut lab, EncodingName::Direct),
     }?;
     let Found { method, findings, tables, exhibits } = found;
-    let shipped = Network::shipped()?;
-    let made = Made::here(&shipped.model, &shipped.classifier);
+    let shipped = Network::shipped(plan.device)?;
+    let made = Made::here(&shipped.model, &*shipped.classifier);
     let results = Results {
         experiment: plan.experiment.name(),
         quick: plan.quick,

@@ -44,7 +44,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
     let mut examples = Examples::new(CLASSES + 1)?;
     examples.append(&train.images, &train.labels)?;
     let mut fooling: Vec<Picture> = Vec::new();
-    let (mut network, mut course) = (Network::shipped()?, None);
+    let (mut network, mut course) = (Network::shipped(lab.plan.device)?, None);
     let mut history = Vec::new();
     for round in 0..=rounds {
         let runs = [evolve(lab, &network, round, ENCODINGS[0])?, evolve(lab, &network, round, ENCODINGS[1])?];

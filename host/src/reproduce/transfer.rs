@@ -75,7 +75,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
          size; they are evolved by imagenet-cppn, whose runs in the folder beside this one are taken and gone on with.",
         if twins.is_empty() { "" } else { "two LeNets that this experiment trains, which differ in their seed alone; and " }
     ));
-    let lenets = [Network::shipped()?, lab.network("lenet")?];
+    let lenets = [Network::shipped(lab.plan.device)?, lab.network("lenet")?];
     let other = lab.network("mnist_cntk")?;
     let mut pairs = both_ways(&twins, Kinship::Twin);
     pairs.extend(both_ways(&lenets, Kinship::Same));

@@ -14,7 +14,7 @@ use super::made::{provenance_line, whole_provenance_line};
 use super::rebuild::{Members, read_records};
 use super::search::{Job, Standing, check_room, with_search};
 use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, Device};
 use crate::draw::Draw;
 use crate::evaluate::{Evaluator, Times};
 use crate::model::Model;
@@ -106,9 +106,20 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
         let problem = format!("it was made with pictures fed as {before}, and now they are fed as {now}; restore the model's card");
         return Err(RunError::journal(&path, &problem));
     }
+    // Journals of early versions do not say on which device: there was one.
+    let before = provenance_line(&provenance, "device");
+    let before = if before.is_empty() { Device::Cpu.name() } else { &before };
+    if before != here.device.name() {
+        let problem = format!(
+            "it was begun on the device '{}', and scores of '{}' differ in the last bits; leave --device out, or start a new run",
+            before, here.device
+        );
+        return Err(RunError::journal(&path, &problem));
+    }
     for (word, now) in [("engine", here.engine.as_str()), ("cpu", here.cpu.as_str())] {
         let before = provenance_line(&provenance, word);
-        if before != printable(now) {
+        let same_bits = word == "cpu" && setup.classifier.same_everywhere();
+        if before != printable(now) && !same_bits {
             warnings.push(format!("begun with {word} '{before}', going on with '{now}': scores may differ in the last bits"));
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Choices, Folder, RunError};
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, Device};
 use crate::model::Model;
 use crate::model::card::printable;
 
@@ -25,6 +25,9 @@ pub struct Made {
     pub input: String,
     /// What computed the scores.
     pub engine: String,
+    /// On which device. Runs of early versions do not say: there was one.
+    #[serde(default)]
+    pub device: Device,
     /// The processor. Scores can differ in the last bits between processors.
     pub cpu: String,
 }
@@ -39,6 +42,7 @@ impl Made {
             model_sha256: model.digest(),
             input: serde_json::to_string(&model.card().input).expect("names and finite numbers"),
             engine: classifier.description(),
+            device: classifier.device(),
             cpu: cpu_name(),
         }
     }
@@ -46,8 +50,8 @@ impl Made {
     /// As the text in a journal.
     #[must_use]
     pub fn provenance(&self) -> String {
-        let Self { fooling, model, model_sha256, input, engine, cpu } = self;
-        format!("fooling {fooling}\nmodel {model}\nsha256 {model_sha256}\ninput {input}\nengine {engine}\ncpu {cpu}\n")
+        let Self { fooling, model, model_sha256, input, engine, device, cpu } = self;
+        format!("fooling {fooling}\nmodel {model}\nsha256 {model_sha256}\ninput {input}\nengine {engine}\ndevice {device}\ncpu {cpu}\n")
     }
 }
 
@@ -133,7 +137,7 @@ impl RunToml {
         if let Some(cell) = self.cells.iter().find(|cell| spoils(&cell.label)) {
             return Err(format!("the label of class {} has control characters", cell.class));
         }
-        let Made { fooling, model, model_sha256, input, engine, cpu } = &self.made;
+        let Made { fooling, model, model_sha256, input, engine, device: _, cpu } = &self.made;
         if [fooling, model, model_sha256, input, engine, cpu, &self.choices.model].into_iter().any(|text| spoils(text)) {
             return Err("a name of the model, the engine or the processor has control characters".to_owned());
         }

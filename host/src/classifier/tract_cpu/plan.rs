@@ -8,10 +8,7 @@ use tract_onnx::tract_hir::infer::Factoid;
 
 use crate::model::ModelError;
 use crate::model::card::printable;
-use crate::model::network::{MAX_ELEMENTS, Network, Softmax, contained};
-
-/// Most multiplications and additions for a picture; VGG-19 takes 2e10.
-const MAX_WORK: usize = 1 << 40;
+use crate::model::network::{MAX_ELEMENTS, MAX_WORK, Network, Softmax, contained};
 
 /// A graph planned for one shape of input.
 #[derive(Debug)]

@@ -31,48 +31,13 @@ fn problem(onnx: Onnx) -> String {
     classifier(onnx.bytes(), 2).map(|_| ()).unwrap_err().to_string()
 }
 
-/// The two inputs of reference_outputs.json, as it describes them.
-fn reference_input(name: &str, kind: &str, slot: &mut [f32]) {
-    for (i, number) in slot.iter_mut().enumerate() {
-        let pattern = f32::from(u8::try_from(37 * i % 256).unwrap());
-        *number = match kind {
-            "zeros" => 0.0,
-            _ if name.starts_with("squeezenet") => pattern - 128.0,
-            _ if name.starts_with("mobilenet") => (pattern - 128.0) / 128.0,
-            _ => pattern / 256.0,
-        };
-    }
-}
-
 #[test]
 fn agrees_with_onnxruntime_on_the_shared_networks() {
-    let Some(shared) = shared("agreement with reference_outputs.json") else {
-        return;
-    };
-    let folder = shared.join("models");
-    let text = std::fs::read_to_string(folder.join("reference_outputs.json")).unwrap();
-    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
-    for card in shared_cards() {
-        let cpu = TractCpu::new(&model(&folder, &card), 3).unwrap();
-        assert_eq!(cpu.raw, Raw::Logits, "{}: the softmax was not cut", card.name);
-        let mut session = cpu.session().unwrap();
-        let mut scores = vec![0.0; 2 * cpu.classes()];
-        for (slot, kind) in ["zeros", "pattern"].iter().enumerate() {
-            reference_input(&card.name, kind, session.slot(slot));
-        }
-        assert_eq!(session.run(2, &mut scores).unwrap(), Refusals::default());
-        for (kind, scores) in ["zeros", "pattern"].iter().zip(scores.chunks_exact(cpu.classes())) {
-            let expected = reference[&card.file][kind].as_array().unwrap();
-            assert_eq!(expected.len(), 5);
-            for pair in expected {
-                let class = usize::try_from(pair[0].as_u64().unwrap()).unwrap();
-                let (found, expected) = (f64::from(scores[class]), pair[1].as_f64().unwrap());
-                // The reference has six decimals; logits of a few hundred differ in their last bits.
-                let near = (found - expected).abs() < 2e-6 + 2e-4 * expected;
-                assert!(near, "{}, {kind}, class {class}: {found}, onnxruntime {expected}", card.name);
-            }
-        }
-    }
+    suite::agrees_with_onnxruntime(|model| {
+        let cpu = TractCpu::new(model, 3).unwrap();
+        assert_eq!(cpu.raw, Raw::Logits, "{}: the softmax was not cut", model.name());
+        Box::new(cpu)
+    });
 }
 
 #[test]
@@ -259,7 +224,7 @@ fn print_digest() {
         let cpu = TractCpu::new(&model(&shared.join("models"), &card), batch).unwrap();
         let mut session = cpu.session().unwrap();
         (0..batch).for_each(|slot| {
-            reference_input(&card.name, "pattern", &mut session.slot(slot)[slot..]);
+            suite::reference_input(&card.name, "pattern", &mut session.slot(slot)[slot..]);
         });
         let mut scores = vec![0.0; batch * cpu.classes()];
         assert_eq!(session.run(batch, &mut scores).unwrap(), Refusals::default());
@@ -293,48 +258,3 @@ fn narrower_cpus_give_the_same_bits() {
 
 #[cfg(target_arch = "x86_64")]
 const WITHOUT_AVX512: &str = "-avx512f,-avx512vnni,-avx512fp16,-avxvnni,-amx-int8,-amx-bf16";
-
-/// Prints images per second of each shared network (and of the files in `FOOLING_NETWORKS`, `:` between them).
-///
-/// `cargo test --release -p fooling --lib -- --ignored --nocapture print_speed`
-#[test]
-#[ignore = "a measurement, not a check"]
-fn print_speed() {
-    let Some(shared) = shared("speed") else {
-        return;
-    };
-    let mut models: Vec<Model> = shared_cards().iter().map(|card| model(&shared.join("models"), card)).collect();
-    let more = std::env::var("FOOLING_NETWORKS").unwrap_or_default();
-    let more = more.split(':').filter(|path| !path.is_empty());
-    models.extend(more.map(|path| Model::load(path.as_ref()).unwrap()));
-    for model in models {
-        for (threads, batch) in [(1, 4), (1, 16), (1, 32), (2, 16)] {
-            let cpu = TractCpu::new(&model, batch).unwrap();
-            let speed = images_per_second(&cpu, threads);
-            println!("{} threads {threads} batch {batch}: {speed:.1} images/s", model.name());
-        }
-    }
-}
-
-fn images_per_second(cpu: &TractCpu, threads: usize) -> f64 {
-    const SECONDS: f64 = 1.0;
-    let work = || {
-        let mut session = cpu.session().unwrap();
-        let mut scores = vec![0.0; cpu.batch() * cpu.classes()];
-        (0..cpu.batch()).for_each(|slot| fill_pattern(session.slot(slot), 1.0));
-        let mut run = || assert_eq!(session.run(cpu.batch(), &mut scores).unwrap().count, 0);
-        run();
-        let start = std::time::Instant::now();
-        let mut batches = 0_u32;
-        while start.elapsed().as_secs_f64() < SECONDS {
-            run();
-            batches += 1;
-        }
-        f64::from(batches) / start.elapsed().as_secs_f64()
-    };
-    let batches: f64 = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-    });
-    batches * f64::from(u32::try_from(cpu.batch()).unwrap())
-}

@@ -16,6 +16,8 @@ use super::super::card::printable;
 pub(crate) const MAX_ELEMENTS: usize = 1 << 28;
 /// Most numbers that an operator on constants alone may make where it can make many out of few.
 const MAX_GROWN: usize = 1 << 24;
+/// Most multiplications and additions for a picture; VGG-19 takes 2e10.
+pub(crate) const MAX_WORK: usize = 1 << 40;
 const MAX_NODES: usize = 20_000;
 const MAX_RANK: usize = 8;
 /// Largest kernel, stride, dilation or padding, in pixels.
@@ -122,7 +124,7 @@ fn part(kind: &str, name: &str) -> String {
 }
 
 /// How a message calls a node: its name, or its first output's, and the operator.
-pub(super) fn node_part(node: &NodeProto) -> String {
+pub(crate) fn node_part(node: &NodeProto) -> String {
     let name = if node.name.is_empty() { node.output.first() } else { Some(&node.name) };
     format!("node `{}` ({})", printable(name.map_or("", String::as_str)), printable(&node.op_type))
 }

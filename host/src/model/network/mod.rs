@@ -14,7 +14,7 @@ use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
 
 use super::ModelError;
-pub(crate) use check::MAX_ELEMENTS;
+pub(crate) use check::{MAX_ELEMENTS, MAX_WORK, node_part};
 pub(crate) use rewrite::Softmax;
 
 /// A network as its file describes it, checked.
@@ -50,6 +50,10 @@ impl Network {
 
     pub(crate) fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    pub(crate) fn graph(&self) -> &GraphProto {
+        self.proto.graph.as_ref().expect("checked when it was decoded")
     }
 
     pub(crate) fn file(&self) -> &str {

@@ -7,8 +7,12 @@
 //! The only unsafe code of this project is the call of such a function after the CPU has been asked.
 #![allow(unsafe_code)]
 
+mod lanes;
+
 use fooling_core::canvas::Canvas;
 use fooling_core::cppn::{Picture, Program, RenderError, Scratch};
+
+pub(crate) use lanes::{Lanes, Line, WIDTH, Work, blocks, vectorised};
 
 /// Lanes a group: the fastest of 4, 8, 16 and 32 with every set of instructions (see `core/benches/render.rs`). Rows are filled up to
 /// whole groups, and a tile is many groups long, so that the groups need not be as wide as a vector.

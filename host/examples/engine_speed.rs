@@ -1,0 +1,54 @@
+//! Images per second of an engine on networks, softmax and all, with pictures that are already in the input tensor.
+//!
+//! ```sh
+//! cargo run --release --example engine_speed -- exact 2 3 lenet squeezenet_v1_1.onnx    # engine, threads, seconds, models
+//! ```
+//!
+//! Prints a line for each model: its file, and images per second. `tests/engines/run` compares engines with it.
+
+use std::path::Path;
+use std::time::Instant;
+
+use fooling::classifier::{BATCH, Classifier, Exact, TractCpu};
+use fooling::model::Model;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [engine, threads, seconds, models @ ..] = &arguments[..] else {
+        eprintln!("usage: engine_speed exact|tract THREADS SECONDS MODEL...");
+        std::process::exit(2);
+    };
+    let (threads, seconds) = (threads.parse().expect("a number of threads"), seconds.parse().expect("seconds"));
+    for name in models {
+        let model = if Path::new(name).exists() { Model::load(Path::new(name)) } else { Model::named(name) }.expect("a model");
+        let classifier: Box<dyn Classifier> = match engine.as_str() {
+            "exact" => Box::new(Exact::new(&model, BATCH).expect("a network that the engine knows")),
+            _ => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine knows")),
+        };
+        println!("{name} {:.1}", images_per_second(&*classifier, threads, seconds));
+    }
+}
+
+fn images_per_second(classifier: &dyn Classifier, threads: usize, seconds: f64) -> f64 {
+    let work = || {
+        let mut session = classifier.session().expect("a session");
+        let mut scores = vec![0.0; classifier.batch() * classifier.classes()];
+        for slot in 0..classifier.batch() {
+            let numbers = (0..=255_u8).cycle().map(|i| f32::from(i.wrapping_mul(37)) / 256.0);
+            session.slot(slot).iter_mut().zip(numbers).for_each(|(to, number)| *to = number);
+        }
+        let mut run = || assert_eq!(session.run(classifier.batch(), &mut scores).expect("scores").count, 0);
+        run();
+        let begun = Instant::now();
+        let mut batches = 0_u32;
+        while begun.elapsed().as_secs_f64() < seconds {
+            run();
+            batches += 1;
+        }
+        f64::from(batches) * classifier.batch() as f64 / begun.elapsed().as_secs_f64()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread")).sum()
+    })
+}

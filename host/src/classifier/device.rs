@@ -1,0 +1,174 @@
+//! Which device computes the scores.
+//!
+//! The device is part of what decides a run's bits: two devices add up in another order. So it is never chosen by what
+//! happens to be in the machine unless the user says so (`auto`), it is recorded with the run, and a run is gone on with on the
+//! device that it was begun on.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Classifier, open_cpu};
+use crate::model::{Model, ModelError};
+
+/// A device that can compute scores, as it is recorded with a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU, through CUDA.
+    Cuda,
+    /// An Apple GPU, through Metal.
+    Metal,
+}
+
+/// What a user asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceChoice {
+    /// The processor
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU (a build with the feature `cuda`)
+    Cuda,
+    /// An Apple GPU (a build with the feature `metal`)
+    Metal,
+    /// A GPU if one can be used, else the processor; says which, and why
+    Auto,
+}
+
+/// Why a device cannot be used: one line that says what is missing and what to try.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the device `{device}` cannot be used: {missing}")]
+pub struct Unavailable {
+    /// The device.
+    pub device: Device,
+    /// What is missing, and what to try.
+    pub missing: String,
+}
+
+/// Why there is no classifier.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The network cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The device cannot be used.
+    #[error(transparent)]
+    Device(#[from] Unavailable),
+}
+
+/// Prepares a model on a device, for as many pictures at once as suit the device.
+///
+/// # Errors
+///
+/// [`OpenError`]: the device is not there or not part of this build; the network is not fit for it.
+pub fn open(model: &Model, device: Device) -> Result<Box<dyn Classifier>, OpenError> {
+    match device {
+        Device::Cpu => Ok(open_cpu(model, None)?),
+        Device::Cuda | Device::Metal => {
+            device.check()?;
+            unreachable!("no build has it yet")
+        }
+    }
+}
+
+impl Device {
+    /// Its name on the command line and in run.toml.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Metal => "metal",
+        }
+    }
+
+    /// The device of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Cpu, Self::Cuda, Self::Metal].into_iter().find(|device| device.name() == name)
+    }
+
+    /// Whether the device can be used, by this build on this machine.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`], which says what is missing.
+    pub fn check(self) -> Result<(), Unavailable> {
+        match self {
+            Self::Cpu => Ok(()),
+            Self::Cuda | Self::Metal => {
+                let missing = format!("this program was built without the feature `{self}`; build it with --features {self}");
+                Err(Unavailable { device: self, missing })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl DeviceChoice {
+    /// The device that is meant, and for [`Auto`](Self::Auto) why those before it were passed over.
+    #[must_use]
+    pub fn device(self) -> (Device, Vec<Unavailable>) {
+        let mut passed_over = Vec::new();
+        let gpus: &[Device] = match self {
+            Self::Cpu => return (Device::Cpu, passed_over),
+            Self::Cuda => return (Device::Cuda, passed_over),
+            Self::Metal => return (Device::Metal, passed_over),
+            Self::Auto => &[Device::Cuda, Device::Metal],
+        };
+        for &gpu in gpus {
+            match gpu.check() {
+                Ok(()) => return (gpu, passed_over),
+                Err(why) => passed_over.push(why),
+            }
+        }
+        (Device::Cpu, passed_over)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        for device in [Device::Cpu, Device::Cuda, Device::Metal] {
+            assert_eq!(Device::from_name(device.name()), Some(device));
+            assert_eq!(serde_json::to_string(&device).unwrap(), format!("\"{device}\""));
+        }
+        assert_eq!(Device::from_name("tpu"), None);
+    }
+
+    #[test]
+    fn the_default_is_the_processor_wherever_it_runs() {
+        assert_eq!(DeviceChoice::default().device(), (Device::Cpu, Vec::new()));
+    }
+
+    #[test]
+    fn auto_takes_what_can_be_used_and_says_what_cannot() {
+        let (device, passed_over) = DeviceChoice::Auto.device();
+        assert_eq!(device.check(), Ok(()));
+        assert!(passed_over.iter().all(|why| why.device.check() == Err(why.clone())));
+        assert!(device != Device::Cpu || passed_over.len() == 2, "{passed_over:?}");
+    }
+
+    #[test]
+    fn a_device_that_this_build_has_not_is_refused_in_one_line() {
+        let model = Model::builtin("lenet").unwrap();
+        for device in [Device::Cuda, Device::Metal] {
+            let Err(why) = device.check() else { continue };
+            assert!(!why.missing.contains('\n') && why.to_string().starts_with(&format!("the device `{device}` ")), "{why}");
+            assert_eq!(open(&model, device).unwrap_err().to_string(), why.to_string());
+        }
+        assert_eq!(open(&model, Device::Cpu).unwrap().device(), Device::Cpu);
+    }
+}

@@ -1,0 +1,336 @@
+//! Convolutions and dense layers: sums of products in one fixed order.
+//!
+//! A sum starts with its bias and takes one product after another by a fused multiply-add: over the blocks of input channels, the
+//! kernel's rows, its columns, and the channels of the block, in this order. A lane is an output channel, so the order does not depend
+//! on how wide the CPU's vectors are, on how many pixels make a tile, or on who computes what first.
+
+use super::layout::{Layout, blocks_of};
+use crate::simd::{Lanes, Line, WIDTH, Work};
+
+/// Inputs that lie side by side and are weighted one after another: some channels of a pixel, or a row of the kernel in the plane of a
+/// single channel.
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    /// Where the first is, from the first of all that an output sees.
+    offset: usize,
+    /// How many there are, at most [`WIDTH`] where they are channels.
+    count: usize,
+}
+
+/// Neighbouring blocks of output channels, computed together: an input is then read once for them.
+#[derive(Debug)]
+struct Group {
+    first: usize,
+    blocks: usize,
+    /// Its taps among all.
+    taps: std::ops::Range<usize>,
+    /// Its weights among all: for each tap and channel a line for each block.
+    weights: std::ops::Range<usize>,
+}
+
+/// What a convolution computes, whatever the layout of its input.
+#[derive(Debug)]
+pub(super) struct Weights {
+    /// Output channels x input channels of a group x rows x columns.
+    pub(super) weights: Vec<f32>,
+    /// One an output channel.
+    pub(super) bias: Vec<f32>,
+    pub(super) groups: usize,
+    /// Rows and columns.
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) dilation: [usize; 2],
+    /// Rows above and columns left of the input that count as 0.
+    pub(super) before: [usize; 2],
+    pub(super) range: Range,
+}
+
+/// The activation at the end of a layer: what lies outside is put to the bound. Not-a-number stays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Range {
+    pub(super) least: f32,
+    pub(super) most: f32,
+}
+
+impl Range {
+    pub(super) const ALL: Self = Self { least: f32::NEG_INFINITY, most: f32::INFINITY };
+
+    #[inline(always)]
+    pub(super) fn clamp<V: Lanes>(self, value: V) -> V {
+        V::splat(self.most).smaller(V::splat(self.least).larger(value))
+    }
+}
+
+/// A convolution laid out for its input and output.
+#[derive(Debug)]
+pub(super) struct Convolution {
+    taps: Vec<Tap>,
+    groups: Vec<Group>,
+    weights: Vec<Line>,
+    bias: Vec<Line>,
+    stride: [usize; 2],
+    before: [usize; 2],
+    range: Range,
+    input: Layout,
+    output: Layout,
+    /// Output rows that are done for all groups before the next ones begin.
+    band: usize,
+}
+
+/// Input that a band of rows should not exceed, so that it stays in the second-level cache beside the weights.
+const BAND_BYTES: usize = 384 << 10;
+
+impl Convolution {
+    /// `blocks` is the number of blocks a group, see [`Lanes::BLOCKS`].
+    pub(super) fn new(layer: &Weights, input: Layout, output: Layout, blocks: usize) -> Self {
+        let mut this = Self {
+            taps: Vec::new(),
+            groups: Vec::new(),
+            weights: Vec::new(),
+            bias: lines(&layer.bias),
+            stride: layer.stride,
+            before: layer.before,
+            range: layer.range,
+            input,
+            output,
+            band: output.height,
+        };
+        let (outputs, inputs) = (layer.bias.len() / layer.groups, layer.weights.len() / layer.bias.len() / area(layer.kernel));
+        for part in 0..layer.groups {
+            let from = this.taps.len();
+            let order = this.add_taps(layer, part * inputs, inputs);
+            let taps = from..this.taps.len();
+            let part_blocks = blocks_of(outputs);
+            for first in (0..part_blocks).step_by(blocks) {
+                let count = blocks.min(part_blocks - first);
+                let at = this.weights.len();
+                for &input in &order {
+                    this.weights.extend((first..first + count).map(|block| {
+                        let weight = |output| layer.weights[(part * outputs + output) * order.len() + input];
+                        Line(std::array::from_fn(|lane| Some(block * WIDTH + lane).filter(|&at| at < outputs).map_or(0.0, weight)))
+                    }));
+                }
+                let first = part * outputs / WIDTH + first;
+                this.groups.push(Group { first, blocks: count, taps: taps.clone(), weights: at..this.weights.len() });
+            }
+        }
+        let row_bytes = this.stride[0] * input.row() * input.channels * size_of::<f32>();
+        this.band = (BAND_BYTES / row_bytes.max(1)).clamp(1, output.height);
+        this
+    }
+
+    /// Adds the taps of the outputs that see `inputs` channels from `first` on, and returns the order in which they take their
+    /// weights, as places in the weights of an output.
+    fn add_taps(&mut self, layer: &Weights, first: usize, inputs: usize) -> Vec<usize> {
+        let ([height, width], lanes) = (layer.kernel, self.input.lanes);
+        let mut order = Vec::with_capacity(inputs * height * width);
+        for channel in (0..inputs).step_by(lanes) {
+            let plane = (first + channel) / lanes * self.input.plane();
+            for y in 0..height {
+                let row = plane + y * layer.dilation[0] * self.input.row();
+                if lanes == 1 {
+                    self.taps.push(Tap { offset: row, count: width });
+                    order.extend((0..width).map(|x| (channel * height + y) * width + x));
+                    continue;
+                }
+                let count = lanes.min(inputs - channel);
+                for x in 0..width {
+                    self.taps.push(Tap { offset: row + x * layer.dilation[1], count });
+                    order.extend((channel..channel + count).map(|channel| (channel * height + y) * width + x));
+                }
+            }
+        }
+        order
+    }
+
+    /// Where the inputs of the output pixel (`y`, 0) begin.
+    fn input_row(&self, y: usize) -> usize {
+        let [above, left] = self.input.halo;
+        (y * self.stride[0] + above - self.before[0]) * self.input.row() + left - self.before[1]
+    }
+}
+
+/// Numbers in whole lines, filled up with 0.
+fn lines(numbers: &[f32]) -> Vec<Line> {
+    numbers.chunks(WIDTH).map(|chunk| Line(std::array::from_fn(|lane| chunk.get(lane).copied().unwrap_or(0.0)))).collect()
+}
+
+fn area(kernel: [usize; 2]) -> usize {
+    kernel[0] * kernel[1]
+}
+
+/// What an input is made of: lines of channels, or single numbers where each channel has a plane of its own.
+pub(super) trait Pixel: Copy {
+    /// The inputs that `count` weights in a row see, for a tile that spans `span` pixels.
+    fn seen(input: &[Self], at: usize, span: usize, count: usize) -> &[Self];
+    /// Of them those that the weight `number` sees, `span` pixels.
+    fn by(seen: &[Self], number: usize, span: usize) -> &[Self];
+    /// The number that it sees.
+    fn number(&self, number: usize) -> f32;
+}
+
+impl Pixel for Line {
+    #[inline(always)]
+    fn seen(input: &[Self], at: usize, span: usize, _: usize) -> &[Self] {
+        &input[at..][..span]
+    }
+
+    #[inline(always)]
+    fn by(seen: &[Self], _: usize, _: usize) -> &[Self] {
+        seen
+    }
+
+    #[inline(always)]
+    fn number(&self, number: usize) -> f32 {
+        self.0[number % WIDTH]
+    }
+}
+
+impl Pixel for f32 {
+    #[inline(always)]
+    fn seen(input: &[Self], at: usize, span: usize, count: usize) -> &[Self] {
+        &input[at..][..span - 1 + count]
+    }
+
+    #[inline(always)]
+    fn by(seen: &[Self], number: usize, span: usize) -> &[Self] {
+        &seen[number..][..span]
+    }
+
+    #[inline(always)]
+    fn number(&self, _: usize) -> f32 {
+        *self
+    }
+}
+
+/// A convolution to be done.
+pub(super) struct Convolve<'a, X> {
+    pub(super) convolution: &'a Convolution,
+    /// From the first block of its layout on.
+    pub(super) input: &'a [X],
+    /// From the first block of its layout on.
+    pub(super) output: &'a mut [Line],
+}
+
+impl<X: Pixel> Work for Convolve<'_, X> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        match self.convolution.stride[1] {
+            1 => self.run_bands::<V, 1>(),
+            2 => self.run_bands::<V, 2>(),
+            4 => self.run_bands::<V, 4>(),
+            _ => unreachable!("planned with a stride of 1, 2 or 4"),
+        }
+    }
+}
+
+impl<X: Pixel> Convolve<'_, X> {
+    #[inline(always)]
+    fn run_bands<V: Lanes, const STRIDE: usize>(self) {
+        let Self { convolution, input, output } = self;
+        let height = convolution.output.height;
+        for first in (0..height).step_by(convolution.band) {
+            for group in &convolution.groups {
+                for y in first..height.min(first + convolution.band) {
+                    match group.blocks {
+                        1 => row::<V, X, 1, STRIDE>(convolution, group, input, output, y),
+                        2 => row::<V, X, 2, STRIDE>(convolution, group, input, output, y),
+                        _ => unreachable!("groups of one or two blocks"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A row of a group's outputs, in tiles of about the same width.
+#[inline(always)]
+fn row<V: Lanes, X: Pixel, const BLOCKS: usize, const STRIDE: usize>(
+    convolution: &Convolution,
+    group: &Group,
+    input: &[X],
+    output: &mut [Line],
+    y: usize,
+) {
+    let taps = &convolution.taps[group.taps.clone()];
+    let weights = convolution.weights[group.weights.clone()].as_chunks::<BLOCKS>().0;
+    let from = convolution.input_row(y);
+    let width = convolution.output.width;
+    let tiles = width.div_ceil(V::PIXELS);
+    let mut x = 0;
+    for tile in 0..tiles {
+        let pixels = (width - x).div_ceil(tiles - tile);
+        let mut place = Place { convolution, group, output, y, x };
+        let from = from + x * STRIDE;
+        macro_rules! sized {
+            ($($pixels:literal)*) => {
+                match pixels {
+                    $($pixels if $pixels <= V::PIXELS => {
+                        let bias = place.bias::<V, BLOCKS>();
+                        place.put(sums::<V, X, $pixels, BLOCKS, STRIDE>(bias, taps, weights, input, from));
+                    })*
+                    _ => unreachable!("no tile is wider than PIXELS"),
+                }
+            };
+        }
+        sized!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+        x += pixels;
+    }
+}
+
+/// The sums of a tile: `PIXELS` pixels of `BLOCKS` blocks of channels.
+#[inline(always)]
+fn sums<V: Lanes, X: Pixel, const PIXELS: usize, const BLOCKS: usize, const STRIDE: usize>(
+    bias: [V; BLOCKS],
+    taps: &[Tap],
+    weights: &[[Line; BLOCKS]],
+    input: &[X],
+    from: usize,
+) -> [[V; PIXELS]; BLOCKS] {
+    // A constant, so that the compiler sees every index below to be within.
+    let span = (PIXELS - 1) * STRIDE + 1;
+    let mut sums = bias.map(|bias| [bias; PIXELS]);
+    let mut weights = weights;
+    for tap in taps {
+        let seen = X::seen(input, from + tap.offset, span, tap.count);
+        let (now, later) = weights.split_at(tap.count);
+        weights = later;
+        for (number, weights) in now.iter().enumerate() {
+            let pixels = X::by(seen, number, span);
+            let weights: [V; BLOCKS] = std::array::from_fn(|block| V::load(&weights[block]));
+            for pixel in 0..PIXELS {
+                let value = V::splat(pixels[pixel * STRIDE].number(number));
+                for block in 0..BLOCKS {
+                    sums[block][pixel] = value.fused(weights[block], sums[block][pixel]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// Where a tile goes.
+struct Place<'a> {
+    convolution: &'a Convolution,
+    group: &'a Group,
+    output: &'a mut [Line],
+    y: usize,
+    x: usize,
+}
+
+impl Place<'_> {
+    #[inline(always)]
+    fn bias<V: Lanes, const BLOCKS: usize>(&self) -> [V; BLOCKS] {
+        std::array::from_fn(|block| V::load(&self.convolution.bias[self.group.first + block]))
+    }
+
+    #[inline(always)]
+    fn put<V: Lanes, const PIXELS: usize, const BLOCKS: usize>(&mut self, sums: [[V; PIXELS]; BLOCKS]) {
+        for (block, sums) in sums.into_iter().enumerate() {
+            let at = self.convolution.output.at(self.group.first + block, self.y, self.x);
+            for (line, sum) in self.output[at..][..PIXELS].iter_mut().zip(sums) {
+                self.convolution.range.clamp(sum).store(line);
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The exact engine against its definition, against tract, and against itself with other instructions.
+
+use proptest::prelude::*;
+
+use super::super::{TractCpu, suite};
+use super::convolution::{Convolution, Range, Weights};
+use super::*;
+use crate::model::{Card, Channels};
+use crate::simd::blocks;
+use crate::testing::{Onnx, Value, card_for, shared, shared_cards, small_alexnet, weight};
+
+fn model(folder: &std::path::Path, card: &Card) -> Model {
+    Model::from_card_in(card.clone(), folder).unwrap()
+}
+
+/// A model for pictures of 3 x 16 x 16 and seven classes.
+fn made(onnx: Onnx) -> Model {
+    let onnx = onnx.bytes();
+    let folder = tempfile::tempdir().unwrap();
+    let card = card_for(&onnx, Channels::Rgb, 16, 7);
+    std::fs::write(folder.path().join("net.onnx"), &onnx).unwrap();
+    // The classifier reads the file anew.
+    Model::from_card_in(card, &folder.keep()).unwrap()
+}
+
+fn pattern(picture: usize, slot: &mut [f32]) {
+    slot.iter_mut().enumerate().for_each(|(i, number)| *number = weight(i + 1000 * picture) * 2.0);
+}
+
+/// The scores of some pictures, as bits.
+fn scores(classifier: &dyn Classifier, pictures: usize) -> Vec<u32> {
+    let mut session = classifier.session().unwrap();
+    (0..pictures).for_each(|picture| pattern(picture, session.slot(picture)));
+    let mut scores = vec![0.0; pictures * classifier.classes()];
+    assert_eq!(session.run(pictures, &mut scores).unwrap(), Refusals::default());
+    scores.iter().map(|score| score.to_bits()).collect()
+}
+
+#[test]
+fn agrees_with_onnxruntime_on_the_shared_networks() {
+    suite::agrees_with_onnxruntime(|model| Box::new(Exact::new(model, 3).unwrap()));
+}
+
+#[test]
+fn passes_the_suite_on_the_shared_networks() {
+    let Some(shared) = shared("classifier suite on the shared networks") else { return };
+    for card in shared_cards() {
+        let batch = if card.input.width == 28 { 16 } else { 4 };
+        suite::run(&Exact::new(&model(&shared.join("models"), &card), batch).unwrap());
+    }
+}
+
+#[test]
+fn passes_the_suite_on_a_small_alexnet() {
+    for exported_batch in [0, 1] {
+        suite::run(&Exact::new(&made(small_alexnet(exported_batch, 16)), 5).unwrap());
+    }
+}
+
+/// Not one bit differs between sets of instructions, batches, or crops of a batch.
+#[test]
+fn bits_depend_on_nothing_but_the_picture() {
+    let alexnet = made(small_alexnet(1, 16));
+    let lenet = Model::builtin("lenet").unwrap();
+    for model in [&alexnet, &lenet] {
+        let expected = scores(&Exact::with(model, 3, Instructions::Baseline).unwrap(), 3);
+        for (set, batch) in Instructions::ALL.into_iter().flat_map(|set| [3, 8, 17].map(|batch| (set, batch))) {
+            let exact = Exact::with(model, batch, set).unwrap();
+            assert_eq!(scores(&exact, 3), expected, "{set:?}, batch {batch}");
+        }
+    }
+    let Some(shared) = shared("bits of the exact engine with other instructions") else { return };
+    for card in shared_cards() {
+        let model = model(&shared.join("models"), &card);
+        let narrow = scores(&Exact::with(&model, 2, Instructions::Avx2).unwrap(), 1);
+        assert_eq!(scores(&Exact::with(&model, 1, Instructions::Avx512).unwrap(), 1), narrow, "{}", card.name);
+    }
+}
+
+/// What was measured on one machine holds on all: a change of these bits is a change of every run, and goes with [`VERSION`].
+#[test]
+fn the_bits_of_the_built_in_network_are_fixed() {
+    let exact = Exact::new(&Model::builtin("lenet").unwrap(), 4).unwrap();
+    let digest = scores(&exact, 3).into_iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| {
+        bits.to_le_bytes().into_iter().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    });
+    assert_eq!(digest, GOLDEN, "{digest:#018x}");
+}
+
+const GOLDEN: u64 = 0x64ac_6bdf_eedd_b599;
+
+/// A convolution by its definition: one output after another, one product after another.
+#[expect(clippy::disallowed_methods, reason = "the definition is a fused multiply-add")]
+fn by_definition(layer: &Weights, input: [usize; 3], output: [usize; 2], numbers: &[f32]) -> Vec<f32> {
+    let ([channels, height, width], [rows, columns]) = (input, layer.kernel);
+    let (outputs, inputs) = (layer.bias.len() / layer.groups, channels / layer.groups);
+    let mut results = Vec::new();
+    for channel in 0..layer.bias.len() {
+        let group = channel / outputs;
+        for (y, x) in (0..output[0]).flat_map(|y| (0..output[1]).map(move |x| (y, x))) {
+            let mut sum = layer.bias[channel];
+            for block in (0..inputs).step_by(WIDTH) {
+                for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+                    for from in block..inputs.min(block + WIDTH) {
+                        let row = (y * layer.stride[0] + i * layer.dilation[0]).checked_sub(layer.before[0]).filter(|&row| row < height);
+                        let column = (x * layer.stride[1] + j * layer.dilation[1]).checked_sub(layer.before[1]).filter(|&at| at < width);
+                        let (Some(row), Some(column)) = (row, column) else { continue };
+                        let number = numbers[((group * inputs + from) * height + row) * width + column];
+                        sum = number.mul_add(layer.weights[((channel * inputs + from) * rows + i) * columns + j], sum);
+                    }
+                }
+            }
+            results.push(if sum < layer.range.least { layer.range.least } else { sum });
+        }
+    }
+    results
+}
+
+fn blocked(layout: Layout, numbers: &[f32]) -> Vec<Line> {
+    let mut lines = vec![Line::ZERO; layout.len()];
+    for (at, &number) in numbers.iter().enumerate() {
+        let (channel, y, x) = (at / layout.width / layout.height, at / layout.width % layout.height, at % layout.width);
+        lines[layout.at(channel / WIDTH, y, x)].0[channel % WIDTH] = number;
+    }
+    lines
+}
+
+fn unblocked(layout: Layout, lines: &[Line]) -> Vec<f32> {
+    let places = (0..layout.channels).flat_map(|channel| (0..layout.height * layout.width).map(move |at| (channel, at)));
+    places.map(|(channel, at)| lines[layout.at(channel / WIDTH, at / layout.width, at % layout.width)].0[channel % WIDTH]).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn convolutions_are_their_definition(
+        (channels, outputs, groups) in prop_oneof![(1..40_usize, 1..70_usize, Just(1_usize)), (1..3_usize, 1..4_usize, 2..4_usize).prop_map(|(c, o, g)| (16 * c * g, 16 * o * g, g))],
+        (height, width) in (1..9_usize, 1..33_usize),
+        kernel in prop::array::uniform2(1..4_usize),
+        stride in (1..4_usize, prop::sample::select(vec![1_usize, 2, 4])),
+        dilation in prop::array::uniform2(1..3_usize),
+        pads in prop::array::uniform4(0..3_usize),
+        extra in 0..2_usize,
+        seed in any::<u16>(),
+    ) {
+        let extent = [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1];
+        let room = [(height + pads[0] + pads[2]).checked_sub(extent[0]), (width + pads[1] + pads[3]).checked_sub(extent[1])];
+        let (Some(down), Some(right)) = (room[0], room[1]) else { return Ok(()) };
+        let out = [down / stride.0 + 1, right / stride.1 + 1];
+        let number = |i: usize| weight(i + usize::from(seed));
+        let layer = Weights {
+            weights: (0..outputs * channels / groups * kernel[0] * kernel[1]).map(number).collect(),
+            bias: (0..outputs).map(|i| number(i + 7)).collect(),
+            groups,
+            kernel,
+            stride: [stride.0, stride.1],
+            dilation,
+            before: [pads[0], pads[1]],
+            range: Range { least: -0.25, most: f32::INFINITY },
+        };
+        let numbers: Vec<f32> = (0..channels * height * width).map(|i| number(i * 3)).collect();
+        let expected = by_definition(&layer, [channels, height, width], out, &numbers);
+        let halo = |lanes| Layout {
+            halo: [pads[0] + extra, pads[1]],
+            far_halo: [pads[2], pads[3] + extra],
+            lanes,
+            ..Layout::bare(channels, height, width)
+        };
+        let to = Layout { halo: [extra; 2], ..Layout::bare(outputs, out[0], out[1]) };
+        for set in Instructions::ALL {
+            let mut output = vec![Line::ZERO; to.len()];
+            let from = halo(WIDTH);
+            let convolution = Convolution::new(&layer, from, to, blocks(set));
+            vectorised(set, Convolve { convolution: &convolution, input: &blocked(from, &numbers)[..], output: &mut output });
+            prop_assert_eq!(unblocked(to, &output), &expected[..], "{:?}", set);
+            // Planes of single numbers, as the pictures come. There the channels are blocks of one.
+            if groups > 1 || dilation[1] > 1 || channels > 1 {
+                continue;
+            }
+            let from = halo(1);
+            let mut planes = vec![0.0; from.len()];
+            for (at, &number) in numbers.iter().enumerate() {
+                planes[from.at(at / width / height, at / width % height, at % width)] = number;
+            }
+            let convolution = Convolution::new(&layer, from, to, blocks(set));
+            vectorised(set, Convolve { convolution: &convolution, input: &planes[..], output: &mut output });
+            prop_assert_eq!(unblocked(to, &output), &expected[..], "planes, {:?}", set);
+        }
+    }
+}
+
+/// Networks of seven classes that between them have every layer in every form that this engine knows.
+fn zoo() -> Vec<(&'static str, Onnx)> {
+    use Value::{Float, Int, Ints};
+    let start = || Onnx::new(13, &[0, 3, 16, 16]);
+    let dense = |onnx: Onnx, from: &str, inputs: i64| {
+        onnx.floats("wd", &[7, inputs], |i| weight(i + 11))
+            .floats("bd", &[7], |i| weight(i + 12))
+            .node("Gemm", &[from, "wd", "bd"], "d", &[("transB", Int(1))])
+            .node("Softmax", &["d"], "y", &[])
+    };
+    let floats = |onnx: Onnx, name: &str, dims: &[i64]| onnx.floats(name, dims, |i| weight(i + name.len()) * 0.5);
+    let mut zoo = vec![("alexnet", small_alexnet(0, 16)), ("alexnet of one", small_alexnet(1, 16))];
+    // Mobile: padding on one side, depthwise with strides, clips in both forms, a last convolution of one pixel.
+    let onnx =
+        floats(floats(floats(floats(start(), "w1", &[20, 3, 3, 3]), "w2", &[20, 1, 3, 3]), "w3", &[24, 20, 1, 1]), "w4", &[7, 24, 1, 1])
+            .floats("b2", &[20], weight)
+            .floats("zero", &[], |_| 0.0)
+            .floats("six", &[], |_| 0.6)
+            .node("Conv", &["x", "w1"], "c1", &[("strides", Ints(&[2, 2])), ("pads", Ints(&[0, 0, 1, 1]))])
+            .node("Clip", &["c1", "zero", "six"], "r1", &[])
+            .node(
+                "Conv",
+                &["r1", "w2", "b2"],
+                "c2",
+                &[("strides", Ints(&[2, 2])), ("group", Int(20)), ("auto_pad", Value::Text("SAME_UPPER"))],
+            )
+            .node("Clip", &["c2", "", "six"], "r2", &[])
+            .node("Conv", &["r2", "w3"], "c3", &[])
+            .node("GlobalAveragePool", &["c3"], "g", &[])
+            .node("Conv", &["g", "w4"], "c4", &[])
+            .node("Flatten", &["c4"], "f", &[])
+            .node("Softmax", &["f"], "y", &[("axis", Int(-1))]);
+    zoo.push(("mobile", onnx));
+    // Residual: normalisation, a sum of two, average pooling in both forms, a mean over rows and columns.
+    let mut onnx = floats(floats(start(), "w1", &[18, 3, 3, 3]), "w2", &[18, 18, 3, 3]);
+    for (name, least) in [("scale", 0.5), ("shift", -0.5), ("mean", -0.2), ("variance", 0.7)] {
+        onnx = onnx.floats(name, &[18], |i| weight(i + 5).abs() + least);
+    }
+    let onnx = onnx
+        .node("Conv", &["x", "w1"], "c1", &[("pads", Ints(&[1, 1, 1, 1]))])
+        .node("BatchNormalization", &["c1", "scale", "shift", "mean", "variance"], "n1", &[("epsilon", Float(1e-3))])
+        .node("Relu", &["n1"], "r1", &[])
+        .node("Conv", &["r1", "w2"], "c2", &[("pads", Ints(&[2, 2, 2, 2])), ("dilations", Ints(&[2, 2]))])
+        .node("Add", &["c2", "r1"], "s", &[])
+        .node("Relu", &["s"], "r2", &[])
+        .node("AveragePool", &["r2"], "a1", &[("kernel_shape", Ints(&[3, 3])), ("strides", Ints(&[2, 2])), ("pads", Ints(&[1, 1, 1, 1]))])
+        .node(
+            "AveragePool",
+            &["a1"],
+            "a2",
+            &[("kernel_shape", Ints(&[3, 2])), ("pads", Ints(&[1, 0, 1, 1])), ("count_include_pad", Int(1))],
+        )
+        .node("Relu", &["a2"], "r3", &[])
+        .node("ReduceMean", &["r3"], "m", &[("axes", Ints(&[2, 3])), ("keepdims", Int(0))]);
+    zoo.push(("residual", dense(onnx, "m", 18)));
+    // Joined channels: whole blocks, broken blocks, one inside the other, a part that another layer reads, and one that is made of a part.
+    let onnx = floats(
+        floats(floats(floats(floats(start(), "w1", &[16, 3, 5, 5]), "w2", &[32, 16, 3, 3]), "w3", &[10, 16, 1, 1]), "w4", &[16, 48, 1, 1]),
+        "w5",
+        &[5, 64, 1, 1],
+    )
+    .node("Conv", &["x", "w1"], "c1", &[("strides", Ints(&[4, 4])), ("auto_pad", Value::Text("SAME_LOWER"))])
+    .node("Relu", &["c1"], "r1", &[])
+    .node("Conv", &["r1", "w2"], "c2", &[("pads", Ints(&[1, 1, 1, 1]))])
+    .node("Concat", &["r1", "c2"], "j1", &[("axis", Int(1))])
+    .node("Conv", &["j1", "w4"], "c4", &[])
+    .node("Concat", &["j1", "c4"], "j2", &[("axis", Int(1))])
+    .node("Conv", &["j2", "w5"], "c5", &[])
+    .node("Conv", &["c4", "w3"], "c3", &[])
+    .node("Concat", &["c5", "c3", "c5"], "j3", &[("axis", Int(-3))])
+    .node("MaxPool", &["j3"], "p", &[("kernel_shape", Ints(&[3, 3])), ("strides", Ints(&[2, 2])), ("ceil_mode", Int(1))])
+    .node("Flatten", &["p"], "f", &[]);
+    zoo.push(("joined", dense(onnx, "f", 80)));
+    // Old exporters: products and sums for dense layers, reshapes with open sizes, dropout, groups that are no whole blocks.
+    let onnx = floats(floats(floats(start(), "w1", &[12, 3, 3, 3]), "w2", &[12, 4, 3, 3]), "wm", &[768, 20])
+        .floats("b1", &[12, 1, 1], weight)
+        .floats("bm", &[1, 20], weight)
+        .ints("flat", &[-1, 768])
+        .node("Conv", &["x", "w1"], "c1", &[("pads", Ints(&[1, 1, 1, 1]))])
+        .node("Add", &["c1", "b1"], "s1", &[])
+        .node("LRN", &["s1"], "n1", &[("size", Int(4)), ("alpha", Float(0.3)), ("beta", Float(0.5)), ("bias", Float(2.0))])
+        .node("Conv", &["n1", "w2"], "c2", &[("group", Int(3)), ("pads", Ints(&[1, 1, 1, 1]))])
+        .node("MaxPool", &["c2"], "p", &[("kernel_shape", Ints(&[3, 3])), ("strides", Ints(&[2, 2])), ("pads", Ints(&[1, 1, 0, 0]))])
+        .node("Reshape", &["p", "flat"], "f", &[])
+        .node("MatMul", &["f", "wm"], "m", &[])
+        .node("Add", &["m", "bm"], "s2", &[])
+        .node("Relu", &["s2"], "r2", &[])
+        .node("Dropout", &["r2"], "o", &[])
+        .node("Add", &["o", "o"], "twice", &[]);
+    zoo.push(("old", dense(onnx, "twice", 20)));
+    zoo
+}
+
+#[test]
+fn every_layer_agrees_with_tract() {
+    for (name, onnx) in zoo() {
+        let model = made(onnx);
+        let (exact, tract) = (Exact::new(&model, 3).unwrap_or_else(|error| panic!("{name}: {error}")), TractCpu::new(&model, 3).unwrap());
+        let (found, expected) = (scores(&exact, 3), scores(&tract, 3));
+        assert!(expected.iter().collect::<std::collections::HashSet<_>>().len() > 14, "{name}: the scores say nothing");
+        for (class, (found, expected)) in found.into_iter().zip(expected).enumerate() {
+            let (found, expected) = (f32::from_bits(found), f32::from_bits(expected));
+            assert!((found - expected).abs() <= 2e-5 * expected.max(1e-2), "{name}, class {class}: {found}, tract {expected}");
+        }
+        suite::run(&exact);
+        let narrow = scores(&Exact::with(&model, 3, Instructions::Baseline).unwrap(), 3);
+        assert_eq!(scores(&exact, 3), narrow, "{name}: the bits depend on the instructions");
+    }
+}
+
+#[test]
+fn what_it_does_not_know_it_says() {
+    use Value::{Float, Int, Ints};
+    let with = |nodes: &dyn Fn(Onnx) -> Onnx| {
+        let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 16, 16], weight).floats("wide", &[7, 3, 15, 15], weight);
+        Exact::new(&made(nodes(onnx)), 1).map(|_| ()).unwrap_err().to_string()
+    };
+    let conv = |onnx: Onnx, from: &str| onnx.node("Conv", &[from, "w"], "c", &[]).node("Flatten", &["c"], "y", &[]);
+    for (problem, words) in [
+        (with(&|onnx| conv(onnx.node("Sigmoid", &["x"], "s", &[]), "s")), "node `s` (Sigmoid): this engine has no such layer"),
+        (with(&|onnx| conv(onnx.node("Relu", &["x"], "s", &[]), "s")), "goes into something else than a convolution"),
+        (with(&|onnx| onnx.node("Conv", &["x", "w"], "y", &[("strides", Ints(&[3, 3]))])), "stride other than 1, 2 and 4"),
+        (
+            with(&|onnx| onnx.node("Conv", &["x", "wide"], "c", &[]).node("LRN", &["c"], "y", &[("size", Int(5)), ("beta", Float(0.6))])),
+            "beta",
+        ),
+        (
+            with(&|onnx| {
+                onnx.node("Conv", &["x", "wide"], "c", &[]).node("GlobalAveragePool", &["c"], "g", &[]).node(
+                    "Softmax",
+                    &["g"],
+                    "y",
+                    &[("axis", Int(2))],
+                )
+            }),
+            "over something else than the classes",
+        ),
+    ] {
+        assert!(problem.contains("engine (exact)") && problem.contains(words), "{problem}");
+    }
+}
