@@ -6,7 +6,7 @@ use super::results::{Finding, Shown, Table, confidence, generation};
 use super::{Exhibit, Found, ReproduceError};
 use crate::model::short_name;
 use crate::report::{Curve, FRAMES, Upright, percent};
-use crate::run::{Ancestor, EncodingName, Face, Lineage, Member, Stats, lineages};
+use crate::run::{Ancestor, EncodingName, Face, Folder, Lineage, Member, Stats, lineages};
 
 /// What the paper calls sure.
 pub(super) const SURE: f64 = 0.9999;
@@ -257,5 +257,6 @@ pub(super) fn films(run: &Run, most: usize) -> Result<Vec<Exhibit>, ReproduceErr
         let title = format!("How {} came about: {} of {length} pictures, the first ancestor to the elite", name(cell), film.len());
         Exhibit::Film(title, film.into_iter().map(shown).collect())
     };
-    Ok(lineages(&run.folder, &cells, FRAMES)?.into_iter().map(film).collect())
+    let folder = Folder::open(&run.root)?;
+    Ok(lineages(&folder, &cells, FRAMES)?.into_iter().map(film).collect())
 }
