@@ -38,7 +38,7 @@ impl Finding {
                 let [middle, low, high] = [m.median, m.low, m.high].map(show);
                 match values.len() {
                     1 => format!("{middle} (n = 1)"),
-                    n if low == high => format!("{middle} (all the same; n = {n})"),
+                    n if low == high => format!("{middle} (each time; n = {n})"),
                     n => format!("{middle} ({low} to {high}; n = {n})"),
                 }
             },
@@ -237,7 +237,7 @@ mod tests {
         let finding = Finding::of_values("x".into(), "99.99 %", vec![0.5, 0.7, 0.6], confidence);
         assert_eq!(finding.measured, "60.0000 % (50.0000 % to 70.0000 %; n = 3)");
         let never = |count| Finding::of_values("x".into(), "50", vec![f64::INFINITY; count], generation).measured;
-        assert_eq!((never(1).as_str(), never(2).as_str()), ("not reached (n = 1)", "not reached (all the same; n = 2)"));
+        assert_eq!((never(1).as_str(), never(2).as_str()), ("not reached (n = 1)", "not reached (each time; n = 2)"));
         let json = serde_json::to_value(&finding).unwrap();
         assert_eq!(json["values"].as_array().unwrap().len(), 3);
         assert!(json.get("test").is_none());
