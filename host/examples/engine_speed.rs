@@ -22,7 +22,7 @@ fn main() {
     for name in models {
         let model = if Path::new(name).exists() { Model::load(Path::new(name)) } else { Model::named(name) }.expect("a model");
         let classifier: Box<dyn Classifier> = match engine.as_str() {
-            "exact" => Box::new(Exact::new(&model, BATCH).expect("a network that the engine knows")),
+            "exact" => Box::new(Exact::new(&model).expect("a network that the engine knows")),
             _ => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine knows")),
         };
         println!("{name} {:.1}", images_per_second(&*classifier, threads, seconds));

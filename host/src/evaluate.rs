@@ -10,7 +10,7 @@ use fooling_core::encoding::Elite;
 use fooling_core::search::{Population, Search};
 use fooling_core::settings::Settings;
 
-use crate::classifier::{Classifier, ClassifyError, Session};
+use crate::classifier::{Classifier, ClassifyError, Misbehaviour, Session};
 use crate::draw::Draw;
 use crate::model::Preprocess;
 
@@ -67,6 +67,23 @@ pub struct Evaluated<'e, G> {
     pub scores: &'e [f32],
     /// Where the time went.
     pub times: Times,
+    /// The first child whose scores were no probabilities, and what was wrong with them.
+    pub refused: Option<(usize, Misbehaviour)>,
+}
+
+/// What came of some chunks, whatever thread they fell to.
+#[derive(Default)]
+struct Tally {
+    times: Times,
+    refused: Option<(usize, Misbehaviour)>,
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.times += other.times;
+        let first = |refused: &(usize, Misbehaviour)| refused.0;
+        self.refused = self.refused.into_iter().chain(other.refused).min_by_key(first);
+    }
 }
 
 impl<'c, E: Draw> Evaluator<'c, E> {
@@ -103,29 +120,37 @@ impl<'c, E: Draw> Evaluator<'c, E> {
     pub fn evaluate<P: Population<E::Genome> + Sync>(&mut self, search: &Search<E, P>) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
         let children = search.children() as usize;
         let (brood, scores) = (&mut self.brood[..children], &mut self.scores[..children * self.classes.len()]);
-        let chunks = brood.chunks_mut(self.chunk).zip(scores.chunks_mut(self.chunk * self.classes.len())).enumerate();
+        let chunk = even_chunk(children, self.chunk, self.workers.len());
+        let chunks = brood.chunks_mut(chunk).zip(scores.chunks_mut(chunk * self.classes.len())).enumerate();
         let chunks = Mutex::new(chunks);
         let shared = Shared { search, preprocess: self.preprocess, classes: &self.classes, all_classes: self.all_classes };
         let work = |worker: &mut Worker<'c, E>| {
-            let mut times = Times::default();
+            let mut tally = Tally::default();
             loop {
                 let next = chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-                let Some((number, (brood, scores))) = next else { return Ok(times) };
-                times += shared.evaluate_chunk(worker, number * self.chunk, brood, scores)?;
+                let Some((number, (brood, scores))) = next else { return Ok(tally) };
+                tally.add(shared.evaluate_chunk(worker, number * chunk, brood, scores)?);
             }
         };
-        let mut times = Times::default();
+        let mut tally = Tally::default();
         std::thread::scope(|scope| {
             let (first, others) = self.workers.split_first_mut().expect("there is a worker");
             let others: Vec<_> = others.iter_mut().map(|worker| scope.spawn(|| work(worker))).collect();
-            times += work(first)?;
+            tally.add(work(first)?);
             for other in others {
-                times += other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                tally.add(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
             }
             Ok::<_, ClassifyError>(())
         })?;
-        Ok(Evaluated { brood: &self.brood[..children], scores: &self.scores[..children * self.classes.len()], times })
+        let (brood, scores) = (&self.brood[..children], &self.scores[..children * self.classes.len()]);
+        Ok(Evaluated { brood, scores, times: tally.times, refused: tally.refused })
     }
+}
+
+/// How many children a thread takes at once: at most `batch`, and so that all threads have about as much to do.
+fn even_chunk(children: usize, batch: usize, threads: usize) -> usize {
+    let rounds = children.div_ceil(batch * threads);
+    children.div_ceil(rounds.max(1) * threads).max(1)
 }
 
 /// What all threads read.
@@ -144,7 +169,7 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         first: usize,
         brood: &mut [Elite<E::Genome>],
         scores: &mut [f32],
-    ) -> Result<Times, ClassifyError> {
+    ) -> Result<Tally, ClassifyError> {
         let start = Instant::now();
         for (child, number) in brood.iter_mut().zip(first..) {
             self.search.ask(number as u32, child);
@@ -157,12 +182,28 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         let drawn = Instant::now();
         let found = &mut worker.scores[..brood.len() * self.all_classes];
         // A refused picture has NaN for scores, which the search refuses and counts.
-        let _refusals = worker.session.run(brood.len(), found)?;
+        let refusals = worker.session.run(brood.len(), found)?;
         for (wanted, found) in scores.chunks_exact_mut(self.classes.len()).zip(found.chunks_exact(self.all_classes)) {
             for (score, &class) in wanted.iter_mut().zip(self.classes) {
                 *score = found[class];
             }
         }
-        Ok(Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() })
+        let times = Times { mutate: asked - start, render: drawn - asked, infer: drawn.elapsed() };
+        Ok(Tally { times, refused: refusals.first.map(|(slot, what)| (first + slot, what)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_even_and_no_larger_than_the_batch() {
+        for (children, batch, threads) in [(400, 16, 2), (200, 16, 2), (1, 16, 8), (17, 16, 1), (33, 4, 3), (0, 16, 2)] {
+            let chunk = even_chunk(children, batch, threads);
+            assert!((1..=batch).contains(&chunk), "{children} in chunks of {chunk}");
+            // No thread has a chunk more to do than it must.
+            assert_eq!(children.div_ceil(chunk).div_ceil(threads), children.div_ceil(batch * threads), "{children} in chunks of {chunk}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +24,16 @@ pub enum FetchError {
         url: String,
         /// What happened.
         problem: String,
+    },
+    /// The server sends hardly anything any more.
+    #[error("{url}: fewer than {least} bytes came in {seconds:.0} s; what is here is kept, and the next try goes on from there")]
+    TooSlow {
+        /// The address.
+        url: String,
+        /// Bytes that should have come at least.
+        least: u64,
+        /// In which time.
+        seconds: f64,
     },
     /// The server does not give the file.
     #[error("{url}: the server answers {status}{}", if *.status == 404 { "; the file is not there (any more)" } else { "" })]
@@ -87,25 +97,47 @@ pub enum Fetched {
     },
 }
 
+/// How long a server is waited for. A large file over a slow line may take hours, so there is no limit on the whole.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For the address, the connection, and each read.
+    silence: Duration,
+    /// For the head of the answer. Also the time in which [`Patience::least`] bytes must come.
+    slow: Duration,
+    least: u64,
+}
+
+impl Patience {
+    const USUAL: Self = Self { silence: Duration::from_secs(30), slow: Duration::from_secs(60), least: 1 << 14 };
+}
+
 /// Speaks HTTPS, and nothing else.
 #[derive(Debug, Clone)]
-pub struct Client(ureq::Agent);
+pub struct Client {
+    agent: ureq::Agent,
+    patience: Patience,
+}
 
 impl Default for Client {
     fn default() -> Self {
-        Self(agent(true))
+        Self::new(true, Patience::USUAL)
     }
 }
 
-/// Only the tests of this file have an agent that speaks plain HTTP.
-fn agent(https_only: bool) -> ureq::Agent {
-    let config = ureq::Agent::config_builder()
-        .https_only(https_only)
-        .http_status_as_error(false)
-        .user_agent(concat!("fooling/", env!("CARGO_PKG_VERSION")))
-        .timeout_connect(Some(Duration::from_secs(30)))
-        .timeout_recv_response(Some(Duration::from_secs(60)));
-    config.build().into()
+impl Client {
+    /// Only the tests of this file have a client that speaks plain HTTP.
+    fn new(https_only: bool, patience: Patience) -> Self {
+        let config = ureq::Agent::config_builder()
+            .https_only(https_only)
+            .http_status_as_error(false)
+            .user_agent(concat!("fooling/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(patience.silence))
+            .timeout_connect(Some(patience.silence))
+            .timeout_per_read(Some(patience.silence))
+            .timeout_per_write(Some(patience.silence))
+            .timeout_recv_response(Some(patience.slow));
+        Self { agent: config.build().into(), patience }
+    }
 }
 
 /// What a server sends.
@@ -118,7 +150,7 @@ struct Answer {
 impl Client {
     /// Asks for a file, from byte `from` on. A server may begin at byte 0 all the same.
     fn get(&self, url: &str, from: u64) -> Result<Answer, FetchError> {
-        let mut request = self.0.get(url);
+        let mut request = self.agent.get(url);
         if from > 0 {
             request = request.header("Range", format!("bytes={from}-"));
         }
@@ -177,8 +209,16 @@ impl Client {
             part.restart()?;
         }
         let mut buffer = vec![0; 1 << 16];
+        let (mut since, mut before) = (Instant::now(), part.length);
         loop {
             progress(part.length);
+            let Patience { slow, least, .. } = self.patience;
+            if since.elapsed() > slow {
+                if part.length - before < least {
+                    return Err(FetchError::TooSlow { url: url.to_owned(), least, seconds: since.elapsed().as_secs_f64() });
+                }
+                (since, before) = (Instant::now(), part.length);
+            }
             let count = match answer.body.read(&mut buffer) {
                 Ok(0) => return Ok(part.digest()),
                 Ok(count) => count,

@@ -1,6 +1,7 @@
 //! Pictures in memory and as PNG files.
 
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read as _, Seek as _};
 use std::path::Path;
 
 use image::{ColorType, DynamicImage, ImageFormat, ImageReader, Limits};
@@ -154,12 +155,27 @@ impl Picture {
 
 /// Decodes a PNG; its claimed size is checked before memory is taken.
 fn read_image(path: &Path) -> Result<DynamicImage, String> {
-    let mut reader = ImageReader::open(path).map_err(|error| error.to_string())?;
-    reader.set_format(ImageFormat::Png);
+    // Asked before it is opened: opening a pipe would wait for a writer.
+    if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let mut file = File::open(path).map_err(|error| error.to_string())?;
+    let mut head = Vec::new();
+    file.by_ref().take(24).read_to_end(&mut head).and_then(|_| file.rewind()).map_err(|error| error.to_string())?;
+    let mut reader = ImageReader::with_format(BufReader::new(file), ImageFormat::Png);
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LARGEST), Some(LARGEST), Some(1 << 29));
+    (limits.max_image_width, limits.max_image_height, limits.max_alloc) = (Some(LARGEST), Some(LARGEST), Some(most_memory(&head)));
     reader.limits(limits);
     reader.decode().map_err(|error| error.to_string())
+}
+
+/// The memory that a PNG may take whose file begins so: its pixels, of four channels of 16 bits, and something for what else is in it. A
+/// colour profile, which is compressed, can otherwise become as large as the largest picture.
+fn most_memory(head: &[u8]) -> u64 {
+    let side = |at: usize| head.get(at..at + 4).map_or(0, |side| u64::from(u32::from_be_bytes(side.try_into().expect("four bytes"))));
+    // After the signature, and the length and name of the first chunk.
+    let [width, height] = [16, 20].map(|at| side(at).min(LARGEST.into()));
+    width * height * 8 + (4 << 20)
 }
 
 /// Encodes 8-bit pixels as PNG.

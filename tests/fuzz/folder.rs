@@ -13,6 +13,6 @@ thread_local! {
 }
 
 /// Does something in it.
-pub fn with(work: impl FnOnce(&Path)) {
-    FOLDER.with(|folder| work(folder.path()));
+pub fn with<X>(work: impl FnOnce(&Path) -> X) -> X {
+    FOLDER.with(|folder| work(folder.path()))
 }

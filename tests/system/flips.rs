@@ -88,6 +88,7 @@ fn zeros_at_the_end_are_a_torn_tail() {
 #[test]
 #[cfg(target_os = "linux")]
 fn absurd_sizes() {
+    use fooling_core::color::ColourSpace;
     use fooling_core::journal::Writer;
     use fooling_core::pixels::DirectSettings;
     use fooling_core::settings::{EncodingSettings, MAX_SIDE, Selection};
@@ -95,30 +96,34 @@ fn absurd_sizes() {
     fooling(dir.path(), "evolve --out a --batch 24 --generations 1").done();
     let path = journal(&dir.path().join("a"));
     let good = std::fs::read(&path).unwrap();
-    let limited = |line: &str| {
-        // Half a GiB of address space is plenty for looking at a run of ten small pictures.
-        let script = format!("ulimit -v 524288; exec {} {line}", env!("CARGO_BIN_EXE_fooling"));
-        crate::program::outcome(std::process::Command::new("sh").args(["-c", &script]).current_dir(dir.path()))
-    };
+    let limited = |line: &str| crate::program::within_half_a_gigabyte(dir.path(), line);
     limited("replay a").done();
     // A file of 4 GiB, nearly all of it a hole.
     std::fs::File::options().write(true).open(&path).unwrap().set_len(4 << 30).unwrap();
     limited("show a").refused(&["journal.fool: it is larger than any journal"]);
-    // Five GB of elites in a journal of some hundred bytes, with a good checksum.
+    // Gigabytes of elites, of pictures and of children, in journals of some hundred bytes with good checksums.
     let (header, _) = fooling_core::journal::open(&good).unwrap();
-    let mut settings = header.settings;
-    settings.encoding = EncodingSettings::Direct(DirectSettings::PAPER);
-    (settings.picture.side, settings.channels) = (MAX_SIDE, 3);
-    settings.selection = Selection::MapElites { cells: 100 };
-    let mut bytes = Vec::new();
-    Writer::begin(&settings, "", &mut |part| bytes.extend_from_slice(part));
-    std::fs::write(&path, bytes).unwrap();
-    limited("show a").refused(&["it has another number of cells than run.toml"]);
     let toml = std::fs::read_to_string(dir.path().join("a/run.toml")).unwrap();
-    let cell = "[[cells]]\nclass = 0\nlabel = \"\"\n";
-    std::fs::write(dir.path().join("a/run.toml"), toml.clone() + &cell.repeat(90)).unwrap();
-    limited("show a").refused(&["100 elites take 4800 MiB of memory"]);
+    let cell = |class: u32| format!("[[cells]]\nclass = {class}\nlabel = \"\"\n");
+    let (choices, _) = toml.split_once("[[cells]]").unwrap();
+    for (encoding, cells, batch) in [("direct", 60, 24), ("cppn", 100, 24), ("direct", 2, 100), ("cppn", 2, 1 << 20)] {
+        let mut settings = header.settings;
+        if encoding == "direct" {
+            settings.encoding = EncodingSettings::Direct(DirectSettings::PAPER);
+        }
+        (settings.picture.side, settings.channels, settings.picture.colour) = (MAX_SIDE, 3, Some(ColourSpace::Hsv));
+        (settings.selection, settings.sizes.batch) = (Selection::MapElites { cells }, batch);
+        let mut bytes = Vec::new();
+        Writer::begin(&settings, "", &mut |part| bytes.extend_from_slice(part));
+        std::fs::write(&path, bytes).unwrap();
+        limited("show a").refused(&["its settings are not those of run.toml"]);
+        let choices = choices.replace("encoding = \"cppn\"", &format!("encoding = \"{encoding}\""));
+        let choices = choices.replace("\nbatch = 24", &format!("\nbatch = {batch}"));
+        let cells: String = (0..cells).map(cell).collect();
+        std::fs::write(dir.path().join("a/run.toml"), choices + &cells).unwrap();
+        limited("show a").refused(&["pictures a generation take", "MiB of memory"]);
+    }
     // A run.toml of 30 MB.
-    std::fs::write(dir.path().join("a/run.toml"), toml + &cell.repeat(1 << 20)).unwrap();
+    std::fs::write(dir.path().join("a/run.toml"), toml + &cell(0).repeat(1 << 20)).unwrap();
     limited("show a").refused(&["run.toml: it is larger than any run.toml"]);
 }

@@ -85,6 +85,80 @@ fn claiming(png: &[u8], width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
+/// Small files that claim to be large, or become so: an error, and no memory is taken for them.
+#[test]
+#[cfg(target_os = "linux")]
+fn small_files_that_claim_to_be_large() {
+    use std::io::Write as _;
+    let dir = scratch();
+    let limited = |line: &str| crate::program::within_half_a_gigabyte(dir.path(), line);
+    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
+    let mut png = Vec::new();
+    image::GrayImage::new(28, 28).write_to(&mut std::io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+    write("good.png", &png);
+    limited("score good.png").done();
+    write("huge.png", &claiming(&png, 60_000, 60_000));
+    limited("score huge.png").refused(&["huge.png: "]);
+    // A gigabyte of zeros in a megabyte: as labels, as text of a picture, and as a line of genomes that never ends.
+    let zeros = vec![0; 1 << 20];
+    let mut labels = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let mut text = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    labels.write_all(&[0, 0, 8, 1, 0, 0, 0, 1, 7]).unwrap();
+    for _ in 0..1024 {
+        labels.write_all(&zeros).unwrap();
+        text.write_all(&zeros).unwrap();
+    }
+    let text = text.finish().unwrap();
+    write("t10k-labels-idx1-ubyte.gz", &labels.finish().unwrap());
+    write("t10k-images-idx3-ubyte", &[vec![0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28], vec![0; 784]].concat());
+    limited("score --mnist .").refused(&["t10k-labels-idx1-ubyte.gz", "goes on after them"]);
+    for kind in [*b"zTXt", *b"iCCP"] {
+        let chunk = [&b"x\0\0"[..], &text].concat();
+        write("text.png", &with_chunk(&png, kind, &chunk));
+        let scored = limited("score text.png");
+        assert!(matches!(scored.code, Some(0 | 2)), "{}", scored.stderr);
+    }
+    let genomes = std::fs::File::create(dir.path().join("genomes.jsonl")).unwrap();
+    genomes.set_len(1 << 40).unwrap();
+    limited("render genomes.jsonl --size 28").refused(&["genomes.jsonl, line 1: it is longer than any genome"]);
+}
+
+/// The same PNG with another chunk after its header.
+fn with_chunk(png: &[u8], kind: [u8; 4], bytes: &[u8]) -> Vec<u8> {
+    let mut crc = flate2::Crc::new();
+    crc.update(&kind);
+    crc.update(bytes);
+    let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+    [&png[..33], &length, &kind, bytes, &crc.sum().to_be_bytes(), &png[33..]].concat()
+}
+
+/// Opening a pipe would wait for somebody at its other end.
+#[test]
+#[cfg(unix)]
+fn pipes_are_no_files() {
+    let dir = scratch();
+    fooling(dir.path(), "evolve --out a --generations 0 --batch 16").done();
+    for (name, line) in [
+        ("a/cells/0003.png", "replay a"),
+        ("a/lock", "evolve --resume a"),
+        ("a/run.toml", "show a"),
+        ("a/journal.fool", "show a"),
+        ("pipe.png", "score pipe.png"),
+        ("pipe.onnx", "score --model pipe.onnx a/sheet.png"),
+    ] {
+        let pipe = dir.path().join(name);
+        let _ = std::fs::remove_file(&pipe);
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let ended = fooling(dir.path(), line);
+        assert!(matches!(ended.code, Some(1 | 2)), "{line}");
+        std::fs::remove_file(&pipe).unwrap();
+        if name.starts_with("a/") {
+            std::fs::remove_dir_all(dir.path().join("a")).unwrap();
+            fooling(dir.path(), "evolve --out a --generations 0 --batch 16").done();
+        }
+    }
+}
+
 /// Pictures of other sizes, channels and depths are fitted.
 #[test]
 fn other_pictures_are_fitted() {
@@ -117,6 +191,18 @@ fn mnist_files_that_are_not() {
     fooling(dir.path(), "score --mnist .").refused(&["t10k"]);
     write(&[header(0x803, &[1, 28, 28]), vec![0; 784]].concat(), &labels);
     fooling(dir.path(), "score --mnist .").done().says(&["on 1 test pictures"]);
+}
+
+/// A card's name is a name, not a path.
+#[test]
+fn a_cards_name_does_not_lead_out_of_the_folder_of_runs() {
+    let dir = scratch();
+    let (_, card) = shipped(dir.path());
+    let card = card.replacen("name = \"lenet\"", "name = \"../../e/v\"", 1);
+    std::fs::write(dir.path().join("lenet.toml"), card).unwrap();
+    std::fs::create_dir_all(dir.path().join("here/below")).unwrap();
+    fooling(&dir.path().join("here/below"), "evolve --model ../../lenet.toml --generations 0 --batch 16").done();
+    assert!(dir.path().join("here/below/runs/.._.._e_v-cppn-1/journal.fool").is_file());
 }
 
 /// Root may write anywhere, so files stand where folders should be.
@@ -156,6 +242,11 @@ fn a_full_device() {
         assert_eq!(output.status.code(), Some(2), "{line}");
         assert!(String::from_utf8(output.stderr).unwrap().contains("No space left"), "{line}");
     }
+    // That nobody hears how far a run is, does not end it.
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut unheard = crate::program::command(dir.path(), "evolve --out unheard --generations 3 --batch 16".split_whitespace());
+    assert!(unheard.stdout(std::process::Stdio::null()).stderr(full).status().unwrap().success());
+    fooling(dir.path(), "replay unheard").done();
     let genomes = fooling(dir.path(), "show a --genomes").done().stdout;
     std::fs::write(dir.path().join("elites.jsonl"), genomes).unwrap();
     fooling(dir.path(), "render elites.jsonl --size 28 --raw /dev/full").refused(&["/dev/full", "No space left"]);

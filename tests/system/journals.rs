@@ -85,6 +85,8 @@ fn a_changed_run_toml_is_refused() {
         ("batch = 24", "batch = 25", "its settings are not those of run.toml"),
         ("weight = 0.1", "weight = 0.2", "its settings are not those of run.toml"),
         ("encoding = \"cppn\"", "encoding = \"direct\"", "its settings are not those of run.toml"),
+        ("class = 3", "class = 4", "its settings are not those of run.toml"),
+        ("\n[[cells]]\nclass = 9\nlabel = \"9\"\n", "\n", "its settings are not those of run.toml"),
         ("halving = 1000", "halving = 1000\nspeed = 3", "unknown field `speed`"),
         ("eta = 15", "", "missing field `eta`"),
         ("seed = 8", "seed = -8", "run.toml"),
@@ -94,7 +96,9 @@ fn a_changed_run_toml_is_refused() {
         let changed = good.replacen(old, new, 1);
         assert_ne!(changed, good, "{old}");
         std::fs::write(&path, changed).unwrap();
-        fooling(dir.path(), "evolve --resume a").refused(&[words]);
+        for line in ["evolve --resume a --generations 9", "show a", "replay a"] {
+            fooling(dir.path(), line).refused(&[words]);
+        }
     }
     std::fs::remove_file(&path).unwrap();
     fooling(dir.path(), "evolve --resume a").refused(&["cannot read", "run.toml"]);

@@ -38,7 +38,7 @@ struct Tally {
 
 #[test]
 fn killed_at_random_moments() {
-    let wanted: u32 = std::env::var("FOOLING_KILLS").ok().map_or(20, |text| text.parse().expect("FOOLING_KILLS is a number"));
+    let wanted: u32 = std::env::var("FOOLING_KILLS").ok().map_or(200, |text| text.parse().expect("FOOLING_KILLS is a number"));
     let mut random = Random::new();
     let mut tally = Tally::default();
     for (number, options) in RUNS.iter().enumerate() {

@@ -1,7 +1,9 @@
 //! The whole program, from outside: what it promises to somebody who has a shell and a disk.
 
 mod cli;
+mod faults;
 mod flips;
+mod format;
 mod full;
 mod imagenet;
 mod inputs;

@@ -12,15 +12,21 @@ use crate::program::{journal, record_ends, scratch};
 
 const GENERATIONS: u32 = 12;
 const CHILDREN: u32 = 40;
-/// Pictures in a batch of the mock: three batches a generation, the last one not full.
+const THREADS: usize = 3;
+/// What a thread takes at once, so that all three have about as much to do: 14, 14 and 12 pictures.
+const CHUNK: usize = 14;
+/// Pictures in a batch of the mock, at most.
 const BATCH: usize = 16;
 
-struct Silent;
+/// Notes which children are said to be refused.
+#[derive(Default)]
+struct Listener(Vec<(u32, usize)>);
 
-impl Observer for Silent {
+impl Observer for Listener {
     fn begun(&mut self, _: u32, _: Option<&str>) {}
 
-    fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
+    fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
+        self.0.extend(progress.misbehaviour.map(|(child, _)| (progress.generation, child)));
         ControlFlow::Continue(())
     }
 }
@@ -31,14 +37,18 @@ fn mock() -> Mock {
 
 /// Starts a run with this classifier, or goes on with it.
 fn evolve(root: &Path, encoding: EncodingName, classifier: &dyn Classifier) -> Result<Summary, RunError> {
+    evolve_heard(root, encoding, classifier, &mut Listener::default())
+}
+
+fn evolve_heard(root: &Path, encoding: EncodingName, classifier: &dyn Classifier, heard: &mut Listener) -> Result<Summary, RunError> {
     let model = Model::builtin("lenet").expect("it is built in");
     let mut choices = Choices::of_method("lenet", Face::Paper, encoding, 1, false);
     (choices.generations, choices.initial, choices.batch) = (GENERATIONS, CHILDREN, CHILDREN);
-    let setup = Setup { choices, model: &model, classifier, threads: 1 };
+    let setup = Setup { choices, model: &model, classifier, threads: THREADS };
     if journal(root).exists() {
-        run::resume(&setup, &Folder::open(root)?, &mut Silent)
+        run::resume(&setup, &Folder::open(root)?, heard)
     } else {
-        run::start(&setup, &Folder::create(root)?, &mut Silent)
+        run::start(&setup, &Folder::create(root)?, heard)
     }
 }
 
@@ -52,7 +62,8 @@ fn scores_that_are_no_probabilities_are_refused_and_counted() {
         for (fault, a_generation) in [(Fault::Nan(3), 3), (Fault::Infinity(12), 2), (Fault::Sum(3), 3)] {
             let dir = scratch();
             let root = dir.path().join("a");
-            let summary = evolve(&root, encoding, &mock().with_fault(fault)).unwrap();
+            let mut heard = Listener::default();
+            let summary = evolve_heard(&root, encoding, &mock().with_fault(fault), &mut heard).unwrap();
             assert_eq!(summary.refused, u64::from(GENERATIONS + 1) * a_generation, "{fault:?}");
             assert_eq!(summary.evaluations, u64::from((GENERATIONS + 1) * CHILDREN));
             assert_eq!(summary.stats.filled, 10);
@@ -62,8 +73,9 @@ fn scores_that_are_no_probabilities_are_refused_and_counted() {
                 Fault::Nan(slot) | Fault::Infinity(slot) | Fault::Sum(slot) => slot,
                 other => panic!("{other:?}"),
             };
+            assert_eq!(heard.0, (0..=GENERATIONS).map(|generation| (generation, slot)).collect::<Vec<_>>(), "the first is told of");
             for member in &rebuilt.members {
-                assert_ne!(member.birth.child as usize % BATCH, slot, "{fault:?}");
+                assert_ne!(member.birth.child as usize % CHUNK, slot, "{fault:?}");
                 assert!((0.0..=1.0).contains(&member.score));
             }
             assert!(rebuilt.compare(&Folder::view(&root).unwrap()).is_empty());

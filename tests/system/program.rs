@@ -38,6 +38,13 @@ pub(crate) fn fooling(dir: &Path, line: &str) -> Outcome {
     outcome(&mut command(dir, line.split_whitespace()))
 }
 
+/// Runs the program to its end with no more than half a GiB of address space, which is plenty for a small run or network.
+#[cfg(target_os = "linux")]
+pub(crate) fn within_half_a_gigabyte(dir: &Path, line: &str) -> Outcome {
+    let script = format!("ulimit -v 524288; exec {} {line}", env!("CARGO_BIN_EXE_fooling"));
+    outcome(Command::new("sh").args(["-c", &script]).current_dir(dir))
+}
+
 /// Runs a command to its end.
 pub(crate) fn outcome(command: &mut Command) -> Outcome {
     let outcome = Outcome::from(command.output().expect("the program starts"));

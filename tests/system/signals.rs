@@ -39,6 +39,33 @@ fn an_interrupt_ends_a_run_in_good_order() {
     }
 }
 
+/// Under nohup a run outlives the terminal; without it, a hangup ends it in good order.
+#[test]
+fn a_hangup_ends_a_run_but_not_under_nohup() {
+    use std::io::Read as _;
+    let dir = scratch();
+    let program = format!("exec {} {ENDLESS}", env!("CARGO_BIN_EXE_fooling"));
+    let recorded = || {
+        let bytes = std::fs::read(journal(&dir.path().join("a"))).unwrap_or_default();
+        fooling_core::journal::open(&bytes).map_or(0, |(_, records)| records.flatten().count())
+    };
+    for (trap, outlives) in [("trap '' HUP; ", true), ("", false)] {
+        let _ = std::fs::remove_dir_all(dir.path().join("a"));
+        let mut shell = std::process::Command::new("sh");
+        let mut running = Running::start(shell.args(["-c", &format!("{trap}{program}")]).current_dir(dir.path()));
+        // The first generation is told after signals are caught.
+        running.0.stderr.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        running.signal("HUP");
+        if outlives {
+            let before = recorded();
+            running.wait_until("records after the hangup", || recorded() > before + 50);
+            running.signal("TERM");
+        }
+        running.end().done().says(&["ending after this generation"]);
+        fooling(dir.path(), "replay a").done();
+    }
+}
+
 #[test]
 fn a_second_interrupt_ends_it_at_once() {
     use std::io::Read as _;
@@ -63,6 +90,9 @@ fn a_folder_has_one_run_at_a_time_and_a_kill_leaves_no_lock() {
     let running = endless(dir.path(), ENDLESS);
     fooling(dir.path(), "evolve --resume a").refused(&["a is in use by another run"]);
     fooling(dir.path(), ENDLESS).refused(&["a is in use by another run"]);
+    // The file looks like one that a killed run has left; the run goes on, and has its folder for itself.
+    std::fs::remove_file(dir.path().join("a/lock")).unwrap();
+    fooling(dir.path(), "evolve --resume a").refused(&["a is in use by another run"]);
     // Looking is free, also while it runs.
     fooling(dir.path(), "show a").done().says(&["confidence"]);
     running.signal("KILL");

@@ -32,9 +32,9 @@ impl Engine {
 /// [`ModelError`] of the engine that was asked for, or of tract.
 pub fn open_cpu(model: &Model, engine: Option<Engine>) -> Result<Box<dyn Classifier>, ModelError> {
     match engine {
-        Some(Engine::Exact) => Ok(Box::new(Exact::new(model, BATCH)?)),
+        Some(Engine::Exact) => Ok(Box::new(Exact::new(model)?)),
         Some(Engine::Tract) => Ok(Box::new(TractCpu::new(model, BATCH)?)),
-        None => Exact::new(model, BATCH).map_or_else(|_| open_cpu(model, Some(Engine::Tract)), |exact| Ok(Box::new(exact))),
+        None => Exact::new(model).map_or_else(|_| open_cpu(model, Some(Engine::Tract)), |exact| Ok(Box::new(exact))),
     }
 }
 

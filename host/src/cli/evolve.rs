@@ -4,7 +4,6 @@ use std::io::{IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::{Args, ValueHint};
@@ -14,6 +13,8 @@ use fooling::report::{Summary, percent};
 use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
 use fooling_core::settings::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use super::interrupts::{catch_interrupts, interrupted};
 
 /// Evolve pictures against a network, one for each of its classes
 ///
@@ -188,28 +189,11 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
 
 /// A folder under runs/ that is not there yet.
 fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
-    let encoding = choices.encoding.name();
-    let free = |number: &u32| !Path::new("runs").join(format!("{}-{encoding}-{number}", model.name())).exists();
-    let number = (1..).find(free).unwrap_or_default();
-    Path::new("runs").join(format!("{}-{encoding}-{number}", model.name()))
-}
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Whether there was an interrupt since [`catch_interrupts`].
-pub(super) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
-
-/// The first interrupt ends the run after its generation, the second one ends the program.
-pub(super) fn catch_interrupts() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("\nending after this generation; once more to end at once");
-    })
-    .context("cannot catch interrupts")
+    // The name stands in a card, which may be somebody else's: it must not lead out of runs/.
+    let plain = |c: char| if c.is_alphanumeric() || "-_.+ ".contains(c) { c } else { '_' };
+    let name: String = model.name().chars().map(plain).take(100).collect();
+    let folder = |number: u32| Path::new("runs").join(format!("{name}-{}-{number}", choices.encoding.name()));
+    (1..).map(folder).find(|folder| !folder.exists()).unwrap_or_else(|| folder(0))
 }
 
 /// Shows how far a run is: a bar on a terminal, else a line now and then.
@@ -219,6 +203,8 @@ struct Watcher {
     /// Generations between two plain lines.
     every: u32,
     next_generation: u32,
+    /// Whether it has been said why pictures are refused.
+    warned: bool,
 }
 
 impl Watcher {
@@ -227,17 +213,17 @@ impl Watcher {
         let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(u64::from(generations) + 1) };
         let style = ProgressStyle::with_template("{bar:24} generation {pos} of {len}  {msg}  {eta} left").expect("a valid template");
         bar.set_style(style);
-        Self { bar, plain, every: (generations / 20).max(1), next_generation: 0 }
+        Self { bar, plain, every: (generations / 20).max(1), next_generation: 0, warned: false }
     }
 }
 
 impl Observer for Watcher {
     fn begun(&mut self, next_generation: u32, warning: Option<&str>) {
         if let Some(warning) = warning {
-            eprintln!("warning: {warning}");
+            say!("warning: {warning}");
         }
         if next_generation > 0 {
-            eprintln!("going on with generation {next_generation}");
+            say!("going on with generation {next_generation}");
         }
         self.next_generation = next_generation;
         self.bar.set_position(next_generation.into());
@@ -245,10 +231,13 @@ impl Observer for Watcher {
     }
 
     fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
-        let Progress { generation, generations, pictures, refused, elapsed, stats } = *progress;
+        let Progress { generation, generations, pictures, refused, misbehaviour, elapsed, stats } = *progress;
         let seconds = elapsed.as_secs_f64();
         let rate = if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 };
         let refused = if refused > 0 { format!(", {refused} REFUSED (scores were no probabilities)") } else { String::new() };
+        if let Some((child, what)) = misbehaviour.filter(|_| !std::mem::replace(&mut self.warned, true)) {
+            self.bar.suspend(|| say!("warning: picture {child} of generation {generation} is refused: {what}"));
+        }
         let message = format!(
             "{rate:.0} images/s, median {}, lowest {}, {} at 99 %, {} at 99.99 % of {}{refused}",
             percent(stats.median, 2),
@@ -261,7 +250,7 @@ impl Observer for Watcher {
             if generation % self.every == 0 || generation == generations {
                 let done = f64::from(generation + 1 - self.next_generation);
                 let left = seconds / done * f64::from(generations - generation.min(generations));
-                eprintln!("generation {generation} of {generations}: {message}, {left:.0} s left");
+                say!("generation {generation} of {generations}: {message}, {left:.0} s left");
             }
         } else {
             self.bar.set_position(u64::from(generation) + 1);

@@ -1,7 +1,16 @@
 //! The command line: one file a subcommand; parsing apart from doing.
 
+/// A line on stderr. That it cannot be written, to a full disk or a terminal that was closed, is no reason to end a run of days.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod classes;
 mod evolve;
+mod interrupts;
 mod models;
 mod render;
 mod replay;
@@ -71,7 +80,7 @@ pub(crate) fn main() -> ExitCode {
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
-        eprintln!("error: {}", message(&error));
+        say!("error: {}", message(&error));
         ExitCode::from(2)
     })
 }
@@ -93,10 +102,10 @@ fn open_model(name: &str) -> anyhow::Result<Model> {
     let named = path.extension().is_none() && !path.exists();
     let model = if named { Model::named(name)? } else { Model::load(path)? };
     if let Some(known) = model.recognised() {
-        eprintln!("{name}: it is the known network {known} (fooling models show {known})");
+        say!("{name}: it is the known network {known} (fooling models show {known})");
     }
     for assumption in model.assumptions() {
-        eprintln!("{name}: assumed: {assumption}");
+        say!("{name}: assumed: {assumption}");
     }
     Ok(model)
 }
@@ -108,7 +117,7 @@ fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
     let model = model.with_crops(crops)?;
     let picture = model.card().input.picture;
     if picture != before {
-        eprintln!("{}: pictures are {picture} x {picture} for these crops, not {before} x {before}", model.name());
+        say!("{}: pictures are {picture} x {picture} for these crops, not {before} x {before}", model.name());
     }
     Ok(model)
 }

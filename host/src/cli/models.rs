@@ -108,9 +108,9 @@ fn show(name: &str) -> anyhow::Result<()> {
         let cache = cache_folder();
         let path = known.path_in(&cache);
         if path.is_file() {
-            eprintln!("its weights are at {}", path.display());
+            say!("its weights are at {}", path.display());
         } else {
-            eprintln!("its weights are not here: {}", known.how_to_get(&cache));
+            say!("its weights are not here: {}", known.how_to_get(&cache));
         }
     }
     Ok(())
@@ -151,14 +151,14 @@ fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     let fetched = Client::default().fetch(url, &wanted, &path, &mut |bytes| bar.set_position(bytes));
     bar.finish_and_clear();
     match fetched.map_err(|error| anyhow::anyhow!("{error}\nif this machine has no network: {}", known.by_hand(&cache)))? {
-        Fetched::Present => eprintln!("it was there already"),
+        Fetched::Present => say!("it was there already"),
         Fetched::Downloaded { resumed_from: 0 } => {}
-        Fetched::Downloaded { resumed_from } => eprintln!("went on after {resumed_from} bytes of an earlier try"),
+        Fetched::Downloaded { resumed_from } => say!("went on after {resumed_from} bytes of an earlier try"),
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", path.display())?;
     let name = if args.cache.is_none() { known.name.to_owned() } else { path.display().to_string() };
-    eprintln!("use it with: fooling evolve --model {name}");
+    say!("use it with: fooling evolve --model {name}");
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `fooling render`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,6 +39,9 @@ pub(super) struct RenderArgs {
     coordinates: CoordinatesName,
 }
 
+/// Longest line that is read, in bytes; that of the largest genome has about 90 000.
+const LONGEST: u64 = 1 << 21;
+
 pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     let name = args.genomes.display();
     let file = std::fs::File::open(&args.genomes).with_context(|| format!("cannot read {name}"))?;
@@ -55,8 +58,14 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     }
     let mut count = 0;
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.with_context(|| format!("cannot read {name}"))?;
+    let mut lines = BufReader::new(file);
+    for number in 0.. {
+        let mut line = String::new();
+        let length = lines.by_ref().take(LONGEST).read_line(&mut line).with_context(|| format!("cannot read {name}"))?;
+        anyhow::ensure!((length as u64) < LONGEST, "{name}, line {}: it is longer than any genome ({LONGEST} bytes)", number + 1);
+        if length == 0 {
+            break;
+        }
         if line.trim().is_empty() {
             continue;
         }

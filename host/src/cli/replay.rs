@@ -25,7 +25,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let rebuilt = rebuild(&folder)?;
     let differences = rebuilt.compare(&folder);
     if let Some(warning) = &rebuilt.warning {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     let mut out = std::io::stdout().lock();
     let (pictures, generations) = (rebuilt.members.len(), rebuilt.last_generation.unwrap_or(0));

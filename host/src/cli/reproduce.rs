@@ -78,7 +78,7 @@ pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
         device,
         threads: super::threads(args.threads),
     };
-    super::evolve::catch_interrupts()?;
+    super::interrupts::catch_interrupts()?;
     let results = reproduce(&plan, &mut Lines)?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -111,10 +111,10 @@ struct Lines;
 
 impl Watcher for Lines {
     fn says(&mut self, line: &str) {
-        eprintln!("{line}");
+        say!("{line}");
     }
 
     fn interrupted(&self) -> bool {
-        super::evolve::interrupted()
+        super::interrupts::interrupted()
     }
 }

@@ -96,7 +96,7 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
     let mut refused = false;
     for (path, scores) in args.pictures.iter().zip(scores.chunks_exact(model.classes())) {
         if scores.iter().any(|score| score.is_nan()) {
-            eprintln!("{}: the network's scores are no probabilities", path.display());
+            say!("{}: the network's scores are no probabilities", path.display());
             refused = true;
             continue;
         }

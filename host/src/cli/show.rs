@@ -41,7 +41,7 @@ pub(super) struct ShowArgs {
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     let mut rebuilt = rebuild(&Folder::view(&args.dir)?)?;
     if let Some(warning) = &rebuilt.warning {
-        eprintln!("warning: {warning}");
+        say!("warning: {warning}");
     }
     if let Some(classes) = &args.classes {
         let labels = rebuilt.run.cells.iter().map(|cell| (cell.class, cell.label.as_str())).collect();

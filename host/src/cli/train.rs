@@ -123,7 +123,7 @@ mod with_train {
         fn started(&mut self, plan: &Plan) {
             self.epochs = plan.epochs;
             let Plan { examples, epochs, threads, .. } = plan;
-            eprintln!("training LeNet: {examples} images, {epochs} epochs, {threads} threads");
+            say!("training LeNet: {examples} images, {epochs} epochs, {threads} threads");
             if std::io::stderr().is_terminal() {
                 let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} time left {eta}");
                 let bar = ProgressBar::new((plan.steps_per_epoch * plan.epochs as usize) as u64);
@@ -150,8 +150,8 @@ mod with_train {
                 epoch.seconds,
             );
             match &self.bar {
-                Some(bar) => bar.suspend(|| eprintln!("{line}")),
-                None => eprintln!("{line}"),
+                Some(bar) => bar.suspend(|| say!("{line}")),
+                None => say!("{line}"),
             }
             if epoch.epoch == self.epochs
                 && let Some(bar) = &self.bar

@@ -24,6 +24,12 @@ enum Manner {
     Endless,
     /// Answers a range with another one.
     WrongRange,
+    /// Announces the whole, sends so many bytes, and then nothing, without hanging up.
+    FallsSilent(usize),
+    /// Announces the whole and sends a byte now and then.
+    Drips,
+    /// Takes the request and says nothing.
+    SaysNothing,
 }
 
 struct Server {
@@ -107,8 +113,32 @@ fn serve(mut stream: TcpStream, file: &[u8], manner: &Manner, ranges: &Mutex<Vec
             stream.write_all(head("206 Partial Content", "Content-Length: 1\r\nContent-Range: bytes 0-0/9\r\n".into()).as_bytes())?;
             stream.write_all(b"x")
         }
+        Manner::FallsSilent(bytes) => {
+            stream.write_all(&[whole(from).as_bytes(), &file[from..from + bytes]].concat())?;
+            wait_for_the_end(&stream)
+        }
+        Manner::Drips => {
+            stream.write_all(whole(from).as_bytes())?;
+            stream.set_nodelay(true)?;
+            for byte in &file[from..] {
+                stream.write_all(&[*byte])?;
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Ok(())
+        }
+        Manner::SaysNothing => wait_for_the_end(&stream),
         Manner::NoRanges | Manner::WrongRange => stream.write_all(&[whole(0).as_bytes(), file].concat()),
     }
+}
+
+/// Until the client hangs up.
+fn wait_for_the_end(mut stream: &TcpStream) -> io::Result<()> {
+    stream.read(&mut [0]).map(|_| ())
+}
+
+/// A client that speaks plain HTTP and soon loses its patience.
+fn client() -> Client {
+    Client::new(false, Patience { silence: Duration::from_secs(1), slow: Duration::from_secs(2), least: 10_000 })
 }
 
 struct Case {
@@ -134,7 +164,7 @@ impl Case {
     }
 
     fn fetch(&self) -> Result<Fetched, FetchError> {
-        Client(agent(false)).fetch(&self.server.url, &self.wanted, &self.to(), &mut |_| {})
+        client().fetch(&self.server.url, &self.wanted, &self.to(), &mut |_| {})
     }
 
     /// Fetches in vain, and nothing is seen under the file's name.
@@ -153,7 +183,7 @@ impl Case {
 fn a_file_is_fetched_once() {
     let case = Case::new(Manner::Good);
     let mut seen = Vec::new();
-    let fetched = Client(agent(false)).fetch(&case.server.url, &case.wanted, &case.to(), &mut |bytes| seen.push(bytes)).unwrap();
+    let fetched = client().fetch(&case.server.url, &case.wanted, &case.to(), &mut |bytes| seen.push(bytes)).unwrap();
     assert_eq!(fetched, Fetched::Downloaded { resumed_from: 0 });
     assert!(case.arrived());
     assert!(seen.is_sorted() && seen[0] == 0 && seen.last() == Some(&300_000));
@@ -242,7 +272,7 @@ fn nobody_there_is_told_as_well() {
     let case = Case::new(Manner::Good);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/net.onnx");
-    let error = Client(agent(false)).fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
+    let error = client().fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, FetchError::Network { .. }), "{error}");
     assert!(!case.part().exists(), "an empty part is no use");
 }
@@ -253,6 +283,38 @@ fn users_are_not_served_over_plain_http() {
     let error = Client::default().fetch(&case.server.url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, FetchError::NotHttps(_)), "{error}");
     assert!(case.server.ranges().is_empty(), "not even asked");
+}
+
+#[test]
+fn a_server_that_falls_silent_is_not_waited_for() {
+    let case = Case::new(Manner::FallsSilent(100_000));
+    let error = case.refused();
+    assert!(error.contains("broken off after 100000 bytes: timeout"), "{error}");
+    case.server.be(Manner::SaysNothing);
+    let error = case.refused();
+    assert!(error.contains("timeout"), "{error}");
+    // What came before is kept.
+    case.server.be(Manner::Good);
+    assert_eq!(case.fetch().unwrap(), Fetched::Downloaded { resumed_from: 100_000 });
+    assert!(case.arrived());
+}
+
+#[test]
+fn a_server_that_drips_is_not_waited_for() {
+    let case = Case::new(Manner::Drips);
+    let error = case.refused();
+    assert!(error.contains("fewer than 10000 bytes came in 2 s"), "{error}");
+    assert!(std::fs::metadata(case.part()).unwrap().len() > 100, "what came is kept");
+    case.server.be(Manner::Good);
+    case.fetch().unwrap();
+    assert!(case.arrived());
+}
+
+#[test]
+fn a_redirect_in_a_circle_ends() {
+    let case = Case::new(Manner::Good);
+    case.server.be(Manner::Redirect(case.server.url.clone()));
+    assert!(case.refused().contains("redirect"));
 }
 
 #[test]

@@ -138,8 +138,13 @@ impl Preprocess {
                     self.write_channel(tensor, crop, y, channel, lumas);
                 }
                 (true, channels) => {
-                    let at = if channels == Channels::Bgr { 2 - channel } else { channel };
-                    self.write_channel(tensor, crop, y, channel, row.chunks_exact(3).map(|p| p[at]));
+                    let pixels = row.as_chunks::<3>().0.iter();
+                    // One loop for each place in a pixel: a place that is known needs no check.
+                    match if channels == Channels::Bgr { 2 - channel } else { channel } {
+                        0 => self.write_channel(tensor, crop, y, channel, pixels.map(|p| p[0])),
+                        1 => self.write_channel(tensor, crop, y, channel, pixels.map(|p| p[1])),
+                        _ => self.write_channel(tensor, crop, y, channel, pixels.map(|p| p[2])),
+                    }
                 }
             }
         }

@@ -237,6 +237,15 @@ impl Choices {
         Ok(settings)
     }
 
+    /// Whether these choices give those settings, of which the model's number of classes is not known.
+    pub(super) fn give(&self, settings: &Settings) -> bool {
+        let classes = match settings.selection {
+            Selection::MapElites { cells } => self.classes.iter().max().map_or(cells as usize, |most| most.saturating_add(1)),
+            Selection::Single { classes, .. } => classes as usize,
+        };
+        self.settings(classes, settings.picture.side.into(), settings.channels).is_ok_and(|given| given == *settings)
+    }
+
     fn encoding_settings(&self) -> Result<EncodingSettings, String> {
         let mut activations = 0;
         for name in &self.activations {

@@ -10,11 +10,11 @@ use fooling_core::search::{Search, Take};
 use fooling_core::settings::Settings;
 
 use super::log::{self, Log};
-use super::made::{provenance_line, whole_provenance_line};
+use super::made::{OTHER_SETTINGS, provenance_line, whole_provenance_line};
 use super::rebuild::{Members, read_records};
 use super::search::{Job, Standing, check_room, with_search};
 use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
-use crate::classifier::{Classifier, Device};
+use crate::classifier::{Classifier, Device, Misbehaviour};
 use crate::draw::Draw;
 use crate::evaluate::{Evaluator, Times};
 use crate::model::Model;
@@ -45,6 +45,8 @@ pub struct Progress {
     pub pictures: u64,
     /// Of them refused for scores that were no probabilities.
     pub refused: u64,
+    /// The first child of this generation that was refused, and what was wrong with its scores.
+    pub misbehaviour: Option<(usize, Misbehaviour)>,
     /// Time since this process began to evolve.
     pub elapsed: Duration,
     /// Confidence over the cells.
@@ -84,8 +86,9 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     let damaged = |error: journal::JournalError| RunError::journal(&path, &error);
     let (header, _) = journal::open(&journal).map_err(damaged)?;
     if header.settings != settings {
-        return Err(RunError::journal(&path, &"its settings are not those of run.toml; restore that file, or start a new run"));
+        return Err(RunError::journal(&path, &OTHER_SETTINGS));
     }
+    RunToml::read(folder)?.fits(&settings).map_err(|problem| RunError::journal(&path, &problem))?;
     let provenance = String::from_utf8_lossy(header.provenance);
     let recorded_digest = provenance_line(&provenance, "sha256");
     if recorded_digest != setup.model.digest() {
@@ -213,6 +216,7 @@ impl Evolve<'_> {
             let generation = search.generation();
             let evaluated = evaluator.evaluate(search)?;
             times += evaluated.times;
+            let misbehaviour = evaluated.refused;
             pictures += evaluated.brood.len() as u64;
             let evaluated_at = Instant::now();
             let (bad, told_at) = self.log.append(generation, |decide| {
@@ -231,6 +235,7 @@ impl Evolve<'_> {
                 generations: choices.generations,
                 pictures,
                 refused,
+                misbehaviour,
                 elapsed: begun.elapsed(),
                 stats: scores.stats(),
             };

@@ -21,7 +21,7 @@ impl Folder {
     ///
     /// If it cannot be made, holds a run already, or is in use by another process.
     pub fn create(root: &Path) -> Result<Self, RunError> {
-        std::fs::create_dir_all(root).map_err(|source| RunError::file("make the folder", root, source))?;
+        make_folder(root).map_err(|source| RunError::file("make the folder", root, source))?;
         let folder = Self::lock(root)?;
         if folder.journal().exists() {
             return Err(RunError::Occupied(root.to_owned()));
@@ -51,6 +51,10 @@ impl Folder {
 
     fn lock(root: &Path) -> Result<Self, RunError> {
         let path = root.join("lock");
+        // The folder may be somebody else's: opening a pipe would wait for a reader, and a link may lead anywhere.
+        if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
+            return Err(RunError::file("lock", &path, io::Error::other("it is not a regular file")));
+        }
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|source| RunError::file("make", &path, source))?;
         match file.try_lock() {
@@ -161,6 +165,20 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Re
         let _ = std::fs::remove_file(&beside);
     }
     written
+}
+
+/// Makes a folder where there is none, with all above it, and forces the new names to the disk.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_folder(above)?;
+    match std::fs::create_dir(folder) {
+        // Another process may have been quicker.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
+        _ => sync_folder(above),
+    }
 }
 
 /// Forces the names in a folder to the disk. Only Unix can: elsewhere a folder cannot be opened as a file.

@@ -8,7 +8,7 @@
 //! - records, at most once a second and at the end: a power failure loses about a second of work, which is computed again.
 //! - pictures, sheets and figures, never: they follow from the journal, and `--resume` writes them again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,8 +23,9 @@ use super::folder::{self, Durable};
 
 /// Between two forced writes to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// A journal is read whole; one larger than this is refused.
+/// A journal is read whole; one larger than this is refused, and none is made.
 const LARGEST: u64 = 1 << 30;
+const FULL: &str = "What was recorded is safe; write pictures and figures of it by --resume with --generations of no more than there are";
 
 /// A journal that is being written.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Log {
     writer: Writer,
     /// What the file holds that is good.
     length: u64,
+    /// What it may hold; less in tests.
+    largest: u64,
     record: Vec<u8>,
     synced: Instant,
 }
@@ -56,7 +59,7 @@ impl Log {
             OpenOptions::new().append(true).open(path)
         };
         let file = begin().map_err(|source| RunError::file("write", path, source))?;
-        Ok(Self { path: path.to_owned(), file, writer, length: header.len() as u64, record: Vec::new(), synced: Instant::now() })
+        Self::of(path, file, writer, header.len() as u64)
     }
 
     /// Goes on after the good records; what stands behind them is cut off.
@@ -66,13 +69,16 @@ impl Log {
     /// If the file cannot be written.
     pub fn resume(path: &Path, records: &Records<'_>) -> Result<Self, RunError> {
         let length = records.good_bytes() as u64;
-        let open = || -> io::Result<File> {
-            let file = OpenOptions::new().append(true).open(path)?;
-            file.set_len(length)?;
-            Ok(file)
-        };
-        let file = open().map_err(|source| RunError::file("write", path, source))?;
-        Ok(Self { path: path.to_owned(), file, writer: Writer::resume(records), length, record: Vec::new(), synced: Instant::now() })
+        let failed = |source| RunError::file("write", path, source);
+        let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
+        let log = Self::of(path, file, Writer::resume(records), length)?;
+        log.file.set_len(length).map_err(failed)?;
+        Ok(log)
+    }
+
+    fn of(path: &Path, file: File, writer: Writer, length: u64) -> Result<Self, RunError> {
+        lock(&file, path)?;
+        Ok(Self { path: path.to_owned(), file, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() })
     }
 
     /// Appends the record of a generation. `decide` is called with what takes its decisions, and returns the number refused.
@@ -91,6 +97,10 @@ impl Log {
         let mut record = sink_writer.record(generation, &mut sink);
         let (refused, result) = decide(&mut |child, take| record.take(child, take))?;
         record.end(refused);
+        if self.length + self.record.len() as u64 > self.largest {
+            let problem = format!("the journal is full: it may have {} bytes. {FULL}", self.largest);
+            return Err(RunError::journal(&self.path, &problem));
+        }
         let written = self.file.write_all(&self.record);
         let written = written.and_then(|()| if self.synced.elapsed() < SYNC_EVERY { Ok(()) } else { self.sync_file() });
         if let Err(source) = written {
@@ -115,6 +125,19 @@ impl Log {
     /// If the disk does not take it.
     pub fn finish(mut self) -> Result<(), RunError> {
         self.sync_file().map_err(|source| RunError::Record { path: self.path.clone(), source })
+    }
+}
+
+/// Locks the journal as well as its folder: the folder's file `lock` looks like one that may be removed.
+fn lock(file: &File, path: &Path) -> Result<(), RunError> {
+    // Elsewhere a locked file cannot be read by others, and looking at a run is to be free.
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(RunError::InUse(path.parent().unwrap_or(path).to_owned())),
+        Err(TryLockError::Error(source)) => Err(RunError::file("lock", path, source)),
     }
 }
 
@@ -146,4 +169,29 @@ pub fn digest(journal: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Choices, EncodingName, Face};
+
+    /// A journal that could not be read again would be lost.
+    #[test]
+    fn a_journal_does_not_become_larger_than_one_that_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.fool");
+        let settings = Choices::of_method("lenet", Face::Paper, EncodingName::Cppn, 1, false).settings(10, 28, 1).unwrap();
+        let mut log = Log::begin(&path, &settings, "").unwrap();
+        let record = |log: &mut Log, generation| log.append(generation, |_| Ok((0, ())));
+        log.largest = log.length + 40;
+        record(&mut log, 0).unwrap();
+        record(&mut log, 1).unwrap();
+        let error = record(&mut log, 2).unwrap_err().to_string();
+        assert!(error.contains("the journal is full") && error.contains("--generations"), "{error}");
+        let bytes = read(&path).unwrap();
+        assert_eq!((bytes.len() as u64, log.length), (log.length, log.largest - 8));
+        let (_, records) = fooling_core::journal::open(&bytes).unwrap();
+        assert!(records.map(|record| record.unwrap().generation).eq([0, 1]));
+    }
 }

@@ -4,12 +4,16 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use fooling_core::settings::Settings;
 use serde::{Deserialize, Serialize};
 
 use super::{Choices, Folder, RunError};
 use crate::classifier::{Classifier, Device};
 use crate::model::Model;
 use crate::model::card::printable;
+
+/// What is wrong with a journal whose settings follow from no choices in run.toml.
+pub(super) const OTHER_SETTINGS: &str = "its settings are not those of run.toml; restore that file, or start a new run";
 
 /// What a run was made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +133,13 @@ impl RunToml {
         let run: Self = toml::from_str(&text).map_err(|error| Self::error(&path, &error))?;
         run.check().map_err(|problem| RunError::RunToml { path, problem })?;
         Ok(run)
+    }
+
+    /// Whether the cells are those of the choices, and the choices those of a journal with these settings.
+    pub(super) fn fits(&self, settings: &Settings) -> Result<(), &'static str> {
+        let classes = self.choices.cell_classes(settings.cells() as usize);
+        let same = self.choices.give(settings) && classes.into_iter().eq(self.cells.iter().map(|cell| cell.class));
+        if same { Ok(()) } else { Err(OTHER_SETTINGS) }
     }
 
     /// What is printed must not command the terminal: the folder may be somebody else's.

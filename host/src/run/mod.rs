@@ -19,8 +19,8 @@ pub use evolve::{Observer, Progress, Setup, resume, start};
 pub use folder::Folder;
 pub(crate) use folder::write_file;
 pub use lineage::{Ancestor, Lineage, champions, lineages};
-pub use made::{Made, RunToml};
-pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild};
+pub use made::{CellName, Made, RunToml};
+pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild, rebuild_journal};
 pub use search::{Holder, Standing};
 
 use crate::classifier::ClassifyError;

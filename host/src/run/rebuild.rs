@@ -129,13 +129,24 @@ pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     let (run, path) = (RunToml::read(folder)?, folder.journal());
     let bytes = log::read(&path)?;
     let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
+    run.fits(&header.settings).map_err(|problem| RunError::journal(&path, &problem))?;
+    rebuild_journal(&path, &bytes, run)
+}
+
+/// Rebuilds a run from the bytes of its journal. Of `run` only the number of cells must be right; `path` is what errors call the journal.
+///
+/// # Errors
+///
+/// If the journal is damaged or has another number of cells.
+pub fn rebuild_journal(path: &Path, bytes: &[u8], run: RunToml) -> Result<Rebuilt, RunError> {
+    let (header, _) = journal::open(bytes).map_err(|error| RunError::journal(path, &error))?;
     let settings = header.settings;
     if run.cells.len() != settings.cells() as usize {
-        return Err(RunError::journal(&path, &"it has another number of cells than run.toml"));
+        return Err(RunError::journal(path, &"it has another number of cells than run.toml"));
     }
-    let records = read_records(&path, &bytes)?;
+    let records = read_records(path, bytes)?;
     let journal = &bytes[..records.good.good_bytes()];
-    let (members, scores, generations) = with_search(&settings, Rebuild { settings: &settings, journal, path: &path })?;
+    let (members, scores, generations) = with_search(&settings, Rebuild { settings: &settings, journal, path })?;
     Ok(Rebuilt {
         run,
         settings,

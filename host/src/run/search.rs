@@ -52,25 +52,30 @@ pub(super) trait Job {
     fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, search: Search<E, P>) -> Result<Self::Output, RunError>;
 }
 
-/// Most memory that elites may take. A journal of a hundred bytes can claim a million cells.
+/// Most memory that genomes, pictures and scores may take. A journal of a hundred bytes can claim a million cells.
 const MOST_MEMORY: u64 = 4 << 30;
 
 /// Refuses a run for which there is no room, before anything is made or memory is taken.
 pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
-    let bytes = match settings.encoding {
+    let genome = match settings.encoding {
         EncodingSettings::Cppn { .. } => StandardCppn::bytes(settings),
         EncodingSettings::Direct(_) => Direct::<Vec<u8>>::bytes(settings),
     };
-    let elites = match settings.selection {
-        Selection::MapElites { cells } => cells,
-        Selection::Single { keep, .. } => keep,
+    let (elites, width) = match settings.selection {
+        Selection::MapElites { cells } => (cells, cells),
+        Selection::Single { classes, keep, .. } => (keep, classes),
     };
-    let needed = u64::from(elites) * bytes;
-    if needed <= MOST_MEMORY {
+    let children = settings.sizes.initial.max(settings.sizes.batch);
+    let picture = u128::from(settings.picture.side).pow(2) * u128::from(settings.channels);
+    let needed = u128::from(elites) * u128::from(genome)
+        + u128::from(children) * (u128::from(genome) + u128::from(width) * 4)
+        + u128::from(settings.cells()) * picture;
+    if needed <= u128::from(MOST_MEMORY) {
         return Ok(());
     }
     let problem = format!(
-        "{elites} elites take {} MiB of memory, and {} MiB at most are lent to them; use fewer classes (--classes) or smaller pictures",
+        "{elites} elites and {children} pictures a generation take {} MiB of memory, and {} MiB at most are lent to them; \
+         use fewer classes (--classes), fewer pictures a generation (--batch) or smaller ones",
         needed >> 20,
         MOST_MEMORY >> 20
     );

@@ -1,10 +1,10 @@
-//! Rendering with the widest vectors that this CPU has.
+//! Rendering, and the layers of networks, with the widest vectors that this CPU has.
 //!
 //! Core's renderer is plain loops over lanes, all inlined into their caller. Here it is inlined into one function for each set of
 //! instructions, and the CPU is asked at run time which of them it has. The bits are the same in all of them: none contracts a
-//! multiplication and an addition, and `core/tests/simd.rs` compares them.
+//! multiplication and an addition, and `core/tests/simd.rs` compares them. What the exact engine computes is written over [`Lanes`].
 //!
-//! The only unsafe code of this project is the call of such a function after the CPU has been asked.
+//! The only unsafe code of this project is here: the call of such a function after the CPU has been asked, and the instructions in `lanes`.
 #![allow(unsafe_code)]
 
 mod lanes;
@@ -23,7 +23,7 @@ pub const LANES: usize = 4;
 pub enum Instructions {
     /// What the program was compiled for; SSE2 on x86-64.
     Baseline,
-    /// AVX2: eight lanes a vector.
+    /// AVX2 with FMA: eight lanes a vector.
     Avx2,
     /// AVX-512 (F, BW, DQ, VL): sixteen lanes a vector.
     Avx512,
@@ -39,13 +39,14 @@ impl Instructions {
         match self {
             Self::Baseline => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => std::arch::is_x86_feature_detected!("avx2"),
+            Self::Avx2 => std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 std::arch::is_x86_feature_detected!("avx512f")
                     && std::arch::is_x86_feature_detected!("avx512bw")
                     && std::arch::is_x86_feature_detected!("avx512dq")
                     && std::arch::is_x86_feature_detected!("avx512vl")
+                    && std::arch::is_x86_feature_detected!("fma")
             }
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,

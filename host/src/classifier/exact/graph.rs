@@ -158,7 +158,10 @@ struct Lowering<'g> {
     readers: HashMap<&'g str, usize>,
     shapes: Vec<Shape>,
     layers: Vec<Layer>,
+    /// Multiplications for a picture.
     work: usize,
+    /// Weights of all layers, filled up to whole blocks of outputs.
+    weights: usize,
 }
 
 impl<'g> Lowering<'g> {
@@ -179,6 +182,7 @@ impl<'g> Lowering<'g> {
             shapes: vec![Shape::Picture { channels, height, width }],
             layers: Vec::new(),
             work: 0,
+            weights: 0,
         }
     }
 
@@ -260,6 +264,13 @@ impl<'g> Lowering<'g> {
         if self.work > MAX_WORK { unsupported("too many multiplications for a picture") } else { Ok(()) }
     }
 
+    /// Counts the weights of a layer as they will be laid out, and bounds them.
+    fn holds(&mut self, outputs: usize, groups: usize, weights: usize) -> Result<()> {
+        let filled_up = (outputs / groups).next_multiple_of(WIDTH).saturating_mul(groups).saturating_mul(weights / outputs);
+        self.weights = self.weights.saturating_add(filled_up);
+        if self.weights > MAX_ELEMENTS { unsupported("too many weights") } else { Ok(()) }
+    }
+
     fn convolution(&mut self, node: &'g NodeProto) -> Result<()> {
         let (value, dims) = self.input(node, 0)?;
         let Some((kernel, weights)) = self.floats(node, 1)? else { return unsupported("has no weights") };
@@ -286,9 +297,12 @@ impl<'g> Lowering<'g> {
         self.works((inputs * rows * columns).saturating_mul(outputs).saturating_mul(height).saturating_mul(width))?;
         let weights = Weights { before: window.before, ..plain };
         let operation = if groups == channels && groups == outputs && groups > 1 {
+            self.holds(outputs, 1, weights.weights.len())?;
             Operation::Depthwise(weights)
         } else {
-            Operation::Convolution(ungrouped(weights)?)
+            let weights = ungrouped(weights)?;
+            self.holds(outputs, weights.groups, weights.weights.len())?;
+            Operation::Convolution(weights)
         };
         self.picture_layer(node, operation, vec![value], [outputs, height, width])
     }
@@ -327,6 +341,7 @@ impl<'g> Lowering<'g> {
     fn dense_layer(&mut self, node: &'g NodeProto, value: Value, layer: Weights, dims: Vec<usize>) -> Result<()> {
         let outputs = layer.bias.len();
         self.works(layer.weights.len())?;
+        self.holds(outputs, 1, layer.weights.len())?;
         self.layer(node, Operation::Dense(layer), vec![value], Shape::Vector(outputs), dims)
     }
 

@@ -14,7 +14,7 @@ mod plan;
 mod tests;
 
 use super::scores::{Finisher, Raw};
-use super::{Classifier, ClassifyError, Refusals, Session, check_call};
+use super::{BATCH, Classifier, ClassifyError, Refusals, Session, check_call};
 use crate::model::network::MAX_ELEMENTS;
 use crate::model::{Layout as Axes, Model, ModelError, Output};
 use crate::simd::{Instructions, Line, WIDTH, vectorised};
@@ -38,21 +38,17 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// Prepares a model for batches of `batch` pictures; the batch changes no bit.
+    /// Prepares a model, for as many pictures at once as suit it.
     ///
     /// # Errors
     ///
     /// [`ModelError`]: the file has changed since the model was loaded; a layer that this engine does not have; another number of classes than
     /// there are labels; tensors or work beyond all bounds.
-    ///
-    /// # Panics
-    ///
-    /// If `batch` is 0.
-    pub fn new(model: &Model, batch: usize) -> Result<Self, ModelError> {
-        Self::with(model, batch, Instructions::widest())
+    pub fn new(model: &Model) -> Result<Self, ModelError> {
+        Self::build(model, None, Instructions::widest())
     }
 
-    /// The same with certain instructions, which change no bit either.
+    /// The same for batches of `batch` pictures, and with certain instructions. Neither changes a bit of the scores.
     ///
     /// # Errors
     ///
@@ -63,6 +59,10 @@ impl Exact {
     /// If `batch` is 0.
     pub fn with(model: &Model, batch: usize, instructions: Instructions) -> Result<Self, ModelError> {
         assert!(batch > 0, "a batch holds at least one picture");
+        Self::build(model, Some(batch), instructions)
+    }
+
+    fn build(model: &Model, batch: Option<usize>, instructions: Instructions) -> Result<Self, ModelError> {
         let network = model.network()?;
         let file = network.file().to_owned();
         let fail = |problem: String| ModelError::network(&file, "engine (exact)", problem);
@@ -71,21 +71,20 @@ impl Exact {
         }
         let crops = model.preprocess().crops();
         let [_, channels, height, width] = model.preprocess().shape(1);
+        let graph = graph::lower(network.graph(), network.facts().softmax.as_ref(), [channels, height, width]);
+        let graph = graph.map_err(|unsupported| fail(unsupported.0))?;
+        let classes = graph.shapes[graph.output].len();
+        model.check_classes(&file, classes)?;
+        // Dense layers want a batch, to read their weights but once for it. Else a picture is best scored while it is in the cache.
+        let has_head = graph.layers.iter().any(|layer| matches!(layer.operation, graph::Operation::Dense(_)));
+        let batch = batch.unwrap_or(if has_head { BATCH } else { 1 });
         let rows = batch.saturating_mul(crops);
         if rows.saturating_mul(channels * height * width) > MAX_ELEMENTS {
             return Err(fail(format!("{batch} pictures at once are too large; choose a smaller batch")));
         }
-        let graph = graph::lower(network.graph(), network.facts().softmax.as_ref(), [channels, height, width])
-            .map_err(|unsupported| fail(unsupported.0))?;
-        let classes = graph.shapes[graph.output].len();
-        model.check_classes(&file, classes)?;
         let logits = graph.softmax_cut || model.card().output == Output::Logits;
         let raw = if logits { Raw::Logits } else { Raw::Probabilities };
         let plan = plan::plan(&graph, rows, instructions).map_err(|unsupported| fail(unsupported.0))?;
-        let vectors = plan.vectors.iter().fold(0_usize, |all, &len| all.saturating_add(len.saturating_mul(rows)));
-        if plan.slots.iter().fold(vectors, |all, &lines| all.saturating_add(lines.saturating_mul(WIDTH))) > MAX_ELEMENTS {
-            return Err(fail("its layers are too large; choose a smaller batch".into()));
-        }
         Ok(Self { plan, batch, crops, classes, raw, instructions })
     }
 

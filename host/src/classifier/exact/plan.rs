@@ -8,6 +8,7 @@ use super::convolution::{Convolution, Range, Weights};
 use super::graph::{Graph, Layer, Lrn, Operation, Shape, Unsupported, Value, Window};
 use super::layers::{Depthwise, Normalise, Pool, Pooling};
 use super::layout::{Layout, blocks_of};
+use crate::model::network::MAX_ELEMENTS;
 use crate::simd::{Instructions, WIDTH, blocks};
 
 /// A picture among the lines of a slot.
@@ -68,6 +69,11 @@ pub(super) struct Plan {
 
 pub(super) fn plan(graph: &Graph, rows: usize, instructions: Instructions) -> Result<Plan, Unsupported> {
     let storage = Storage::of(graph)?;
+    let vectors = graph.shapes.iter().filter(|shape| matches!(shape, Shape::Vector(_)));
+    let vectors = vectors.fold(0_usize, |all, shape| all.saturating_add(shape.len().saturating_mul(rows)));
+    if storage.slots.iter().fold(vectors, |all, &lines| all.saturating_add(lines.saturating_mul(WIDTH))) > MAX_ELEMENTS {
+        return Err(Unsupported("its layers are too large; choose a smaller batch".into()));
+    }
     let vector_numbers = vector_numbers(graph);
     let mut plan = Plan {
         input: storage.input,

@@ -38,7 +38,7 @@ fn scores(classifier: &dyn Classifier, pictures: usize) -> Vec<u32> {
 
 #[test]
 fn agrees_with_onnxruntime_on_the_shared_networks() {
-    suite::agrees_with_onnxruntime(|model| Box::new(Exact::new(model, 3).unwrap()));
+    suite::agrees_with_onnxruntime(|model| Box::new(Exact::with(model, 3, Instructions::widest()).unwrap()));
 }
 
 #[test]
@@ -46,14 +46,14 @@ fn passes_the_suite_on_the_shared_networks() {
     let Some(shared) = shared("classifier suite on the shared networks") else { return };
     for card in shared_cards() {
         let batch = if card.input.width == 28 { 16 } else { 4 };
-        suite::run(&Exact::new(&model(&shared.join("models"), &card), batch).unwrap());
+        suite::run(&Exact::with(&model(&shared.join("models"), &card), batch, Instructions::widest()).unwrap());
     }
 }
 
 #[test]
 fn passes_the_suite_on_a_small_alexnet() {
     for exported_batch in [0, 1] {
-        suite::run(&Exact::new(&made(small_alexnet(exported_batch, 16)), 5).unwrap());
+        suite::run(&Exact::with(&made(small_alexnet(exported_batch, 16)), 5, Instructions::widest()).unwrap());
     }
 }
 
@@ -80,7 +80,7 @@ fn bits_depend_on_nothing_but_the_picture() {
 /// What was measured on one machine holds on all: a change of these bits is a change of every run, and goes with [`VERSION`].
 #[test]
 fn the_bits_of_the_built_in_network_are_fixed() {
-    let exact = Exact::new(&Model::builtin("lenet").unwrap(), 4).unwrap();
+    let exact = Exact::with(&Model::builtin("lenet").unwrap(), 4, Instructions::widest()).unwrap();
     let digest = scores(&exact, 3).into_iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, bits| {
         bits.to_le_bytes().into_iter().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
     });
@@ -287,7 +287,10 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
 fn every_layer_agrees_with_tract() {
     for (name, onnx) in zoo() {
         let model = made(onnx);
-        let (exact, tract) = (Exact::new(&model, 3).unwrap_or_else(|error| panic!("{name}: {error}")), TractCpu::new(&model, 3).unwrap());
+        let (exact, tract) = (
+            Exact::with(&model, 3, Instructions::widest()).unwrap_or_else(|error| panic!("{name}: {error}")),
+            TractCpu::new(&model, 3).unwrap(),
+        );
         let (found, expected) = (scores(&exact, 3), scores(&tract, 3));
         assert!(expected.iter().collect::<std::collections::HashSet<_>>().len() > 14, "{name}: the scores say nothing");
         for (class, (found, expected)) in found.into_iter().zip(expected).enumerate() {
@@ -305,7 +308,7 @@ fn what_it_does_not_know_it_says() {
     use Value::{Float, Int, Ints};
     let with = |nodes: &dyn Fn(Onnx) -> Onnx| {
         let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 16, 16], weight).floats("wide", &[7, 3, 15, 15], weight);
-        Exact::new(&made(nodes(onnx)), 1).map(|_| ()).unwrap_err().to_string()
+        Exact::with(&made(nodes(onnx)), 1, Instructions::widest()).map(|_| ()).unwrap_err().to_string()
     };
     let conv = |onnx: Onnx, from: &str| onnx.node("Conv", &[from, "w"], "c", &[]).node("Flatten", &["c"], "y", &[]);
     for (problem, words) in [

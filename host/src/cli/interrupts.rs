@@ -1,0 +1,47 @@
+//! What ends a run in good order: an interrupt (control and C), a request to terminate, and, on Unix, a hangup.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether there was an interrupt since [`catch_interrupts`].
+pub(super) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// The first interrupt ends the run after its generation, the second one ends the program.
+pub(super) fn catch_interrupts() -> anyhow::Result<()> {
+    watch().context("cannot catch interrupts")
+}
+
+fn interrupt() {
+    if INTERRUPTED.swap(true, Ordering::Relaxed) {
+        std::process::exit(130);
+    }
+    say!("\nending after this generation; once more to end at once");
+}
+
+#[cfg(unix)]
+fn watch() -> std::io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    // Whoever starts a run with nohup wants it to outlive the terminal.
+    let signals: &[i32] = if hangup_is_ignored() { &[SIGINT, SIGTERM] } else { &[SIGINT, SIGTERM, SIGHUP] };
+    let mut signals = signal_hook::iterator::Signals::new(signals)?;
+    std::thread::Builder::new().name("interrupts".into()).spawn(move || signals.forever().for_each(|_| interrupt()))?;
+    Ok(())
+}
+
+/// As Linux tells it, in a mask whose lowest bit is signal 1; where it is not told, a hangup ends a run.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(not(unix))]
+fn watch() -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(interrupt)
+}
