@@ -72,8 +72,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
         }
         report(&mut found, &network, seen, &ablated);
     }
-    if lab.plan.models.is_some() {
-        let network = super::imagenet::network(lab)?;
+    if let Some(network) = super::imagenet::network_if_there(lab)? {
         let mut wanted = Vec::new();
         for run in super::imagenet::cppn_runs(lab, &network)? {
             wanted.extend(above(run.pictures(), lab.quick_or(0.05, 0.5)));

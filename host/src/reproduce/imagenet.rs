@@ -17,6 +17,18 @@ pub(super) fn network(lab: &Lab<'_>) -> Result<Network, ReproduceError> {
     lab.network(lab.quick_or("mobilenet_v1_025_128", "squeezenet_v1_1"))
 }
 
+/// [`network`] for an experiment that has a part on LeNets too: nothing, with a word, if the folder of networks lacks it.
+pub(super) fn network_if_there(lab: &mut Lab<'_>) -> Result<Option<Network>, ReproduceError> {
+    match network(lab) {
+        Ok(network) => Ok(Some(network)),
+        Err(ReproduceError::NoNetwork { path }) => {
+            lab.watcher.says(&format!("without {}: nothing is done on ImageNet's classes", path.display()));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// METHOD's choices for a network of a thousand classes.
 pub(super) fn choices(lab: &Lab<'_>, network: &Network, encoding: EncodingName, seed: u64) -> Choices {
     let mut choices = lab.choices(network, encoding, Face::Paper, seed);

@@ -44,8 +44,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
             contest(lab, &mut found, &Contest { network, encoding, classes: Vec::new(), generations })?;
         }
     }
-    if lab.plan.models.is_some() {
-        let network = super::imagenet::network(lab)?;
+    if let Some(network) = super::imagenet::network_if_there(lab)? {
         let generations = Some(lab.quick_or(2, 50));
         contest(lab, &mut found, &Contest { network: &network, encoding: EncodingName::Cppn, classes: CLASSES.to_vec(), generations })?;
     }
