@@ -27,9 +27,12 @@ mod cases;
 #[allow(unreachable_pub)] // A library over there.
 #[path = "../../tests/ports/common/src/digest.rs"]
 mod digest;
+#[path = "../../tests/gpu/kernel.rs"]
+mod kernel;
 
 use cases::{CELLS, PROVENANCE};
 use digest::{Digest, Digestible};
+use kernel::{Kernel, Launch};
 
 // --- Files of bytes.
 
@@ -141,13 +144,29 @@ fn render<const LANES: usize>(genome: &StandardGenome, picture: Picture, canvas:
     program.render::<LANES>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, canvas).unwrap();
 }
 
-/// The bytes of a picture, which must not depend on the number of lanes.
+/// The bytes of a picture by the kernel for GPUs, if it can be compiled here.
+fn kernel_picture(genome: &StandardGenome, picture: Picture) -> Option<Vec<u8>> {
+    let kernel = Kernel::of_this_process()?;
+    let unit = i32::from(picture.coordinates == Coordinates::Unit);
+    let colour = match picture.colour {
+        None | Some(ColourSpace::Rgb) => 0,
+        Some(ColourSpace::Hsv) => 1,
+        Some(ColourSpace::Hls) => 2,
+    };
+    let mut launch = Launch { view: [picture.side.into(), unit, colour, 0, 0, 0, 0, 0], starts: vec![0], ..Launch::default() };
+    Program::new(genome).code(&mut |word| launch.words.push(word));
+    let side = usize::from(picture.side);
+    Some(Kernel::launch(kernel, &launch, side * side * genome.outputs(), 0).0)
+}
+
+/// The bytes of a picture, which must not depend on the number of lanes, nor on who renders it.
 fn picture(genome: &StandardGenome, picture: Picture) -> Vec<u8> {
     let empty = vec![0; usize::from(picture.side) * usize::from(picture.side) * genome.outputs()];
     let [mut wide, mut narrow] = [empty.clone(), empty];
     render::<32>(genome, picture, &mut wide.as_mut_slice());
     render::<3>(genome, picture, &mut narrow.as_mut_slice());
     assert!(wide == narrow, "lanes change bits");
+    assert!(kernel_picture(genome, picture).is_none_or(|kernel| kernel == wide), "the kernel for GPUs changes bits");
     wide
 }
 
@@ -207,6 +226,9 @@ fn pictures_of_golden_genomes() {
 trait Shown: Encoding<Genome: Clone + Digestible> {
     fn empty(settings: &Settings) -> Self::Genome;
     fn draw(genome: &Self::Genome, picture: Picture, canvas: &mut impl Canvas);
+    fn by_kernel(_: &Self::Genome, _: Picture) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 impl Shown for Cppn<512, 1024> {
@@ -216,6 +238,10 @@ impl Shown for Cppn<512, 1024> {
 
     fn draw(genome: &StandardGenome, picture: Picture, canvas: &mut impl Canvas) {
         render::<16>(genome, picture, canvas);
+    }
+
+    fn by_kernel(genome: &StandardGenome, picture: Picture) -> Option<Vec<u8>> {
+        kernel_picture(genome, picture)
     }
 }
 
@@ -381,6 +407,10 @@ fn check_search<E: Shown, P: Population<E::Genome> + Gallery<E::Genome>>(
         let Picture { side, .. } = run.settings.picture;
         let mut bytes = vec![0; usize::from(side) * usize::from(side) * usize::from(run.settings.channels)];
         E::draw(population.exhibit(), run.settings.picture, &mut bytes.as_mut_slice());
+        assert!(
+            E::by_kernel(population.exhibit(), run.settings.picture).is_none_or(|kernel| kernel == bytes),
+            "{name}: the kernel for GPUs"
+        );
         goldens.picture(&format!("searches/{name}-{depth}.png"), side, &bytes);
     }
 }

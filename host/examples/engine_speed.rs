@@ -4,24 +4,33 @@
 //! cargo run --release --example engine_speed -- exact 2 3 lenet squeezenet_v1_1.onnx    # engine, threads, seconds, models
 //! ```
 //!
+//! `cuda:64` in place of the engine is tract on CUDA with batches of 64 pictures (a build with the feature `cuda`).
+//!
 //! Prints a line for each model: its file, and images per second. `tests/engines/run` compares engines with it.
 
 use std::path::Path;
 use std::time::Instant;
 
 use fooling::classifier::{BATCH, Classifier, Exact, TractCpu};
+#[cfg(feature = "cuda")]
+use fooling::classifier::{Device, TractGpu};
 use fooling::model::Model;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [engine, threads, seconds, models @ ..] = &arguments[..] else {
-        eprintln!("usage: engine_speed exact|tract THREADS SECONDS MODEL...");
+        eprintln!("usage: engine_speed exact|tract|cuda:BATCH THREADS SECONDS MODEL...");
         std::process::exit(2);
     };
     let (threads, seconds) = (threads.parse().expect("a number of threads"), seconds.parse().expect("seconds"));
     for name in models {
         let model = if Path::new(name).exists() { Model::load(Path::new(name)) } else { Model::named(name) }.expect("a model");
         let classifier: Box<dyn Classifier> = match engine.as_str() {
+            #[cfg(feature = "cuda")]
+            device if device.starts_with("cuda:") => {
+                let batch = device["cuda:".len()..].parse().expect("a number of pictures");
+                Box::new(TractGpu::new(&model, Device::Cuda, Some(batch)).expect("a network that the device takes"))
+            }
             "exact" => Box::new(Exact::new(&model).expect("a network that the engine knows")),
             _ => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine knows")),
         };

@@ -6,11 +6,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use fooling_core::canvas::Rows;
+use fooling_core::cppn::{Picture, StandardGenome};
 use fooling_core::encoding::Elite;
 use fooling_core::search::{Population, Search};
 use fooling_core::settings::Settings;
 
-use crate::classifier::{Classifier, ClassifyError, Misbehaviour, Session};
+use crate::classifier::{Classifier, ClassifyError, Device, Misbehaviour, Session};
 use crate::draw::Draw;
 use crate::model::Preprocess;
 
@@ -43,10 +44,13 @@ struct Worker<'c, E: Draw> {
 /// Evaluates generation after generation with the same tools.
 pub struct Evaluator<'c, E: Draw> {
     preprocess: &'c Preprocess,
+    picture: Picture,
     /// The class of each score that the search wants.
     classes: Vec<usize>,
     all_classes: usize,
     chunk: usize,
+    /// Whether smaller chunks than a batch are worth while, so that all threads have some.
+    even: bool,
     workers: Vec<Worker<'c, E>>,
     brood: Vec<Elite<E::Genome>>,
     scores: Vec<f32>,
@@ -72,7 +76,7 @@ pub struct Evaluated<'e, G> {
 }
 
 /// What came of some chunks, whatever thread they fell to.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Tally {
     times: Times,
     refused: Option<(usize, Misbehaviour)>,
@@ -104,12 +108,15 @@ impl<'c, E: Draw> Evaluator<'c, E> {
             let scores = vec![0.0; chunk * classifier.classes()];
             Ok(Worker { session: classifier.session()?, pen: E::pen(settings), scores })
         };
-        let workers = (0..threads.max(1)).map(worker).collect::<Result<_, ClassifyError>>()?;
         let largest = settings.sizes.initial.max(settings.sizes.batch) as usize;
+        // A GPU takes whole batches, and a session without one would only take its memory.
+        let even = classifier.device() == Device::Cpu;
+        let useful = if even { threads.max(1) } else { threads.clamp(1, largest.div_ceil(chunk).max(1)) };
+        let workers = (0..useful).map(worker).collect::<Result<_, ClassifyError>>()?;
         let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
         let brood = std::iter::repeat_with(blank).take(largest).collect();
         let scores = vec![0.0; largest * classes.len()];
-        Ok(Self { preprocess, classes, all_classes: classifier.classes(), chunk, workers, brood, scores })
+        Ok(Self { preprocess, picture: settings.picture, classes, all_classes: classifier.classes(), chunk, even, workers, brood, scores })
     }
 
     /// Evaluates the generation that the search asks for next.
@@ -120,10 +127,11 @@ impl<'c, E: Draw> Evaluator<'c, E> {
     pub fn evaluate<P: Population<E::Genome> + Sync>(&mut self, search: &Search<E, P>) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
         let children = search.children() as usize;
         let (brood, scores) = (&mut self.brood[..children], &mut self.scores[..children * self.classes.len()]);
-        let chunk = even_chunk(children, self.chunk, self.workers.len());
+        let chunk = if self.even { even_chunk(children, self.chunk, self.workers.len()) } else { self.chunk };
         let chunks = brood.chunks_mut(chunk).zip(scores.chunks_mut(chunk * self.classes.len())).enumerate();
         let chunks = Mutex::new(chunks);
-        let shared = Shared { search, preprocess: self.preprocess, classes: &self.classes, all_classes: self.all_classes };
+        let shared =
+            Shared { search, preprocess: self.preprocess, picture: self.picture, classes: &self.classes, all_classes: self.all_classes };
         let work = |worker: &mut Worker<'c, E>| {
             let mut tally = Tally::default();
             loop {
@@ -157,11 +165,21 @@ fn even_chunk(children: usize, batch: usize, threads: usize) -> usize {
 struct Shared<'s, E, P> {
     search: &'s Search<E, P>,
     preprocess: &'s Preprocess,
+    picture: Picture,
     classes: &'s [usize],
     all_classes: usize,
 }
 
 impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
+    /// Has the pictures drawn where they are scored, if the session can and the genomes are networks.
+    fn drawn_by_session(&self, worker: &mut Worker<'_, E>, brood: &[Elite<E::Genome>]) -> Result<bool, ClassifyError> {
+        let Some(painter) = worker.session.painter() else { return Ok(false) };
+        let networks: Option<Vec<&StandardGenome>> = brood.iter().map(|child| E::network(&child.genome)).collect();
+        let Some(networks) = networks else { return Ok(false) };
+        painter.draw(&networks, self.picture, self.preprocess)?;
+        Ok(true)
+    }
+
     /// Evaluates the children from number `first` on.
     fn evaluate_chunk(
         &self,
@@ -175,9 +193,11 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
             self.search.ask(number as u32, child);
         }
         let asked = Instant::now();
-        for (slot, child) in brood.iter().enumerate() {
-            let tensor = worker.session.slot(slot);
-            E::draw(&mut worker.pen, &child.genome, &mut Rows(|y, row: &[u8]| self.preprocess.write_row(tensor, y, row)));
+        if !self.drawn_by_session(worker, brood)? {
+            for (slot, child) in brood.iter().enumerate() {
+                let tensor = worker.session.slot(slot);
+                E::draw(&mut worker.pen, &child.genome, &mut Rows(|y, row: &[u8]| self.preprocess.write_row(tensor, y, row)));
+            }
         }
         let drawn = Instant::now();
         let found = &mut worker.scores[..brood.len() * self.all_classes];

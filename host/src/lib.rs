@@ -10,6 +10,8 @@ pub mod evaluate;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod genomes;
+#[cfg(any(test, feature = "cuda"))]
+mod gpu;
 pub mod mnist;
 pub mod model;
 pub mod picture;

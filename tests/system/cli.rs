@@ -42,7 +42,18 @@ fn error_messages() {
 fn json_is_json_with_the_fields_that_scripts_want() {
     let dir = scratch();
     let evolved = fooling(dir.path(), "evolve --out a --batch 24 --generations 3 --json").done().json();
-    for field in ["model", "encoding", "face", "seed", "generations", "journal_digest", "refused", "seconds", "images_per_second"] {
+    for field in [
+        "model",
+        "encoding",
+        "face",
+        "seed",
+        "generations",
+        "journal_digest",
+        "decisions_digest",
+        "refused",
+        "seconds",
+        "images_per_second",
+    ] {
         assert!(!evolved[field].is_null(), "evolve has {field}");
     }
     for (field, value) in [("classes", 10), ("filled", 10), ("evaluations", 24 * 4)] {

@@ -1,6 +1,8 @@
 //! The whole program, from outside: what it promises to somebody who has a shell and a disk.
 
 mod cli;
+mod device;
+mod everywhere;
 mod faults;
 mod flips;
 mod format;

@@ -3,6 +3,7 @@
 //! Data flows through the modules in this order: a [`Genome`] is [varied](variation), compiled into a [`Program`], and the program is
 //! [rendered](render) row by row.
 
+pub mod code;
 pub mod genome;
 pub mod program;
 pub mod render;

@@ -68,12 +68,15 @@ pub enum OpenError {
 pub fn open(model: &Model, device: Device) -> Result<Box<dyn Classifier>, OpenError> {
     match device {
         Device::Cpu => Ok(open_cpu(model, None)?),
-        Device::Cuda | Device::Metal => {
-            device.check()?;
-            unreachable!("no build has it yet")
-        }
+        #[cfg(any(feature = "cuda", feature = "metal"))]
+        Device::Cuda | Device::Metal => Ok(Box::new(super::TractGpu::new(model, device, None)?)),
+        #[cfg(not(any(feature = "cuda", feature = "metal")))]
+        Device::Cuda | Device::Metal => Err(OpenError::Device(device.without_feature())),
     }
 }
+
+#[cfg(any(test, feature = "cuda"))]
+mod cuda;
 
 impl Device {
     /// Its name on the command line and in run.toml.
@@ -100,11 +103,21 @@ impl Device {
     pub fn check(self) -> Result<(), Unavailable> {
         match self {
             Self::Cpu => Ok(()),
-            Self::Cuda | Self::Metal => {
-                let missing = format!("this program was built without the feature `{self}`; build it with --features {self}");
-                Err(Unavailable { device: self, missing })
-            }
+            #[cfg(feature = "cuda")]
+            Self::Cuda => cuda::check().map_err(|missing| Unavailable { device: self, missing }),
+            #[cfg(all(feature = "metal", target_os = "macos"))]
+            Self::Metal => Ok(()),
+            #[cfg(all(feature = "metal", not(target_os = "macos")))]
+            Self::Metal => Err(Unavailable { device: self, missing: "Metal is there on Macs only".into() }),
+            #[allow(unreachable_patterns, reason = "which features a build has")]
+            Self::Cuda | Self::Metal => Err(self.without_feature()),
         }
+    }
+
+    #[allow(dead_code, reason = "which features a build has")]
+    fn without_feature(self) -> Unavailable {
+        let missing = format!("this program was built without the feature `{self}`; build it with --features {self}");
+        Unavailable { device: self, missing }
     }
 }
 

@@ -11,6 +11,10 @@
 //!   picture whose scores are not finite or do not sum to 1 is refused: its scores are NaN, which no archive accepts,
 //!   and [`Refusals`] counts it.
 
+use fooling_core::cppn::{Picture, StandardGenome};
+
+use crate::model::Preprocess;
+
 mod cpu;
 mod device;
 mod exact;
@@ -19,6 +23,8 @@ mod scores;
 #[cfg(test)]
 mod suite;
 mod tract_cpu;
+#[cfg(any(test, feature = "cuda", feature = "metal"))]
+mod tract_gpu;
 
 pub use cpu::{Engine, open_cpu};
 pub use device::{Device, DeviceChoice, OpenError, Unavailable, open};
@@ -27,6 +33,10 @@ pub use mock::{Fault, Mock};
 pub use scores::Misbehaviour;
 pub use tract_cpu::TractCpu;
 pub(crate) use tract_cpu::classes_of;
+#[cfg(any(test, feature = "cuda", feature = "metal"))]
+pub use tract_gpu::TractGpu;
+#[cfg(feature = "cuda")]
+pub use tract_gpu::{Export, ExportError, export};
 
 /// Pictures that a session takes at once, unless a caller has a reason for another number. It is part of what decides the last bits.
 pub const BATCH: usize = 16;
@@ -48,6 +58,11 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     /// Which device computes the scores.
     fn device(&self) -> Device {
         Device::Cpu
+    }
+
+    /// What a user should be told before it is used, if anything.
+    fn remark(&self) -> Option<String> {
+        None
     }
 
     /// Whether the scores have the same bits on every machine.
@@ -84,6 +99,22 @@ pub trait Session: Send {
     ///
     /// If `filled` is more than the batch, or `scores` has not `filled * classes` entries.
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError>;
+
+    /// What draws pictures where the scores are computed, if this session can.
+    fn painter(&mut self) -> Option<&mut dyn Painter> {
+        None
+    }
+}
+
+/// A [`Session`] that can draw.
+pub trait Painter {
+    /// Draws CPPNs into the first slots, as [`Session::slot`] and [`Preprocess`](crate::model::Preprocess) would have filled them, to the
+    /// last bit. The next [`Session::run`] scores them.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassifyError`] if the device fails.
+    fn draw(&mut self, genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) -> Result<(), ClassifyError>;
 }
 
 /// The pictures of a batch whose scores were not probabilities.

@@ -110,6 +110,17 @@ fn threads_agree(classifier: &dyn Classifier) {
     });
 }
 
+/// Checks that two classifiers of the same network give the same scores, give or take `tolerance`, for pictures of all kinds.
+pub(crate) fn agrees(classifier: &dyn Classifier, reference: &dyn Classifier, tolerance: f32) {
+    assert_eq!((classifier.classes(), classifier.slot_len()), (reference.classes(), reference.slot_len()));
+    for seed in 0..classifier.batch().min(4) {
+        let pairs = alone(classifier, seed).into_iter().zip(alone(reference, seed));
+        for (class, (found, expected)) in pairs.map(|(a, b)| (f32::from_bits(a), f32::from_bits(b))).enumerate() {
+            assert!((found - expected).abs() <= tolerance, "picture {seed}, class {class}: {found}, expected {expected}");
+        }
+    }
+}
+
 /// The two inputs of reference_outputs.json, as it describes them.
 pub(super) fn reference_input(name: &str, kind: &str, slot: &mut [f32]) {
     for (i, number) in slot.iter_mut().enumerate() {

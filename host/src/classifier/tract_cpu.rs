@@ -11,7 +11,7 @@
 //! The final softmax is cut off and taken in [`scores`](super::scores): tract's own differs between CPUs, while the
 //! layers before it give the same bits on all x86-64 CPUs that have FMA, for fixed batches of body and head.
 
-mod plan;
+pub(super) mod plan;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -28,7 +28,7 @@ use plan::{Planned, compile, error_text};
 
 const ENGINE: &str = "tract";
 /// Kept in step with Cargo.lock by a test.
-const TRACT_VERSION: &str = "0.23.9";
+pub(super) const TRACT_VERSION: &str = "0.23.9";
 /// Crops that the body sees at once; see the module's documentation.
 const BODY_BATCH: usize = 1;
 

@@ -140,7 +140,11 @@ fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> any
         return Ok(classifier::open_cpu(model, engine)?);
     }
     anyhow::ensure!(engine.is_none(), "--engine is for the processor, and the device is {device}; leave one of them out");
-    Ok(classifier::open(model, device)?)
+    let classifier = classifier::open(model, device)?;
+    if let Some(remark) = classifier.remark() {
+        eprintln!("{}: {remark}", model.name());
+    }
+    Ok(classifier)
 }
 
 /// Threads to use: what was asked for, or all there are.

@@ -6,16 +6,18 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueHint};
+use fooling::classifier::DeviceChoice;
 use fooling::mnist::Mnist;
 use fooling::model::{BUILTINS, Card, KNOWN, Known, cache_folder};
 
-/// List models, show their cards, fetch their weights, or make a mean image
+/// List models, show their cards, fetch weights, make a mean image, or prepare a network for a GPU
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   fooling models list
   fooling models show bvlcalexnet-12
-  fooling models fetch bvlcalexnet-12 && fooling evolve --model bvlcalexnet-12")]
+  fooling models fetch bvlcalexnet-12 && fooling evolve --model bvlcalexnet-12
+  fooling models export --device cuda squeezenet.onnx")]
 pub(super) struct ModelsArgs {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +45,29 @@ enum Command {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: PathBuf,
     },
+    /// Rewrite a network for a GPU, check it, and say which of its nodes run there (a build with the feature `cuda`)
+    ///
+    /// Neither driver nor card is needed. What runs on a GPU is rewritten in the same way when it is loaded; the files are for looking
+    /// at it, for half precision, and for other programs. A graph with nodes that would run on the CPU is refused.
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// A model's name, or the path of an ONNX file or of a model card
+    model: String,
+    /// The device to prepare it for
+    #[arg(long, value_enum)]
+    device: DeviceChoice,
+    /// The ONNX file to write; its card is written beside it [default: NAME.cuda.onnx]
+    #[arg(long, value_hint = ValueHint::FilePath)]
+    out: Option<PathBuf>,
+    /// Half precision (f16) weights and arithmetic, but for the softmax
+    #[arg(long)]
+    half: bool,
+    /// Take a graph of which nodes run on the CPU, or by a slow kernel
+    #[arg(long)]
+    allow_slow: bool,
 }
 
 #[derive(Debug, Args)]
@@ -63,6 +88,7 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         Command::Show { model } => show(&model)?,
         Command::Fetch(args) => fetch(&args)?,
         Command::Mean { data, out } => mean(&data, &out)?,
+        Command::Export(args) => export(&args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -122,6 +148,42 @@ fn mean(data: &Path, out: &Path) -> anyhow::Result<()> {
     std::fs::write(out, bytes).with_context(|| format!("cannot write {}; name another file with --out", out.display()))?;
     writeln!(std::io::stdout().lock(), "{}", out.display())?;
     Ok(())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    for_cuda(args)?;
+    anyhow::bail!("this program was built without the feature `cuda`, which knows what runs where; build it with --features cuda")
+}
+
+#[cfg(feature = "cuda")]
+fn export(args: &ExportArgs) -> anyhow::Result<()> {
+    for_cuda(args)?;
+    let model = super::open_model(&args.model)?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.cuda.onnx", model.name())));
+    let export = fooling::classifier::export(&model, &out, args.half, args.allow_slow)?;
+    for change in &export.changes {
+        eprintln!("rewritten: {change}");
+    }
+    for slow in &export.slow {
+        eprintln!("SLOW: {slow}");
+    }
+    let nodes = export.on_device + export.slow.len();
+    let mut text = format!("{} of {nodes} nodes run on the device, {} transfers a batch", export.on_device, export.transfers);
+    text += &format!(", {} pictures a batch\n", export.batch);
+    text += &format!("largest difference of a probability from the original's, on the CPU: {:e}\n", export.difference);
+    write!(std::io::stdout().lock(), "{text}{}\n{}\n", out.display(), out.with_extension("toml").display())?;
+    Ok(())
+}
+
+fn for_cuda(args: &ExportArgs) -> anyhow::Result<()> {
+    let ExportArgs { model, device, out: _, half: _, allow_slow: _ } = args;
+    match device {
+        DeviceChoice::Cuda => Ok(()),
+        DeviceChoice::Cpu => anyhow::bail!("'{model}' is ready for the CPU as it is"),
+        DeviceChoice::Metal => anyhow::bail!("graphs are planned for CUDA only so far; for Metal they are rewritten when they are loaded"),
+        DeviceChoice::Auto => anyhow::bail!("name the device to prepare '{model}' for (--device cuda)"),
+    }
 }
 
 #[cfg(not(feature = "fetch"))]

@@ -24,7 +24,7 @@ pub use preprocess::Preprocess;
 
 use card::{check_labels, printable};
 use network::{Facts, Network};
-use preprocess::MeanValues;
+pub(crate) use preprocess::MeanValues;
 
 /// Largest ONNX file that is read, in bytes.
 pub const MAX_NETWORK: u64 = 1 << 30;

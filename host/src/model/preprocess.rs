@@ -5,6 +5,8 @@
 //! order, each rounded once; whether a value comes from a table or is computed, its bits are those of the formula.
 
 use super::card::{Channels, Crops, Input, Layout};
+#[cfg(any(test, feature = "cuda"))]
+use crate::gpu::plan::Look;
 
 /// Turns picture rows into the input of a network.
 #[derive(Debug, Clone)]
@@ -103,6 +105,29 @@ impl Preprocess {
 
     fn crop_len(&self) -> usize {
         self.channels.count() * self.height * self.width
+    }
+
+    /// Which channels the network sees, in which order.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn channels(&self) -> Channels {
+        self.channels
+    }
+
+    /// The order of the axes of the network's input.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// What a kernel on a GPU is told of the numbers and the crops.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn look(&self) -> Look {
+        let place = |crop: &Crop| [crop.left, crop.top, crop.mirrored.into()].map(|place| i32::try_from(place).expect("within a picture"));
+        let (table, mean) = match &self.values {
+            Values::Table(tables) => (tables.as_flattened().to_vec(), Vec::new()),
+            Values::Image { mean, scale, std } => (std::iter::once(scale).chain(std).copied().collect(), mean.clone()),
+        };
+        Look { crops: self.crops.iter().flat_map(place).collect(), table, mean }
     }
 
     /// Writes row `y` of a picture to every place in `tensor` where a crop shows it.

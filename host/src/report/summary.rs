@@ -5,8 +5,10 @@ use std::time::Duration;
 use fooling_core::journal;
 use fooling_core::settings::Settings;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::evaluate::Times;
+use crate::model::hex;
 use crate::run::{RunError, RunToml, Scores, Stats, log};
 
 /// Where the time of this process went.
@@ -50,6 +52,9 @@ pub struct Summary {
     pub refused: u64,
     /// SHA-256 of the journal.
     pub journal_digest: String,
+    /// SHA-256 of the settings and of every decision, without what the journal says of who made it: two machines on which the scores
+    /// have the same bits give the same digest.
+    pub decisions_digest: String,
     /// Of the process that ended the run: from its first generation to its last.
     pub seconds: f64,
     /// Of that process.
@@ -88,10 +93,15 @@ impl Summary {
         let (_, records) = journal::open(bytes).map_err(damaged)?;
         let mut scores = Scores::new(settings.cells());
         let mut curve = Stats::CSV.to_owned();
+        let mut decisions = Sha256::new_with_prefix(settings.to_bytes());
         let (mut generations, mut evaluations, mut refused) = (0, 0, 0);
         for record in records {
             let record = record.map_err(damaged)?;
             scores.take_all(&record);
+            decisions.update(record.generation.to_le_bytes());
+            for (child, take) in record.decisions() {
+                decisions.update([child, take.cell, take.score.to_bits()].map(u32::to_le_bytes).as_flattened());
+            }
             curve += &scores.stats().csv(record.generation);
             generations = record.generation;
             evaluations += u64::from(settings.children(record.generation));
@@ -111,6 +121,7 @@ impl Summary {
             evaluations,
             refused,
             journal_digest: log::digest(bytes),
+            decisions_digest: hex(&decisions.finalize()),
             seconds,
             images_per_second: if seconds > 0.0 { timing.pictures as f64 / seconds } else { 0.0 },
             shares: Shares {

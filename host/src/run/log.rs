@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::RunError;
 use super::folder::{self, Durable};
+use crate::model::hex;
 
 /// Between two forced writes to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -164,11 +165,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, RunError> {
 /// The SHA-256 of a journal, in hexadecimal.
 #[must_use]
 pub fn digest(journal: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(journal).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(journal))
 }
 
 #[cfg(test)]

@@ -52,6 +52,23 @@ pub(crate) fn classes_of(network: Network) -> Result<usize, ModelError> {
 }
 
 fn plan(proto: &ModelProto, softmax: Option<&Softmax>, shape: &[usize]) -> Result<Planned, String> {
+    let Typed { model, output, softmax_cut } = typed(proto, softmax, shape)?;
+    let plan = model.into_optimized().and_then(TypedModel::into_runnable).map_err(|error| error_text(&error))?;
+    Ok(Planned { plan, shape: shape.to_vec(), output, softmax_cut, rewritten: false })
+}
+
+/// A graph with all its shapes, bounded, before it is optimised for a device.
+#[derive(Debug)]
+pub(in crate::classifier) struct Typed {
+    pub(in crate::classifier) model: TypedModel,
+    /// The shape of what comes out for each of the batch.
+    pub(in crate::classifier) output: Vec<usize>,
+    /// Whether a final softmax was cut off, so that logits come out.
+    pub(in crate::classifier) softmax_cut: bool,
+}
+
+/// Infers the shapes of a graph for an input of `shape`, and cuts its softmax off.
+pub(in crate::classifier) fn typed(proto: &ModelProto, softmax: Option<&Softmax>, shape: &[usize]) -> Result<Typed, String> {
     let text = |error: TractError| error_text(&error);
     let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, None).map_err(text)?;
     let mut model = parsed.model;
@@ -68,9 +85,7 @@ fn plan(proto: &ModelProto, softmax: Option<&Softmax>, shape: &[usize]) -> Resul
     let model = model.into_typed().map_err(text)?;
     check_sizes(&model, shape[0])?;
     let output = output(&model, shape[0])?;
-    let plan = model.into_optimized().and_then(TypedModel::into_runnable).map_err(text)?;
-    let softmax_cut = logits.is_some();
-    Ok(Planned { plan, shape: shape.to_vec(), output, softmax_cut, rewritten: false })
+    Ok(Typed { model, output, softmax_cut: logits.is_some() })
 }
 
 /// Checks every tensor that the graph will make, and the work, before memory is taken for it.
@@ -119,7 +134,7 @@ fn convolution_work(model: &TypedModel, node: &TypedNode, batch: usize) -> Resul
     Ok((kernel / channels).saturating_mul(output))
 }
 
-fn concrete(fact: &TypedFact) -> Option<Vec<usize>> {
+pub(in crate::classifier) fn concrete(fact: &TypedFact) -> Option<Vec<usize>> {
     fact.shape.iter().map(|dim| dim.to_usize().ok()).collect()
 }
 
@@ -143,7 +158,7 @@ fn output(model: &TypedModel, batch: usize) -> Result<Vec<usize>, String> {
 }
 
 /// The whole chain of an engine's error in one bounded line.
-pub(super) fn error_text(error: &TractError) -> String {
+pub(in crate::classifier) fn error_text(error: &TractError) -> String {
     let text = format!("{error:#}");
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut line: String = line.take(400).collect();

@@ -5,6 +5,10 @@
 //! itself runs behind [`contained`], which turns a panic in foreign code into an error.
 
 mod check;
+#[cfg(any(test, feature = "cuda", feature = "metal"))]
+mod device;
+#[cfg(any(test, feature = "cuda"))]
+mod export;
 mod lrn;
 mod rewrite;
 
@@ -15,6 +19,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto:
 
 use super::ModelError;
 pub(crate) use check::{MAX_ELEMENTS, MAX_WORK, node_part};
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use export::exported;
 pub(crate) use rewrite::Softmax;
 
 /// A network as its file describes it, checked.
@@ -95,6 +101,18 @@ impl Network {
         let fixed = self.facts.input[0].is_some_and(|fixed| fixed != batch);
         let reshaped = rewrite::free_reshapes(graph).map_err(|(part, problem)| ModelError::network(&self.file, part, problem))?;
         Ok((self.proto, fixed || reshaped))
+    }
+}
+
+#[cfg(any(test, feature = "cuda", feature = "metal"))]
+impl Network {
+    /// The graph for an input of `shape` as a GPU wants it, and what was changed for that, a line a node; see [`device`]. The second result
+    /// is that of [`Network::for_batch`].
+    pub(crate) fn for_device(self, shape: &[usize]) -> Result<(ModelProto, bool, Vec<String>), ModelError> {
+        let file = self.file.clone();
+        let (mut proto, rewritten) = self.for_batch(shape)?;
+        let changes = device::prepare(&mut proto).map_err(|problem| ModelError::network(&file, "graph for a GPU", problem))?;
+        Ok((proto, rewritten, changes))
     }
 }
 

@@ -147,6 +147,19 @@ pub(super) fn set_input_shape(graph: &mut GraphProto, dims: &[usize]) {
     graph.output[0].r#type = None;
 }
 
+/// Leaves the first dimension of the graph's one input open.
+#[cfg(any(test, feature = "cuda"))]
+pub(super) fn open_batch(graph: &mut GraphProto) {
+    let name = super::data_inputs(graph).next().expect("checked").name.clone();
+    let input = graph.input.iter_mut().find(|input| input.name == name);
+    let kind = input.and_then(|input| input.r#type.as_mut()).and_then(|kind| kind.value.as_mut());
+    if let Some(type_proto::Value::TensorType(tensor)) = kind
+        && let Some(first) = tensor.shape.as_mut().and_then(|shape| shape.dim.first_mut())
+    {
+        first.value = Some(shape::dimension::Value::DimParam("N".into()));
+    }
+}
+
 /// Rewrites every `Reshape` of pictures to a constant shape `[1, ...]` so that it keeps its first axis, the batch.
 ///
 /// Returns whether there was one.

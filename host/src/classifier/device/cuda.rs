@@ -1,0 +1,89 @@
+//! Whether CUDA can be used here, and if not, what is missing.
+
+/// Asks tract-cuda once: its libraries are loaded, the card is opened, and its kernels are compiled (cached on disk for the next time).
+/// What it needs is found by trying, and missing files are a panic in it, so it is asked in a thread that may end that way.
+#[cfg(feature = "cuda")]
+pub(super) fn check() -> Result<(), String> {
+    use std::sync::OnceLock;
+    static CHECKED: OnceLock<Result<(), String>> = OnceLock::new();
+    let ask = || {
+        tract_cuda::utils::ensure_cuda_runtime_dependencies("CUDA")?;
+        tract_cuda::with_cuda_stream(|_| Ok(()))
+    };
+    let ask = || crate::model::network::contained(move || ask().map_err(|error| format!("{error:#}")));
+    CHECKED.get_or_init(|| ask().map_err(|problem| missing(&problem))).clone()
+}
+
+/// What is missing, in one line, from what tract-cuda said.
+fn missing(problem: &str) -> String {
+    let after = |words: &str| problem.split_once(words).map_or("", |(_, rest)| rest);
+    let word = |words: &str| after(words).split(|c: char| !c.is_ascii_alphanumeric() && c != '.').find(|word| !word.is_empty());
+    if problem.contains("driver library not found") {
+        return "no NVIDIA driver is installed (libcuda.so.1); install it, or give the container its GPU".into();
+    }
+    if problem.contains("driver initialization failed") {
+        let code = word("cuInit returned").unwrap_or("?");
+        return format!("the NVIDIA driver finds no GPU (cuInit returned {code}); is there a card, and is /dev/nvidia0 visible here?");
+    }
+    if problem.contains("driver too old") {
+        let found = word("Found driver API").unwrap_or("?").trim_end_matches('.');
+        return format!("the NVIDIA driver is too old: it speaks CUDA {found}, and 13.0 is needed; update the driver");
+    }
+    if problem.contains("could not be dlopen'd") {
+        let library = word("sub-library").unwrap_or("?");
+        return format!(
+            "CUDA's library {library} is missing; install that of CUDA 13 ({}), or add its folder to LD_LIBRARY_PATH",
+            match library {
+                "cudnn" => "cuDNN 9",
+                "cublas" => "cuBLAS",
+                "nvrtc" => "NVRTC",
+                _ => "the CUDA runtime",
+            }
+        );
+    }
+    let headers = ["CUDA toolkit root", "toolkit include dir", "CCCL", "Required header"];
+    if headers.iter().any(|words| problem.contains(words)) {
+        return "CUDA's header files are missing, of which kernels are made; install those of CUDA 13 (cuda-cudart-dev and cuda-cccl), \
+                or set CUDA_HOME to the folder that has them"
+            .into();
+    }
+    let problem = problem.trim_start_matches("the engine panicked: ");
+    let line: String = problem.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+    format!("CUDA does not work here: {line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing;
+
+    /// What tract-cuda 0.23.9 says, from its sources.
+    const SAID: [(&str, &str); 10] = [
+        (
+            "CUDA: CUDA driver validation failed: CUDA driver library not found. Tried: [\"libcuda.so.1\", \"libcuda.so\"]. Is an",
+            "no NVIDIA driver",
+        ),
+        (
+            "CUDA: CUDA driver validation failed: CUDA driver initialization failed (cuInit returned 100, via libcuda.so.1).",
+            "cuInit returned 100",
+        ),
+        (
+            "CUDA driver too old.\nDriver library: libcuda.so.1\nBuilt\nFound driver API 12.4.\nFix: upgrade",
+            "it speaks CUDA 12.4, and 13.0 is needed",
+        ),
+        ("CUDA: CUDA runtime sub-library \"cudart (runtime)\" could not be dlopen'd. cudarc", "library cudart is missing"),
+        ("CUDA: CUDA runtime sub-library \"nvrtc\" could not be dlopen'd. cudarc searches", "library nvrtc is missing"),
+        ("CUDA: CUDA runtime sub-library \"cublas\" could not be dlopen'd. cudarc searches", "library cublas is missing"),
+        ("CUDA: CUDA runtime sub-library \"cudnn\" could not be dlopen'd. cudarc searches", "(cuDNN 9)"),
+        ("the engine panicked: Could not create CUDA context: No CUDA toolkit root found. Tract's NVRTC", "header files are missing"),
+        ("the engine panicked: Could not create CUDA context: CCCL/libcudacxx headers not found. Tract's", "header files are missing"),
+        ("something\nnew", "CUDA does not work here: something new"),
+    ];
+
+    #[test]
+    fn what_is_missing_is_said_in_one_line() {
+        for (said, expected) in SAID {
+            let line = missing(said);
+            assert!(line.contains(expected) && !line.contains('\n'), "{said}: {line}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The network on a GPU, by tract.
+//!
+//! The whole graph sees the whole batch, of which a launch takes hundreds of rows. It is rewritten first so that no node is left to the CPU
+//! (see [`model::network::device`](crate::model)); the final softmax is cut off and taken in [`scores`](super::scores), as on the CPU.
+//!
+//! tract keeps a stream, the library handles and the scratch of convolutions for each thread. A run asks for a session a worker and has
+//! new threads for each generation, so a session has a thread of its own ([`worker`]), which lives as long as it and does nothing but
+//! talk to the device. While it waits, the worker's other threads draw: overlap is having more than one session.
+
+#[cfg(feature = "cuda")]
+mod export;
+#[cfg(feature = "cuda")]
+mod planning;
+mod report;
+mod worker;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::runtime::{Runnable, Runtime};
+
+use super::scores::{Finisher, Raw};
+use super::tract_cpu::TRACT_VERSION;
+use super::tract_cpu::plan::{Typed, concrete, error_text, typed};
+use super::{Classifier, ClassifyError, Device, Refusals, Session, check_call};
+use crate::model::network::{MAX_ELEMENTS, contained};
+use crate::model::{Model, ModelError, Output};
+#[cfg(feature = "cuda")]
+pub use export::{Export, ExportError, export};
+use report::Report;
+use worker::Worker;
+
+const ENGINE: &str = "tract on the GPU";
+/// Rows (pictures times crops) of a batch: hundreds keep a device busy, and this number divides the generations of METHOD.
+const ROWS: usize = 200;
+
+/// A network on a GPU.
+#[derive(Debug)]
+pub struct TractGpu {
+    device: Device,
+    runnable: Arc<dyn Runnable>,
+    /// The shape of the input; its first axis is rows.
+    shape: Vec<usize>,
+    batch: usize,
+    crops: usize,
+    classes: usize,
+    raw: Raw,
+    report: Report,
+}
+
+/// A graph ready for a backend.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) typed: Typed,
+    /// What was changed for the device.
+    #[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code, reason = "for exports"))]
+    pub(crate) changes: Vec<String>,
+    /// The changed graph.
+    #[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code, reason = "for exports"))]
+    pub(crate) proto: tract_onnx::pb::ModelProto,
+}
+
+/// Rewrites and types a model's graph for so many rows.
+pub(crate) fn prepare(model: &Model, rows: usize) -> Result<Prepared, ModelError> {
+    let network = model.network()?;
+    let (file, softmax) = (network.file().to_owned(), network.facts().softmax.clone());
+    let shape = model.preprocess().shape(rows);
+    let (proto, _, changes) = network.for_device(&shape)?;
+    let graph = &proto;
+    let typed = contained(move || {
+        let Typed { model, output, softmax_cut } = typed(graph, softmax.as_ref(), &shape)?;
+        let model = model.into_decluttered().map_err(|error| error_text(&error))?;
+        Ok(Typed { model, output, softmax_cut })
+    });
+    let typed = typed.map_err(|problem| ModelError::network(&file, "engine (tract)", problem))?;
+    Ok(Prepared { typed, changes, proto })
+}
+
+/// Pictures of a batch for a model: as many as make [`ROWS`], fewer where a tensor would be too large.
+pub(crate) fn batch_for(model: &Model) -> Result<usize, ModelError> {
+    let one = prepare(model, 1)?.typed.model;
+    let volume = |fact: &TypedFact| concrete(fact).map_or(0, |shape| shape.iter().product::<usize>());
+    let largest = one.nodes().iter().flat_map(|node| &node.outputs).map(|output| volume(&output.fact)).max().unwrap_or(1);
+    let rows = (MAX_ELEMENTS / largest.max(1)).clamp(1, ROWS);
+    Ok((rows / model.preprocess().crops()).max(1))
+}
+
+impl TractGpu {
+    /// Prepares a model for batches of `batch` pictures on a GPU, or of as many as suit it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`](super::OpenError): the device cannot be used; the network cannot.
+    ///
+    /// # Panics
+    ///
+    /// If `batch` is 0.
+    #[cfg(any(feature = "cuda", feature = "metal"))]
+    pub fn new(model: &Model, device: Device, batch: Option<usize>) -> Result<Self, super::OpenError> {
+        device.check()?;
+        let runtime = tract_onnx::tract_core::runtime::runtime_for_name(device.name());
+        let runtime = runtime
+            .ok()
+            .flatten()
+            .ok_or_else(|| super::Unavailable { device, missing: "tract has no such runtime in this build".into() })?;
+        let batch = batch.map_or_else(|| batch_for(model), Ok)?;
+        Ok(Self::with_runtime(model, device, runtime, batch)?)
+    }
+
+    fn with_runtime(model: &Model, device: Device, runtime: &dyn Runtime, batch: usize) -> Result<Self, ModelError> {
+        assert!(batch > 0, "a batch holds at least one picture");
+        let crops = model.preprocess().crops();
+        let network = model.network()?;
+        let file = network.file().to_owned();
+        let rows = batch.saturating_mul(crops);
+        if rows.saturating_mul(model.preprocess().slot_len() / crops) > MAX_ELEMENTS {
+            let problem = format!("{batch} pictures at once are too large; choose a smaller batch");
+            return Err(ModelError::network(&file, "batch", problem));
+        }
+        let Typed { model: graph, output, softmax_cut } = prepare(model, rows)?.typed;
+        let classes = output.iter().product();
+        model.check_classes(&file, classes)?;
+        let shape = model.preprocess().shape(rows).to_vec();
+        // Nothing of it is used after a panic.
+        let prepared = contained(AssertUnwindSafe(move || runtime.prepare(graph).map_err(|error| error_text(&error))));
+        let runnable: Arc<dyn Runnable> =
+            Arc::from(prepared.map_err(|problem| ModelError::network(&file, "engine (tract on the GPU)", problem))?);
+        let report = runnable.typed_model().map(|model| Report::of(model)).unwrap_or_default();
+        let logits = softmax_cut || model.card().output == Output::Logits;
+        let raw = if logits { Raw::Logits } else { Raw::Probabilities };
+        Ok(Self { device, runnable, shape, batch, crops, classes, raw, report })
+    }
+}
+
+impl Classifier for TractGpu {
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn batch(&self) -> usize {
+        self.batch
+    }
+
+    fn slot_len(&self) -> usize {
+        self.crops * self.shape[1..].iter().product::<usize>()
+    }
+
+    fn description(&self) -> String {
+        // Begins with the device, so that no engine of the processor is read out of it.
+        format!("{} through tract {TRACT_VERSION}, batch {} x {} crops", self.device, self.batch, self.crops)
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn remark(&self) -> Option<String> {
+        let slow = self.report.slow();
+        (!slow.is_empty()).then(|| {
+            format!(
+                "{} of the network's nodes run slowly on {}, or not on it: {}; look at them with: fooling models export --device {0}",
+                slow.len(),
+                self.device,
+                slow.join(", ")
+            )
+        })
+    }
+
+    fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError> {
+        let input = Tensor::zero::<f32>(&self.shape).map_err(|error| failure(error_text(&error)))?;
+        let worker = Worker::new(self.runnable.clone(), &self.shape).map_err(failure)?;
+        let finisher = Finisher::new(self.raw, self.classes);
+        Ok(Box::new(GpuSession { gpu: self, worker, input: input.into_arc_tensor(), drawn: false, finisher }))
+    }
+}
+
+fn failure(problem: String) -> ClassifyError {
+    ClassifyError::Engine { engine: ENGINE, problem }
+}
+
+struct GpuSession<'a> {
+    gpu: &'a TractGpu,
+    worker: Worker,
+    /// The input of all slots. The worker borrows it for a run and gives it back.
+    input: Arc<Tensor>,
+    /// Whether the pictures are on the device already.
+    drawn: bool,
+    finisher: Finisher,
+}
+
+impl Session for GpuSession<'_> {
+    fn slot(&mut self, picture: usize) -> &mut [f32] {
+        self.drawn = false;
+        let len = self.gpu.slot_len();
+        // Alone in holding the tensor but after a failed run, when a copy does no harm.
+        let input = Arc::make_mut(&mut self.input);
+        let numbers = input.to_plain_array_view_mut::<f32>().expect("made of f32 in plain memory");
+        &mut numbers.into_slice().expect("made contiguous")[picture * len..][..len]
+    }
+
+    fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError> {
+        let (classes, crops) = (self.gpu.classes, self.gpu.crops);
+        check_call(filled, self.gpu.batch, classes, scores);
+        if filled == 0 {
+            return Ok(Refusals::default());
+        }
+        let input = (!self.drawn).then(|| self.input.clone());
+        let raw = self.worker.infer(input).map_err(failure)?;
+        let expected = self.gpu.batch * crops * classes;
+        if raw.len() != expected {
+            return Err(ClassifyError::ScoreCount { engine: ENGINE, expected, found: raw.len() });
+        }
+        let mut refusals = Refusals::default();
+        let rows = raw.chunks_exact(crops * classes).zip(scores.chunks_exact_mut(classes));
+        for (slot, (raw, scores)) in rows.enumerate() {
+            if let Err(what) = self.finisher.finish(raw, scores) {
+                refusals.add(slot, what);
+            }
+        }
+        Ok(refusals)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn painter(&mut self) -> Option<&mut dyn super::Painter> {
+        if self.gpu.device == Device::Cuda { Some(self) } else { None }
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl super::Painter for GpuSession<'_> {
+    fn draw(
+        &mut self,
+        genomes: &[&fooling_core::cppn::StandardGenome],
+        picture: fooling_core::cppn::Picture,
+        preprocess: &crate::model::Preprocess,
+    ) -> Result<(), ClassifyError> {
+        assert!(genomes.len() <= self.gpu.batch, "{} pictures in a batch of {}", genomes.len(), self.gpu.batch);
+        self.worker.draw(genomes, picture, preprocess).map_err(failure)?;
+        self.drawn = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! A model as CUDA wants it, as files, with a report of what became of each node.
+
+use std::path::Path;
+
+use super::super::tract_cpu::plan::{error_text, typed};
+use super::super::{Classifier as _, TractCpu};
+use super::{Report, batch_for, planning, prepare};
+use crate::model::network::{Network, contained, exported};
+use crate::model::{Model, ModelError, hex};
+
+/// What came of an export.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// What was changed, a line a node.
+    pub changes: Vec<String>,
+    /// Pictures of a batch on the device.
+    pub batch: usize,
+    /// Nodes that run on the device.
+    pub on_device: usize,
+    /// Nodes that run on the CPU or by a slow kernel.
+    pub slow: Vec<String>,
+    /// Transfers between the device and the CPU; two are the least.
+    pub transfers: usize,
+    /// The largest difference of a probability from the original's, over a few patterns, both computed here on the CPU.
+    pub difference: f32,
+}
+
+/// Why a model was not exported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The model cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The graph would be slow.
+    #[error(
+        "{} of the graph's nodes would run on the CPU between transfers, or by a slow kernel: {}; \
+         export the network with other operators, or take it as it is (--allow-slow)",
+        .0.len(), .0.join(", ")
+    )]
+    Slow(Vec<String>),
+    /// The rewritten graph is not the original.
+    #[error("{0}; this is a bug of the rewriting: nothing was kept")]
+    Wrong(String),
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Largest difference of a probability that rounding may make.
+const SINGLE: f32 = 1e-3;
+const HALF: f32 = 0.05;
+
+/// Writes the model for CUDA to `out` (an ONNX file, and its card beside it), in half precision if that is wanted. Neither driver nor card
+/// is needed.
+///
+/// # Errors
+///
+/// [`ExportError`]; no file is left then.
+pub fn export(model: &Model, out: &Path, half: bool, allow_slow: bool) -> Result<Export, ExportError> {
+    let batch = batch_for(model)?;
+    let rows = batch * model.preprocess().crops();
+    let prepared = prepare(model, rows)?;
+    let file = out.display().to_string();
+    let bytes = exported(prepared.proto, half).map_err(|problem| ModelError::network(&file, "graph", problem))?;
+    // What is planned is what is written.
+    let shape = model.preprocess().shape(rows);
+    let network = Network::decode(&bytes, &file)?;
+    let softmax = network.facts().softmax.clone();
+    let (proto, _, _) = network.for_device(&shape)?;
+    let report = contained(move || {
+        let graph = typed(&proto, softmax.as_ref(), &shape)?.model;
+        graph.into_decluttered().and_then(planning::plan).map_err(|error| error_text(&error))
+    });
+    let report: Report = report.map_err(|problem| ModelError::network(&file, "plan for CUDA", problem))?;
+    let slow = report.slow();
+    if !slow.is_empty() && !allow_slow {
+        return Err(ExportError::Slow(slow));
+    }
+    let card = card(model, out, &bytes, half);
+    let written = write(out, &bytes).and_then(|()| write(&out.with_extension("toml"), card.as_bytes()));
+    let difference = written.and_then(|()| difference(model, &Model::load(out)?));
+    let bound = if half { HALF } else { SINGLE };
+    match difference {
+        Ok(difference) if difference <= bound => {
+            Ok(Export { changes: prepared.changes, batch, on_device: report.device.len(), slow, transfers: report.transfers, difference })
+        }
+        other => {
+            for path in [out.to_owned(), out.with_extension("toml")] {
+                let _ = std::fs::remove_file(path);
+            }
+            Err(other.err().unwrap_or_else(|| ExportError::Wrong("the rewritten graph gives other scores than the original".into())))
+        }
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
+    crate::run::write_file(path, bytes).map_err(|source| ExportError::Write { path: path.display().to_string(), source })
+}
+
+/// The card of the exported file.
+fn card(model: &Model, out: &Path, bytes: &[u8], half: bool) -> String {
+    use sha2::Digest as _;
+    let mut card = model.card().clone();
+    card.file = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    card.sha256 = hex(&sha2::Sha256::digest(bytes));
+    card.name = format!("{}_cuda{}", card.name, if half { "_half" } else { "" });
+    card.origin = format!("{}; rewritten for CUDA by fooling {}", card.origin, env!("CARGO_PKG_VERSION"));
+    card.labels = Some(model.labels().to_vec());
+    (card.labels_file, card.url) = (None, None);
+    card.to_toml()
+}
+
+/// The largest difference of a probability between two models, on the CPU.
+fn difference(one: &Model, other: &Model) -> Result<f32, ExportError> {
+    const PATTERNS: usize = 4;
+    let scores = |model: &Model| -> Result<Vec<f32>, ExportError> {
+        let cpu = TractCpu::new(model, PATTERNS)?;
+        let wrong = |error: super::super::ClassifyError| ExportError::Wrong(error.to_string());
+        let mut session = cpu.session().map_err(wrong)?;
+        for slot in 0..PATTERNS {
+            let numbers = session.slot(slot).iter_mut().enumerate();
+            numbers.for_each(|(i, number)| *number = f32::from((i * (37 + 100 * slot) % 251) as u8) * (slot as f32 / 251.0));
+        }
+        let mut scores = vec![0.0; PATTERNS * cpu.classes()];
+        let _refusals = session.run(PATTERNS, &mut scores).map_err(wrong)?;
+        Ok(scores)
+    };
+    let pairs = scores(one)?.into_iter().zip(scores(other)?);
+    // A NaN on one side is a difference like no other.
+    Ok(pairs.map(|(a, b)| if a.is_nan() != b.is_nan() { f32::INFINITY } else { (a - b).abs() }).fold(0.0, f32::max))
+}

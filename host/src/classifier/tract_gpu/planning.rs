@@ -1,0 +1,142 @@
+//! Planning a graph for CUDA without a card: tract's own translation, with host memory in the place of the device's.
+//!
+//! The translation decides node by node what the backend takes, and for that needs neither driver nor card, but for one thing: it puts
+//! constants on the device. On a machine without one they are put here. Such a plan can be looked at and not be run.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use tract_gpu::device::{DeviceBuffer, DeviceContext, get_context, set_context};
+use tract_gpu::rewrite_rules::rewire_syncs::rewire_syncs;
+use tract_gpu::tensor::{DeviceTensor, OwnedDeviceTensor};
+use tract_onnx::tract_core::internal::*;
+use tract_onnx::tract_core::model::translator::Translate as _;
+use tract_onnx::tract_core::ops::cnn::conv::rewrite_kernel_conv_in_oihw;
+use tract_onnx::tract_core::ops::cnn::rewrite_conv_with_n_axis;
+use tract_onnx::tract_core::ops::einsum::prefix_matmul::rewrite_einsum_to_prefix_matmul;
+use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
+
+use super::Report;
+
+/// Which nodes of a graph CUDA would take.
+///
+/// # Errors
+///
+/// What tract said.
+pub(crate) fn plan(mut model: TypedModel) -> TractResult<Report> {
+    // A card that is there is asked itself, and first, for there is one device a process.
+    if super::Device::Cuda.check().is_err() && get_context().is_err() {
+        // Another thread may have been first with the same.
+        let _ = set_context(Box::new(Paper));
+    }
+    rewrite_einsum_to_prefix_matmul(&mut model, false)?;
+    Rewriter::default()
+        .with_rule_for("rewrite_kernel_conv_in_oihw", rewrite_kernel_conv_in_oihw)
+        .with_rule_for("rewrite_conv_with_n_axis", rewrite_conv_with_n_axis)
+        .with_rule_for("split_reduce", split_reduce)
+        .rewrite(&(), &mut model)?;
+    let mut model = tract_cuda::CudaTransform.translate_model(&model)?;
+    rewire_syncs(&mut model)?;
+    Ok(Report::of(&model))
+}
+
+/// tract-cuda's own rule, which it keeps to itself: a reduction over several axes is one after another.
+fn split_reduce(_: &(), model: &TypedModel, node: &TypedNode, name: &str, op: &Reduce) -> TractResult<Option<TypedModelPatch>> {
+    let splits = [Reducer::Sum, Reducer::Prod, Reducer::Min, Reducer::Max].contains(&op.reducer);
+    if op.axes.len() < 2 || !splits {
+        return Ok(None);
+    }
+    let mut patch = TypedModelPatch::default();
+    let mut wire = patch.tap_model(model, node.inputs[0])?;
+    for (i, &axis) in op.axes.iter().rev().enumerate() {
+        let single = Reduce { axes: tvec![axis], reducer: op.reducer };
+        wire = patch.wire_node(format!("{name}.axis_{i}"), single, &[wire])?[0];
+    }
+    patch.shunt_outside(model, node.id.into(), wire)?;
+    Ok(Some(patch))
+}
+
+/// The device that a plan is made for.
+#[derive(Clone, Debug)]
+struct Paper;
+
+impl DeviceContext for Paper {
+    fn tensor_to_device(&self, tensor: TValue) -> TractResult<Box<dyn OwnedDeviceTensor>> {
+        Ok(Box::new(Sheet::of(tensor.into_arc_tensor())))
+    }
+
+    fn uninitialized_device_tensor(&self, shape: &[usize], dt: DatumType) -> TractResult<Box<dyn OwnedDeviceTensor>> {
+        Ok(Box::new(Sheet::of(Tensor::zero_dt(dt, shape)?.into_arc_tensor())))
+    }
+
+    fn uninitialized_device_exotic_tensor(&self, _: Box<dyn ExoticFact>) -> TractResult<Box<dyn OwnedDeviceTensor>> {
+        bail!("a plan has no such tensors")
+    }
+
+    fn synchronize(&self) -> TractResult<()> {
+        Ok(())
+    }
+
+    fn copy_nd(&self, _: &DeviceTensor, _: usize, _: &[isize], _: &DeviceTensor, _: usize, _: &[usize], _: &[isize]) -> TractResult<()> {
+        bail!("a plan made without a card cannot be run")
+    }
+}
+
+/// A tensor on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sheet {
+    tensor: Arc<Tensor>,
+    shape: TVec<usize>,
+    strides: TVec<isize>,
+}
+
+impl Sheet {
+    fn of(tensor: Arc<Tensor>) -> Self {
+        Self { shape: tensor.shape().into(), strides: tensor.strides().into(), tensor }
+    }
+}
+
+impl DeviceBuffer for Sheet {
+    fn ptr(&self) -> *const c_void {
+        Arc::as_ptr(&self.tensor).cast()
+    }
+}
+
+impl OwnedDeviceTensor for Sheet {
+    fn datum_type(&self) -> DatumType {
+        self.tensor.datum_type()
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn strides(&self) -> &[isize] {
+        &self.strides
+    }
+
+    fn reshaped(&self, shape: TVec<usize>) -> TractResult<DeviceTensor> {
+        let strides = Tensor::natural_strides(&shape);
+        Ok(DeviceTensor::Owned(Box::new(Self { shape, strides, ..self.clone() })))
+    }
+
+    fn restrided(&self, strides: TVec<isize>) -> TractResult<DeviceTensor> {
+        Ok(DeviceTensor::Owned(Box::new(Self { strides, ..self.clone() })))
+    }
+
+    fn exotic_fact(&self) -> Option<&dyn ExoticFact> {
+        None
+    }
+
+    fn get_bytes_slice(&self, offset: usize, len: usize) -> Vec<u8> {
+        self.tensor.as_bytes()[offset..offset + len].to_vec()
+    }
+
+    fn device_buffer(&self) -> &dyn DeviceBuffer {
+        self
+    }
+
+    fn to_host(&self) -> TractResult<Arc<Tensor>> {
+        Ok(self.tensor.clone())
+    }
+}

@@ -1,0 +1,200 @@
+//! Compiling the kernel on this machine's card and launching it.
+//!
+//! It runs on the stream that tract has for this thread, and writes into a tensor that tract then takes for the network's input, so that
+//! nothing crosses to the host and back: what one queued is done before what the other queues. **None of this has run on a card yet.**
+//!
+//! The unsafe code here is two things that no compiler can check: that the arguments of a launch are those of the kernel's text, and that
+//! the memory which the kernel writes is as large as it takes it to be.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use cudarc::driver::{CudaFunction, CudaSlice, CudaStream, DeviceRepr, LaunchConfig, PushKernelArg as _};
+use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
+use fooling_core::cppn::{Picture, StandardGenome};
+use tract_gpu::tensor::{DeviceTensor, LazyHostStorage};
+use tract_onnx::prelude::*;
+
+use super::plan::{Look, Programs, View};
+use crate::model::Preprocess;
+
+// SAFETY: eight 32-bit integers in the order of the kernel's `View` (`repr(C)`), without padding and without pointers.
+unsafe impl DeviceRepr for View {}
+
+/// Threads of a block.
+const THREADS: u32 = 128;
+
+/// What is to be drawn; keeps its memory between batches.
+#[derive(Debug, Default)]
+pub(crate) struct Drawing {
+    view: Option<View>,
+    programs: Programs,
+    look: Look,
+}
+
+impl Drawing {
+    /// Takes the genomes of a batch.
+    pub(crate) fn fill(&mut self, genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) {
+        self.view = Some(View::new(picture, preprocess));
+        self.look = preprocess.look();
+        self.programs.clear();
+        genomes.iter().for_each(|genome| self.programs.add(genome));
+    }
+}
+
+/// The look of a run's pictures, on the device.
+struct LookThere {
+    look: Look,
+    crops: CudaSlice<i32>,
+    table: CudaSlice<f32>,
+    mean: Option<CudaSlice<f32>>,
+}
+
+/// Draws into the network's input, on one thread.
+pub(crate) struct Painter {
+    shape: Vec<usize>,
+    /// The kernel for so many values.
+    kernels: HashMap<u32, CudaFunction>,
+    look: Option<LookThere>,
+    input: Option<DeviceTensor>,
+}
+
+impl Painter {
+    /// For a network whose input has this shape.
+    pub(crate) fn new(shape: &[usize]) -> Self {
+        Self { shape: shape.to_vec(), kernels: HashMap::new(), look: None, input: None }
+    }
+
+    /// What was drawn last, as tract takes it.
+    pub(crate) fn drawn(&self) -> TractResult<TValue> {
+        let input = self.input.clone().ok_or_else(|| TractError::msg("nothing has been drawn"))?;
+        Ok(LazyHostStorage::new(input)?.into_tensor().into_tvalue())
+    }
+
+    /// Draws a batch into the first slots of the input; the others keep what was in them.
+    pub(crate) fn draw(&mut self, drawing: &Drawing) -> TractResult<()> {
+        let Drawing { view: Some(view), programs, look } = drawing else {
+            return Ok(());
+        };
+        let input = match self.input.take() {
+            Some(input) => input,
+            None => DeviceTensor::uninitialized_dt(f32::datum_type(), &self.shape)?,
+        };
+        let pictures = u32::try_from(programs.starts.len())?;
+        let numbers = programs.starts.len() * (look.crops.len() / 3) * view.numbers();
+        if numbers > input.len() || look.crops.len() != usize::try_from(view.crops)? * 3 {
+            return Err(TractError::msg("the pictures do not fit into the network's input"));
+        }
+        let to = input.device_buffer_ptr() as u64 + u64::from(input.buffer_offset::<u32>());
+        tract_cuda::with_cuda_stream(|stream| self.launch(stream, *view, programs, look, pictures, to))?;
+        self.input = Some(input);
+        Ok(())
+    }
+
+    fn launch(
+        &mut self,
+        stream: &Arc<CudaStream>,
+        view: View,
+        programs: &Programs,
+        look: &Look,
+        pictures: u32,
+        to: u64,
+    ) -> TractResult<()> {
+        let values = programs.values();
+        let kernel = match self.kernels.entry(values) {
+            Entry::Occupied(there) => there.into_mut(),
+            Entry::Vacant(new) => new.insert(compile(stream, values)?),
+        };
+        if self.look.as_ref().is_none_or(|there| there.look != *look) {
+            self.look = Some(LookThere::new(stream, look)?);
+        }
+        let there = self.look.as_ref().ok_or_else(|| TractError::msg("no look"))?;
+        let (code, starts) = (stream.clone_htod(&programs.words)?, stream.clone_htod(&programs.starts)?);
+        let side = u32::try_from(view.side)?;
+        let grid_dim = ((side * side).div_ceil(THREADS), pictures, 1);
+        let null = 0_u64;
+        let mut launch = stream.launch_builder(kernel);
+        launch.arg(&view).arg(&code).arg(&starts).arg(&null).arg(&to).arg(&there.crops).arg(&there.table);
+        match &there.mean {
+            Some(mean) => launch.arg(mean),
+            None => launch.arg(&null),
+        };
+        // SAFETY: the arguments are those of `draw` in cppn.cu, in their order. `code` and `starts` are what `Program::code` wrote, whose
+        // operands name values below `values`, which is what the kernel was compiled for. `to` has room for the crops of all
+        // pictures (checked by the caller), `table` and `mean` are as long as `Preprocess` makes them for this view. The memory lives
+        // until it is freed on this very stream, after the launch.
+        unsafe { launch.launch(LaunchConfig { grid_dim, block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }) }?;
+        Ok(())
+    }
+}
+
+impl LookThere {
+    fn new(stream: &Arc<CudaStream>, look: &Look) -> TractResult<Self> {
+        let mean = if look.mean.is_empty() { None } else { Some(stream.clone_htod(&look.mean)?) };
+        Ok(Self { look: look.clone(), crops: stream.clone_htod(&look.crops)?, table: stream.clone_htod(&look.table)?, mean })
+    }
+}
+
+/// Compiles the kernel for programs of up to so many values. What keeps its bits those of core is said here once more, though most of it
+/// is NVRTC's default: no contraction, subnormal numbers kept, division and root rounded correctly.
+fn compile(stream: &Arc<CudaStream>, values: u32) -> TractResult<CudaFunction> {
+    Ok(stream.context().load_module(translate(values)?)?.load_function("draw")?)
+}
+
+fn translate(values: u32) -> TractResult<Ptx> {
+    let options = CompileOptions {
+        fmad: Some(false),
+        ftz: Some(false),
+        prec_div: Some(true),
+        prec_sqrt: Some(true),
+        options: vec![format!("-DVALUES={values}")],
+        name: Some("cppn.cu".into()),
+        ..Default::default()
+    };
+    compile_ptx_with_opts(super::SOURCE, options).map_err(|error| TractError::msg(format!("NVRTC cannot compile the renderer: {error}")))
+}
+
+/// What NVRTC makes of the kernel, if it is here. It needs no card.
+#[cfg(test)]
+pub(crate) fn translated(values: u32) -> Option<TractResult<String>> {
+    // SAFETY: it only tries to load the library, which runs no code of it but its initialisation.
+    let there = unsafe { cudarc::nvrtc::sys::is_culib_present() };
+    there.then(|| translate(values).map(|ptx| ptx.to_src()))
+}
+
+/// The bytes of pictures, for checks.
+#[cfg(test)]
+pub(crate) fn bytes(genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) -> TractResult<Vec<u8>> {
+    let mut drawing = Drawing::default();
+    drawing.fill(genomes, picture, preprocess);
+    let channels = genomes.first().map_or(1, |genome| genome.outputs());
+    let side = usize::from(picture.side);
+    let Some(view) = drawing.view else { return Ok(Vec::new()) };
+    tract_cuda::with_cuda_stream(|stream| {
+        let stream: &Arc<CudaStream> = stream;
+        let kernel = compile(stream, drawing.programs.values())?;
+        let there = LookThere::new(stream, &drawing.look)?;
+        let (code, starts) = (stream.clone_htod(&drawing.programs.words)?, stream.clone_htod(&drawing.programs.starts)?);
+        let mut made = stream.alloc_zeros::<u8>(genomes.len() * side * side * channels)?;
+        let null = 0_u64;
+        let grid_dim = (u32::try_from(side * side)?.div_ceil(THREADS), u32::try_from(genomes.len())?, 1);
+        let mut launch = stream.launch_builder(&kernel);
+        launch.arg(&view).arg(&code).arg(&starts).arg(&mut made).arg(&null).arg(&there.crops).arg(&there.table).arg(&null);
+        // SAFETY: as in `Painter::launch`; `made` has a byte for each channel of each pixel, and no tensor is written.
+        unsafe { launch.launch(LaunchConfig { grid_dim, block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }) }?;
+        Ok(stream.clone_dtoh(&made)?)
+    })
+}
+
+/// The network's input after drawing, for checks.
+#[cfg(test)]
+pub(crate) fn numbers(genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) -> TractResult<Vec<f32>> {
+    let mut drawing = Drawing::default();
+    drawing.fill(genomes, picture, preprocess);
+    tract_cuda::with_cuda_stream(|_| Ok(()))?;
+    let mut painter = Painter::new(&preprocess.shape(genomes.len() * preprocess.crops()));
+    painter.draw(&drawing)?;
+    Ok(painter.drawn()?.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
+}
