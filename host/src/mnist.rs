@@ -113,6 +113,16 @@ impl Dataset {
     pub fn image(&self, index: usize) -> &[u8] {
         &self.images[index * PIXELS..][..PIXELS]
     }
+
+    /// The mean of every pixel over the pictures, [`PIXELS`] numbers from 0 to 255; of no pictures, zeros.
+    #[must_use]
+    pub fn mean_image(&self) -> Vec<f32> {
+        let mut sums = vec![0_u64; PIXELS];
+        for image in self.images.chunks_exact(PIXELS) {
+            sums.iter_mut().zip(image).for_each(|(sum, byte)| *sum += u64::from(*byte));
+        }
+        sums.into_iter().map(|sum| (sum as f64 / self.len().max(1) as f64) as f32).collect()
+    }
 }
 
 /// The whole of MNIST: 60 000 pictures to train on and 10 000 to test on.

@@ -81,21 +81,82 @@ fn runs_of_another_kind_are_not_taken_for_these() {
     fooling(dir.path(), "reproduce imagenet-cppn --hours nan").refused(&["--hours"]);
 }
 
+/// Makes a quick experiment with one seed, and looks at what it left.
+fn quick(dir: &Path, experiment: &str, shared: &Path, words: &[&str]) {
+    let line = format!(
+        "reproduce {experiment} --quick --seeds 1 --out {experiment} --models {} --data {}",
+        shared.join("models").display(),
+        shared.join("mnist").display()
+    );
+    fooling(dir, &line).done().says(words);
+    check_page(&dir.join(experiment).join("report.html"));
+}
+
 #[test]
 fn every_experiment_is_quick() {
-    let Some(models) = shared("every_experiment_is_quick") else { return };
-    let models = models.join("models");
+    let Some(shared) = shared("every_experiment_is_quick") else { return };
     let dir = TempDir::new().unwrap();
     for (experiment, words) in [
-        ("mnist-direct", ["the paper's LeNet", "by generation 50"]),
-        ("transfer", ["mnist_cntk", "Mann-Whitney"]),
+        ("mnist-direct", ["the paper's LeNet less the mean image", "by generation 50"]),
+        ("transfer", ["mnist_cntk", "Wilcoxon"]),
         ("single-vs-map", ["MAP-Elites against single-objective", "mobilenet"]),
         ("ablate", ["repeated pattern", "mobilenet"]),
-        ("imagenet-cppn", ["88.11 %", "mobilenet"]),
+        ("imagenet-cppn", ["88.11 %", "dogs and cats"]),
         ("imagenet-direct", ["21.59 %", "mobilenet"]),
     ] {
-        let line = format!("reproduce {experiment} --quick --seeds 1 --out {experiment} --models {}", models.display());
-        fooling(dir.path(), &line).done().says(&words);
-        check_page(&dir.path().join(experiment).join("report.html"));
+        quick(dir.path(), experiment, &shared, &words);
+    }
+}
+
+#[cfg(not(feature = "train"))]
+#[test]
+fn experiments_that_train_say_which_build_can() {
+    let dir = TempDir::new().unwrap();
+    for experiment in ["ascent", "retrain"] {
+        fooling(dir.path(), &format!("reproduce {experiment} --quick")).refused(&["--features train"]);
+    }
+}
+
+#[cfg(feature = "train")]
+mod with_training {
+    use super::*;
+
+    #[test]
+    fn experiments_that_need_gradients_are_quick() {
+        let Some(shared) = shared("experiments_that_need_gradients_are_quick") else { return };
+        let dir = TempDir::new().unwrap();
+        quick(dir.path(), "ascent", &shared, &["the paper's LeNet", "30 steps"]);
+        quick(dir.path(), "transfer", &shared, &["the same, other initial weights", "LeNet of seed 2"]);
+    }
+
+    #[test]
+    fn retraining_is_quick_goes_on_and_goes_further() {
+        let Some(shared) = shared("retraining_is_quick_goes_on_and_goes_further") else { return };
+        let dir = TempDir::new().unwrap();
+        let data = shared.join("mnist");
+        fooling(dir.path(), "reproduce retrain --quick --out r").refused(&["--data"]);
+        let retrain = |more: &str| fooling(dir.path(), &format!("reproduce retrain --quick --out r --data {} {more}", data.display()));
+        let network = |round: usize| fs::read(dir.path().join(format!("r/networks/round_{round:02}.onnx"))).unwrap();
+        let results = || -> serde_json::Value { serde_json::from_slice(&fs::read(dir.path().join("r/results.json")).unwrap()).unwrap() };
+        let learnt = |row: usize| results()["tables"][0]["rows"][row][2].as_str().unwrap().parse::<usize>().unwrap();
+
+        retrain("--seeds 1 --rounds 1").done().says(&["against network 1"]);
+        check_page(&dir.path().join("r/report.html"));
+        let first = network(1);
+        assert!(learnt(1) > 10, "{} pictures to learn from", learnt(1));
+        // The next round goes on from there, and makes nothing again.
+        let second = retrain("--seeds 1 --rounds 2").done();
+        assert!(!second.stderr.contains("network 1: epoch") && second.stderr.contains("network 2: epoch"), "{}", second.stderr);
+        assert!(network(1) == first);
+        assert!(learnt(2) > learnt(1), "the second network learns from the pictures of both rounds");
+        // A network that is lost is trained again, to the same bytes.
+        let lost = network(2);
+        for ending in ["onnx", "toml", "json"] {
+            fs::remove_file(dir.path().join(format!("r/networks/round_02.{ending}"))).unwrap();
+        }
+        retrain("--seeds 1 --rounds 2").done();
+        assert!(network(2) == lost);
+        // With other seeds the networks would have learnt from other pictures.
+        retrain("--seeds 2 --rounds 2").refused(&["round_01", "--out"]);
     }
 }

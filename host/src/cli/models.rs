@@ -4,11 +4,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueHint};
 use fooling::classifier::DeviceChoice;
+use fooling::mnist::Mnist;
 use fooling::model::{BUILTINS, Card, KNOWN, Known, cache_folder};
 
-/// List the models that have a name, show a model's card, fetch a network's weights, or prepare a network for a GPU
+/// List models, show their cards, fetch weights, make a mean image, or prepare a network for a GPU
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -34,6 +36,15 @@ enum Command {
     ///
     /// A download that was broken off is gone on with. The file is seen under its name only when its digest is that of the card.
     Fetch(FetchArgs),
+    /// Write the mean of MNIST's training images, for cards with mean = "FILE"
+    Mean {
+        /// Folder of the MNIST files
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        data: PathBuf,
+        /// File to write: 28 x 28 little-endian f32, each from 0 to 255
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+    },
     /// Rewrite a network for a GPU, check it, and say which of its nodes run there (a build with the feature `cuda`)
     ///
     /// Neither driver nor card is needed. What runs on a GPU is rewritten in the same way when it is loaded; the files are for looking
@@ -76,6 +87,7 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         Command::List => list()?,
         Command::Show { model } => show(&model)?,
         Command::Fetch(args) => fetch(&args)?,
+        Command::Mean { data, out } => mean(&data, &out)?,
         Command::Export(args) => export(&args)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -130,6 +142,14 @@ fn show(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn mean(data: &Path, out: &Path) -> anyhow::Result<()> {
+    let mean = Mnist::load(data)?.train.mean_image();
+    let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(out, bytes).with_context(|| format!("cannot write {}; name another file with --out", out.display()))?;
+    writeln!(std::io::stdout().lock(), "{}", out.display())?;
+    Ok(())
+}
+
 #[cfg(not(feature = "cuda"))]
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
     for_cuda(args)?;
@@ -181,7 +201,6 @@ fn known(name: &str) -> anyhow::Result<&'static Known> {
 
 #[cfg(feature = "fetch")]
 fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
-    use anyhow::Context as _;
     use fooling::fetch::{Client, Fetched, Wanted};
 
     let known = known(&args.name)?;

@@ -38,6 +38,9 @@ pub(super) struct ReproduceArgs {
     /// Runs of each kind, with the seeds 1, 2, ... [default: 5; 2 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
+    /// Rounds of retrain [default: 15; 2 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: Option<u32>,
     /// Longest time for all ImageNet runs together; they can be gone on with
     #[arg(long, value_name = "H", default_value_t = 1.0, value_parser = hours)]
     hours: f64,
@@ -70,6 +73,7 @@ pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
         models: args.models,
         out: args.out.unwrap_or_else(|| PathBuf::from("runs").join("reproduce").join(folder)),
         seeds,
+        rounds: args.rounds.unwrap_or(if args.quick { 2 } else { 15 }),
         hours: args.hours,
         device,
         threads: super::threads(args.threads),
@@ -95,7 +99,11 @@ fn command(args: &ReproduceArgs, name: &str, seeds: u32, device: Device) -> Stri
     for (given, text) in [(args.quick, " --quick"), (args.data.is_some(), " --data DIR"), (args.models.is_some(), " --models DIR")] {
         command += if given { text } else { "" };
     }
-    if name.starts_with("imagenet") { format!("{command} --hours {}", args.hours) } else { command }
+    if let Some(rounds) = args.rounds.filter(|_| name == "retrain") {
+        command += &format!(" --rounds {rounds}");
+    }
+    let imagenet = name.starts_with("imagenet") || (args.models.is_some() && ["transfer", "ablate"].contains(&name));
+    if imagenet { format!("{command} --hours {}", args.hours) } else { command }
 }
 
 /// Tells how far it is, a line at a time.

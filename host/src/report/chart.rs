@@ -30,7 +30,7 @@ pub enum Upright {
 
 /// Most nines that are drawn.
 const MOST_NINES: f64 = 7.0;
-const SIZE: (u32, u32) = (760, 380);
+const SIZE: (u32, u32) = (860, 420);
 /// Colours that those who cannot tell red from green can tell apart (Okabe and Ito 2008).
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
@@ -96,7 +96,7 @@ type Failure = DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::Err
 fn draw(svg: &mut String, across: &str, up: &str, upright: Upright, right: f64, curves: &[Curve]) -> Result<(), Failure> {
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     let mut chart =
-        ChartBuilder::on(&area).margin(12).x_label_area_size(42).y_label_area_size(86).build_cartesian_2d(0.0..right, upright.range())?;
+        ChartBuilder::on(&area).margin(12).x_label_area_size(46).y_label_area_size(96).build_cartesian_2d(0.0..right, upright.range())?;
     let lines = match upright {
         Upright::Nines => MOST_NINES as usize + 1,
         Upright::UpTo(most) => (most as usize + 1).clamp(2, 11),
@@ -112,9 +112,13 @@ fn draw(svg: &mut String, across: &str, up: &str, upright: Upright, right: f64, 
         .y_labels(lines)
         .x_label_formatter(&|x| if x.fract() == 0.0 { format!("{x:.0}") } else { format!("{x:.1}") })
         .y_label_formatter(&|y| upright.label(*y))
-        .label_style((FONT, 13))
-        .axis_desc_style((FONT, 14))
+        .label_style((FONT, 14))
+        .axis_desc_style((FONT, 15))
         .draw()?;
+    if upright == Upright::Nines {
+        // What the paper calls sure.
+        chart.draw_series(LineSeries::new([(0.0, 4.0), (right, 4.0)], BLACK.mix(0.55)))?;
+    }
     // Faint lines lie below the others.
     for faint in [true, false] {
         for curve in curves.iter().filter(|curve| curve.faint == faint) {
@@ -124,7 +128,7 @@ fn draw(svg: &mut String, across: &str, up: &str, upright: Upright, right: f64, 
     if curves.iter().any(|curve| !curve.name.is_empty()) {
         let mut legend = chart.configure_series_labels();
         legend.position(SeriesLabelPosition::LowerRight).background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.2));
-        legend.label_font((FONT, 13)).draw()?;
+        legend.label_font((FONT, 14)).draw()?;
     }
     area.present()
 }

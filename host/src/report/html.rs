@@ -1,7 +1,7 @@
 //! `report.html`: a run in one page.
 
 use super::page::{Page, Tile};
-use super::{Curve, Upright};
+use super::{Curve, Upright, percent};
 use crate::model::short_name;
 use crate::run::{Folder, Lineage, Member, Rebuilt, RunError, Stats, curve, lineages, rebuild};
 
@@ -10,7 +10,7 @@ const MOST_TILES: usize = 200;
 /// Elites whose lineage is shown, the surest first, where there are more classes.
 const MOST_LINEAGES: usize = 10;
 /// Pictures of a lineage.
-const FRAMES: usize = 12;
+pub const FRAMES: usize = 12;
 
 /// A run as an HTML page, read off its journal alone.
 ///
@@ -23,10 +23,11 @@ pub fn html(folder: &Folder) -> Result<String, RunError> {
     let choices = &rebuilt.run.choices;
     let mut page = Page::new(&format!("Pictures that {} is sure about", rebuilt.run.made.model));
     page.paragraph(&in_words(&rebuilt));
+    page.figures(&figures(&rebuilt));
     curves(&mut page, folder, &rebuilt)?;
     sheet(&mut page, &rebuilt).map_err(failed)?;
     films(&mut page, folder, &rebuilt)?;
-    page.heading(2, "How it was made");
+    page.section("How it was made");
     let made = &rebuilt.run.made;
     let settings = toml::to_string(choices).map_err(|error| RunError::RunToml { path: folder.run_toml(), problem: error.to_string() })?;
     let settings = settings.lines().filter_map(|line| line.split_once(" = ")).map(|(name, value)| [name.to_owned(), value.to_owned()]);
@@ -37,21 +38,31 @@ pub fn html(folder: &Folder) -> Result<String, RunError> {
 }
 
 fn in_words(rebuilt: &Rebuilt) -> String {
-    let (choices, stats, cells) = (&rebuilt.run.choices, &rebuilt.stats, rebuilt.run.cells.len());
-    let search = if choices.target.is_some() { "the single-objective EA" } else { "MAP-Elites" };
+    let choices = &rebuilt.run.choices;
+    let search = if choices.target.is_some() { "The single-objective EA" } else { "MAP-Elites" };
     let count = rebuilt.last_generation.unwrap_or(0);
     format!(
-        "{search} with the {} encoding, the {} face, seed {}: {count} generations of {}. Confidence over {cells} classes: median {:.4} %, \
-         lowest {:.4} %; {} at 99 % or more, {} at 99.99 %.",
-        format!("{:?}", choices.encoding).to_lowercase(),
-        format!("{:?}", choices.face).to_lowercase(),
+        "{search} with the {} encoding, the {} face, seed {}: {count} generations of {} after {} random pictures. Under each picture \
+         stands the class that the network holds it to be, with which confidence, and the generation in which it was born.",
+        choices.encoding.name(),
+        choices.face.name(),
         choices.seed,
         choices.batch,
-        stats.median * 100.0,
-        stats.lowest * 100.0,
-        stats.at_99,
-        stats.at_9999,
+        choices.initial,
     )
+}
+
+fn figures(rebuilt: &Rebuilt) -> Vec<(String, &'static str)> {
+    let (stats, cells) = (&rebuilt.stats, rebuilt.run.cells.len());
+    if cells == 1 {
+        return vec![(percent(stats.highest, 4), "confidence")];
+    }
+    vec![
+        (percent(stats.median, 4), "median confidence"),
+        (percent(stats.lowest, 4), "lowest confidence"),
+        (format!("{} of {cells}", stats.at_99), "classes at 99 %"),
+        (format!("{} of {cells}", stats.at_9999), "classes at 99.99 %"),
+    ]
 }
 
 fn curves(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunError> {
@@ -60,7 +71,7 @@ fn curves(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), Run
         let points = stats.iter().map(|(generation, stats)| (f64::from(*generation), of(stats))).collect();
         Curve { name: name.to_owned(), points, colour, faint: false }
     };
-    page.heading(2, "Confidence");
+    page.section("Confidence");
     let confidence =
         [line("highest", 2, &|stats| stats.highest), line("median", 0, &|stats| stats.median), line("lowest", 1, &|stats| stats.lowest)];
     page.chart("generation", "confidence", Upright::Nines, &confidence);
@@ -76,7 +87,7 @@ fn curves(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), Run
 }
 
 fn sheet<'r>(page: &mut Page, rebuilt: &'r Rebuilt) -> Result<(), image::ImageError> {
-    page.heading(2, "Elites");
+    page.section("Elites");
     let members = rebuilt.surest(MOST_TILES);
     if members.len() < rebuilt.members.len() {
         page.paragraph(&format!("The {} surest of {}; the sheets of the run's folder have all.", members.len(), rebuilt.members.len()));
@@ -91,7 +102,7 @@ fn sheet<'r>(page: &mut Page, rebuilt: &'r Rebuilt) -> Result<(), image::ImageEr
 
 fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunError> {
     let cells: Vec<usize> = rebuilt.surest(MOST_LINEAGES).iter().map(|member| member.cell).collect();
-    page.heading(2, "Lineages");
+    page.section("Lineages");
     page.paragraph(
         "Each strip leads from the first ancestor, a random genome, to the elite. Under a picture: the class that it was surest for \
          when it was born, how sure, and the generation of its birth.",
@@ -99,7 +110,7 @@ fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunE
     for Lineage { cell, length, film } in lineages(folder, &cells, FRAMES)? {
         let skipped = if film.len() < length { format!(", {} of them shown", film.len()) } else { String::new() };
         let ancestors = if length == 1 { "no ancestor".to_owned() } else { format!("{} ancestors and itself{skipped}", length - 1) };
-        page.heading(3, &format!("{}: {ancestors}", short_name(rebuilt.class(cell).1)));
+        page.heading(&format!("{}: {ancestors}", short_name(rebuilt.class(cell).1)));
         let tiles: Vec<Tile<'_>> = film
             .iter()
             .map(|ancestor| {
@@ -148,7 +159,7 @@ mod tests {
         let sources: Vec<&str> = document.descendants().filter_map(|node| node.attribute("src")).collect();
         assert!(sources.len() > 20, "ten elites and their lineages, not {} pictures", sources.len());
         assert!(sources.iter().all(|source| source.starts_with("data:image/png;base64,")));
-        assert!(document.descendants().all(|node| node.attribute("href").is_none()));
+        assert!(document.descendants().filter_map(|node| node.attribute("href")).all(|link| link.starts_with("#s")));
         let says = |text: &str| document.descendants().any(|node| node.text() == Some(text));
         assert!(says("Lineages") && says("\"released\""), "the page says what was chosen");
         assert_eq!(page, html(&folder).unwrap(), "the same run is the same page");

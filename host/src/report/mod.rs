@@ -9,7 +9,7 @@ mod summary;
 use fooling_core::settings::Settings;
 
 pub use chart::{Curve, Upright, chart};
-pub use html::html;
+pub use html::{FRAMES, html};
 pub use page::{Page, Tile};
 pub use sheet::{Entry, pages};
 pub use summary::{Summary, Timing};

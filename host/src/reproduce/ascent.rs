@@ -20,12 +20,18 @@ const STEP: f32 = 0.25;
 const DECAY: f32 = 0.01;
 const STEPS: u32 = 200;
 const SURE: f64 = 0.9999;
+/// Steps that the film shows, besides the last.
+const FRAMES: [u32; 9] = [0, 2, 4, 6, 8, 10, 15, 20, 50];
+/// The digits whose films are shown.
+const FILMED: [usize; 2] = [3, 8];
 
 /// A picture a digit, as they climbed.
 struct Climb {
     /// At each step, the confidence of each digit's picture.
     confidences: Vec<Vec<f32>>,
     pictures: Vec<Picture>,
+    /// The steps of the film, and the digits' pictures at each.
+    film: Vec<(u32, Vec<Picture>)>,
     /// Confidence of the pictures of 8-bit pixels.
     final_scores: Vec<f32>,
 }
@@ -62,19 +68,26 @@ fn climb(lab: &Lab<'_>, network: &Network, lenet: &LeNet, seed: u64, steps: u32)
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let mut inputs: Vec<f32> = (0..CLASSES * PIXELS).map(|_| (rng.next_u32() >> 24) as f32 * SCALE).collect();
     let classes: Vec<u8> = (0..CLASSES as u8).collect();
-    let mut confidences = Vec::new();
+    let (mut confidences, mut film) = (Vec::new(), Vec::new());
     for step in 0..=steps {
         let found = lenet.input_gradient(&inputs, &classes, Objective::LogProbability)?;
         confidences.push((0..CLASSES).map(|class| found.probabilities[class * lenet.classes() + class]).collect());
+        if FRAMES.contains(&step) || step == steps {
+            film.push((step, pictures(&inputs)));
+        }
         if step < steps {
             inputs.chunks_exact_mut(PIXELS).zip(found.gradient.chunks_exact(PIXELS)).for_each(|(picture, up)| ascend(picture, up));
         }
     }
-    let bytes = |picture: &[f32]| picture.iter().map(|value| (value / SCALE).round().clamp(0.0, 255.0) as u8).collect();
-    let pictures: Vec<Picture> =
-        inputs.chunks_exact(PIXELS).map(|picture| Picture::from_bytes(SIDE, 1, bytes(picture)).expect("28 x 28")).collect();
+    let pictures = pictures(&inputs);
     let final_scores = lab.ask(network, &pictures)?.iter().enumerate().map(|(class, scores)| scores[class]).collect();
-    Ok(Climb { confidences, pictures, final_scores })
+    Ok(Climb { confidences, pictures, film, final_scores })
+}
+
+/// Inputs of the network as pictures of 8-bit pixels.
+fn pictures(inputs: &[f32]) -> Vec<Picture> {
+    let bytes = |picture: &[f32]| picture.iter().map(|value| (value / SCALE).round().clamp(0.0, 255.0) as u8).collect();
+    inputs.chunks_exact(PIXELS).map(|picture| Picture::from_bytes(SIDE, 1, bytes(picture)).expect("28 x 28")).collect()
 }
 
 /// A step along the gradient, and the decay. A gradient that has vanished leads nowhere.
@@ -117,6 +130,7 @@ fn report(found: &mut Found, network: &Network, climbs: &[Climb], steps: u32) {
         lines: vec![class.to_string(), percent((*score).into(), 2), format!("{steps} steps")],
     });
     found.exhibits.push(Exhibit::Sheet(format!("Pictures of seed 1, {}", network.title), shown.collect()));
+    found.exhibits.extend(FILMED.map(|class| film(&climbs[0], class, &network.title)));
     found.tables.push(Table {
         title: what("Confidence of each digit's picture"),
         heads: ["seed".to_owned()].into_iter().chain((0..CLASSES).map(|class| class.to_string())).collect(),
@@ -127,4 +141,39 @@ fn report(found: &mut Found, network: &Network, climbs: &[Climb], steps: u32) {
             })
             .collect(),
     });
+}
+
+/// The picture of a digit on its way up.
+fn film(climb: &Climb, class: usize, title: &str) -> Exhibit {
+    let shown = |(step, pictures): &(u32, Vec<Picture>)| Shown {
+        picture: pictures[class].clone(),
+        lines: vec![class.to_string(), percent(climb.confidences[*step as usize][class].into(), 2), format!("step {step}")],
+    };
+    Exhibit::Film(format!("From noise to {class}, {title}"), climb.film.iter().map(shown).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_goes_up_the_gradient_and_decays_within_the_range_of_pixels() {
+        let mut picture = [0.5, 0.5, 0.0, 255.0 * SCALE];
+        // Of length 5: a step of 0.25 moves by 0.05 of it.
+        ascend(&mut picture, &[3.0, -4.0, 0.0, 0.0]);
+        let expected = [0.65 * 0.99, 0.3 * 0.99, 0.0, 255.0 * SCALE * 0.99];
+        assert!(picture.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{picture:?}");
+        ascend(&mut picture, &[0.0; 4]);
+        assert!((picture[0] - 0.65 * 0.99 * 0.99).abs() < 1e-6, "without a gradient only the decay is left");
+        let mut edges = [0.0, 255.0 * SCALE];
+        ascend(&mut edges, &[-1.0, 1.0]);
+        assert_eq!(edges, [0.0, 255.0 * SCALE]);
+    }
+
+    #[test]
+    fn inputs_become_the_nearest_bytes() {
+        let mut inputs = vec![0.0; PIXELS];
+        (inputs[0], inputs[1], inputs[2], inputs[3]) = (2.0, -1.0, 100.4 * SCALE, 100.6 * SCALE);
+        assert_eq!(pictures(&inputs)[0].bytes()[..5], [255, 0, 100, 101, 0]);
+    }
 }

@@ -1,16 +1,32 @@
 //! `imagenet-cppn` and `imagenet-direct`: a thousand classes, for as long as `--hours` allows.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use super::lab::{Lab, Run};
-use super::mnist::{over_runs, shown};
+use super::mnist::{films, over_runs, shown};
 use super::networks::Network;
 use super::results::{Finding, Table, confidence};
-use super::{Exhibit, Found, ReproduceError};
+use super::stats::{mann_whitney, median};
+use super::{Exhibit, Experiment, Found, ReproduceError};
 use crate::report::Upright;
 use crate::run::{Choices, EncodingName, Face};
 
 /// The network to evolve against; with `--quick` the smallest one.
 pub(super) fn network(lab: &Lab<'_>) -> Result<Network, ReproduceError> {
     lab.network(lab.quick_or("mobilenet_v1_025_128", "squeezenet_v1_1"))
+}
+
+/// [`network`] for an experiment that has a part on LeNets too: nothing, with a word, if the folder of networks lacks it.
+pub(super) fn network_if_there(lab: &mut Lab<'_>) -> Result<Option<Network>, ReproduceError> {
+    match network(lab) {
+        Ok(network) => Ok(Some(network)),
+        Err(ReproduceError::NoNetwork { path }) => {
+            lab.watcher.says(&format!("without {}: nothing is done on ImageNet's classes", path.display()));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// METHOD's choices for a network of a thousand classes.
@@ -24,18 +40,37 @@ pub(super) fn choices(lab: &Lab<'_>, network: &Network, encoding: EncodingName, 
     choices
 }
 
-pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, ReproduceError> {
-    let network = network(lab)?;
+/// The CPPN runs of the experiment `imagenet-cppn` in the folder beside this one's: long ones are made once for all experiments.
+/// They are gone on with for as long as `--hours` allows; with 0, those are taken that are there.
+pub(super) fn cppn_runs(lab: &mut Lab<'_>, network: &Network) -> Result<Vec<Run>, ReproduceError> {
+    let folder = Experiment::ImagenetCppn.name() + lab.quick_or("-quick", "");
+    let root = lab.plan.out.parent().unwrap_or(&lab.plan.out).join(folder);
+    evolve(lab, network, EncodingName::Cppn, &root.join("runs"))
+}
+
+fn evolve(lab: &mut Lab<'_>, network: &Network, encoding: EncodingName, root: &Path) -> Result<Vec<Run>, ReproduceError> {
     let limit = lab.share_of_hours(lab.plan.seeds as usize);
     let mut runs = Vec::new();
     for seed in lab.seeds() {
-        let choices = choices(lab, &network, encoding, seed);
         let name = format!("{}-{}-{seed}", network.key, encoding.name());
-        runs.push(lab.evolve_for(&name, &network, choices, Some(limit))?);
+        let folder = root.join(&name);
+        if limit.is_zero() && !folder.exists() && seed > 1 {
+            lab.watcher.says(&format!("{name}: not there, and --hours 0 leaves no time to make it"));
+            continue;
+        }
+        let choices = choices(lab, network, encoding, seed);
+        runs.push(lab.evolve_at(folder, &name, network, choices, Some(limit))?);
     }
-    let (reported_median, reported_sure, full) = match encoding {
-        EncodingName::Cppn => ("88.11 % at 5000", "many over 99.99 %", 5000),
-        EncodingName::Direct => ("21.59 % at 20 000", "45 classes over 99 %", 20_000),
+    Ok(runs)
+}
+
+pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, ReproduceError> {
+    let network = network(lab)?;
+    let root = lab.plan.out.join("runs");
+    let runs = evolve(lab, &network, encoding, &root)?;
+    let (reported_median, [reported_99, reported_9999], full) = match encoding {
+        EncodingName::Cppn => ("88.11 % at 5000", ["no figure", "many"], 5000),
+        EncodingName::Direct => ("21.59 % at 20 000", ["45 classes", "no figure"], 20_000),
     };
     let done: Vec<String> = runs.iter().map(|run| run.generations().to_string()).collect();
     let of = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
@@ -53,9 +88,10 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
     let last = |run: &Run| *run.at(u32::MAX);
     found.findings = vec![
         Finding::of_values(what("median confidence over the classes"), reported_median, of(&|run| last(run).median), confidence),
-        Finding::of_values(what("classes at 99 % or more"), reported_sure, of(&|run| last(run).at_99 as f64), classes),
-        Finding::of_values(what("classes at 99.99 % or more"), reported_sure, of(&|run| last(run).at_9999 as f64), classes),
+        Finding::of_values(what("classes at 99 % or more"), reported_99, of(&|run| last(run).at_99 as f64), classes),
+        Finding::of_values(what("classes at 99.99 % or more"), reported_9999, of(&|run| last(run).at_9999 as f64), classes),
     ];
+    found.findings.extend(pets(&runs, &what("dogs and cats"), encoding));
     found.tables.push(Table {
         title: "Runs".to_owned(),
         heads: ["seed", "generations", "median", "lowest", "at 50 %", "at 90 %", "at 99 %", "at 99.99 %", "images/s"]
@@ -68,7 +104,34 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
     let sure = over_runs(&runs, "classes at 99 %", 1, &|stats| stats.at_99 as f64);
     found.exhibits.push(Exhibit::Chart("Classes at 99 %".into(), "generation".into(), "classes".into(), Upright::UpTo(1000.0), sure));
     found.exhibits.push(Exhibit::Sheet("The surest of seed 1".into(), shown(&runs[0], 60)));
+    found.exhibits.extend(films(&runs[0], 5)?);
     Ok(found)
+}
+
+/// Dogs (domestic ones, Chihuahua to Mexican hairless) and cats (tabby to Egyptian cat) of ImageNet's thousand classes.
+fn is_pet(class: usize) -> bool {
+    (151..=268).contains(&class) || (281..=285).contains(&class)
+}
+
+/// The classes of dogs and cats against the others, each class by its median over the runs.
+fn pets(runs: &[Run], what: &str, encoding: EncodingName) -> [Finding; 2] {
+    let mut scores: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for (class, _, score) in runs.iter().flat_map(Run::pictures) {
+        scores.entry(class).or_default().push(score.into());
+    }
+    let middles = |pets: bool| -> Vec<f64> {
+        let chosen = scores.iter().filter(|(class, _)| is_pet(**class) == pets);
+        chosen.filter_map(|(_, scores)| Some(median(scores)?.median)).collect()
+    };
+    let (pets, others) = (middles(true), middles(false));
+    let reported = if encoding == EncodingName::Cppn { "stay low" } else { "no figure" };
+    let middle = |values: &[f64]| median(values).map_or_else(|| "nothing".to_owned(), |m| confidence(m.median));
+    let words = format!("{} against {}", middle(&pets), middle(&others));
+    let test = mann_whitney(&pets, &others);
+    [
+        Finding::of_values(format!("confidence in {what}, over the classes"), reported, pets, confidence),
+        Finding::of_test(format!("{what} against the other classes"), reported, &words, test),
+    ]
 }
 
 fn row(run: &Run) -> Vec<String> {

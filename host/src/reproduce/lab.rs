@@ -17,9 +17,8 @@ use crate::score::score_all;
 /// A run that was made.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Its folder.
-    #[cfg(feature = "train")]
-    pub(super) folder: Folder,
+    /// Where its folder is. An open folder is locked, so it is opened anew by who needs it.
+    pub(super) root: PathBuf,
     /// Who holds each cell.
     pub(super) rebuilt: Rebuilt,
     /// Confidence after each generation.
@@ -116,6 +115,18 @@ impl Lab<'_> {
         limit: Option<Duration>,
     ) -> Result<Run, ReproduceError> {
         let root = self.plan.out.join("runs").join(name);
+        self.evolve_at(root, name, network, choices, limit)
+    }
+
+    /// [`Lab::evolve_for`], in a folder that may be another experiment's.
+    pub(super) fn evolve_at(
+        &mut self,
+        root: PathBuf,
+        name: &str,
+        network: &Network,
+        choices: Choices,
+        limit: Option<Duration>,
+    ) -> Result<Run, ReproduceError> {
         let (wanted, threads) = (choices.generations, self.plan.threads);
         let setup = Setup { choices, model: &network.model, classifier: &*network.classifier, threads };
         let mut observer = Watch { watcher: self.watcher, name, deadline: limit.map(|limit| Instant::now() + limit), interrupted: false };
@@ -145,25 +156,7 @@ impl Lab<'_> {
         if observer.interrupted {
             return Err(ReproduceError::Interrupted);
         }
-        self.finish(folder)
-    }
-
-    // Only training goes on to use the folder.
-    #[cfg_attr(not(feature = "train"), allow(clippy::needless_pass_by_value))]
-    fn finish(&mut self, folder: Folder) -> Result<Run, ReproduceError> {
-        let (rebuilt, curve) = (run::rebuild(&folder)?, run::curve(&folder)?);
-        let path = folder.summary();
-        let unreadable = |problem: String| ReproduceError::Summary { path: path.clone(), problem };
-        let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
-        let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
-        folder.write(&folder.report(), report::html(&folder)?.as_bytes())?;
-        Ok(Run {
-            #[cfg(feature = "train")]
-            folder,
-            rebuilt,
-            curve,
-            speed,
-        })
+        finish(&folder)
     }
 
     /// What a network says of pictures, a row of confidences a picture. Pictures of another size or kind are fitted to it.
@@ -202,6 +195,17 @@ impl Lab<'_> {
     pub(super) fn share_of_hours(&self, runs: usize) -> Duration {
         Duration::try_from_secs_f64(self.plan.hours * 3600.0 / runs.max(1) as f64).unwrap_or(Duration::MAX)
     }
+}
+
+/// What a run that is made left.
+fn finish(folder: &Folder) -> Result<Run, ReproduceError> {
+    let (rebuilt, curve) = (run::rebuild(folder)?, run::curve(folder)?);
+    let path = folder.summary();
+    let unreadable = |problem: String| ReproduceError::Summary { path: path.clone(), problem };
+    let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+    let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
+    folder.write(&folder.report(), report::html(folder)?.as_bytes())?;
+    Ok(Run { root: folder.root().to_owned(), rebuilt, curve, speed })
 }
 
 /// Watches a run for the experiment's watcher.

@@ -5,13 +5,25 @@ use super::networks::Network;
 use super::results::{Finding, Shown, Table, confidence, generation};
 use super::{Exhibit, Found, ReproduceError};
 use crate::model::short_name;
-use crate::report::{Curve, Upright, percent};
-use crate::run::{EncodingName, Face, Member, Stats};
+use crate::report::{Curve, FRAMES, Upright, percent};
+use crate::run::{Ancestor, EncodingName, Face, Folder, Lineage, Member, Stats, lineages};
 
 /// What the paper calls sure.
 pub(super) const SURE: f64 = 0.9999;
 /// The generations of the table.
 const MARKS: [u32; 4] = [10, 50, 100, 200];
+
+/// Other settings of the direct encoding: name, factor of the pictures a generation, eta, rate.
+const VARIANTS: [(&str, u32, u8, f64); 6] = [
+    ("paper", 1, 15, 0.1),
+    ("twice", 2, 15, 0.1),
+    ("rate-0.3", 1, 15, 0.3),
+    ("eta-5", 1, 5, 0.1),
+    ("eta-2", 1, 2, 0.1),
+    ("twice-eta-5", 2, 5, 0.1),
+];
+/// Elites of a run whose lineages are shown.
+pub(super) const FILMS: usize = 2;
 
 /// The runs of one network and face.
 struct Group {
@@ -25,6 +37,9 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
         for face in [Face::Paper, Face::Released] {
             groups.push(group(lab, &network, encoding, face)?);
         }
+    }
+    if let Some(folder) = &lab.plan.models {
+        groups.push(group(lab, &Network::less_mean(folder, lab.plan.device)?, encoding, Face::Released)?);
     }
     let mut found = Found::default();
     let last = groups[0].runs[0].generations();
@@ -52,8 +67,14 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
         found.tables.push(marks(group, last));
         found.exhibits.push(curves(group));
     }
+    if encoding == EncodingName::Direct {
+        found.tables.push(variants(lab)?);
+    }
     found.tables.push(speeds(&groups));
-    found.exhibits.extend(groups.iter().map(sheet));
+    for group in &groups {
+        found.exhibits.push(sheet(group));
+        found.exhibits.extend(films(&group.runs[0], FILMS)?);
+    }
     Ok(found)
 }
 
@@ -113,6 +134,52 @@ fn marks(group: &Group, last: u32) -> Table {
         heads: ["seed".to_owned()].into_iter().chain(heads).collect(),
         rows: group.runs.iter().map(row).collect(),
     }
+}
+
+/// Other settings of the direct encoding: what it would take to have every digit by generation 50.
+fn variants(lab: &mut Lab<'_>) -> Result<Table, ReproduceError> {
+    let network = lab.lenets()?.pop().expect("there is the shipped one at least");
+    let mut rows = Vec::new();
+    for (name, factor, eta, rate) in VARIANTS {
+        let mut runs = Vec::new();
+        for seed in lab.seeds() {
+            let mut choices = lab.choices(&network, EncodingName::Direct, Face::Paper, seed);
+            (choices.initial, choices.batch, choices.eta, choices.rates.gene) =
+                (choices.initial * factor, choices.batch * factor, eta, rate);
+            runs.push(lab.evolve(&format!("{}-direct-{name}-{seed}", network.key), &network, choices)?);
+        }
+        let of = |value: &dyn Fn(&Run) -> f64| {
+            let values: Vec<f64> = runs.iter().map(value).collect();
+            super::stats::median(&values).map_or(f64::NAN, |median| median.median)
+        };
+        let batch = runs[0].rebuilt.run.choices.batch;
+        let there = runs.iter().filter(|run| run.at(50).lowest >= SURE).count();
+        rows.push(vec![
+            batch.to_string(),
+            eta.to_string(),
+            rate.to_string(),
+            format!("{there} of {}", runs.len()),
+            format!("{}", of(&|run| run.at(50).at_9999 as f64)),
+            confidence(of(&|run| run.at(50).lowest)),
+            generation(of(&|run| run.first(|stats| stats.median >= SURE))),
+            generation(of(&|run| run.first(|stats| stats.lowest >= SURE))),
+        ]);
+    }
+    let heads = [
+        "pictures a generation",
+        "eta",
+        "rate",
+        "runs with every digit at 99.99 % by generation 50",
+        "digits there",
+        "lowest digit",
+        "generation of the median at 99.99 %",
+        "of the last digit",
+    ];
+    Ok(Table {
+        title: format!("Other settings, {}, paper face (medians over the seeds; the first row is METHOD's)", network.title),
+        heads: heads.map(str::to_owned).to_vec(),
+        rows,
+    })
 }
 
 fn speeds(groups: &[Group]) -> Table {
@@ -176,4 +243,20 @@ pub(super) fn shown(run: &Run, most: usize) -> Vec<Shown> {
         ],
     };
     run.rebuilt.surest(most).into_iter().map(shown).collect()
+}
+
+/// The lineages of the `most` surest elites of a run, each from its first ancestor.
+pub(super) fn films(run: &Run, most: usize) -> Result<Vec<Exhibit>, ReproduceError> {
+    let cells: Vec<usize> = run.rebuilt.surest(most).iter().map(|member| member.cell).collect();
+    let name = |cell| short_name(run.rebuilt.class(cell).1);
+    let shown = |ancestor: Ancestor| Shown {
+        picture: ancestor.picture,
+        lines: vec![name(ancestor.cell).to_owned(), percent(ancestor.score.into(), 2), format!("gen. {}", ancestor.birth.generation)],
+    };
+    let film = |Lineage { cell, length, film }: Lineage| {
+        let title = format!("How {} came about: {} of {length} pictures, the first ancestor to the elite", name(cell), film.len());
+        Exhibit::Film(title, film.into_iter().map(shown).collect())
+    };
+    let folder = Folder::open(&run.root)?;
+    Ok(lineages(&folder, &cells, FRAMES)?.into_iter().map(film).collect())
 }

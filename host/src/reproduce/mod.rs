@@ -8,6 +8,8 @@ mod ablate;
 mod ascent;
 mod imagenet;
 mod lab;
+#[cfg(feature = "train")]
+mod lessons;
 mod mnist;
 mod networks;
 mod results;
@@ -76,6 +78,8 @@ pub struct Plan {
     pub out: PathBuf,
     /// Runs of each kind, with the seeds 1 and up; at least 1.
     pub seeds: u32,
+    /// Rounds of `retrain`.
+    pub rounds: u32,
     /// Longest time for the ImageNet runs of this process together, in hours.
     pub hours: f64,
     /// What computes the scores.

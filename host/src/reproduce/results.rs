@@ -34,7 +34,14 @@ impl Finding {
         let median = median(&values);
         let measured = median.map_or_else(
             || "nothing was measured".to_owned(),
-            |m| format!("{} ({} to {}; n = {})", show(m.median), show(m.low), show(m.high), values.len()),
+            |m| {
+                let [middle, low, high] = [m.median, m.low, m.high].map(show);
+                match values.len() {
+                    1 => format!("{middle} (n = 1)"),
+                    n if low == high => format!("{middle} (each time; n = {n})"),
+                    n => format!("{middle} ({low} to {high}; n = {n})"),
+                }
+            },
         );
         Self { what, reported: reported.to_owned(), measured, values, median, test: None }
     }
@@ -46,8 +53,10 @@ impl Finding {
 
     /// A comparison of two samples.
     pub(super) fn of_test(what: String, reported: &str, measured: &str, test: Option<RankTest>) -> Self {
-        let outcome = test
-            .map_or_else(|| "nothing to compare".to_owned(), |t| format!("{measured}; Mann-Whitney U = {}, p = {}", t.u, significant(t.p)));
+        let outcome = test.map_or_else(
+            || "nothing to compare".to_owned(),
+            |t| format!("{measured}; {} = {}, p = {}", t.method.name(), t.statistic, significant(t.p)),
+        );
         Self { what, reported: reported.to_owned(), measured: outcome, values: Vec::new(), median: None, test }
     }
 }
@@ -99,6 +108,28 @@ pub enum Exhibit {
     Chart(String, String, String, Upright, Vec<Curve>),
     /// Pictures: title and pictures.
     Sheet(String, Vec<Shown>),
+    /// Pictures in the order in which they came about: title and pictures.
+    Film(String, Vec<Shown>),
+}
+
+impl Exhibit {
+    fn put(&self, page: &mut Page) -> Result<(), image::ImageError> {
+        match self {
+            Self::Chart(title, across, up, upright, curves) => {
+                page.heading(title);
+                page.chart(across, up, *upright, curves);
+                Ok(())
+            }
+            Self::Sheet(title, shown) => {
+                page.heading(title);
+                page.sheet(&tiles(shown))
+            }
+            Self::Film(title, shown) => {
+                page.heading(title);
+                page.film(&tiles(shown))
+            }
+        }
+    }
 }
 
 /// All that an experiment found.
@@ -153,31 +184,33 @@ impl Results {
     pub fn html(&self) -> Result<String, image::ImageError> {
         let mut page = Page::new(&format!("Experiment {}{}", self.experiment, if self.quick { " (quick)" } else { "" }));
         self.method.iter().for_each(|sentence| page.paragraph(sentence));
-        page.heading(2, "Reported and measured");
-        page.table(
+        page.section("Reported and measured");
+        page.twins(
             &["what", "reported", "measured"],
             self.findings.iter().map(|f| [f.what.clone(), f.reported.clone(), f.measured.clone()]),
         );
-        for exhibit in &self.exhibits {
-            match exhibit {
-                Exhibit::Chart(title, across, up, upright, curves) => {
-                    page.heading(2, title);
-                    page.chart(across, up, *upright, curves);
-                }
-                Exhibit::Sheet(title, shown) => {
-                    page.heading(2, title);
-                    page.sheet(&shown.iter().map(|s| Tile { picture: &s.picture, lines: s.lines.clone() }).collect::<Vec<_>>())?;
-                }
+        let (charts, pictures): (Vec<_>, Vec<_>) = self.exhibits.iter().partition(|exhibit| matches!(exhibit, Exhibit::Chart(..)));
+        for (section, exhibits) in [("Curves", charts), ("Pictures", pictures)] {
+            if !exhibits.is_empty() {
+                page.section(section);
             }
+            exhibits.into_iter().try_for_each(|exhibit| exhibit.put(&mut page))?;
+        }
+        if !self.tables.is_empty() {
+            page.section("In detail");
         }
         for table in &self.tables {
-            page.heading(2, &table.title);
+            page.heading(&table.title);
             page.table(&table.heads.iter().map(String::as_str).collect::<Vec<_>>(), &table.rows);
         }
-        page.heading(2, "How it was made");
+        page.section("How it was made");
         page.paragraph(&format!("{}; fooling {}, {}, {} threads.", self.command, self.fooling, self.cpu, self.threads));
         Ok(page.finish())
     }
+}
+
+fn tiles(shown: &[Shown]) -> Vec<Tile<'_>> {
+    shown.iter().map(|shown| Tile { picture: &shown.picture, lines: shown.lines.clone() }).collect()
 }
 
 fn markdown_table(text: &mut String, heads: &[String], rows: &[Vec<String>]) {
@@ -203,6 +236,8 @@ mod tests {
     fn a_finding_carries_its_values() {
         let finding = Finding::of_values("x".into(), "99.99 %", vec![0.5, 0.7, 0.6], confidence);
         assert_eq!(finding.measured, "60.0000 % (50.0000 % to 70.0000 %; n = 3)");
+        let never = |count| Finding::of_values("x".into(), "50", vec![f64::INFINITY; count], generation).measured;
+        assert_eq!((never(1).as_str(), never(2).as_str()), ("not reached (n = 1)", "not reached (each time; n = 2)"));
         let json = serde_json::to_value(&finding).unwrap();
         assert_eq!(json["values"].as_array().unwrap().len(), 3);
         assert!(json.get("test").is_none());

@@ -4,29 +4,32 @@
 //! scratch. The pictures are elites of their time, not only the last ones: a run of 200 generations has some hundreds of them at 90 % or
 //! more, and the paper's 6000 would otherwise take 600 runs.
 
-use std::path::{Path, PathBuf};
-
 use super::lab::{Lab, Run};
+use super::lessons::{self, Course, Lesson, Trained};
 use super::networks::Network;
 use super::results::{Finding, Shown, Table, confidence, generation, share};
 use super::stats::{mann_whitney, median};
 use super::{Exhibit, Found, ReproduceError};
-use crate::mnist::{CLASSES, Dataset, Mnist, PIXELS};
-use crate::model::Model;
+use crate::mnist::{CLASSES, Mnist};
 use crate::picture::Picture;
 use crate::report::{Curve, Upright};
-use crate::run::{EncodingName, Face, champions};
+use crate::run::{EncodingName, Face, Folder, Stats, champions};
 use crate::score::top;
-use crate::train::{Card, Examples, Observer, Settings, Step, fit, onnx};
+use crate::train::Examples;
 
 /// The label of evolved pictures.
 const FOOLING: u8 = CLASSES as u8;
 /// The confidence at which a picture counts as fooling.
 const LEAST: f32 = 0.9;
 const SURE: f64 = 0.9999;
+/// Generations of a run: more than the paper's, because retrained networks take more.
+const GENERATIONS: u32 = 500;
+/// The paper's.
+const PAPERS: u32 = 200;
 const ENCODINGS: [EncodingName; 2] = [EncodingName::Cppn, EncodingName::Direct];
 
 /// What became of a round.
+#[derive(Debug)]
 struct Round {
     /// Runs against the network of this round, by encoding.
     runs: [Vec<Run>; 2],
@@ -35,39 +38,39 @@ struct Round {
     /// Pictures in its training set that are "fooling", and how many of them it calls so; none for the first network.
     fooling: usize,
     recalled: usize,
+    /// How it was trained; the first one was not trained here.
+    course: Option<Course>,
 }
 
 pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
-    let data = lab.plan.data.clone().ok_or(ReproduceError::NoData)?;
-    let Mnist { mut train, mut test } = Mnist::load(&data).map_err(crate::train::TrainError::from)?;
-    if lab.plan.quick {
-        (train, test) = (first(&train, 3000), first(&test, 1000));
-    }
-    let rounds = lab.quick_or(2, 15);
+    let Mnist { train, test } = lessons::mnist(lab)?;
+    let rounds = lab.plan.rounds as usize;
     let mut examples = Examples::new(CLASSES + 1)?;
     examples.append(&train.images, &train.labels)?;
     let mut fooling: Vec<Picture> = Vec::new();
-    let mut network = Network::shipped(lab.plan.device)?;
+    let (mut network, mut course) = (Network::shipped(lab.plan.device)?, None);
     let mut history = Vec::new();
     for round in 0..=rounds {
         let runs = [evolve(lab, &network, round, ENCODINGS[0])?, evolve(lab, &network, round, ENCODINGS[1])?];
         let recalled = lab.ask(&network, &fooling)?.iter().filter(|scores| top(scores, 1)[0].0 == CLASSES).count();
-        history.push(Round { errors: errors(lab, &network, &test)?, fooling: fooling.len(), recalled, runs });
+        let errors = lessons::errors(lab, &network, &test)?;
+        history.push(Round { errors, fooling: fooling.len(), recalled, runs, course });
         if round == rounds {
             break;
         }
         let wanted = lab.quick_or(100, if round == 0 { 6000 } else { 1000 });
         let fresh = collect(&history[round].runs, wanted)?;
-        let bytes: Vec<u8> = fresh.iter().flat_map(|picture| picture.bytes()).copied().collect();
+        let bytes: Vec<u8> = fresh.iter().flat_map(Picture::bytes).copied().collect();
         examples.append(&bytes, &vec![FOOLING; fresh.len()])?;
         fooling.extend(fresh);
-        network = learn(lab, &examples, &test, round + 1)?;
+        let number = round + 1;
+        let (key, title) = (format!("round_{number:02}"), format!("network {number}"));
+        let lesson = Lesson { key, title, seed: number as u64, examples: &examples, test: &test };
+        let trained = lessons::learn(lab, &lesson)?;
+        let Trained { network: next, course: passed } = trained;
+        (network, course) = (next, Some(passed));
     }
-    Ok(report(lab, &history, test.len()))
-}
-
-fn first(set: &Dataset, count: usize) -> Dataset {
-    Dataset { images: set.images[..count * PIXELS].to_vec(), labels: set.labels[..count].to_vec() }
+    report(lab, &history, test.len())
 }
 
 /// Evolves pictures of the ten digits; the class "fooling" has no cell.
@@ -77,6 +80,7 @@ fn evolve(lab: &mut Lab<'_>, network: &Network, round: usize, encoding: Encoding
         // Other seeds each round, or the same random pictures would come again and again.
         let mut choices = lab.choices(network, encoding, Face::Paper, seed + 1000 * round as u64);
         choices.classes = (0..CLASSES).collect();
+        choices.generations = lab.quick_or(choices.generations, GENERATIONS);
         runs.push(lab.evolve(&format!("round-{round:02}-{}-{seed}", encoding.name()), network, choices)?);
     }
     Ok(runs)
@@ -87,110 +91,157 @@ fn collect(runs: &[Vec<Run>; 2], wanted: usize) -> Result<Vec<Picture>, Reproduc
     let count: usize = runs.iter().map(Vec::len).sum();
     let mut pictures = Vec::new();
     for run in runs.iter().flatten() {
-        pictures.extend(champions(&run.folder, LEAST, wanted.div_ceil(count))?.into_iter().map(|champion| champion.picture));
+        let folder = Folder::open(&run.root)?;
+        pictures.extend(champions(&folder, LEAST, wanted.div_ceil(count))?.into_iter().map(|champion| champion.picture));
     }
     pictures.truncate(wanted);
     Ok(pictures)
 }
 
-/// Tells how training goes on, and ends it when asked to.
-struct Lesson<'l>(&'l mut dyn super::Watcher, usize);
-
-impl Observer for Lesson<'_> {
-    fn step(&mut self, _: &Step) {}
-
-    fn epoch(&mut self, epoch: &crate::train::Epoch) {
-        self.0.says(&format!(
-            "network {}: epoch {}, {:.0} s, {:.2} % test error",
-            self.1,
-            epoch.epoch,
-            epoch.seconds,
-            epoch.error_percent()
-        ));
-    }
+/// The median confidence that each run came to by a generation.
+fn reached(runs: &[Run], generation: u32) -> Vec<f64> {
+    runs.iter().map(|run| run.at(generation).median).collect()
 }
 
-/// Trains the network of a round from scratch, or takes the one that is there.
-fn learn(lab: &mut Lab<'_>, examples: &Examples, test: &Dataset, round: usize) -> Result<Network, ReproduceError> {
-    let path = lab.plan.out.join("networks").join(format!("round_{round:02}.onnx"));
-    let card = path.with_extension("toml");
-    // The card is written last: with it, the network is whole.
-    if !card.exists() {
-        let settings = Settings { epochs: lab.quick_or(2, 5), seed: round as u64, threads: Some(lab.plan.threads), ..Settings::default() };
-        let fitted = fit(examples, test, &settings, &mut Lesson(lab.watcher, round))?;
-        let bytes = onnx::encode(&fitted.network)?;
-        let origin = format!("fooling reproduce retrain, round {round}: {} epochs on {} pictures", settings.epochs, examples.len());
-        let text = Card::lenet(&path, &bytes, CLASSES + 1, origin).to_toml();
-        write(&path, &bytes)?;
-        write(&card, text.as_bytes())?;
-    }
-    Network::of(&format!("round_{round:02}"), &format!("network {round}"), Model::load(&path)?, lab.plan.device)
+/// The generation in which the median of each run came to 99.99 %.
+fn effort(runs: &[Run]) -> Vec<f64> {
+    runs.iter().map(|run| run.first(|stats| stats.median >= SURE)).collect()
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ReproduceError> {
-    crate::run::write_file(path, bytes).map_err(|source| ReproduceError::Write { path: PathBuf::from(path), source })
+fn middle(values: &[f64]) -> f64 {
+    median(values).map_or(f64::NAN, |m| m.median)
 }
 
-fn errors(lab: &Lab<'_>, network: &Network, test: &Dataset) -> Result<usize, ReproduceError> {
-    let pictures: Vec<Picture> =
-        test.images.chunks_exact(PIXELS).map(|image| Picture::from_bytes(28, 1, image.to_vec()).expect("28 x 28")).collect();
-    let scores = lab.ask(network, &pictures)?;
-    Ok(scores.iter().zip(&test.labels).filter(|(scores, label)| top(scores, 1)[0].0 != usize::from(**label)).count())
-}
-
-fn report(lab: &Lab<'_>, history: &[Round], tested: usize) -> Found {
-    let rounds = history.len() - 1;
+fn report(lab: &Lab<'_>, history: &[Round], tested: usize) -> Result<Found, ReproduceError> {
     let mut found = Found::default();
+    let choices = &history[0].runs[0][0].rebuilt.run.choices;
     found.method.push(format!(
         "Network 0 is the shipped LeNet. Each round evolves pictures of the ten digits against the newest network ({} seeds and both encodings, \
-         paper face), takes those of all their elites that had 90 % or more, evenly over time, as class \"fooling\" (6000 in the first \
+         paper face, {} generations of {}), takes those of all their elites that had 90 % or more, evenly over time, as class \"fooling\" (6000 in the first \
          round, then 1000 a round), and trains the next network from scratch on MNIST and all of them: {} epochs.",
         lab.plan.seeds,
-        lab.quick_or(2, 5)
+        choices.generations,
+        choices.batch,
+        lessons::epochs(lab)
     ));
-    let median_of = |runs: &[Run]| runs.iter().map(|run| run.at(u32::MAX).median).collect::<Vec<_>>();
-    let effort = |runs: &[Run]| runs.iter().map(|run| run.first(|stats| stats.median >= SURE)).collect::<Vec<_>>();
-    for (which, encoding) in ENCODINGS.iter().enumerate() {
-        let (before, after) = (&history[0].runs[which], &history[rounds].runs[which]);
-        let name = encoding.name();
-        let what = format!("median confidence of fresh pictures against network {rounds} ({name})");
-        found.findings.push(Finding::of_values(what, "99.99 % after 15 rounds", median_of(after), confidence));
-        for (number, runs) in [(0, before), (rounds, after)] {
-            let what = format!("generation in which the median reaches 99.99 % against network {number} ({name})");
-            found.findings.push(Finding::of_values(what, "no figure", effort(runs), generation));
-        }
-        let test = mann_whitney(&effort(after), &effort(before));
-        let what = format!("generations to 99.99 %: network {rounds} against network 0 ({name})");
-        found.findings.push(Finding::of_test(what, "no figure", "effort of the runs", test));
+    for which in 0..ENCODINGS.len() {
+        found.findings.extend(findings(history, which));
     }
-    let mut heads = ["network", "test error", "fooling pictures learnt", "of them called fooling"].map(str::to_owned).to_vec();
-    heads.extend(ENCODINGS.map(|e| format!("{}: median after the run", e.name())));
-    heads.extend(ENCODINGS.map(|e| format!("{}: generation of 99.99 %", e.name())));
-    let row = |(number, round): (usize, &Round)| {
-        let middle = |values: Vec<f64>| median(&values).map_or(f64::NAN, |m| m.median);
-        let recall = if round.fooling == 0 { "-".to_owned() } else { share(round.recalled as f64 / round.fooling as f64) };
-        let error = format!("{:.2} %", 100.0 * round.errors as f64 / tested as f64);
-        let mut row = vec![number.to_string(), error, round.fooling.to_string(), recall];
-        row.extend(round.runs.iter().map(|runs| confidence(middle(median_of(runs)))));
-        row.extend(round.runs.iter().map(|runs| generation(middle(effort(runs)))));
-        row
-    };
+    let worst = history.iter().skip(1).map(|round| round.errors).max().unwrap_or_default();
+    let error = |errors: usize| format!("{:.2} %", 100.0 * errors as f64 / tested as f64);
+    found.findings.push(Finding::of_words("highest test error of a network trained here".to_owned(), "no figure", error(worst)));
+    let rows = history.iter().enumerate().map(|(number, round)| row(number, round, &error(round.errors))).collect();
     found.tables.push(Table {
         title: "Round by round (medians over the seeds)".into(),
-        heads,
-        rows: history.iter().enumerate().map(row).collect(),
+        heads: heads(history[0].runs[0][0].generations()),
+        rows,
     });
-    let curve = |which: usize| {
-        let middle = |round: &Round| median(&median_of(&round.runs[which])).map_or(0.0, |m| m.median);
-        let points = history.iter().enumerate().map(|(number, round)| (number as f64, middle(round))).collect();
-        Curve { name: ENCODINGS[which].name().to_owned(), points, colour: which, faint: false }
-    };
-    let curves = vec![curve(0), curve(1)];
-    let title = "Median confidence that fresh evolution reaches".to_owned();
-    found.exhibits.push(Exhibit::Chart(title, "network".into(), "confidence".into(), Upright::Nines, curves));
+    found.exhibits.extend(charts(history));
+    let last = history.len() - 1;
     for (which, encoding) in ENCODINGS.iter().enumerate() {
-        let shown: Vec<Shown> = super::mnist::shown(&history[rounds].runs[which][0], CLASSES);
-        found.exhibits.push(Exhibit::Sheet(format!("Against network {rounds}, {}", encoding.name()), shown));
+        let mut shown_of = vec![0, 1, last];
+        shown_of.dedup();
+        for number in shown_of {
+            let shown: Vec<Shown> = super::mnist::shown(&history[number].runs[which][0], CLASSES);
+            found.exhibits.push(Exhibit::Sheet(format!("Against network {number}, {}", encoding.name()), shown));
+        }
+        found.exhibits.extend(super::mnist::films(&history[last].runs[which][0], 1)?);
     }
-    found
+    Ok(found)
+}
+
+/// What fresh evolution comes to with one encoding, against the first network, the next, and the last.
+fn findings(history: &[Round], which: usize) -> Vec<Finding> {
+    let last = history.len() - 1;
+    let name = ENCODINGS[which].name();
+    let runs = |number: usize| &history[number].runs[which];
+    let mut numbers = vec![0, 1, last];
+    numbers.dedup();
+    let mut findings = Vec::new();
+    let all = runs(0)[0].generations();
+    for &number in &numbers {
+        for (generation, reported) in [(PAPERS.min(all), "99.99 %, in each of 15 rounds"), (all, "no figure")] {
+            let what = format!("median confidence of fresh pictures after {generation} generations, network {number} ({name})");
+            findings.push(Finding::of_values(what, reported, reached(runs(number), generation), confidence));
+        }
+    }
+    for &number in &numbers {
+        let what = format!("generation in which the median reaches 99.99 % against network {number} ({name})");
+        findings.push(Finding::of_values(what, "no figure", effort(runs(number)), generation));
+    }
+    let paper = |runs: &[Run]| reached(runs, PAPERS);
+    let mut compare = |what: &str, of: &dyn Fn(&[Run]) -> Vec<f64>, show: fn(f64) -> String| {
+        let (after, before) = (of(runs(last)), of(runs(0)));
+        let words = format!("{} against {}", show(middle(&after)), show(middle(&before)));
+        let what = format!("{what}: network {last} against network 0 ({name})");
+        findings.push(Finding::of_test(what, "no figure", &words, mann_whitney(&after, &before)));
+    };
+    compare("generations to 99.99 %", &effort, generation);
+    compare(&format!("median confidence after {} generations", PAPERS.min(all)), &paper, confidence);
+    findings
+}
+
+fn heads(all: u32) -> Vec<String> {
+    let mut heads = ["network", "test error", "fooling pictures learnt", "of them called fooling"].map(str::to_owned).to_vec();
+    for encoding in ENCODINGS.map(EncodingName::name) {
+        heads.push(format!("{encoding}: median after {}", PAPERS.min(all)));
+        heads.push(format!("{encoding}: after {all}"));
+        heads.push(format!("{encoding}: lowest digit"));
+        heads.push(format!("{encoding}: generation of 99 %"));
+        heads.push(format!("{encoding}: of 99.99 %"));
+    }
+    heads.extend(["seconds training", "seconds evolving"].map(str::to_owned));
+    heads
+}
+
+fn row(number: usize, round: &Round, error: &str) -> Vec<String> {
+    let recall = if round.fooling == 0 { "-".to_owned() } else { share(round.recalled as f64 / round.fooling as f64) };
+    let mut row = vec![number.to_string(), error.to_owned(), round.fooling.to_string(), recall];
+    for runs in &round.runs {
+        let of = |value: &dyn Fn(&Run) -> f64| middle(&runs.iter().map(value).collect::<Vec<_>>());
+        row.push(confidence(of(&|run| run.at(PAPERS).median)));
+        row.push(confidence(of(&|run| run.at(u32::MAX).median)));
+        row.push(confidence(of(&|run| run.at(u32::MAX).lowest)));
+        row.push(generation(of(&|run| run.first(|stats: &Stats| stats.median >= 0.99))));
+        row.push(generation(middle(&effort(runs))));
+    }
+    let evolving: f64 = round.runs.iter().flatten().map(|run| run.speed.seconds).sum();
+    row.push(round.course.map_or_else(|| "-".to_owned(), |course| format!("{:.0}", course.seconds)));
+    row.push(format!("{evolving:.0}"));
+    row
+}
+
+/// What fresh evolution reaches, in how many generations, and what the networks know of earlier pictures; network by network.
+fn charts(history: &[Round]) -> [Exhibit; 3] {
+    let last = history[0].runs[0][0].generations();
+    let curve = |name: &str, colour, of: &dyn Fn(&Round) -> f64| {
+        let points = history.iter().enumerate().map(|(number, round)| (number as f64, of(round))).filter(|point| point.1.is_finite());
+        Curve { name: name.to_owned(), points: points.collect(), colour, faint: false }
+    };
+    let both = |of: &dyn Fn(&[Run]) -> f64| {
+        let one = |which: usize| curve(ENCODINGS[which].name(), which, &|round| of(&round.runs[which]));
+        vec![one(0), one(1)]
+    };
+    let chart = |title: &str, up: &str, upright, curves| Exhibit::Chart(title.to_owned(), "network".into(), up.to_owned(), upright, curves);
+    let recalled = |round: &Round| if round.fooling == 0 { f64::NAN } else { 100.0 * round.recalled as f64 / round.fooling as f64 };
+    [
+        chart(
+            &format!("Median confidence that fresh evolution reaches in {} generations", PAPERS.min(last)),
+            "confidence",
+            Upright::Nines,
+            both(&|runs| middle(&reached(runs, PAPERS))),
+        ),
+        chart(
+            "Generation in which the median reaches 99.99 % (none where it does not)",
+            "generation",
+            Upright::UpTo(f64::from(last)),
+            both(&|runs| middle(&effort(runs))),
+        ),
+        chart(
+            "Earlier rounds' pictures that a network calls fooling",
+            "per cent",
+            Upright::UpTo(100.0),
+            vec![curve("called fooling", 2, &recalled)],
+        ),
+    ]
 }

@@ -1,4 +1,4 @@
-//! Medians, their intervals, and the rank test of Mann and Whitney.
+//! Medians, their intervals, and two rank tests: Mann and Whitney's for samples, Wilcoxon's for pairs.
 
 use serde::Serialize;
 
@@ -34,25 +34,65 @@ pub fn median(values: &[f64]) -> Option<Median> {
     sorted.sort_by(f64::total_cmp);
     let n = sorted.len();
     let middle = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0;
-    // The probability that at most `below` of the values are under the true median.
-    let tail = |below: usize| (0..=below).map(|i| binomial(n, i)).sum::<f64>() / 2.0_f64.powi(n as i32);
-    let coverage = |k: usize| (1.0 - 2.0 * tail(k)).max(0.0);
-    let k = (0..n.div_ceil(2)).take_while(|&k| coverage(k) >= COVERAGE).last().unwrap_or(0);
-    Some(Median { median: middle, low: sorted[k], high: sorted[n - 1 - k], coverage: coverage(k) })
+    let (k, coverage) = interval(n);
+    Some(Median { median: middle, low: sorted[k], high: sorted[n - 1 - k], coverage })
 }
 
-fn binomial(n: usize, k: usize) -> f64 {
-    (0..k).map(|i| (n - i) as f64 / (i + 1) as f64).product()
+/// How many of `n` values are left out at either end, and the coverage of what is left.
+fn interval(n: usize) -> (usize, f64) {
+    let mut chosen = (0, 0.0);
+    // The probability that at most k of the values are under the true median.
+    let mut tail = 0.0;
+    for k in 0..n.div_ceil(2) {
+        tail += half_and_half(n, k);
+        let coverage = (1.0 - 2.0 * tail).max(0.0);
+        if k > 0 && coverage < COVERAGE {
+            break;
+        }
+        chosen = (k, coverage);
+    }
+    chosen
+}
+
+/// The probability of k heads in n throws of a coin; by logarithms, which stay in range for any n.
+fn half_and_half(n: usize, k: usize) -> f64 {
+    let factorial = |x: usize| libm::lgamma(x as f64 + 1.0);
+    (factorial(n) - factorial(k) - factorial(n - k) - n as f64 * std::f64::consts::LN_2).exp()
+}
+
+/// Which rank test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Method {
+    /// Two samples that have nothing to do with each other. The statistic is U of the first: in how many of all pairs its value is the
+    /// larger one, equal ones counting as a half.
+    #[serde(rename = "Mann-Whitney U")]
+    MannWhitney,
+    /// Pairs: two values of each picture or run. The statistic is W+: the sum of the ranks of the differences that favour the first.
+    #[serde(rename = "Wilcoxon signed-rank W")]
+    Wilcoxon,
+}
+
+impl Method {
+    /// The test and its statistic, in words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MannWhitney => "Mann-Whitney U",
+            Self::Wilcoxon => "Wilcoxon signed-rank W",
+        }
+    }
 }
 
 /// The outcome of a rank test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RankTest {
-    /// Mann and Whitney's U of the first sample: in how many pairs its value is the larger one, equal ones counting as a half.
-    pub u: f64,
-    /// The probability of a U at least as far from its mean, to either side, if both samples are drawn from one distribution.
+    /// Which test.
+    pub method: Method,
+    /// Its statistic.
+    pub statistic: f64,
+    /// The probability of a statistic at least as far from its mean, to either side, if the first and the second do not differ.
     pub p: f64,
-    /// U as a share of all pairs: 1 if the first sample is always larger, 0 if the second is.
+    /// The statistic as a share of its largest value: 1 if the first is always larger, 0 if the second is.
     pub effect: f64,
 }
 
@@ -76,7 +116,7 @@ pub fn mann_whitney(first: &[f64], second: &[f64]) -> Option<RankTest> {
     let u = (sum - n * (n + 1)) as f64 / 2.0;
     let pairs = (n * m) as f64;
     let p = if n + m <= EXACT { exact(&ranks, n, sum) } else { approximate(&ranks, n, u) };
-    Some(RankTest { u, p, effect: u / pairs })
+    Some(RankTest { method: Method::MannWhitney, statistic: u, p, effect: u / pairs })
 }
 
 /// Twice the rank of each value among all, from 1; equal values share the mean of their ranks, which is why they are doubled.
@@ -113,15 +153,72 @@ fn exact(ranks: &[usize], n: usize, sum: usize) -> f64 {
 fn approximate(ranks: &[usize], n: usize, u: f64) -> f64 {
     let (size, n) = (ranks.len() as f64, n as f64);
     let m = size - n;
+    normal(u - n * m / 2.0, n * m / 12.0 * (size + 1.0 - ties(ranks) / (size * (size - 1.0))))
+}
+
+/// The sum of t^3 - t over groups of t equal ranks.
+fn ties(ranks: &[usize]) -> f64 {
     let mut counts = std::collections::BTreeMap::new();
     ranks.iter().for_each(|rank| *counts.entry(rank).or_insert(0.0) += 1.0);
-    let ties: f64 = counts.values().map(|t: &f64| t.powi(3) - t).sum();
-    let variance = n * m / 12.0 * (size + 1.0 - ties / (size * (size - 1.0)));
+    counts.values().map(|t: &f64| t.powi(3) - t).sum()
+}
+
+/// The two-sided p of a normal variable so far from its mean, with the correction for continuity.
+fn normal(distance: f64, variance: f64) -> f64 {
     if variance <= 0.0 {
         return 1.0;
     }
-    let z = ((u - n * m / 2.0).abs() - 0.5).max(0.0) / variance.sqrt();
+    let z = (distance.abs() - 0.5).max(0.0) / variance.sqrt();
     libm::erfc(z / std::f64::consts::SQRT_2).min(1.0)
+}
+
+/// Pairs up to this number are tested exactly.
+const EXACT_PAIRS: usize = 200;
+
+/// Tests whether the first or the second of pairs tends to the larger value (Wilcoxon 1945), two-sided. Pairs without a difference say
+/// nothing and are left out, as Wilcoxon did.
+///
+/// Up to 200 pairs p is exact, by counting all ways to sign the ranks, ties included; beyond that it is the normal approximation with the
+/// correction for ties and for continuity.
+///
+/// Nothing if no pair differs, the samples are not of one length, or a difference is not a number (as that of two infinite values).
+#[must_use]
+pub fn wilcoxon(first: &[f64], second: &[f64]) -> Option<RankTest> {
+    // Two that never came are equal.
+    let difference = |(a, b): (&f64, &f64)| if a == b { 0.0 } else { a - b };
+    let differences: Vec<f64> = first.iter().zip(second).map(difference).filter(|d| *d != 0.0).collect();
+    let n = differences.len();
+    if first.len() != second.len() || n == 0 || differences.iter().any(|d| d.is_nan()) {
+        return None;
+    }
+    let sizes: Vec<f64> = differences.iter().map(|d| d.abs()).collect();
+    let ranks = doubled_ranks(&sizes, &[]);
+    let sum: usize = ranks.iter().zip(&differences).filter(|(_, d)| **d > 0.0).map(|(rank, _)| rank).sum();
+    let (statistic, largest) = (sum as f64 / 2.0, (n * (n + 1)) as f64 / 2.0);
+    let p = if n <= EXACT_PAIRS {
+        exact_signs(&ranks, sum)
+    } else {
+        let n = n as f64;
+        normal(statistic - largest / 2.0, n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - ties(&ranks) / 48.0)
+    };
+    Some(RankTest { method: Method::Wilcoxon, statistic, p, effect: statistic / largest })
+}
+
+/// The share of the ways to choose some of the ranks whose sum is at least as far from half of all as `sum`.
+fn exact_signs(ranks: &[usize], sum: usize) -> f64 {
+    let total: usize = ranks.iter().sum();
+    // chances[s]: how likely it is that s is the sum, each rank being in it or not as a coin falls.
+    let mut chances = vec![0.0_f64; total + 1];
+    chances[0] = 1.0;
+    for &rank in ranks {
+        for s in (0..=total).rev() {
+            let with = if s >= rank { chances[s - rank] } else { 0.0 };
+            chances[s] = (chances[s] + with) / 2.0;
+        }
+    }
+    let distance = |s: usize| (2 * s).abs_diff(total);
+    let extreme = chances.iter().enumerate().filter(|(s, _)| distance(*s) >= distance(sum)).map(|(_, chance)| chance);
+    extreme.sum::<f64>().min(1.0)
 }
 
 #[cfg(test)]
@@ -139,11 +236,11 @@ mod tests {
         let term = [0.80, 0.83, 1.89, 1.04, 1.45, 1.38, 1.91, 1.64, 0.73, 1.46];
         let early = [1.15, 0.88, 0.90, 0.74, 1.21];
         let test = mann_whitney(&term, &early).unwrap();
-        close(test.u, 35.0, 0.0);
+        close(test.statistic, 35.0, 0.0);
         close(test.p, 0.2544, 5e-5);
         // The example of scipy.stats.mannwhitneyu: U = 17, exact p = 0.1111.
         let test = mann_whitney(&[19.0, 22.0, 16.0, 29.0, 24.0], &[20.0, 11.0, 17.0, 12.0]).unwrap();
-        close(test.u, 17.0, 0.0);
+        close(test.statistic, 17.0, 0.0);
         close(test.p, 0.1111, 5e-5);
     }
 
@@ -157,20 +254,21 @@ mod tests {
             ([4.5, 4.6, 8.0, 9.0, 10.0], 2.0, 8.0 / 252.0),
         ] {
             let test = mann_whitney(&low, &high).unwrap();
-            close(test.u, u, 0.0);
+            close(test.statistic, u, 0.0);
             close(test.p, p, 1e-12);
             close(mann_whitney(&high, &low).unwrap().p, p, 1e-12);
-            close(mann_whitney(&high, &low).unwrap().u, 25.0 - u, 0.0);
+            close(mann_whitney(&high, &low).unwrap().statistic, 25.0 - u, 0.0);
         }
     }
 
     #[test]
     fn ties_are_counted_as_they_are() {
         // All equal: every way to deal them is as extreme as this one.
-        assert_eq!(mann_whitney(&[1.0; 5], &[1.0; 5]).unwrap(), RankTest { u: 12.5, p: 1.0, effect: 0.5 });
+        let test = mann_whitney(&[1.0; 5], &[1.0; 5]).unwrap();
+        assert_eq!(test, RankTest { method: Method::MannWhitney, statistic: 12.5, p: 1.0, effect: 0.5 });
         // Of the 6 ways to choose 2 of {1, 1, 2, 2}, one is {1, 1} and one {2, 2}.
         let test = mann_whitney(&[1.0, 1.0], &[2.0, 2.0]).unwrap();
-        close(test.u, 0.0, 0.0);
+        close(test.statistic, 0.0, 0.0);
         close(test.p, 1.0 / 3.0, 1e-12);
         assert_eq!(mann_whitney(&[1.0; 40], &[1.0; 40]).unwrap().p, 1.0);
     }
@@ -181,8 +279,54 @@ mod tests {
         let second: Vec<f64> = (0..30).map(|i| f64::from((i * 53) % 59)).collect();
         let test = mann_whitney(&first, &second).unwrap();
         let ranks = doubled_ranks(&first, &second);
-        close(approximate(&ranks, 30, test.u), test.p, 2e-3);
+        close(approximate(&ranks, 30, test.statistic), test.p, 2e-3);
         assert!(test.p > 0.01 && test.p < 0.9, "{} tells nothing", test.p);
+    }
+
+    #[test]
+    fn the_test_of_pairs_gives_published_values() {
+        // Hollander and Wolfe 1973, p. 29 (depression scale factor), as in the example of R's wilcox.test: V = 40, one-sided
+        // p = 0.01953; the distribution is symmetric, so two-sided it is twice that.
+        // (In hundredths.)
+        let first = [183.0, 50.0, 162.0, 248.0, 168.0, 188.0, 155.0, 306.0, 130.0];
+        let second = [87.8, 64.7, 59.8, 205.0, 106.0, 129.0, 106.0, 314.0, 129.0];
+        let test = wilcoxon(&first, &second).unwrap();
+        assert_eq!((test.method, test.statistic), (Method::Wilcoxon, 40.0));
+        close(test.p, 0.03906, 5e-6);
+        let back = wilcoxon(&second, &first).unwrap();
+        assert_eq!((back.statistic, back.p), (5.0, test.p));
+        // Five of five in one direction: 2 of the 32 ways to sign the ranks (Wilcoxon 1945: no smaller p can come of five pairs).
+        let test = wilcoxon(&[2.0, 3.0, 4.0, 5.0, 6.0], &[1.0; 5]).unwrap();
+        assert_eq!((test.statistic, test.p, test.effect), (15.0, 2.0 / 32.0, 1.0));
+    }
+
+    #[test]
+    fn pairs_without_a_difference_say_nothing_and_ties_share_their_ranks() {
+        // Differences 0, 1, 1, -1, 2: of those that differ the ranks are 2, 2, 2, 4, and 2 + 2 + 4 favour the first. As far from the
+        // mean 5 are 8 of the 16 sums: 0, three times 2, three times 8, and 10.
+        let test = wilcoxon(&[1.0, 2.0, 2.0, 1.0, 3.0], &[1.0, 1.0, 1.0, 2.0, 1.0]).unwrap();
+        assert_eq!((test.statistic, test.p), (8.0, 8.0 / 16.0));
+        let never = f64::INFINITY;
+        assert_eq!(wilcoxon(&[never, 2.0], &[never, 1.0]).unwrap().p, 1.0, "two that never came are equal");
+        assert_eq!(wilcoxon(&[1.0, 2.0], &[1.0, 2.0]), None);
+        assert_eq!(wilcoxon(&[1.0, 2.0], &[1.0]), None);
+        assert_eq!(wilcoxon(&[f64::NAN], &[1.0]), None);
+    }
+
+    #[test]
+    fn many_pairs_are_approximated_as_they_are_counted() {
+        let first: Vec<f64> = (0..EXACT_PAIRS).map(|i| ((i * 37) % 61) as f64 + 2.5).collect();
+        let second: Vec<f64> = (0..EXACT_PAIRS).map(|i| ((i * 53) % 67) as f64).collect();
+        let exact = wilcoxon(&first, &second).unwrap();
+        assert!(exact.p > 0.01 && exact.p < 0.9, "{} tells nothing", exact.p);
+        let n = EXACT_PAIRS as f64;
+        let sizes: Vec<f64> = first.iter().zip(&second).map(|(a, b)| (a - b).abs()).collect();
+        let variance = n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - ties(&doubled_ranks(&sizes, &[])) / 48.0;
+        close(normal(exact.statistic - n * (n + 1.0) / 4.0, variance), exact.p, 2e-3);
+        // One pair more is beyond the exact count, and no other world.
+        let more = |values: &[f64], last: f64| values.iter().copied().chain([last]).collect::<Vec<f64>>();
+        let beyond = wilcoxon(&more(&first, 30.0), &more(&second, 30.5)).unwrap();
+        close(beyond.p, exact.p, 0.02);
     }
 
     #[test]
@@ -197,7 +341,8 @@ mod tests {
     fn a_median_has_an_interval_with_its_coverage() {
         // Five values: their range, with 1 - 2/32.
         let five = median(&[3.0, 1.0, 5.0, 2.0, 4.0]).unwrap();
-        assert_eq!((five.median, five.low, five.high, five.coverage), (3.0, 1.0, 5.0, 0.9375));
+        assert_eq!((five.median, five.low, five.high), (3.0, 1.0, 5.0));
+        close(five.coverage, 0.9375, 1e-12);
         // Ten values: from the second lowest to the second highest, 97.85 % (Conover 1999, table A3: 0.0107 a side).
         let ten: Vec<f64> = (1..=10).map(f64::from).collect();
         let ten = median(&ten).unwrap();
@@ -205,6 +350,11 @@ mod tests {
         close(ten.coverage, 0.9785, 5e-5);
         // One value says nothing of the median.
         assert_eq!(median(&[7.0]).unwrap(), Median { median: 7.0, low: 7.0, high: 7.0, coverage: 0.0 });
-        assert_eq!(median(&[1.0, 2.0]).unwrap().coverage, 0.5);
+        close(median(&[1.0, 2.0]).unwrap().coverage, 0.5, 1e-12);
+        // Many: what the normal approximation gives, n/2 - 1.645 sqrt(n)/2 to either side, and no overflow.
+        let many: Vec<f64> = (1..=5000).map(f64::from).collect();
+        let many = median(&many).unwrap();
+        assert!((2441.0..=2443.0).contains(&many.low) && many.low + many.high == 5001.0, "{many:?}");
+        assert!((0.9..0.91).contains(&many.coverage), "{many:?}");
     }
 }

@@ -1,80 +1,204 @@
 //! `transfer`: what another network says of pictures that were evolved on one.
 
-use super::lab::Lab;
+use super::lab::{Lab, Run};
 use super::networks::Network;
-use super::results::{Finding, Table, share};
-use super::stats::{mann_whitney, median};
-use super::{Found, ReproduceError};
+use super::results::{Finding, Shown, Table, share};
+use super::stats::{median, wilcoxon};
+use super::{Exhibit, Found, ReproduceError};
+use crate::model::short_name;
 use crate::picture::Picture;
+use crate::report::{Curve, Upright, percent};
 use crate::run::{EncodingName, Face};
 use crate::score::top;
 
-/// How two networks are related.
+/// How network B is related to network A, on which pictures are evolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kinship {
-    /// One architecture, other initial weights.
+    /// One architecture, one program, other initial weights.
+    Twin,
+    /// One architecture, trained by different programs.
     Same,
     /// Another architecture.
     Other,
 }
 
+impl Kinship {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Twin => "the same, other initial weights",
+            Self::Same => "the same, trained by different programs",
+            Self::Other => "another",
+        }
+    }
+}
+
+/// A picture, the class that it was evolved for, and how sure A is of that.
+#[derive(Clone, Debug)]
+struct Evolved {
+    class: usize,
+    picture: Picture,
+    score: f32,
+}
+
 /// What became of the pictures of one run on another network.
+#[derive(Debug)]
 struct Passed {
+    kinship: Kinship,
     /// Share of all pictures that keep their class.
     kept: f64,
     /// Share at 99 % or more there, for that class.
     sure: f64,
+    /// Pictures at 99.99 % on A.
+    surest: usize,
+    /// Of them, those at 99.99 % on B too.
+    on_both: usize,
+    /// Confidence on B in the class that each was evolved for.
+    scores: Vec<f32>,
 }
+
+const SURE: f32 = 0.99;
+const SUREST: f32 = 0.9999;
 
 pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
     let mut found = Found::default();
     found.method.push(
         "Pictures are evolved on network A (MAP-Elites, paper face) and shown to network B. Counted among those that A itself gives 99 % \
          or more: the share that B puts into the same class (its highest score), and the share to which B gives that class 99 % or more. \
-         A figure is the median over the seeds, in brackets its interval."
+         A figure is the median over the runs, in brackets its interval. The rank test is that of Wilcoxon over the runs, for each of \
+         which both networks B saw the same pictures."
             .to_owned(),
     );
-    found.method.push(
-        "Same architecture, other initial weights: the shipped LeNet and the paper's own, trained in different programs on the same data. \
-         Other architecture: LeNet to mnist_cntk; and of the ImageNet networks, SqueezeNet v1.1 to MobileNet v1 (0.50, 160), pictures \
-         scaled to its size."
-            .to_owned(),
-    );
+    let twins = twins(lab)?;
+    found.method.push(format!(
+        "Same architecture: {}the shipped LeNet and the paper's own, trained by different programs on the same data. Other architecture: \
+         every LeNet to mnist_cntk; and of the ImageNet networks, SqueezeNet v1.1 to MobileNet v1 (0.50, 160), pictures scaled to its \
+         size; they are evolved by imagenet-cppn, whose runs in the folder beside this one are taken and gone on with.",
+        if twins.is_empty() { "" } else { "two LeNets that this experiment trains, which differ in their seed alone; and " }
+    ));
     let lenets = [Network::shipped(lab.plan.device)?, lab.network("lenet")?];
     let other = lab.network("mnist_cntk")?;
+    let mut pairs = both_ways(&twins, Kinship::Twin);
+    pairs.extend(both_ways(&lenets, Kinship::Same));
     let mut table = Table {
-        title: "Every pair".to_owned(),
+        title: "Every run".to_owned(),
         heads: ["A", "B", "architecture", "encoding", "seed", "pictures", "same class", "99 % or more"].map(str::to_owned).to_vec(),
         rows: Vec::new(),
     };
     for encoding in [EncodingName::Cppn, EncodingName::Direct] {
-        let (mut same, mut foreign) = (Vec::new(), Vec::new());
-        for (from, to) in [(&lenets[0], &lenets[1]), (&lenets[1], &lenets[0])] {
-            let targets = [(to, Kinship::Same), (&other, Kinship::Other)];
+        let (mut kin, mut foreign) = (Vec::new(), Vec::new());
+        for &(from, to, kinship) in &pairs {
             for seed in lab.seeds() {
                 let choices = lab.choices(from, encoding, Face::Paper, seed);
                 let run = lab.evolve(&format!("{}-{}-{seed}", from.key, encoding.name()), from, choices)?;
-                let sure: Vec<(usize, Picture)> =
-                    run.pictures().filter(|(.., score)| *score >= 0.99).map(|(class, picture, _)| (class, picture.clone())).collect();
-                for (to, kinship) in targets {
-                    let Some(passed) = pass(lab, to, &sure)? else { continue };
-                    table.rows.push(row(from, to, kinship, encoding, seed, sure.len(), &passed));
-                    if kinship == Kinship::Same { same.push(passed) } else { foreign.push(passed) }
+                let sure = evolved(&run, SURE);
+                if sure.is_empty() {
+                    continue;
+                }
+                for (to, kinship, all) in [(to, kinship, &mut kin), (&other, Kinship::Other, &mut foreign)] {
+                    let scores = ask(lab, to, &sure)?;
+                    let passed = pass(kinship, &sure, &scores);
+                    table.rows.push(row(from, to, encoding, seed, &passed));
+                    all.push(passed);
+                    if seed == 1 && std::ptr::eq(from, pairs[0].0) {
+                        let title = format!("Evolved on {}, {}, shown to {}", from.title, encoding.name(), to.title);
+                        found.exhibits.push(Exhibit::Sheet(title, shown(to, &sure, &scores, 10)));
+                    }
                 }
             }
         }
-        let word = encoding.name();
-        found.findings.extend(findings(&format!("LeNet, {word}, same architecture"), &same));
-        found.findings.extend(findings(&format!("LeNet, {word}, other architecture"), &foreign));
-        let kept = |passed: &[Passed]| passed.iter().map(|passed| passed.kept).collect::<Vec<_>>();
-        let test = mann_whitney(&kept(&same), &kept(&foreign));
-        let words = format!("{} against {}", middle(&kept(&same)), middle(&kept(&foreign)));
-        let what = format!("LeNet, {word}: same class on the same against on another architecture");
-        found.findings.push(Finding::of_test(what, "more often on the same", &words, test));
+        compare(&mut found, encoding, &kin, &foreign);
     }
     imagenet(lab, &mut found, &mut table)?;
     found.tables.push(table);
     Ok(found)
+}
+
+/// A and B, and the other way round; nothing if there are no two.
+fn both_ways(pair: &[Network], kinship: Kinship) -> Vec<(&Network, &Network, Kinship)> {
+    match pair {
+        [a, b] => vec![(a, b, kinship), (b, a, kinship)],
+        _ => Vec::new(),
+    }
+}
+
+/// Two networks that differ in their first weights and the order of their lessons alone; none without MNIST or training.
+#[cfg(feature = "train")]
+fn twins(lab: &mut Lab<'_>) -> Result<Vec<Network>, ReproduceError> {
+    use super::lessons::{self, Lesson};
+    if lab.plan.data.is_none() {
+        lab.watcher.says("without --data: no two LeNets are trained, only those that are there are compared");
+        return Ok(Vec::new());
+    }
+    let sets = lessons::mnist(lab)?;
+    let examples = crate::train::Examples::from(sets.train);
+    let mut twins = Vec::new();
+    for seed in [1, 2] {
+        let (key, title) = (format!("lenet_seed_{seed}"), format!("LeNet of seed {seed}"));
+        twins.push(lessons::learn(lab, &Lesson { key, title, seed, examples: &examples, test: &sets.test })?.network);
+    }
+    Ok(twins)
+}
+
+#[cfg(not(feature = "train"))]
+fn twins(lab: &mut Lab<'_>) -> Result<Vec<Network>, ReproduceError> {
+    lab.watcher.says("without the feature `train`: no two LeNets are trained, only those that are there are compared");
+    Ok(Vec::new())
+}
+
+/// The pictures of a run at `least` or more.
+fn evolved(run: &Run, least: f32) -> Vec<Evolved> {
+    let sure = run.pictures().filter(|(.., score)| *score >= least);
+    sure.map(|(class, picture, score)| Evolved { class, picture: picture.clone(), score }).collect()
+}
+
+fn ask(lab: &Lab<'_>, to: &Network, pictures: &[Evolved]) -> Result<Vec<Vec<f32>>, ReproduceError> {
+    let only: Vec<Picture> = pictures.iter().map(|evolved| evolved.picture.clone()).collect();
+    lab.ask(to, &only)
+}
+
+/// What a network's `scores` of some pictures come to.
+fn pass(kinship: Kinship, pictures: &[Evolved], scores: &[Vec<f32>]) -> Passed {
+    let there: Vec<f32> = pictures.iter().zip(scores).map(|(evolved, scores)| scores[evolved.class]).collect();
+    let part = |count: usize| count as f64 / pictures.len() as f64;
+    let kept = pictures.iter().zip(scores).filter(|(evolved, scores)| top(scores, 1)[0].0 == evolved.class).count();
+    let surest: Vec<bool> = pictures.iter().map(|evolved| evolved.score >= SUREST).collect();
+    Passed {
+        kinship,
+        kept: part(kept),
+        sure: part(there.iter().filter(|score| **score >= SURE).count()),
+        surest: surest.iter().filter(|surest| **surest).count(),
+        on_both: there.iter().zip(surest).filter(|(score, surest)| *surest && **score >= SUREST).count(),
+        scores: there,
+    }
+}
+
+/// The findings of one encoding: each kinship by itself, and relatives against strangers.
+fn compare(found: &mut Found, encoding: EncodingName, kin: &[Passed], foreign: &[Passed]) {
+    let word = encoding.name();
+    let mut curves = Vec::new();
+    for (colour, kinship) in [Kinship::Twin, Kinship::Same, Kinship::Other].into_iter().enumerate() {
+        let of: Vec<&Passed> = kin.iter().chain(foreign).filter(|passed| passed.kinship == kinship).collect();
+        if of.is_empty() {
+            continue;
+        }
+        found.findings.extend(findings(&format!("LeNet, {word}; architecture: {}", kinship.name()), &of));
+        curves.push(sorted(kinship.name(), colour, &of));
+    }
+    let kept = |passed: &[Passed]| passed.iter().map(|passed| passed.kept).collect::<Vec<_>>();
+    let words = format!("{} against {}", middle(&kept(kin)), middle(&kept(foreign)));
+    let what = format!("LeNet, {word}: share that keeps its class on the same architecture against another one");
+    found.findings.push(Finding::of_test(what, "no figure", &words, wilcoxon(&kept(kin), &kept(foreign))));
+    let title = format!("Confidence on B of all pictures, sorted, {word}; by the architecture of B");
+    found.exhibits.push(Exhibit::Chart(title, "per cent of the pictures".into(), "confidence on B".into(), Upright::Nines, curves));
+}
+
+/// Confidence on B of all pictures, highest first.
+fn sorted(name: &str, colour: usize, passed: &[&Passed]) -> Curve {
+    let mut scores: Vec<f64> = passed.iter().flat_map(|passed| &passed.scores).map(|score| f64::from(*score)).collect();
+    scores.sort_by(|a, b| b.total_cmp(a));
+    let count = scores.len() as f64;
+    let points = scores.into_iter().enumerate().map(|(at, score)| ((at + 1) as f64 * 100.0 / count, score)).collect();
+    Curve { name: name.to_owned(), points, colour, faint: false }
 }
 
 fn middle(values: &[f64]) -> String {
@@ -83,54 +207,86 @@ fn middle(values: &[f64]) -> String {
 
 /// SqueezeNet to MobileNet, on one run a seed.
 fn imagenet(lab: &mut Lab<'_>, found: &mut Found, table: &mut Table) -> Result<(), ReproduceError> {
-    let (from, to) = (super::imagenet::network(lab)?, lab.network("mobilenet_v1_050_160")?);
-    let seeds = lab.seeds();
-    let limit = lab.share_of_hours(seeds.clone().count());
-    let mut all = Vec::new();
-    for seed in seeds {
-        let choices = super::imagenet::choices(lab, &from, EncodingName::Cppn, seed);
-        let run = lab.evolve_for(&format!("{}-cppn-{seed}", from.key), &from, choices, Some(limit))?;
-        // Few are at 99 % after a short run.
-        let sure: Vec<(usize, Picture)> = run
-            .pictures()
-            .filter(|(.., score)| *score >= lab.quick_or(0.05, 0.5))
-            .map(|(class, picture, _)| (class, picture.clone()))
-            .collect();
-        if let Some(passed) = pass(lab, &to, &sure)? {
-            table.rows.push(row(&from, &to, Kinship::Other, EncodingName::Cppn, seed, sure.len(), &passed));
-            all.push(passed);
+    let Some(from) = super::imagenet::network_if_there(lab)? else { return Ok(()) };
+    let to = lab.network("mobilenet_v1_050_160")?;
+    // Few are at 99 % after a short run.
+    let least = lab.quick_or(0.05, 0.5);
+    let (mut all, mut generations) = (Vec::new(), Vec::new());
+    for run in super::imagenet::cppn_runs(lab, &from)? {
+        let seed = run.rebuilt.run.choices.seed;
+        generations.push(run.generations().to_string());
+        let sure = evolved(&run, least);
+        if sure.is_empty() {
+            continue;
+        }
+        let scores = ask(lab, &to, &sure)?;
+        let passed = pass(Kinship::Other, &sure, &scores);
+        table.rows.push(row(&from, &to, EncodingName::Cppn, seed, &passed));
+        all.push(passed);
+        if seed == 1 {
+            let title = format!("Evolved on {}, shown to {}: the surest", from.title, to.title);
+            found.exhibits.push(Exhibit::Sheet(title, shown(&to, &sure, &scores, 40)));
         }
     }
-    let title = format!("{} to {}, cppn, pictures at {} % or more on A", from.title, to.title, lab.quick_or(5, 50));
-    found.findings.extend(findings(&title, &all));
+    let runs = generations.join(", ");
+    let title = format!("{} to {}, cppn, {runs} generations, pictures at {} % or more on A", from.title, to.title, least * 100.0);
+    found.findings.extend(findings(&title, &all.iter().collect::<Vec<_>>()));
     Ok(())
 }
 
-fn findings(title: &str, passed: &[Passed]) -> [Finding; 2] {
+fn findings(title: &str, passed: &[&Passed]) -> [Finding; 3] {
     let kept = passed.iter().map(|passed| passed.kept).collect();
     let sure = passed.iter().map(|passed| passed.sure).collect();
+    let count = |of: fn(&Passed) -> usize| passed.iter().map(|passed| of(passed)).sum::<usize>();
+    let both = format!("{} of {}", count(|passed| passed.on_both), count(|passed| passed.surest));
     [
         Finding::of_values(format!("share that keeps its class on B ({title})"), "many, no figure", kept, share),
-        Finding::of_values(format!("share at 99 % or more on B ({title})"), "some at 99.99 % on both", sure, share),
+        Finding::of_values(format!("share at 99 % or more on B ({title})"), "no figure", sure, share),
+        Finding::of_words(format!("of those at 99.99 % on A, at 99.99 % on B too ({title})"), "some on both, some on A only", both),
     ]
 }
 
-/// Shows pictures to a network; nothing if there are none.
-fn pass(lab: &Lab<'_>, to: &Network, pictures: &[(usize, Picture)]) -> Result<Option<Passed>, ReproduceError> {
-    if pictures.is_empty() {
-        return Ok(None);
-    }
-    let only: Vec<Picture> = pictures.iter().map(|(_, picture)| picture.clone()).collect();
-    let scores = lab.ask(to, &only)?;
-    let count = |counts: &dyn Fn(usize, &[f32]) -> bool| {
-        let counted = pictures.iter().zip(&scores).filter(|((class, _), scores)| counts(*class, scores)).count();
-        counted as f64 / pictures.len() as f64
-    };
-    Ok(Some(Passed { kept: count(&|class, scores| top(scores, 1)[0].0 == class), sure: count(&|class, scores| scores[class] >= 0.99) }))
+fn row(from: &Network, to: &Network, encoding: EncodingName, seed: u64, passed: &Passed) -> Vec<String> {
+    let cells = [from.title.as_str(), to.title.as_str(), passed.kinship.name(), encoding.name()].map(str::to_owned);
+    let count = passed.scores.len();
+    cells.into_iter().chain([seed.to_string(), count.to_string(), share(passed.kept), share(passed.sure)]).collect()
 }
 
-fn row(from: &Network, to: &Network, kinship: Kinship, encoding: EncodingName, seed: u64, count: usize, passed: &Passed) -> Vec<String> {
-    let kinship = if kinship == Kinship::Same { "same" } else { "other" };
-    let cells = [from.title.as_str(), to.title.as_str(), kinship, encoding.name()].map(str::to_owned);
-    cells.into_iter().chain([seed.to_string(), count.to_string(), share(passed.kept), share(passed.sure)]).collect()
+/// The surest pictures on A, with what B says of them.
+fn shown(to: &Network, pictures: &[Evolved], scores: &[Vec<f32>], most: usize) -> Vec<Shown> {
+    let mut both: Vec<(&Evolved, &Vec<f32>)> = pictures.iter().zip(scores).collect();
+    both.sort_by(|a, b| b.0.score.total_cmp(&a.0.score).then(a.0.class.cmp(&b.0.class)));
+    both.truncate(most);
+    both.sort_by_key(|(evolved, _)| evolved.class);
+    let name = |class: usize| short_name(&to.model.labels()[class]);
+    let shown = |(evolved, scores): (&Evolved, &Vec<f32>)| {
+        let (class, score) = top(scores, 1)[0];
+        Shown {
+            picture: evolved.picture.clone(),
+            lines: vec![
+                name(evolved.class).to_owned(),
+                format!("A: {}", percent(evolved.score.into(), 2)),
+                format!("B: {} {}", name(class), percent(score.into(), 2)),
+            ],
+        }
+    };
+    both.into_iter().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_counted_by_what_b_says_of_them() {
+        let evolved = |class, score| Evolved { class, picture: Picture::new(28, 1), score };
+        let pictures = [evolved(0, 0.99995), evolved(1, 0.99995), evolved(2, 0.995), evolved(0, 0.999)];
+        let scores = [vec![0.99996, 0.0, 0.00004], vec![0.2, 0.5, 0.3], vec![0.9, 0.0, 0.1], vec![0.993, 0.0, 0.007]];
+        let passed = pass(Kinship::Twin, &pictures, &scores);
+        assert_eq!((passed.kept, passed.sure, passed.surest, passed.on_both), (0.75, 0.5, 2, 1));
+        assert_eq!(passed.scores, [0.99996, 0.5, 0.1, 0.993]);
+        let points = sorted("x", 0, &[&passed]).points;
+        assert_eq!((points[0].0, points[3].0), (25.0, 100.0));
+        assert!(points.is_sorted_by(|a, b| a.1 >= b.1), "{points:?}");
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use candle_core::Tensor;
 use rand_core::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use sha2::{Digest, Sha256};
 
 use super::lenet::{batch, check_labels, log_softmax, pick, scaled, targets};
 use super::ops::{Accelerate, Move};
@@ -113,6 +114,14 @@ impl Examples {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// SHA-256 of pictures and labels, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new_with_prefix(&self.images);
+        digest.update(&self.labels);
+        crate::model::hex(&digest.finalize())
     }
 
     /// Number of classes of a network that learns from these.
