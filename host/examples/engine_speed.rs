@@ -32,7 +32,11 @@ fn main() {
                 Box::new(TractGpu::new(&model, Device::Cuda, Some(batch)).expect("a network that the device takes"))
             }
             "exact" => Box::new(Exact::new(&model).expect("a network that the engine knows")),
-            _ => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine knows")),
+            "tract" => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine knows")),
+            other => {
+                eprintln!("there is no engine {other}");
+                std::process::exit(2);
+            }
         };
         println!("{name} {:.1}", images_per_second(&*classifier, threads, seconds));
     }

@@ -13,7 +13,7 @@ pub fn load(dir: &Path, bytes: &[u8]) -> Option<Model> {
     (model.preprocess().slot_len() <= 1 << 14 && model.classes() <= 1 << 12).then_some(model)
 }
 
-/// Scores two pictures, or one if the batch has no more, and checks that they are probabilities or refused.
+/// Scores two pictures, or one if the batch has no more, and checks that they are probabilities or refused, and the same a second time.
 pub fn ask(classifier: &dyn Classifier) -> Vec<f32> {
     let Ok(mut session) = classifier.session() else { return Vec::new() };
     let pictures = classifier.batch().min(2);
@@ -25,6 +25,11 @@ pub fn ask(classifier: &dyn Classifier) -> Vec<f32> {
     let mut scores = vec![0.0; pictures * classifier.classes()];
     if session.run(pictures, &mut scores).is_err() {
         return Vec::new();
+    }
+    let mut again = vec![0.0; scores.len()];
+    if session.run(pictures, &mut again).is_ok() {
+        let bits = |scores: &[f32]| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&scores), bits(&again), "a session remembers");
     }
     for picture in scores.chunks_exact(classifier.classes()) {
         let sum: f32 = picture.iter().sum();

@@ -86,7 +86,7 @@ fn known_networks_are_listed_and_what_to_do_without_weights_is_said() {
     let dir = scratch();
     let dir = dir.path();
     let list = cached(dir, "models list").done().stdout;
-    assert_eq!(list.lines().count(), 7, "{list}");
+    assert_eq!(list.lines().count(), 10, "{list}");
     cached(dir, "models show caffenet-12").done().says(&["sha256 = \"ea563e5c", "# 999 toilet tissue", "fooling models fetch caffenet-12"]);
     cached(dir, "evolve --model caffenet-12").refused(&["fooling models fetch caffenet-12", "caffenet-12.onnx", "--model FILE"]);
     // There is a file, but it is not the one.

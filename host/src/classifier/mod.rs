@@ -1,7 +1,7 @@
 //! The seam between the search and a network: a batch of pictures in, a probability for each class out.
 //!
 //! One [`Classifier`] serves a run; each worker thread takes a [`Session`] of its own, writes pictures straight into its
-//! input slots (see [`Preprocess`](crate::model::Preprocess)) and runs it. Every implementation keeps these promises, which
+//! input slots (see [`Preprocess`]) and runs it. Every implementation keeps these promises, which
 //! one suite checks on all of them:
 //!
 //! - **The batch is fixed.** An engine may choose other kernels for another batch size, and with them other last bits. So a
@@ -108,7 +108,7 @@ pub trait Session: Send {
 
 /// A [`Session`] that can draw.
 pub trait Painter {
-    /// Draws CPPNs into the first slots, as [`Session::slot`] and [`Preprocess`](crate::model::Preprocess) would have filled them, to the
+    /// Draws CPPNs into the first slots, as [`Session::slot`] and [`Preprocess`] would have filled them, to the
     /// last bit. The next [`Session::run`] scores them.
     ///
     /// # Errors

@@ -14,6 +14,10 @@ mod planning;
 mod report;
 mod worker;
 
+// Nothing of it is named: linked, it registers its runtime.
+#[cfg(all(feature = "metal", target_os = "macos"))]
+use tract_metal as _;
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 

@@ -137,7 +137,12 @@ fn device(asked: DeviceChoice) -> Device {
 /// The model on a device, and on the processor with the engine that was asked for.
 fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> anyhow::Result<Box<dyn Classifier>> {
     if device == Device::Cpu {
-        return Ok(classifier::open_cpu(model, engine)?);
+        let classifier = classifier::open_cpu(model, engine)?;
+        if engine.is_none() && !classifier.same_everywhere() {
+            let why = classifier::Exact::new(model).map_or_else(|error| error.to_string(), |_| String::new());
+            eprintln!("{why}; tract scores instead, and the last bits of its scores can differ between machines");
+        }
+        return Ok(classifier);
     }
     anyhow::ensure!(engine.is_none(), "--engine is for the processor, and the device is {device}; leave one of them out");
     let classifier = classifier::open(model, device)?;

@@ -154,8 +154,8 @@ impl Lanes for Plain {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    //! The types here exist only inside [`Work::run`] called by [`avx512`] and [`avx2`], for nothing else can name them: so the CPU
-    //! has their instructions.
+    //! The types here exist only inside [`Work::run`] called by [`avx512`] and [`avx2`]: nothing outside of `lanes` can name them, and `lanes`
+    //! takes no more than their constants. So the CPU has their instructions.
 
     use std::arch::x86_64::{
         __m256, __m512, _mm256_add_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,

@@ -2,7 +2,7 @@
 //!
 //! Core's renderer is plain loops over lanes, all inlined into their caller. Here it is inlined into one function for each set of
 //! instructions, and the CPU is asked at run time which of them it has. The bits are the same in all of them: none contracts a
-//! multiplication and an addition, and `core/tests/simd.rs` compares them. What the exact engine computes is written over [`Lanes`].
+//! multiplication and an addition, and `core/tests/simd.rs` compares them. What the exact engine computes is written over `Lanes`.
 //!
 //! The only unsafe code of this project is here: the call of such a function after the CPU has been asked, and the instructions in `lanes`.
 #![allow(unsafe_code)]

@@ -17,7 +17,7 @@ fn run_toml(cells: u32) -> RunToml {
     let [fooling, model, model_sha256, input, engine, cpu] = [const { String::new() }; 6];
     RunToml {
         choices: Choices::of_method("lenet", Face::Paper, EncodingName::Cppn, 1, false),
-        made: Made { fooling, model, model_sha256, input, engine, cpu },
+        made: Made { fooling, model, model_sha256, input, engine, device: Default::default(), cpu },
         cells: (0..cells as usize).map(|class| CellName { class, label: String::new() }).collect(),
     }
 }

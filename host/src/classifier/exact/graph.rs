@@ -156,6 +156,8 @@ struct Lowering<'g> {
     values: HashMap<&'g str, (Value, Vec<usize>)>,
     /// How many nodes read each value; the end of the graph is read as well.
     readers: HashMap<&'g str, usize>,
+    /// Values that have several names, with readers of their own.
+    shared: HashSet<Value>,
     shapes: Vec<Shape>,
     layers: Vec<Layer>,
     /// Multiplications for a picture.
@@ -179,6 +181,7 @@ impl<'g> Lowering<'g> {
             constants,
             values: HashMap::from([(input, (0, vec![1, channels, height, width]))]),
             readers,
+            shared: HashSet::new(),
             shapes: vec![Shape::Picture { channels, height, width }],
             layers: Vec::new(),
             work: 0,
@@ -200,9 +203,10 @@ impl<'g> Lowering<'g> {
             "Concat" => self.concat(node),
             "Add" | "Sum" => self.sum(node),
             "Flatten" | "Reshape" | "Squeeze" => self.reshape(node),
+            "Dropout" if self.trains(node) => unsupported("is told to train"),
             "Dropout" | "Identity" => {
                 let value = self.input(node, 0)?;
-                self.name(node, value);
+                self.alias(node, value);
                 Ok(())
             }
             _ => unsupported("this engine has no such layer"),
@@ -241,6 +245,23 @@ impl<'g> Lowering<'g> {
         self.values.insert(&node.output[0], value);
     }
 
+    /// Gives the node's output the name of the value that it reads. If others read that value too, it must stay as it is.
+    fn alias(&mut self, node: &'g NodeProto, value: (Value, Vec<usize>)) {
+        if self.readers.get(node.input[0].as_str()) != Some(&1) {
+            self.shared.insert(value.0);
+        }
+        self.name(node, value);
+    }
+
+    /// Whether a dropout is told to drop, or may be.
+    fn trains(&self, node: &NodeProto) -> bool {
+        let told = node.input.get(2).filter(|name| !name.is_empty());
+        told.is_some_and(|name| match self.constants.get(name.as_str()) {
+            Some(told) => told.int32_data.iter().any(|&told| told != 0) || told.raw_data.iter().any(|&told| told != 0),
+            None => true,
+        })
+    }
+
     /// Adds a layer whose output has this shape; `dims` is that shape in ONNX's eyes.
     fn layer(&mut self, node: &'g NodeProto, operation: Operation, inputs: Vec<Value>, shape: Shape, dims: Vec<usize>) -> Result<()> {
         if shape.len() > MAX_ELEMENTS || shape.len() == 0 {
@@ -276,7 +297,7 @@ impl<'g> Lowering<'g> {
         let Some((kernel, weights)) = self.floats(node, 1)? else { return unsupported("has no weights") };
         let [outputs, inputs, rows, columns] = kernel[..] else { return unsupported("is not over rows and columns") };
         let groups = usize::try_from(integer(node, "group", 1)).unwrap_or(0);
-        if outputs * inputs * rows * columns == 0 || groups == 0 || outputs % groups != 0 || dims.get(1) != Some(&(inputs * groups)) {
+        if kernel.contains(&0) || groups == 0 || outputs % groups != 0 || dims.get(1) != Some(&inputs.saturating_mul(groups)) {
             return unsupported("its weights do not fit its input");
         }
         let bias = self.bias(node, 2, outputs)?;
@@ -287,6 +308,8 @@ impl<'g> Lowering<'g> {
             if [rows, columns] != [1, 1] || groups != 1 || pads(node)? != [0; 4] {
                 return unsupported("is no dense layer, but its input is a vector");
             }
+            // Strides and dilations change nothing where there is but one pixel.
+            let plain = Weights { stride: [1; 2], dilation: [1; 2], ..plain };
             return self.dense_layer(node, value, plain, vec![1, outputs, 1, 1]);
         };
         let window = window(node, [height, width], extent, stride)?;
@@ -294,13 +317,14 @@ impl<'g> Lowering<'g> {
             return unsupported("has a stride other than 1, 2 and 4");
         }
         let [height, width] = window.output;
-        self.works((inputs * rows * columns).saturating_mul(outputs).saturating_mul(height).saturating_mul(width))?;
         let weights = Weights { before: window.before, ..plain };
         let operation = if groups == channels && groups == outputs && groups > 1 {
+            self.works(weights.weights.len().saturating_mul(height).saturating_mul(width))?;
             self.holds(outputs, 1, weights.weights.len())?;
             Operation::Depthwise(weights)
         } else {
             let weights = ungrouped(weights)?;
+            self.works(weights.weights.len().saturating_mul(height).saturating_mul(width))?;
             self.holds(outputs, weights.groups, weights.weights.len())?;
             Operation::Convolution(weights)
         };
@@ -310,8 +334,8 @@ impl<'g> Lowering<'g> {
     fn bias(&self, node: &NodeProto, at: usize, outputs: usize) -> Result<Vec<f32>> {
         match self.floats(node, at)? {
             None => Ok(vec![0.0; outputs]),
-            Some((_, bias)) if bias.len() == outputs => Ok(bias),
-            Some((_, bias)) if bias.len() == 1 => Ok(vec![bias[0]; outputs]),
+            Some((dims, bias)) if bias.len() == outputs && dims.last().is_none_or(|&dim| dim == outputs) => Ok(bias),
+            Some((_, bias)) if bias.len() == 1 && node.op_type == "Gemm" => Ok(vec![bias[0]; outputs]),
             Some(_) => unsupported("its bias does not fit its weights"),
         }
     }
@@ -349,7 +373,7 @@ impl<'g> Lowering<'g> {
     fn layer_before(&mut self, node: &NodeProto) -> Option<&mut Operation> {
         let name = node.input[0].as_str();
         let value = self.values.get(name)?.0;
-        if self.readers.get(name) != Some(&1) {
+        if self.readers.get(name) != Some(&1) || self.shared.contains(&value) {
             return None;
         }
         self.layers.iter_mut().find(|layer| layer.output == value).map(|layer| &mut layer.operation)
@@ -380,6 +404,9 @@ impl<'g> Lowering<'g> {
         let [Some(scale), Some(shift), Some(mean), Some(variance)] = &constants[..] else {
             return unsupported("lacks a constant");
         };
+        if integer(node, "training_mode", 0) != 0 || node.output.len() > 1 {
+            return unsupported("is told to train");
+        }
         let epsilon = f64::from(float(node, "epsilon", 1e-5));
         let value = self.input(node, 0)?;
         let Some(weights) = self.weights_before(node) else { return unsupported("does not follow a convolution") };
@@ -459,16 +486,21 @@ impl<'g> Lowering<'g> {
 
     /// A mean over rows and columns.
     fn mean(&mut self, node: &'g NodeProto) -> Result<()> {
-        let listed = node.attribute.iter().find(|attribute| attribute.name == "axes").map(|attribute| attribute.ints.clone());
-        let axes = match (listed, node.input.get(1).and_then(|name| self.constants.get(name.as_str()))) {
-            (Some(axes), None) => axes,
-            (None, Some(tensor)) => integer_values(tensor)?,
-            _ => return unsupported("has no axes"),
-        };
+        let axes = self.axes(node)?;
         if axes != [2, 3] && axes != [-2, -1] {
             return unsupported("is not over rows and columns");
         }
         self.global_average(node, integer(node, "keepdims", 1) != 0)
+    }
+
+    /// The axes that a node works on, given as an attribute or as a constant.
+    fn axes(&self, node: &NodeProto) -> Result<Vec<i64>> {
+        let listed = attribute(node, "axes").map(|attribute| attribute.ints.clone());
+        match (listed, node.input.get(1).and_then(|name| self.constants.get(name.as_str()))) {
+            (Some(axes), None) => Ok(axes),
+            (None, Some(tensor)) => integer_values(tensor),
+            _ => unsupported("has no axes"),
+        }
     }
 
     fn lrn(&mut self, node: &'g NodeProto) -> Result<()> {
@@ -515,8 +547,10 @@ impl<'g> Lowering<'g> {
     fn late_bias(&mut self, node: &'g NodeProto) -> Result<()> {
         let value = self.input(node, 0)?;
         let (dims, bias) = self.floats(node, 1)?.unwrap_or_default();
-        let channel_axis = value.1.len() - 1;
-        let per_channel = dims.len() >= channel_axis && dims.iter().rev().take(channel_axis - 1).all(|&dim| dim == 1);
+        // Behind the channels come rows and columns, if anything.
+        let behind = value.1.len() - 2;
+        let places = || dims.iter().rev().enumerate();
+        let per_channel = dims.len() > behind && dims.len() <= value.1.len() && places().all(|(at, &dim)| at == behind || dim == 1);
         let Some(weights) = self.weights_before(node) else { return unsupported("does not follow a layer with weights") };
         let bare = weights.bias.iter().all(|&bias| bias == 0.0);
         if !per_channel || bias.len() != weights.bias.len() || !bare {
@@ -532,33 +566,38 @@ impl<'g> Lowering<'g> {
         let len = self.shapes[value].len();
         let to = match node.op_type.as_str() {
             "Flatten" if integer(node, "axis", 1) == 1 => vec![1, len],
-            "Squeeze"
-                if matches!(self.shapes[value], Shape::Vector(_)) && !node.input.get(1).is_some_and(|axes| self.squeezes_batch(axes)) =>
-            {
-                vec![1, len]
-            }
+            "Squeeze" => squeezed(&dims, &self.axes(node)?)?,
+            "Reshape" if integer(node, "allowzero", 0) != 0 => return unsupported("has a shape of 0"),
             "Reshape" => {
                 let tensor = node.input.get(1).and_then(|name| self.constants.get(name.as_str()));
                 reshaped(&dims, len, &integer_values(tensor.ok_or_else(|| Unsupported("its shape is no constant".into()))?)?)?
             }
             _ => return unsupported("is no flattening"),
         };
-        if let Shape::Vector(_) = self.shapes[value] {
-            self.name(node, (value, to));
+        if matches!(self.shapes[value], Shape::Vector(_)) || to == dims {
+            self.alias(node, (value, to));
             return Ok(());
         }
-        if to == dims {
-            self.name(node, (value, to));
-            return Ok(());
+        if !is_flat(&to[1..], len) {
+            return unsupported("gives no vector");
         }
         self.layer(node, Operation::Flatten, vec![value], Shape::Vector(len), to)
     }
+}
 
-    /// Whether a squeeze along these axes would take the batch away, or cannot be told not to.
-    fn squeezes_batch(&self, axes: &str) -> bool {
-        let axes = self.constants.get(axes).and_then(|tensor| integer_values(tensor).ok());
-        axes.is_none_or(|axes| axes.iter().any(|&axis| !(1..4).contains(&axis)))
+/// The shape without these axes, each of which must be 1, and none the batch.
+fn squeezed(dims: &[usize], axes: &[i64]) -> Result<Vec<usize>> {
+    let rank = i64::try_from(dims.len()).unwrap_or(0);
+    let axes: HashSet<i64> = axes.iter().map(|&axis| if axis < 0 { axis + rank } else { axis }).collect();
+    if axes.iter().any(|&axis| usize::try_from(axis).ok().filter(|&axis| axis > 0).and_then(|axis| dims.get(axis)) != Some(&1)) {
+        return unsupported("takes away more than rows and columns of one");
     }
+    Ok((0..rank).zip(dims).filter(|(axis, _)| !axes.contains(axis)).map(|(_, &dim)| dim).collect())
+}
+
+/// Whether a shape (without the batch) is that of a vector.
+fn is_flat(rest: &[usize], len: usize) -> bool {
+    rest.first() == Some(&len) && rest[1..].iter().all(|&dim| dim == 1)
 }
 
 /// The shape that a picture of `dims` (batch first) gets: it must stay one row a picture.
@@ -580,12 +619,11 @@ fn reshaped(dims: &[usize], len: usize, shape: &[i64]) -> Result<Vec<usize>> {
         return unsupported("its shape does not keep one row a picture");
     }
     let rest: Vec<usize> = rest.iter().enumerate().map(|(at, &dim)| known(at, dim).unwrap_or(len / product)).collect();
-    let flat = rest.first() == Some(&len) && rest[1..].iter().all(|&dim| dim == 1);
-    if flat || rest == dims[1..] { Ok([&[1], &rest[..]].concat()) } else { unsupported("its shape is no vector") }
+    if is_flat(&rest, len) || rest == dims[1..] { Ok([&[1], &rest[..]].concat()) } else { unsupported("its shape is no vector") }
 }
 
 /// A grouped convolution whose groups do not begin at whole blocks as one without groups: the weights between groups are 0, and adding
-/// products with 0 changes no sum.
+/// products of finite numbers with 0 changes no sum.
 fn ungrouped(layer: Weights) -> Result<Weights> {
     let (outputs, groups) = (layer.bias.len() / layer.groups, layer.groups);
     let each = layer.weights.len() / layer.bias.len();
@@ -605,8 +643,7 @@ fn ungrouped(layer: Weights) -> Result<Weights> {
 
 /// How a window moves over a picture of `side` rows and columns; `extent` is what it spans.
 fn window(node: &NodeProto, side: [usize; 2], extent: [usize; 2], stride: [usize; 2]) -> Result<Window> {
-    let attribute = node.attribute.iter().find(|attribute| attribute.name == "auto_pad");
-    let mode = attribute.map_or(&b"NOTSET"[..], |attribute| &attribute.s);
+    let mode = attribute(node, "auto_pad").map_or(&b"NOTSET"[..], |attribute| &attribute.s);
     let given = pads(node)?;
     let round_up = integer(node, "ceil_mode", 0) != 0;
     let mut window = Window { kernel: extent, stride, before: [0; 2], output: [0; 2] };

@@ -111,6 +111,7 @@ impl Deepen<'_> {
 /// What a pooling layer makes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pooling {
+    /// Of numbers; where one is none, what comes out depends on its place in the window, and on nothing else.
     Largest,
     /// The sum of what the window sees of the picture, over how many pixels those are.
     Mean,
@@ -227,6 +228,8 @@ impl Work for Normalise<'_> {
                 value.times(value).store(&mut square);
                 squares[before + block * WIDTH..][..WIDTH].copy_from_slice(&square.0);
             }
+            // Lanes beyond the last channel hold anything, and here alone neighbours are looked at.
+            squares[before + from.channels..].fill(0.0);
             for block in 0..from.blocks() {
                 let mut sum = V::splat(0.0);
                 for first in block * WIDTH..block * WIDTH + lrn.size {

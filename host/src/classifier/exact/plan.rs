@@ -70,7 +70,8 @@ pub(super) struct Plan {
 pub(super) fn plan(graph: &Graph, rows: usize, instructions: Instructions) -> Result<Plan, Unsupported> {
     let storage = Storage::of(graph)?;
     let vectors = graph.shapes.iter().filter(|shape| matches!(shape, Shape::Vector(_)));
-    let vectors = vectors.fold(0_usize, |all, shape| all.saturating_add(shape.len().saturating_mul(rows)));
+    let vectors =
+        vectors.fold(storage.input.len(), |all, shape| all.saturating_add(shape.len().next_multiple_of(WIDTH).saturating_mul(rows)));
     if storage.slots.iter().fold(vectors, |all, &lines| all.saturating_add(lines.saturating_mul(WIDTH))) > MAX_ELEMENTS {
         return Err(Unsupported("its layers are too large; choose a smaller batch".into()));
     }
@@ -241,10 +242,13 @@ fn roots(graph: &Graph) -> (Vec<Value>, Vec<usize>) {
         let (roots, first_blocks) = roots_but(graph, &apart);
         // A layer cannot write into the memory that it reads, for which it would have to be lent twice.
         let clashes = |layer: &&Layer| {
+            if matches!(layer.operation, Operation::Concat) {
+                return misplaced(graph, layer, &roots, &first_blocks);
+            }
             let part = |input: &Value| {
                 *input != 0 && roots[*input] == roots[layer.output] && matches!(graph.shapes[*input], Shape::Picture { .. })
             };
-            !matches!(layer.operation, Operation::Concat) && layer.inputs.iter().any(part)
+            layer.inputs.iter().any(part)
         };
         let Some(clash) = graph.layers.iter().find(clashes) else { return (roots, first_blocks) };
         let root = roots[clash.output];
@@ -252,6 +256,18 @@ fn roots(graph: &Graph) -> (Vec<Value>, Vec<usize>) {
             *apart |= matches!(layer.operation, Operation::Concat) && roots[layer.output] == root;
         }
     }
+}
+
+/// Whether a part of a concatenation lies in the same root as the whole, but at another place: a part of several wholes.
+fn misplaced(graph: &Graph, whole: &Layer, roots: &[Value], first_blocks: &[usize]) -> bool {
+    let mut block = first_blocks[whole.output];
+    whole.inputs.iter().any(|&part| {
+        let expected = block;
+        if let Shape::Picture { channels, .. } = graph.shapes[part] {
+            block += blocks_of(channels);
+        }
+        roots[part] == roots[whole.output] && first_blocks[part] != expected
+    })
 }
 
 /// The same, with the concatenations that are to be made by copying.

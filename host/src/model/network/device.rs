@@ -31,6 +31,10 @@ type Shapes = HashMap<String, Vec<usize>>;
 /// Before this version of the operators shapes and pads are written in another way; nobody exports such graphs any more.
 const OLDEST_OPSET: i64 = 7;
 
+/// A larger kernel, or more weights in a rewritten one, than any network has: such a node is left alone.
+const LARGEST_KERNEL: usize = 64;
+const MOST_WEIGHTS: usize = 1 << 25;
+
 /// Rewrites a graph for a GPU. Its input must have its full shape. Returns what was changed, a line a node.
 pub(super) fn prepare(proto: &mut ModelProto) -> Result<Vec<String>, String> {
     let opset = opset(proto);
@@ -122,6 +126,9 @@ impl Window {
             None => Some(default),
         };
         let (stride, dilation) = (number("strides", axis, 1)?, number("dilations", axis, 1)?);
+        if [kernel, stride, dilation].contains(&0) || kernel > LARGEST_KERNEL {
+            return None;
+        }
         let reach = output.checked_sub(1)? * stride + (kernel - 1) * dilation + 1;
         let total = reach.saturating_sub(input);
         let before = match auto_pad(node) {
@@ -287,6 +294,9 @@ impl Writer {
         let counted = int(node, "count_include_pad", 0) != 0 || !padded;
         let weight = if counted { 1.0 / (kernel[0] * kernel[1]) as f32 } else { 1.0 };
         let dims = [channels, 1, kernel[0], kernel[1]];
+        if dims.iter().product::<usize>() > MOST_WEIGHTS {
+            return None;
+        }
         let weights = self.constant("weight", &dims, vec![weight; dims.iter().product()]);
         let mut conv = NodeProto { op_type: "Conv".into(), input: vec![node.input[0].clone(), weights], ..Default::default() };
         conv.attribute =
@@ -345,8 +355,9 @@ impl Writer {
         let (more_left, more_right) = grown(left, right, columns.dilation)?;
         let (new_height, new_width) = (up + height + down, more_left + width + more_right);
         let old = floats(tensor)?;
-        let mut new = vec![0.0; outputs * inputs * new_height * new_width];
-        for (plane, old) in old.chunks_exact((height * width).max(1)).enumerate() {
+        let size = [outputs, inputs, new_height, new_width].iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim));
+        let mut new = vec![0.0; size.filter(|&size| size <= MOST_WEIGHTS && old.len() == outputs * inputs * height * width)?];
+        for (plane, old) in old.chunks_exact(height * width).enumerate() {
             for (y, row) in old.chunks_exact(width).enumerate() {
                 let start = (plane * new_height + up + y) * new_width + more_left;
                 new[start..start + width].copy_from_slice(row);

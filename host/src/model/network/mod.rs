@@ -111,7 +111,8 @@ impl Network {
     pub(crate) fn for_device(self, shape: &[usize]) -> Result<(ModelProto, bool, Vec<String>), ModelError> {
         let file = self.file.clone();
         let (mut proto, rewritten) = self.for_batch(shape)?;
-        let changes = device::prepare(&mut proto).map_err(|problem| ModelError::network(&file, "graph for a GPU", problem))?;
+        let prepared = contained(std::panic::AssertUnwindSafe(move || device::prepare(&mut proto).map(|changes| (proto, changes))));
+        let (proto, changes) = prepared.map_err(|problem| ModelError::network(&file, "graph for a GPU", problem))?;
         Ok((proto, rewritten, changes))
     }
 }

@@ -266,3 +266,27 @@ fn lrn_becomes_a_band_convolution() {
         }
     }
 }
+
+/// Whatever a damaged file says of kernels, strides and pads, its graph is rewritten, left alone or refused, and stays small.
+#[test]
+fn damaged_graphs_are_rewritten_for_a_gpu_or_refused() {
+    let whole = small_alexnet(1, 16).bytes();
+    let (mut rewritten, mut refused) = (0, 0);
+    for at in 0..700 {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let Ok(network) = Network::decode(&bytes, "net.onnx") else { continue };
+        match network.for_device(&[2, 3, 16, 16]) {
+            Ok((proto, _, _)) => {
+                rewritten += 1;
+                assert!(proto.encoded_len() < 4 * whole.len(), "byte {at}: {} bytes", proto.encoded_len());
+            }
+            Err(error) => {
+                refused += 1;
+                // Some damage makes the engine panic while it infers shapes, which is contained.
+                assert!(error.to_string().starts_with("net.onnx: "), "byte {at}: {error}");
+            }
+        }
+    }
+    assert!(rewritten > 50 && refused > 10, "{rewritten} rewritten, {refused} refused");
+}
