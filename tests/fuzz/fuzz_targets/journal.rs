@@ -8,6 +8,7 @@ use std::path::Path;
 use crc::{CRC_32_ISO_HDLC, Crc};
 use fooling::run::{CellName, Choices, EncodingName, Face, Made, RunToml, rebuild_journal};
 use fooling_core::journal;
+use fooling_core::settings::Selection;
 use libfuzzer_sys::fuzz_target;
 
 static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
@@ -32,8 +33,13 @@ fuzz_target!(|bytes: &[u8]| {
     let cells = match journal::open(&bytes) {
         Ok((header, _)) => {
             let settings = header.settings;
-            // Large pictures and batches are slow and teach nothing.
-            if settings.picture.side > 64 || settings.cells() > 64 || settings.sizes.initial.max(settings.sizes.batch) > 4096 {
+            let kept = match settings.selection {
+                Selection::MapElites { cells } => cells,
+                Selection::Single { keep, .. } => keep,
+            };
+            // Large pictures, populations and batches are slow and teach nothing. A run may take 4 GiB, which the fuzzer takes for a leak.
+            let population = kept.max(settings.sizes.initial).max(settings.sizes.batch);
+            if settings.picture.side > 64 || settings.cells() > 64 || population > 4096 {
                 return;
             }
             settings.cells()

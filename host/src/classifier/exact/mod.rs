@@ -11,6 +11,8 @@ mod layers;
 mod layout;
 mod plan;
 #[cfg(test)]
+mod random_graphs;
+#[cfg(test)]
 mod tests;
 
 use super::scores::{Finisher, Raw};

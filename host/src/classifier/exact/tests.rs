@@ -13,14 +13,13 @@ fn model(folder: &std::path::Path, card: &Card) -> Model {
     Model::from_card_in(card.clone(), folder).unwrap()
 }
 
-/// A model for pictures of 3 x 16 x 16 and seven classes.
-fn made(onnx: Onnx) -> Model {
+/// A model for pictures of 3 x 16 x 16 and seven classes, and the folder that its file is in: a classifier reads it anew.
+pub(super) fn made(onnx: Onnx) -> (Model, tempfile::TempDir) {
     let onnx = onnx.bytes();
     let folder = tempfile::tempdir().unwrap();
     let card = card_for(&onnx, Channels::Rgb, 16, 7);
     std::fs::write(folder.path().join("net.onnx"), &onnx).unwrap();
-    // The classifier reads the file anew.
-    Model::from_card_in(card, &folder.keep()).unwrap()
+    (Model::from_card_in(card, folder.path()).unwrap(), folder)
 }
 
 fn pattern(picture: usize, slot: &mut [f32]) {
@@ -28,7 +27,7 @@ fn pattern(picture: usize, slot: &mut [f32]) {
 }
 
 /// The scores of some pictures, as bits.
-fn scores(classifier: &dyn Classifier, pictures: usize) -> Vec<u32> {
+pub(super) fn scores(classifier: &dyn Classifier, pictures: usize) -> Vec<u32> {
     let mut session = classifier.session().unwrap();
     (0..pictures).for_each(|picture| pattern(picture, session.slot(picture)));
     let mut scores = vec![0.0; pictures * classifier.classes()];
@@ -53,14 +52,14 @@ fn passes_the_suite_on_the_shared_networks() {
 #[test]
 fn passes_the_suite_on_a_small_alexnet() {
     for exported_batch in [0, 1] {
-        suite::run(&Exact::with(&made(small_alexnet(exported_batch, 16)), 5, Instructions::widest()).unwrap());
+        suite::run(&Exact::with(&made(small_alexnet(exported_batch, 16)).0, 5, Instructions::widest()).unwrap());
     }
 }
 
 /// Not one bit differs between sets of instructions, batches, or crops of a batch.
 #[test]
 fn bits_depend_on_nothing_but_the_picture() {
-    let alexnet = made(small_alexnet(1, 16));
+    let (alexnet, _folder) = made(small_alexnet(1, 16));
     let lenet = Model::builtin("lenet").unwrap();
     for model in [&alexnet, &lenet] {
         let expected = scores(&Exact::with(model, 3, Instructions::Baseline).unwrap(), 3);
@@ -316,13 +315,19 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
         .ints("axes", &[2, -1])
         .node("Squeeze", &["v", "axes"], "q", &[]);
     zoo.push(("names", dense(onnx, "q", 18)));
+    // "The same" size and then a stride, which tract would make one convolution of, and pad that by what the new stride asks for.
+    let onnx = floats(floats(start(), "w1", &[8, 3, 3, 3]), "w2", &[8, 8, 1, 1])
+        .node("Conv", &["x", "w1"], "c1", &[("auto_pad", Value::Text("SAME_UPPER"))])
+        .node("Conv", &["c1", "w2"], "c2", &[("strides", Ints(&[2, 2]))])
+        .node("Flatten", &["c2"], "f", &[]);
+    zoo.push(("same, then a stride", dense(onnx, "f", 512)));
     zoo
 }
 
 #[test]
 fn every_layer_agrees_with_tract() {
     for (name, onnx) in zoo() {
-        let model = made(onnx);
+        let (model, _folder) = made(onnx);
         let (exact, tract) = (
             Exact::with(&model, 3, Instructions::widest()).unwrap_or_else(|error| panic!("{name}: {error}")),
             TractCpu::new(&model, 3).unwrap(),
@@ -344,7 +349,7 @@ fn what_it_does_not_know_it_says() {
     use Value::{Float, Int, Ints};
     let with = |nodes: &dyn Fn(Onnx) -> Onnx| {
         let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 16, 16], weight).floats("wide", &[7, 3, 15, 15], weight);
-        Exact::with(&made(nodes(onnx)), 1, Instructions::widest()).map(|_| ()).unwrap_err().to_string()
+        Exact::with(&made(nodes(onnx)).0, 1, Instructions::widest()).map(|_| ()).unwrap_err().to_string()
     };
     let conv = |onnx: Onnx, from: &str| onnx.node("Conv", &[from, "w"], "c", &[]).node("Flatten", &["c"], "y", &[]);
     for (problem, words) in [

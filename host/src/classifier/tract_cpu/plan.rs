@@ -4,6 +4,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::DimLike;
 use tract_onnx::tract_core::model::TypedNode;
+use tract_onnx::tract_core::ops::cnn::{Conv, PaddingSpec};
 use tract_onnx::tract_hir::infer::Factoid;
 
 use crate::model::ModelError;
@@ -82,10 +83,31 @@ pub(in crate::classifier) fn typed(proto: &ModelProto, softmax: Option<&Softmax>
     if let Some(logits) = logits {
         model.select_output_outlets(&[logits]).map_err(text)?;
     }
-    let model = model.into_typed().map_err(text)?;
+    let mut model = model.into_typed().map_err(text)?;
+    pad_explicitly(&mut model).map_err(text)?;
     check_sizes(&model, shape[0])?;
     let output = output(&model, shape[0])?;
     Ok(Typed { model, output, softmax_cut: logits.is_some() })
+}
+
+/// Says in numbers how far convolutions pad that pad "the same". The engine merges a later stride into such a convolution (its
+/// `fuse_downsample_into_conv`) without thinking of what "the same" means for the new stride, and would see other pixels.
+fn pad_explicitly(model: &mut TypedModel) -> TractResult<()> {
+    for id in 0..model.nodes().len() {
+        let Some(convolution) = model.node(id).op_as::<Conv>() else { continue };
+        let spec = &convolution.pool_spec;
+        if !matches!(spec.padding, PaddingSpec::SameUpper | PaddingSpec::SameLower) {
+            continue;
+        }
+        let input = spec.data_format.shape(model.node_input_facts(id)?[0].shape.to_tvec())?;
+        let axes = spec.computed_padding(input.hw_dims());
+        let before = axes.iter().map(|axis| axis.pad_before.to_usize().map_err(Into::into)).collect::<TractResult<_>>()?;
+        let after = axes.iter().map(|axis| axis.pad_after.to_usize().map_err(Into::into)).collect::<TractResult<_>>()?;
+        if let Some(convolution) = model.node_mut(id).op_as_mut::<Conv>() {
+            convolution.pool_spec.padding = PaddingSpec::Explicit(before, after);
+        }
+    }
+    Ok(())
 }
 
 /// Checks every tensor that the graph will make, and the work, before memory is taken for it.
