@@ -1,5 +1,7 @@
 //! Where pixels go: a row at a time, so that a target without room for a picture can still show one.
 
+use core::ops::Range;
+
 /// The channels of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channels {
@@ -25,6 +27,12 @@ pub trait Canvas {
     /// Takes row `y` (from 0 at the top, in order); `pixels` holds side * channels bytes, pixels from left to right, the channels of a
     /// pixel side by side.
     fn row(&mut self, y: usize, pixels: &[u8]);
+
+    /// The rows and columns that it looks at, of a picture of that side: all, unless it says otherwise. Other rows are not drawn, and in
+    /// the rows that are, pixels of other columns may have any colour.
+    fn seen(&self, side: usize) -> Range<usize> {
+        0..side
+    }
 }
 
 /// A picture in memory, row after row.

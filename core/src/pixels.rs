@@ -35,7 +35,8 @@ impl<B: Storage<u8>> Pixels<B> {
             return Err(RenderError::BytesNeeded(needed));
         }
         let row = row.get_mut(..width).ok_or(RenderError::BytesNeeded(width))?;
-        for (y, genes) in genes.chunks_exact(width).enumerate() {
+        let seen = canvas.seen(picture.side.into());
+        for (y, genes) in genes.chunks_exact(width).enumerate().take(seen.end).skip(seen.start) {
             row.copy_from_slice(genes);
             if let (Some(colour), 3) = (picture.colour, channels) {
                 colour.to_rgb(row);

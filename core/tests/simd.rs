@@ -1,5 +1,8 @@
 //! The same picture, whatever the instructions, the lanes and the scratch.
 
+use std::ops::Range;
+
+use fooling_core::canvas::Canvas;
 use fooling_core::color::ColourSpace;
 use fooling_core::cppn::{Activation, Coordinates, Cppn, Genome, Link, Picture, Program, Scratch, StandardGenome, StandardProgram};
 use fooling_core::encoding::Encoding as _;
@@ -32,6 +35,38 @@ fn assert_same<const LANES: usize>(set: Instructions, program: &StandardProgram,
     }
 }
 
+/// A canvas that looks at some rows and columns, and at nothing else.
+struct Window {
+    seen: Range<usize>,
+    rows: Vec<(usize, Vec<u8>)>,
+    channels: usize,
+}
+
+impl Canvas for Window {
+    fn row(&mut self, y: usize, pixels: &[u8]) {
+        self.rows.push((y, pixels[self.seen.start * self.channels..self.seen.end * self.channels].to_vec()));
+    }
+
+    fn seen(&self, _: usize) -> Range<usize> {
+        self.seen.clone()
+    }
+}
+
+/// What is seen of a picture is that part of the picture.
+fn assert_same_in_part<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: Picture, expected: &[u8]) {
+    let (side, channels) = (usize::from(picture.side), program.channels());
+    for seen in [0..side, 0..side / 2, side / 3..side, side / 5..side * 4 / 5, side / 2..side / 2] {
+        for floats in [program.scratch_floats(side, LANES), program.ample_scratch_floats(side, LANES)] {
+            let mut window = Window { seen: seen.clone(), rows: Vec::new(), channels };
+            let mut scratch = Scratch { floats: &mut vec![f32::NAN; floats], row: &mut vec![0; side * channels] };
+            simd::render_with::<LANES, _, _>(set, program, picture, &mut scratch, &mut window).unwrap();
+            let row = |y: usize| expected[(y * side + seen.start) * channels..(y * side + seen.end) * channels].to_vec();
+            let part: Vec<_> = seen.clone().map(|y| (y, row(y))).collect();
+            assert!(window.rows == part, "{set:?}, {LANES} lanes, {seen:?} of {picture:?}");
+        }
+    }
+}
+
 fn assert_same_everywhere(genome: &StandardGenome, picture: Picture) {
     let program = Program::new(genome);
     let mut floats = vec![f32::NAN; program.scratch_floats(picture.side.into(), 1)];
@@ -42,6 +77,9 @@ fn assert_same_everywhere(genome: &StandardGenome, picture: Picture) {
         assert_same::<8>(set, &program, picture, &expected);
         assert_same::<16>(set, &program, picture, &expected);
         assert_same::<64>(set, &program, picture, &expected);
+        assert_same_in_part::<4>(set, &program, picture, &expected);
+        assert_same_in_part::<5>(set, &program, picture, &expected);
+        assert_same_in_part::<16>(set, &program, picture, &expected);
     }
 }
 

@@ -5,7 +5,6 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use fooling_core::canvas::Rows;
 use fooling_core::cppn::{Picture, StandardGenome};
 use fooling_core::encoding::Elite;
 use fooling_core::search::{Population, Search};
@@ -196,7 +195,7 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         if !self.drawn_by_session(worker, brood)? {
             for (slot, child) in brood.iter().enumerate() {
                 let tensor = worker.session.slot(slot);
-                E::draw(&mut worker.pen, &child.genome, &mut Rows(|y, row: &[u8]| self.preprocess.write_row(tensor, y, row)));
+                E::draw(&mut worker.pen, &child.genome, &mut self.preprocess.canvas(tensor));
             }
         }
         let drawn = Instant::now();

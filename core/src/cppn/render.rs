@@ -7,6 +7,8 @@
 //! The code is plain loops, written to be inlined into whoever calls it: a host that calls it from a function compiled for AVX2 gets
 //! AVX2 code, and a microcontroller scalar code.
 
+use core::ops::Range;
+
 use super::genome::Activation;
 use super::program::{COORDINATE, DISTANCE, FIXED_LINES, Operand, Program, SQUARE, Term};
 use crate::canvas::Canvas;
@@ -110,7 +112,11 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         if scratch.floats.len() < needed {
             return Err(RenderError::FloatsNeeded(needed));
         }
-        let line = side.div_ceil(LANES);
+        let seen = seen(canvas, side);
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let line = line_length(seen.len(), side, LANES);
         let aligned = scratch.floats.as_ptr().align_offset(ALIGNMENT);
         let skipped = if scratch.floats.len().saturating_sub(aligned) >= needed { aligned } else { 0 };
         let (lines, registers) = scratch.floats[skipped..].as_chunks_mut::<LANES>().0.split_at_mut(self.lines() * line);
@@ -120,17 +126,18 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         let (spare, registers) = registers.split_at_mut(tile);
         let spare = spare.as_flattened_mut();
 
-        let largest = fill_fixed_lines(lines, line, side, picture.coordinates);
+        let largest = fill_fixed_lines(lines, line, seen.start, picture);
         self.run_line_steps(lines, line, spare, largest);
         let (rows, width) = if tile < line { (1, tile) } else { (tile / line, line) };
-        for y in (0..side).step_by(rows) {
+        let bytes_seen = seen.start * self.channels()..seen.end * self.channels();
+        for y in (0..seen.len()).step_by(rows) {
             for start in (0..line).step_by(width) {
-                let tile = Tile { lines: &*lines, line, largest, start, width: width.min(line - start), y, rows: rows.min(side - y) };
+                let tile = Tile { lines: &*lines, line, largest, start, width: width.min(line - start), y, rows: rows.min(seen.len() - y) };
                 self.run_pixel_steps(&tile, registers, spare);
                 for row in 0..tile.rows {
-                    self.put_pixels(&tile, row, registers, picture.colour, row_bytes);
+                    self.put_pixels(&tile, row, registers, picture.colour, &mut row_bytes[bytes_seen.clone()]);
                     if start + width >= line {
-                        canvas.row(y + row, row_bytes);
+                        canvas.row(seen.start + y + row, row_bytes);
                     }
                 }
             }
@@ -185,7 +192,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         }
     }
 
-    /// Writes the pixels of one row of a tile into their place in the picture's row.
+    /// Writes the pixels of one row of a tile into their place among the bytes of the row that are seen.
     #[inline(always)]
     fn put_pixels<const LANES: usize>(
         &self,
@@ -198,16 +205,18 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         let channels = self.channels().max(1);
         let start = tile.start * LANES;
         let end = (start + tile.width * LANES).min(bytes.len() / channels);
+        if start >= end {
+            return;
+        }
         let bytes = &mut bytes[start * channels..end * channels];
-        let put = |channel: usize, start, bytes: &mut [u8]| tile.put_bytes(self.outputs[channel], row, start, registers, bytes);
         if channels == 1 {
-            return put(0, 0, bytes);
+            return tile.put_bytes(self.outputs[0], row, 0, registers, bytes);
         }
         let mut planes = [[0; PIXELS]; 3];
         for (chunk, pixels) in bytes.as_chunks_mut().0.chunks_mut(PIXELS).enumerate() {
             let mut planes = planes.each_mut().map(|plane| &mut plane[..pixels.len()]);
             for (channel, plane) in planes.iter_mut().enumerate() {
-                put(channel, chunk * PIXELS, plane);
+                tile.put_bytes(self.outputs[channel], row, chunk * PIXELS, registers, plane);
             }
             let [first, second, third] = planes;
             if let Some(colour) = colour {
@@ -221,6 +230,19 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
 /// Colour pixels that are put together at a time.
 const PIXELS: usize = 64;
 
+/// The rows and columns that a canvas looks at.
+fn seen(canvas: &impl Canvas, side: usize) -> Range<usize> {
+    let seen = canvas.seen(side);
+    seen.start.min(side)..seen.end.clamp(seen.start.min(side), side)
+}
+
+/// Groups in a line of so many pixels of a picture of that side: so many that the next line begins at a cache line as well, if that takes no
+/// more room than the whole picture's.
+fn line_length(pixels: usize, side: usize, lanes: usize) -> usize {
+    let aligned = pixels.next_multiple_of((ALIGNMENT / 4).max(lanes)).div_ceil(lanes);
+    if aligned <= side.div_ceil(lanes) { aligned } else { pixels.div_ceil(lanes) }
+}
+
 /// A tile of a picture, and what is known of its pixels. Lengths and places are in groups of lanes.
 struct Tile<'l, const LANES: usize> {
     lines: &'l [[f32; LANES]],
@@ -231,7 +253,7 @@ struct Tile<'l, const LANES: usize> {
     /// Where in the line the tile begins, and how much of it is in the tile.
     start: usize,
     width: usize,
-    /// The first row, and the number of rows.
+    /// The first row, counted from the first that is seen, and the number of rows.
     y: usize,
     rows: usize,
 }
@@ -367,22 +389,22 @@ fn unit_coordinate(i: usize, side: usize) -> f32 {
     if side < 2 { 0.0 } else { -1.0 + 2.0 * i as f32 / (side - 1) as f32 }
 }
 
-/// Writes the coordinate and its square for every index; those beyond the picture's side fill up the last group and are never shown.
+/// Writes the coordinates from `first` on and their squares; those beyond the picture's side fill up the last group and are never shown.
 /// Returns a bound on the coordinates.
 #[inline(always)]
-fn fill_fixed_lines<const LANES: usize>(lines: &mut [[f32; LANES]], line: usize, side: usize, coordinates: Coordinates) -> f32 {
-    let lines = lines.as_flattened_mut();
+fn fill_fixed_lines<const LANES: usize>(lines: &mut [[f32; LANES]], line: usize, first: usize, picture: Picture) -> f32 {
+    let (lines, side) = (lines.as_flattened_mut(), usize::from(picture.side));
     let stride = line * LANES;
     for i in 0..stride {
-        let unit = unit_coordinate(i.min(side.saturating_sub(1)), side);
-        lines[usize::from(COORDINATE) * stride + i] = match coordinates {
-            Coordinates::Pixel => i as f32,
+        let unit = unit_coordinate((first + i).min(side.saturating_sub(1)), side);
+        lines[usize::from(COORDINATE) * stride + i] = match picture.coordinates {
+            Coordinates::Pixel => (first + i) as f32,
             Coordinates::Unit => unit,
         };
         lines[usize::from(SQUARE) * stride + i] = unit * unit;
     }
-    match coordinates {
-        Coordinates::Pixel => stride as f32,
+    match picture.coordinates {
+        Coordinates::Pixel => (first + stride) as f32,
         Coordinates::Unit => 1.0,
     }
 }

@@ -4,6 +4,10 @@
 //! single crop, ten times for ten crops. The arithmetic is `(byte - mean) * scale / std`, three f32 operations in that
 //! order, each rounded once; whether a value comes from a table or is computed, its bits are those of the formula.
 
+use std::ops::Range;
+
+use fooling_core::canvas::Canvas;
+
 use super::card::{Channels, Crops, Input, Layout};
 #[cfg(any(test, feature = "cuda"))]
 use crate::gpu::plan::Look;
@@ -130,6 +134,18 @@ impl Preprocess {
         Look { crops: self.crops.iter().flat_map(place).collect(), table, mean }
     }
 
+    /// A canvas that writes what the network sees of a picture into `tensor`, the picture's slot.
+    pub fn canvas<'a>(&'a self, tensor: &'a mut [f32]) -> impl Canvas {
+        Slot { preprocess: self, tensor }
+    }
+
+    /// The rows and columns that lie in a crop, or between crops.
+    fn seen(&self) -> Range<usize> {
+        let first = self.crops.iter().map(|crop| crop.left.min(crop.top)).min().unwrap_or(0);
+        let end = self.crops.iter().map(|crop| (crop.left + self.width).max(crop.top + self.height)).max().unwrap_or(0);
+        first..end
+    }
+
     /// Writes row `y` of a picture to every place in `tensor` where a crop shows it.
     ///
     /// `tensor` is the picture's slot, [`Preprocess::slot_len`] numbers. `row` is [`Preprocess::picture`] bytes of grey,
@@ -211,6 +227,22 @@ impl Preprocess {
                 numbers.write(bytes, |x, byte| value(byte, mean[x], *scale, std));
             }
         }
+    }
+}
+
+/// Where a picture goes.
+struct Slot<'a> {
+    preprocess: &'a Preprocess,
+    tensor: &'a mut [f32],
+}
+
+impl Canvas for Slot<'_> {
+    fn row(&mut self, y: usize, pixels: &[u8]) {
+        self.preprocess.write_row(self.tensor, y, pixels);
+    }
+
+    fn seen(&self, _: usize) -> Range<usize> {
+        self.preprocess.seen()
     }
 }
 
@@ -354,6 +386,18 @@ mod tests {
             let expected = by_the_book(&input, &mean, &pixels, grey);
             prop_assert_eq!(bits(&by_rows(&input, &mean, &pixels, grey)), bits(&expected));
         }
+    }
+
+    #[test]
+    fn a_canvas_sees_what_the_crops_show() {
+        let seen = |size, crops| {
+            Preprocess::new(&input(Layout::Nchw, Channels::Bgr, size, 256, crops), MeanValues::Channel(means(Channels::Bgr))).seen()
+        };
+        assert_eq!(
+            [seen((227, 227), Crops::Centre), seen((227, 227), Crops::Ten), seen((256, 256), Crops::Whole)],
+            [14..241, 0..256, 0..256]
+        );
+        assert_eq!(seen((200, 100), Crops::Centre), 28..228);
     }
 
     #[test]
