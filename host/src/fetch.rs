@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::lock::Locked;
+
 /// Why a network could not be fetched. What has arrived stays beside the file, so that the next try goes on with it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -245,7 +247,7 @@ fn range_start(header: &str) -> Option<u64> {
 /// A file on its way, locked while it is open. An empty one leaves nothing behind.
 struct Part {
     path: PathBuf,
-    file: File,
+    file: Locked,
     length: u64,
     hash: Sha256,
 }
@@ -261,14 +263,14 @@ impl Part {
             std::fs::create_dir_all(folder).map_err(|source| fail("make the folder of", source))?;
         }
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
-        let mut file = file.map_err(|source| fail("make", source))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FetchError::InUse(to.to_owned())),
+        let file = match Locked::new(file.map_err(|source| fail("make", source))?) {
+            Ok(file) if file.is_at(&path) => file,
+            // One without its name was finished, or given up, by who had it until now.
+            Ok(_) | Err(TryLockError::WouldBlock) => return Err(FetchError::InUse(to.to_owned())),
             Err(TryLockError::Error(source)) => return Err(fail("lock", source)),
-        }
+        };
         let mut hash = Sha256::new();
-        let length = add(&mut (&mut file).take(most_bytes + 1), &mut hash).map_err(|source| fail("read", source))?;
+        let length = add(&mut (&*file).take(most_bytes + 1), &mut hash).map_err(|source| fail("read", source))?;
         let mut part = Self { path, file, length, hash };
         if length > most_bytes {
             part.restart()?;
@@ -283,12 +285,12 @@ impl Part {
 
     fn restart(&mut self) -> Result<(), FetchError> {
         (self.length, self.hash) = (0, Sha256::new());
-        let empty = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        let empty = self.file.set_len(0).and_then(|()| (&*self.file).seek(SeekFrom::Start(0)));
         empty.map(|_| ()).map_err(self.fail("empty"))
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        self.file.write_all(bytes).map_err(self.fail("write"))?;
+        (&*self.file).write_all(bytes).map_err(self.fail("write"))?;
         self.hash.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())

@@ -12,6 +12,7 @@ pub mod fetch;
 pub mod genomes;
 #[cfg(any(test, feature = "cuda"))]
 mod gpu;
+mod lock;
 pub mod mnist;
 pub mod model;
 pub mod picture;

@@ -5,13 +5,13 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::RunError;
+use crate::lock::Locked;
 
 /// The folder of a run. The run that holds it has it for itself.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
-    /// Locked by the operating system for as long as it is open, so that a killed run leaves no stale lock.
-    _lock: Option<File>,
+    _lock: Option<Locked>,
 }
 
 impl Folder {
@@ -57,8 +57,8 @@ impl Folder {
         }
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|source| RunError::file("make", &path, source))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { root: root.to_owned(), _lock: Some(file) }),
+        match Locked::new(file) {
+            Ok(lock) => Ok(Self { root: root.to_owned(), _lock: Some(lock) }),
             Err(TryLockError::WouldBlock) => Err(RunError::InUse(root.to_owned())),
             Err(TryLockError::Error(source)) => Err(RunError::file("lock", &path, source)),
         }

@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::RunError;
 use super::folder::{self, Durable};
+use crate::lock::Locked;
 use crate::model::hex;
 
 /// Between two forced writes to the disk.
@@ -33,6 +34,7 @@ const FULL: &str = "What was recorded is safe; write pictures and figures of it 
 pub struct Log {
     path: PathBuf,
     file: File,
+    _lock: Option<Locked>,
     writer: Writer,
     /// What the file holds that is good.
     length: u64,
@@ -78,8 +80,8 @@ impl Log {
     }
 
     fn of(path: &Path, file: File, writer: Writer, length: u64) -> Result<Self, RunError> {
-        lock(&file, path)?;
-        Ok(Self { path: path.to_owned(), file, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() })
+        let lock = lock(&file, path)?;
+        Ok(Self { path: path.to_owned(), file, _lock: lock, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() })
     }
 
     /// Appends the record of a generation. `decide` is called with what takes its decisions, and returns the number refused.
@@ -130,13 +132,14 @@ impl Log {
 }
 
 /// Locks the journal as well as its folder: the folder's file `lock` looks like one that may be removed.
-fn lock(file: &File, path: &Path) -> Result<(), RunError> {
+fn lock(file: &File, path: &Path) -> Result<Option<Locked>, RunError> {
     // Elsewhere a locked file cannot be read by others, and looking at a run is to be free.
     if !cfg!(unix) {
-        return Ok(());
+        return Ok(None);
     }
-    match file.try_lock() {
-        Ok(()) => Ok(()),
+    let copy = file.try_clone().map_err(|source| RunError::file("lock", path, source))?;
+    match Locked::new(copy) {
+        Ok(lock) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Err(RunError::InUse(path.parent().unwrap_or(path).to_owned())),
         Err(TryLockError::Error(source)) => Err(RunError::file("lock", path, source)),
     }
