@@ -136,9 +136,20 @@ fn wait_for_the_end(mut stream: &TcpStream) -> io::Result<()> {
     stream.read(&mut [0]).map(|_| ())
 }
 
-/// A client that speaks plain HTTP and soon loses its patience.
-fn client() -> Client {
-    Client::new(false, Patience { silence: Duration::from_secs(1), slow: Duration::from_secs(2), least: 10_000 })
+/// A client that speaks plain HTTP.
+fn client(patience: Patience) -> Client {
+    Client::new(false, patience)
+}
+
+/// How long such a server is waited for: not long where it is the point that it lets others wait, and else as long as by users, so that a
+/// busy machine fails no test.
+fn patience(manner: &Manner) -> Patience {
+    match manner {
+        Manner::FallsSilent(_) | Manner::Drips | Manner::SaysNothing => {
+            Patience { silence: Duration::from_secs(1), slow: Duration::from_secs(2), least: 10_000 }
+        }
+        _ => Patience::USUAL,
+    }
 }
 
 struct Case {
@@ -164,7 +175,8 @@ impl Case {
     }
 
     fn fetch(&self) -> Result<Fetched, FetchError> {
-        client().fetch(&self.server.url, &self.wanted, &self.to(), &mut |_| {})
+        let patience = patience(&self.server.manner.lock().unwrap());
+        client(patience).fetch(&self.server.url, &self.wanted, &self.to(), &mut |_| {})
     }
 
     /// Fetches in vain, and nothing is seen under the file's name.
@@ -183,7 +195,7 @@ impl Case {
 fn a_file_is_fetched_once() {
     let case = Case::new(Manner::Good);
     let mut seen = Vec::new();
-    let fetched = client().fetch(&case.server.url, &case.wanted, &case.to(), &mut |bytes| seen.push(bytes)).unwrap();
+    let fetched = client(Patience::USUAL).fetch(&case.server.url, &case.wanted, &case.to(), &mut |bytes| seen.push(bytes)).unwrap();
     assert_eq!(fetched, Fetched::Downloaded { resumed_from: 0 });
     assert!(case.arrived());
     assert!(seen.is_sorted() && seen[0] == 0 && seen.last() == Some(&300_000));
@@ -272,7 +284,7 @@ fn nobody_there_is_told_as_well() {
     let case = Case::new(Manner::Good);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/net.onnx");
-    let error = client().fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
+    let error = client(Patience::USUAL).fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, FetchError::Network { .. }), "{error}");
     assert!(!case.part().exists(), "an empty part is no use");
 }
@@ -303,7 +315,7 @@ fn a_server_that_falls_silent_is_not_waited_for() {
 fn a_server_that_drips_is_not_waited_for() {
     let case = Case::new(Manner::Drips);
     let error = case.refused();
-    assert!(error.contains("fewer than 10000 bytes came in 2 s"), "{error}");
+    assert!(error.contains("fewer than 10000 bytes came in"), "{error}");
     assert!(std::fs::metadata(case.part()).unwrap().len() > 100, "what came is kept");
     case.server.be(Manner::Good);
     case.fetch().unwrap();
