@@ -219,13 +219,10 @@ impl Maker {
         let channels = parts.iter().fold(shape[0], |sum, part| sum + part.1[0]);
         if channels <= 96 {
             let names: Vec<&str> = std::iter::once(first.as_str()).chain(parts.iter().map(|part| part.0.as_str())).collect();
-            let name = self.node("Concat", &names, &[("axis", Value::Int(self.axis()))]);
+            let axis = self.choices.of(&[1, -3]);
+            let name = self.node("Concat", &names, &[("axis", Value::Int(axis))]);
             self.values.push((name, [channels, shape[1], shape[2]]));
         }
-    }
-
-    fn axis(&self) -> i64 {
-        if self.names.is_multiple_of(2) { 1 } else { -3 }
     }
 
     fn step(&mut self) {
