@@ -3,6 +3,7 @@
 //! Which thread does which chunk changes nothing: a child depends on its place alone, and a picture's scores on the picture.
 
 use std::sync::Mutex;
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use fooling_core::cppn::{Picture, StandardGenome};
@@ -90,7 +91,7 @@ impl Tally {
 }
 
 impl<'c, E: Draw> Evaluator<'c, E> {
-    /// With `threads` threads (at least one) and the scores of `classes` in that order.
+    /// With up to `threads` threads (at least one, and no more than there are children) and the scores of `classes` in that order.
     ///
     /// # Errors
     ///
@@ -110,7 +111,8 @@ impl<'c, E: Draw> Evaluator<'c, E> {
         let largest = settings.sizes.initial.max(settings.sizes.batch) as usize;
         // A GPU takes whole batches, and a session without one would only take its memory.
         let even = classifier.device() == Device::Cpu;
-        let useful = if even { threads.max(1) } else { threads.clamp(1, largest.div_ceil(chunk).max(1)) };
+        let most = if even { largest } else { largest.div_ceil(chunk) };
+        let useful = threads.clamp(1, most.max(1));
         let workers = (0..useful).map(worker).collect::<Result<_, ClassifyError>>()?;
         let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
         let brood = std::iter::repeat_with(blank).take(largest).collect();
@@ -142,7 +144,9 @@ impl<'c, E: Draw> Evaluator<'c, E> {
         let mut tally = Tally::default();
         std::thread::scope(|scope| {
             let (first, others) = self.workers.split_first_mut().expect("there is a worker");
-            let others: Vec<_> = others.iter_mut().map(|worker| scope.spawn(|| work(worker))).collect();
+            // Where the system has no more threads to give, fewer do the same work.
+            let spawn = |worker| Builder::new().spawn_scoped(scope, || work(worker)).ok();
+            let others: Vec<_> = others.iter_mut().map_while(spawn).collect();
             tally.add(work(first)?);
             for other in others {
                 tally.add(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);

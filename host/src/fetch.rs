@@ -138,6 +138,8 @@ impl Client {
             .timeout_per_read(Some(patience.silence))
             .timeout_per_write(Some(patience.silence))
             .timeout_recv_response(Some(patience.slow));
+        // A proxy of the surroundings is for the world outside.
+        let config = if https_only { config } else { config.proxy(None) };
         Self { agent: config.build().into(), patience }
     }
 }

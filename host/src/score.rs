@@ -36,8 +36,11 @@ pub fn score_all<'p>(
         }
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.clamp(1, count.div_ceil(chunk).max(1))).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        // This thread works too, and where the system has no more threads to give, fewer do the same work.
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads.clamp(1, count.div_ceil(chunk).max(1))).map_while(spawn).collect();
+        work()?;
+        others.into_iter().try_for_each(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     Ok(scores)
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::program::{Outcome, assert_same, contents, cut, fooling, journal, outcome, record_ends, scratch};
 
@@ -107,8 +108,16 @@ impl<'d> Small<'d> {
     }
 
     fn remount(&self, option: &str) {
-        let output = Command::new("mount").args(["-o", &format!("remount,{option}")]).arg(self.0).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
+        let begun = Instant::now();
+        loop {
+            let output = Command::new("mount").args(["-o", &format!("remount,{option}")]).arg(self.0).output().unwrap();
+            if output.status.success() {
+                return;
+            }
+            // A program that another test is just starting has a copy of every file that is open here, until it runs.
+            assert!(begun.elapsed() < Duration::from_secs(10), "{output:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 

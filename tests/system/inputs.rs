@@ -244,7 +244,8 @@ fn a_full_device() {
     }
     // That nobody hears how far a run is, does not end it.
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let mut unheard = crate::program::command(dir.path(), "evolve --out unheard --generations 3 --batch 16".split_whitespace());
+    let line = "evolve --out unheard --generations 3 --batch 16 --device auto";
+    let mut unheard = crate::program::command(dir.path(), line.split_whitespace());
     assert!(unheard.stdout(std::process::Stdio::null()).stderr(full).status().unwrap().success());
     fooling(dir.path(), "replay unheard").done();
     let genomes = fooling(dir.path(), "show a --genomes").done().stdout;

@@ -122,6 +122,80 @@ fn a_run_is_gone_on_with_by_its_own_network_only() {
     outcome(&mut command(dir.path(), args)).done();
 }
 
+#[test]
+fn a_journal_of_another_network_is_not_taken_for_that_of_a_run() {
+    let dir = scratch();
+    let other = other_lenet(dir.path());
+    short_run(dir.path());
+    fooling(dir.path(), &format!("evolve --model {other} --out b --batch 24 --seed 8 --generations 6")).done();
+    std::fs::copy(journal(&dir.path().join("b")), journal(&dir.path().join("a"))).unwrap();
+    all_refuse(dir.path(), &["its network is not that of run.toml"]);
+    fooling(dir.path(), "report a").refused(&["its network is not that of run.toml"]);
+}
+
+/// A card names its mean image; what counts is what stands in it.
+#[test]
+fn a_run_is_not_gone_on_with_when_its_mean_image_is_another() {
+    let dir = scratch();
+    let dir = dir.path();
+    let mean =
+        |level: f32| std::fs::write(dir.join("mean.bin"), vec![level; 784].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+    shipped_with(dir, "mean = 0.0", "mean = \"mean.bin\"");
+    mean(0.0).unwrap();
+    fooling(dir, "evolve --model lenet.toml --out a --batch 16 --generations 1").done();
+    mean(100.0).unwrap();
+    let before = std::fs::read(journal(&dir.join("a"))).unwrap();
+    fooling(dir, "evolve --resume a --generations 2").refused(&["the mean image of sha256", "restore the model's card"]);
+    assert!(before == std::fs::read(journal(&dir.join("a"))).unwrap());
+    mean(0.0).unwrap();
+    fooling(dir, "evolve --resume a --generations 2").done();
+}
+
+/// What a run leaves is read by stricter rules than it would be written by; that is found out at its beginning, and leaves nothing.
+#[test]
+fn a_run_that_could_not_be_read_again_is_not_begun() {
+    let dir = scratch();
+    let dir = dir.path();
+    shipped_with(dir, "labels = [", "labels_file = \"labels.txt\"\n# [");
+    let long: Vec<String> = (0..10).map(|class| class.to_string().repeat(900_000)).collect();
+    std::fs::write(dir.join("labels.txt"), long.join("\n")).unwrap();
+    fooling(dir, "evolve --model lenet.toml --out a --generations 1 --batch 16").refused(&["run.toml would have", "shorter labels"]);
+    #[cfg(unix)]
+    {
+        let tab = dir.join("a\tb");
+        std::fs::create_dir(&tab).unwrap();
+        std::fs::copy(root().join("models/lenet.onnx"), tab.join("lenet.onnx")).unwrap();
+        std::fs::copy(root().join("models/lenet.toml"), tab.join("lenet.toml")).unwrap();
+        let model = ["evolve", "--model", "a\tb/lenet.toml", "--out", "a", "--generations", "1", "--batch", "16"];
+        outcome(&mut command(dir, model)).refused(&["its path", "control characters"]);
+    }
+    fooling(dir, "evolve --out a --rate weight=2").refused(&["the rate weight is 2"]);
+    assert!(!dir.join("a").exists(), "a folder with nothing in it");
+}
+
+/// Somebody's own run.toml is not replaced; that of a run which was killed before it had a journal is.
+#[test]
+fn a_folder_with_a_file_of_somebodys_own_is_refused() {
+    let dir = scratch();
+    let path = dir.path().join("a/run.toml");
+    std::fs::create_dir(dir.path().join("a")).unwrap();
+    std::fs::write(&path, "[my]\nown = 1\n").unwrap();
+    fooling(dir.path(), "evolve --out a --generations 1 --batch 16").refused(&["a/run.toml", "a run would replace it"]);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "[my]\nown = 1\n");
+    std::fs::remove_file(&path).unwrap();
+    short_run(dir.path());
+    std::fs::remove_file(journal(&dir.path().join("a"))).unwrap();
+    short_run(dir.path());
+}
+
+/// The shipped network with its card, in which something is replaced.
+fn shipped_with(dir: &Path, old: &str, new: &str) {
+    let card = std::fs::read_to_string(root().join("models/lenet.toml")).unwrap();
+    assert!(card.contains(old), "{card}");
+    std::fs::write(dir.join("lenet.toml"), card.replacen(old, new, 1)).unwrap();
+    std::fs::copy(root().join("models/lenet.onnx"), dir.join("lenet.onnx")).unwrap();
+}
+
 /// A network that differs in one weight, with its card; returns the card's name.
 fn other_lenet(dir: &Path) -> &'static str {
     use sha2::Digest as _;
@@ -169,7 +243,11 @@ fn a_foreign_folder_does_no_harm() {
     let good = short_run(dir.path());
     let path = dir.path().join("a/run.toml");
     let toml = std::fs::read_to_string(&path).unwrap();
-    for (old, new) in [("label = \"3\"", "label = \"\\u001b[2J\""), ("model = \"lenet\"", "model = \"\\u001b]0;x\\u0007\"")] {
+    for (old, new) in [
+        ("label = \"3\"", "label = \"\\u001b[2J\""),
+        ("model = \"lenet\"", "model = \"\\u001b]0;x\\u0007\""),
+        ("\"sine\"", "\"\\u001b[2J\""),
+    ] {
         assert!(toml.contains(old));
         std::fs::write(&path, toml.replacen(old, new, 1)).unwrap();
         for line in ["show a", "replay a", "evolve --resume a"] {
@@ -183,17 +261,26 @@ fn a_foreign_folder_does_no_harm() {
     std::fs::write(&path, &toml).unwrap();
     // The provenance in a journal is the writer's text.
     let (header, _) = fooling_core::journal::open(&good).unwrap();
-    let mut bytes = Vec::new();
-    let provenance = "sha256 \u{1b}[2J\nengine \u{1b}[2J\n";
-    fooling_core::journal::Writer::begin(&header.settings, provenance, &mut |part| bytes.extend_from_slice(part));
-    std::fs::write(journal(&dir.path().join("a")), bytes).unwrap();
-    let said = fooling(dir.path(), "evolve --resume a").refused(&["made with a network whose sha256 is"]);
-    assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
+    let sha256 = String::from_utf8_lossy(header.provenance).lines().find(|line| line.starts_with("sha256 ")).unwrap().to_owned();
+    for (provenance, word) in [
+        ("sha256 \u{1b}[2J\n".to_owned(), "its network is not that of run.toml"),
+        (format!("{sha256}\ninput \u{1b}[2J\n"), "pictures fed as \\u{1b}[2J"),
+        (format!("{sha256}\noutput \u{1b}[2J\n"), "output taken for \\u{1b}[2J"),
+        (format!("{sha256}\ndevice \u{1b}[2J\n"), "begun on the device '[2J'"),
+    ] {
+        let mut bytes = Vec::new();
+        fooling_core::journal::Writer::begin(&header.settings, &provenance, &mut |part| bytes.extend_from_slice(part));
+        std::fs::write(journal(&dir.path().join("a")), bytes).unwrap();
+        let said = fooling(dir.path(), "evolve --resume a").refused(&[word]);
+        assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
+    }
     std::fs::write(journal(&dir.path().join("a")), &good).unwrap();
     // A link where a file is written beside its place.
     let precious = dir.path().join("precious");
     std::fs::write(&precious, "precious").unwrap();
-    for name in ["summary.part", "sheet.part", "curve.part", "run.part", "cells/0003.part", "sheet.png", "cells/0004.png"] {
+    for name in
+        ["summary.json.part", "sheet.png.part", "curve.csv.part", "run.toml.part", "cells/0003.png.part", "sheet.png", "cells/0004.png"]
+    {
         let link = dir.path().join("a").join(name);
         let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink(&precious, link).unwrap();

@@ -117,14 +117,21 @@ impl Running {
     /// Sends a signal by its name.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.0.id().to_string()).status().expect("there is kill");
+        // The shell's own: not every system has a program of that name.
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.0.id())]).status().expect("there is a shell");
         assert!(sent.success(), "the process takes a signal");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, at most two minutes.
+    #[track_caller]
     pub(crate) fn end(mut self) -> Outcome {
         use std::io::Read as _;
-        // What is printed in these tests fits into a pipe, so that one can be read after the other.
+        let begun = Instant::now();
+        while self.0.try_wait().expect("a child").is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "it has not ended after two minutes");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // What is printed in these tests fits into a pipe, so that it can be read afterwards.
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         self.0.stderr.take().expect("it was piped").read_to_end(&mut stderr).expect("readable");
         self.0.stdout.take().expect("it was piped").read_to_end(&mut stdout).expect("readable");

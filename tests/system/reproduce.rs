@@ -37,7 +37,10 @@ fn a_run_becomes_a_page() {
     fooling(dir.path(), "evolve --generations 5 --batch 20 --out r").done();
     fooling(dir.path(), "report r").done().says(&["report.html"]);
     check_page(&dir.path().join("r/report.html"));
+    fs::write(dir.path().join("page.part"), "somebody's own").unwrap();
     fooling(dir.path(), "report r --out page.html").done();
+    assert_eq!(fs::read_to_string(dir.path().join("page.part")).unwrap(), "somebody's own");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "nothing else is left");
     assert_eq!(fs::read(dir.path().join("page.html")).unwrap(), fs::read(dir.path().join("r/report.html")).unwrap());
     fooling(dir.path(), "report nowhere").refused(&["nowhere", "holds no run"]);
 }
@@ -69,6 +72,16 @@ fn an_experiment_is_made_once_and_gone_on_with() {
     assert_eq!(journals(&experiment), made);
     let after: serde_json::Value = serde_json::from_slice(&fs::read(experiment.join("results.json")).unwrap()).unwrap();
     assert_eq!(after["findings"], results["findings"]);
+    // Another was killed after its last generation: the pictures and figures are those of the part before.
+    let run = made[1].0.parent().unwrap();
+    let summary = run.join("summary.json");
+    let old = fs::read_to_string(&summary).unwrap().replace("\"journal_digest\": \"", "\"journal_digest\": \"0");
+    fs::write(&summary, old).unwrap();
+    fs::copy(run.join("cells/0001.png"), run.join("cells/0000.png")).unwrap();
+    fooling(run, "replay .").failed_check(&["0000.png"]);
+    mnist_cppn(dir.path());
+    fooling(run, "replay .").done();
+    assert_eq!(journals(&experiment), made);
 }
 
 #[test]

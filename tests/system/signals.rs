@@ -49,7 +49,12 @@ fn a_hangup_ends_a_run_but_not_under_nohup() {
         let bytes = std::fs::read(journal(&dir.path().join("a"))).unwrap_or_default();
         fooling_core::journal::open(&bytes).map_or(0, |(_, records)| records.flatten().count())
     };
-    for (trap, outlives) in [("trap '' HUP; ", true), ("", false)] {
+    // What this process does not hear, a child cannot: these tests may be running under nohup themselves.
+    let deaf = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
+        u64::from_str_radix(ignored.trim(), 16).is_ok_and(|signals| signals & 1 != 0)
+    });
+    for (trap, outlives) in [("trap '' HUP; ", true), ("", deaf)] {
         let _ = std::fs::remove_dir_all(dir.path().join("a"));
         let mut shell = std::process::Command::new("sh");
         let mut running = Running::start(shell.args(["-c", &format!("{trap}{program}")]).current_dir(dir.path()));
@@ -71,7 +76,7 @@ fn a_second_interrupt_ends_it_at_once() {
     use std::io::Read as _;
     let dir = scratch();
     // A generation that takes long.
-    let line = "evolve --out a --encoding direct --batch 400000 --generations 3";
+    let line = "evolve --out a --encoding direct --batch 400000 --generations 3 --threads 1";
     let mut running = Running::start(&mut command(dir.path(), line.split_whitespace()));
     running.wait_until("a journal", || journal(&dir.path().join("a")).exists());
     running.signal("INT");
@@ -85,6 +90,17 @@ fn a_second_interrupt_ends_it_at_once() {
 }
 
 #[test]
+fn runs_that_begin_at_once_without_a_name_find_a_folder_each() {
+    let dir = scratch();
+    let start = |_| Running::start(&mut command(dir.path(), "evolve --batch 16 --generations 1 --threads 1".split_whitespace()));
+    let running: Vec<Running> = (0..6).map(start).collect();
+    running.into_iter().for_each(|running| drop(running.end().done()));
+    for number in 1..=6 {
+        fooling(dir.path(), &format!("replay runs/lenet-cppn-{number}")).done();
+    }
+}
+
+#[test]
 fn a_folder_has_one_run_at_a_time_and_a_kill_leaves_no_lock() {
     let dir = scratch();
     let running = endless(dir.path(), ENDLESS);
@@ -92,7 +108,10 @@ fn a_folder_has_one_run_at_a_time_and_a_kill_leaves_no_lock() {
     fooling(dir.path(), ENDLESS).refused(&["a is in use by another run"]);
     // The file looks like one that a killed run has left; the run goes on, and has its folder for itself.
     std::fs::remove_file(dir.path().join("a/lock")).unwrap();
-    fooling(dir.path(), "evolve --resume a").refused(&["a is in use by another run"]);
+    let run_toml = || std::fs::read(dir.path().join("a/run.toml")).unwrap();
+    let before = run_toml();
+    fooling(dir.path(), "evolve --resume a --generations 7").refused(&["a is in use by another run"]);
+    assert!(run_toml() == before, "it is left alone");
     // Looking is free, also while it runs.
     fooling(dir.path(), "show a").done().says(&["confidence"]);
     running.signal("KILL");

@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use fooling::classifier::{Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 use fooling::report::{Summary, percent};
-use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunToml, Setup};
+use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunError, RunToml, Setup};
 use fooling_core::settings::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -52,8 +52,8 @@ pub(super) struct EvolveArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), conflicts_with = "resume")]
     seed: u64,
     /// Threads; changes no result [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = super::thread_count())]
+    threads: Option<u16>,
     /// What computes the scores; with --resume, what the run was begun with [default: cpu]
     #[arg(long, value_enum)]
     device: Option<DeviceChoice>,
@@ -110,7 +110,8 @@ impl EvolveArgs {
 const DEFAULT_MODEL: &str = "lenet";
 
 pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
-    let (folder, choices, model, device, engine) = match &args.resume {
+    let threads = super::threads(args.threads);
+    let (folder, choices, model, classifier) = match &args.resume {
         Some(root) => {
             let folder = Folder::open(root)?;
             let RunToml { mut choices, made, .. } = RunToml::read(&folder)?;
@@ -120,21 +121,25 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
             let model = super::with_crops(model, choices.crops)?;
             // A run of an engine that there is no more goes on with the present one, and says so.
             let engine = Engine::described(&made.engine).filter(|_| device == Device::Cpu);
-            (folder, choices, model, device, engine)
+            let classifier = super::open_classifier(&model, device, engine)?;
+            (folder, choices, model, classifier)
         }
         None => {
             let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
             let model = super::with_crops(super::open_model(name)?, args.crops)?;
             let choices = choices(args, name, &model)?;
             let device = super::device(args.device.unwrap_or_default());
-            // Before there is a folder with nothing in it.
+            // What can be refused is refused before there is a folder with nothing in it.
             device.check()?;
-            let root = args.out.clone().unwrap_or_else(|| new_folder(&model, &choices));
-            (Folder::create(&root)?, choices, model, device, args.engine)
+            let classifier = super::open_classifier(&model, device, args.engine)?;
+            let setup = Setup { choices, model: &model, classifier: &*classifier, threads };
+            setup.check()?;
+            let choices = setup.choices;
+            let folder = args.out.as_ref().map_or_else(|| new_folder(&model, &choices), |root| Folder::create(root))?;
+            (folder, choices, model, classifier)
         }
     };
-    let classifier = super::open_classifier(&model, device, engine)?;
-    let setup = Setup { choices, model: &model, classifier: &*classifier, threads: super::threads(args.threads) };
+    let setup = Setup { choices, model: &model, classifier: &*classifier, threads };
     catch_interrupts()?;
     let mut observer = Watcher::new(setup.choices.generations);
     let evolve = if args.resume.is_some() { run::resume } else { run::start };
@@ -187,13 +192,20 @@ fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choic
     Ok(choices)
 }
 
-/// A folder under runs/ that is not there yet.
-fn new_folder(model: &Model, choices: &Choices) -> PathBuf {
+/// A folder under runs/ that was not there yet.
+fn new_folder(model: &Model, choices: &Choices) -> Result<Folder, RunError> {
     // The name stands in a card, which may be somebody else's: it must not lead out of runs/.
     let plain = |c: char| if c.is_alphanumeric() || "-_.+ ".contains(c) { c } else { '_' };
     let name: String = model.name().chars().map(plain).take(100).collect();
     let folder = |number: u32| Path::new("runs").join(format!("{name}-{}-{number}", choices.encoding.name()));
-    (1..).map(folder).find(|folder| !folder.exists()).unwrap_or_else(|| folder(0))
+    for folder in (1..u32::MAX).map(folder).filter(|folder| !folder.exists()) {
+        match Folder::create(&folder) {
+            // Another process was quicker.
+            Err(RunError::InUse(_) | RunError::Occupied(_)) => {}
+            created => return created,
+        }
+    }
+    Folder::create(&folder(0))
 }
 
 /// Shows how far a run is: a bar on a terminal, else a line now and then.

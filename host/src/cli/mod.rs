@@ -126,10 +126,10 @@ fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
 fn device(asked: DeviceChoice) -> Device {
     let (device, passed_over) = asked.device();
     for why in passed_over {
-        eprintln!("{why}");
+        say!("{why}");
     }
     if asked == DeviceChoice::Auto {
-        eprintln!("the device is `{device}`");
+        say!("the device is `{device}`");
     }
     device
 }
@@ -140,19 +140,25 @@ fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> any
         let classifier = classifier::open_cpu(model, engine)?;
         if engine.is_none() && !classifier.same_everywhere() {
             let why = classifier::Exact::new(model).map_or_else(|error| error.to_string(), |_| String::new());
-            eprintln!("{why}; tract scores instead, and the last bits of its scores can differ between machines");
+            say!("{why}; tract scores instead, and the last bits of its scores can differ between machines");
         }
         return Ok(classifier);
     }
     anyhow::ensure!(engine.is_none(), "--engine is for the processor, and the device is {device}; leave one of them out");
     let classifier = classifier::open(model, device)?;
     if let Some(remark) = classifier.remark() {
-        eprintln!("{}: {remark}", model.name());
+        say!("{}: {remark}", model.name());
     }
     Ok(classifier)
 }
 
+/// Threads that may be asked for: more than any machine has cores, and fewer than would take its memory.
+fn thread_count() -> impl clap::builder::TypedValueParser<Value = u16> {
+    clap::value_parser!(u16).range(1..=1024)
+}
+
 /// Threads to use: what was asked for, or all there are.
-fn threads(asked: Option<usize>) -> usize {
-    asked.or_else(|| std::thread::available_parallelism().ok().map(std::num::NonZero::get)).unwrap_or(1).max(1)
+fn threads(asked: Option<u16>) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    asked.map_or_else(all, usize::from)
 }

@@ -163,10 +163,10 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.cuda.onnx", model.name())));
     let export = fooling::classifier::export(&model, &out, args.half, args.allow_slow)?;
     for change in &export.changes {
-        eprintln!("rewritten: {change}");
+        say!("rewritten: {change}");
     }
     for slow in &export.slow {
-        eprintln!("SLOW: {slow}");
+        say!("SLOW: {slow}");
     }
     let nodes = export.on_device + export.slow.len();
     let mut text = format!("{} of {nodes} nodes run on the device, {} transfers a batch", export.on_device, export.transfers);

@@ -48,8 +48,8 @@ pub(super) struct ReproduceArgs {
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
     /// Threads; changes no result [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = super::thread_count())]
+    threads: Option<u16>,
     /// Print the results as JSON
     #[arg(long)]
     json: bool,

@@ -35,8 +35,8 @@ pub(super) struct ScoreArgs {
     #[arg(long, value_enum)]
     crops: Option<Crops>,
     /// Threads [default: all cores]
-    #[arg(long)]
-    threads: Option<usize>,
+    #[arg(long, value_parser = super::thread_count())]
+    threads: Option<u16>,
     /// What computes the scores
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,

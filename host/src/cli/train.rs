@@ -81,13 +81,13 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let options = with_train::options(args);
     let outcome = fooling::train::run(&options, &mut with_train::Progress::default())?;
-    with_train::print(&outcome, json);
+    with_train::print(&outcome, json)?;
     Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(feature = "train")]
 mod with_train {
-    use std::io::IsTerminal;
+    use std::io::{self, IsTerminal as _, Write as _};
 
     use fooling::train::{Epoch, Observer, Options, Outcome, Plan, Settings, Step};
     use indicatif::{ProgressBar, ProgressStyle};
@@ -98,18 +98,18 @@ mod with_train {
         Options { data, out, settings }
     }
 
-    pub(super) fn print(outcome: &Outcome, json: bool) {
+    pub(super) fn print(outcome: &Outcome, json: bool) -> io::Result<()> {
+        let mut out = io::stdout().lock();
         let Outcome { last, model, card, bytes, contents } = outcome;
         if json {
             let report = serde_json::json!({
                 "model": model, "card": card, "bytes": bytes, "sha256": contents.sha256, "errors": last.errors,
                 "tested": last.tested, "error_percent": last.error_percent(), "loss": last.loss,
             });
-            println!("{report}");
-            return;
+            return writeln!(out, "{report}");
         }
-        println!("{} ({bytes} bytes) and {}", model.display(), card.display());
-        println!("test error {:.2} % ({} of {})", last.error_percent(), last.errors, last.tested);
+        writeln!(out, "{} ({bytes} bytes) and {}", model.display(), card.display())?;
+        writeln!(out, "test error {:.2} % ({} of {})", last.error_percent(), last.errors, last.tested)
     }
 
     /// A bar for the epoch's minibatches on a terminal, and a line an epoch everywhere.

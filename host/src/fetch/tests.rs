@@ -145,9 +145,8 @@ fn client(patience: Patience) -> Client {
 /// busy machine fails no test.
 fn patience(manner: &Manner) -> Patience {
     match manner {
-        Manner::FallsSilent(_) | Manner::Drips | Manner::SaysNothing => {
-            Patience { silence: Duration::from_secs(1), slow: Duration::from_secs(2), least: 10_000 }
-        }
+        Manner::FallsSilent(_) | Manner::SaysNothing => Patience { silence: Duration::from_secs(1), ..Patience::USUAL },
+        Manner::Drips => Patience { slow: Duration::from_secs(2), least: 10_000, ..Patience::USUAL },
         _ => Patience::USUAL,
     }
 }

@@ -27,6 +27,8 @@ use super::ModelError;
 
 /// Largest side of a network's input or of a picture, in pixels.
 pub const MAX_SIDE: usize = 4096;
+/// Most characters of a model's name.
+pub const MAX_NAME: usize = 200;
 /// Most classes that a network may tell apart.
 pub const MAX_CLASSES: usize = 65_536;
 
@@ -143,6 +145,17 @@ pub enum Crops {
     Ten,
 }
 
+impl Output {
+    /// As it stands in a card.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Probabilities => "probabilities",
+            Self::Logits => "logits",
+        }
+    }
+}
+
 impl Crops {
     /// How many crops there are: 1 or 10.
     #[must_use]
@@ -220,8 +233,8 @@ impl Card {
         if self.sha256.len() != 64 || !self.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
             return fail("sha256", format!("{:?} is not 64 hexadecimal digits", printable(&self.sha256)));
         }
-        if self.name.is_empty() || !is_printable(&self.name) {
-            return fail("name", "is empty or has control characters".into());
+        if self.name.is_empty() || !is_printable(&self.name) || self.name.chars().count() > MAX_NAME {
+            return fail("name", format!("is empty, longer than {MAX_NAME} characters, or has control characters"));
         }
         match (&self.labels, &self.labels_file) {
             (Some(_), Some(_)) => {

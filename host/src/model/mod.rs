@@ -17,7 +17,7 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, MAX_SIDE, Mean, Output, PerChannel};
+pub use card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, MAX_NAME, MAX_SIDE, Mean, Output, PerChannel};
 pub use error::ModelError;
 pub use known::{KNOWN, Known, cache_folder};
 pub use preprocess::Preprocess;
@@ -62,6 +62,7 @@ pub struct Model {
     card: Card,
     labels: Vec<String>,
     preprocess: Preprocess,
+    mean_sha256: Option<String>,
     assumptions: Vec<String>,
     recognised: Option<&'static str>,
     folder: Folder,
@@ -175,8 +176,12 @@ impl Model {
             Mean::Channel(means) => MeanValues::Channel(means.clone()),
             Mean::File(name) => MeanValues::Image(folder.mean_image(file, name, &card.input)?),
         };
+        let mean_sha256 = match &mean {
+            MeanValues::Channel(_) => None,
+            MeanValues::Image(image) => Some(hex(&Sha256::digest(image.iter().flat_map(|mean| mean.to_le_bytes()).collect::<Vec<u8>>()))),
+        };
         let preprocess = Preprocess::new(&card.input, mean);
-        let model = Self { card, labels, preprocess, assumptions: Vec::new(), recognised: None, folder };
+        let model = Self { card, labels, preprocess, mean_sha256, assumptions: Vec::new(), recognised: None, folder };
         let network = model.network_named(file)?;
         model.compare(network.facts(), network.file(), file)?;
         Ok(model)
@@ -232,7 +237,7 @@ impl Model {
         let mean = MeanValues::Channel(vec![0.0; card.input.channels.count()]);
         let preprocess = Preprocess::new(&card.input, mean);
         card.file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { card, labels, preprocess, assumptions, recognised: None, folder })
+        Ok(Self { card, labels, preprocess, mean_sha256: None, assumptions, recognised: None, folder })
     }
 
     /// The same model, shown other parts of a picture. For the whole picture, pictures become as small as the network's input; for crops
@@ -283,6 +288,12 @@ impl Model {
     #[must_use]
     pub fn digest(&self) -> String {
         self.card.sha256.to_ascii_lowercase()
+    }
+
+    /// SHA-256 of the file with the mean image, if the card names one, in lower-case hexadecimal digits.
+    #[must_use]
+    pub fn mean_digest(&self) -> Option<&str> {
+        self.mean_sha256.as_deref()
     }
 
     /// How a picture becomes input.

@@ -132,7 +132,7 @@ impl Lab<'_> {
         let mut observer = Watch { watcher: self.watcher, name, deadline: limit.map(|limit| Instant::now() + limit), interrupted: false };
         let folder = if root.join("journal.fool").exists() {
             let folder = Folder::open(&root)?;
-            let mut there = RunToml::read(&folder)?;
+            let there = RunToml::read(&folder)?;
             let extended = Choices { generations: wanted, ..there.choices.clone() };
             if extended != setup.choices || there.made.model_sha256 != network.model.digest() {
                 return Err(ReproduceError::OtherRun { path: root });
@@ -142,9 +142,7 @@ impl Lab<'_> {
                 return Err(ReproduceError::OtherRun { path: root });
             }
             let stopped = limit.is_some_and(|limit| limit.is_zero()) && recorded.is_some();
-            if (recorded != Some(wanted) && !stopped) || !folder.summary().exists() {
-                there.choices.generations = wanted;
-                there.write(&folder)?;
+            if (recorded != Some(wanted) && !stopped) || !summed_up(&folder)? {
                 run::resume(&setup, &folder, &mut observer)?;
             }
             folder
@@ -195,6 +193,17 @@ impl Lab<'_> {
     pub(super) fn share_of_hours(&self, runs: usize) -> Duration {
         Duration::try_from_secs_f64(self.plan.hours * 3600.0 / runs.max(1) as f64).unwrap_or(Duration::MAX)
     }
+}
+
+/// Whether all that follows from a journal is there. The summary is written last; one of a shorter journal does not count.
+fn summed_up(folder: &Folder) -> Result<bool, ReproduceError> {
+    #[derive(Deserialize)]
+    struct Of {
+        journal_digest: String,
+    }
+    let Ok(text) = std::fs::read(folder.summary()) else { return Ok(false) };
+    let digest = run::log::digest(&run::log::read(&folder.journal())?);
+    Ok(serde_json::from_slice::<Of>(&text).is_ok_and(|summary| summary.journal_digest == digest))
 }
 
 /// What a run that is made left.

@@ -10,15 +10,14 @@ use fooling_core::search::{Search, Take};
 use fooling_core::settings::Settings;
 
 use super::log::{self, Log};
-use super::made::{OTHER_SETTINGS, provenance_line, whole_provenance_line};
+use super::made::OTHER_SETTINGS;
 use super::rebuild::{Members, read_records};
 use super::search::{Job, Standing, check_room, with_search};
 use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
-use crate::classifier::{Classifier, Device, Misbehaviour};
+use crate::classifier::{Classifier, Misbehaviour};
 use crate::draw::Draw;
 use crate::evaluate::{Evaluator, Times};
 use crate::model::Model;
-use crate::model::card::printable;
 use crate::report::{self, Summary, Timing};
 
 /// What a run is made of.
@@ -68,10 +67,9 @@ pub trait Observer {
 ///
 /// [`RunError`]; what has been recorded can be gone on with.
 pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
-    let settings = settings(setup)?;
-    let made = Made::here(setup.model, setup.classifier);
-    RunToml::new(&setup.choices, setup.model, made.clone()).write(folder)?;
-    let log = Log::begin(&folder.journal(), &settings, &made.provenance())?;
+    let (settings, run) = prepare(setup)?;
+    run.write(folder)?;
+    let log = Log::begin(&folder.journal(), &settings, &run.made.provenance())?;
     with_search(&settings, Evolve { setup, settings, folder, observer, recorded: None, log })
 }
 
@@ -82,56 +80,26 @@ pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) ->
 /// [`RunError`], above all if the journal is not that of these choices and this network.
 pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
     let (settings, path) = (settings(setup)?, folder.journal());
-    let journal = log::read(&path)?;
-    let damaged = |error: journal::JournalError| RunError::journal(&path, &error);
-    let (header, _) = journal::open(&journal).map_err(damaged)?;
+    // Before it is read: nobody else is to append to it from here on.
+    let held = log::hold(&path)?;
+    let mut journal = log::read(&path)?;
+    let (header, _) = journal::open(&journal).map_err(|error| RunError::journal(&path, &error))?;
     if header.settings != settings {
         return Err(RunError::journal(&path, &OTHER_SETTINGS));
     }
-    RunToml::read(folder)?.fits(&settings).map_err(|problem| RunError::journal(&path, &problem))?;
-    let provenance = String::from_utf8_lossy(header.provenance);
-    let recorded_digest = provenance_line(&provenance, "sha256");
-    if recorded_digest != setup.model.digest() {
-        let problem = format!(
-            "it was made with a network whose sha256 is {recorded_digest}, and '{}' has {}; name the right one (--model)",
-            setup.model.name(),
-            setup.model.digest()
-        );
-        return Err(RunError::journal(&path, &problem));
-    }
-    let records = read_records(&path, &journal)?;
-    let mut warnings: Vec<String> = records.warning.iter().cloned().collect();
+    RunToml::read(folder)?.fits(&header).map_err(|problem| RunError::journal(&path, &problem))?;
     let here = Made::here(setup.model, setup.classifier);
-    // The same network fed in another way gives other scores. Early journals do not say how it was fed.
-    let before = whole_provenance_line(&provenance, "input");
-    if !before.is_empty() && before != here.input {
-        let (before, now) = (before.escape_debug(), &here.input);
-        let problem = format!("it was made with pictures fed as {before}, and now they are fed as {now}; restore the model's card");
-        return Err(RunError::journal(&path, &problem));
-    }
-    // Journals of early versions do not say on which device: there was one.
-    let before = provenance_line(&provenance, "device");
-    let before = if before.is_empty() { Device::Cpu.name() } else { &before };
-    if before != here.device.name() {
-        let problem = format!(
-            "it was begun on the device '{}', and scores of '{}' differ in the last bits; leave --device out, or start a new run",
-            before, here.device
-        );
-        return Err(RunError::journal(&path, &problem));
-    }
-    for (word, now) in [("engine", here.engine.as_str()), ("cpu", here.cpu.as_str())] {
-        let before = provenance_line(&provenance, word);
-        let same_bits = word == "cpu" && setup.classifier.same_everywhere();
-        if before != printable(now) && !same_bits {
-            warnings.push(format!("begun with {word} '{before}', going on with '{now}': scores may differ in the last bits"));
-        }
-    }
+    let remarks = here.goes_on_from(&String::from_utf8_lossy(header.provenance), setup.classifier.same_everywhere());
+    let remarks = remarks.map_err(|problem| RunError::journal(&path, &problem))?;
+    let records = read_records(&path, &journal)?;
+    let warnings: Vec<String> = records.warning.iter().cloned().chain(remarks).collect();
     // All is well with it: only now is anything changed.
     note_generations(setup.choices.generations, folder)?;
-    let log = Log::resume(&path, &records.good)?;
+    let log = Log::resume(&path, held, &records.good)?;
+    let good = records.good.good_bytes();
+    journal.truncate(good);
     let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-    let recorded = Some(Recorded { journal: &journal[..records.good.good_bytes()], warning });
-    with_search(&settings, Evolve { setup, settings, folder, observer, recorded, log })
+    with_search(&settings, Evolve { setup, settings, folder, observer, recorded: Some(Recorded { journal, warning }), log })
 }
 
 /// Another number of generations than before is noted in run.toml.
@@ -142,6 +110,30 @@ fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
     }
     run.choices.generations = generations;
     run.write(folder)
+}
+
+impl Setup<'_> {
+    /// Whether a run can be made of this; asked before there is a folder for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`], but for files that cannot be written.
+    pub fn check(&self) -> Result<(), RunError> {
+        prepare(self).map(|_| ())
+    }
+}
+
+/// What a run begins with. That it can be read again is seen to here, and not at its end.
+fn prepare(setup: &Setup<'_>) -> Result<(Settings, RunToml), RunError> {
+    let run = RunToml::new(&setup.choices, setup.model, Made::here(setup.model, setup.classifier));
+    let settings = settings(setup)?;
+    run.text()?;
+    let (length, most) = (run.made.provenance().len(), usize::from(u16::MAX));
+    if length > most {
+        let problem = format!("what a journal says of model, input, engine and processor would have {length} bytes and may have {most}");
+        return Err(RunError::Choices(problem));
+    }
+    Ok((settings, run))
 }
 
 fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
@@ -166,8 +158,8 @@ fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
 }
 
 /// What was recorded before this process began.
-struct Recorded<'j> {
-    journal: &'j [u8],
+struct Recorded {
+    journal: Vec<u8>,
     warning: Option<String>,
 }
 
@@ -176,7 +168,7 @@ struct Evolve<'e> {
     settings: Settings,
     folder: &'e Folder,
     observer: &'e mut dyn Observer,
-    recorded: Option<Recorded<'e>>,
+    recorded: Option<Recorded>,
     log: Log,
 }
 
@@ -187,7 +179,7 @@ impl Job for Evolve<'_> {
         let mut scores = Scores::new(self.settings.cells());
         let mut warning = None;
         if let Some(recorded) = self.recorded.take() {
-            replay_all(&self.settings, &mut search, &mut scores, recorded.journal)
+            replay_all(&self.settings, &mut search, &mut scores, &recorded.journal)
                 .map_err(|problem| RunError::journal(&self.folder.journal(), &problem))?;
             warning = recorded.warning;
         }

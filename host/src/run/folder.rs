@@ -4,14 +4,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::RunError;
+use super::{RunError, RunToml};
 use crate::lock::Locked;
 
 /// The folder of a run. The run that holds it has it for itself.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
-    _lock: Option<Locked>,
+    lock: Option<Locked>,
 }
 
 impl Folder {
@@ -19,12 +19,18 @@ impl Folder {
     ///
     /// # Errors
     ///
-    /// If it cannot be made, holds a run already, or is in use by another process.
+    /// If it cannot be made, holds a run already or another's run.toml, or is in use by another process.
     pub fn create(root: &Path) -> Result<Self, RunError> {
         make_folder(root).map_err(|source| RunError::file("make the folder", root, source))?;
         let folder = Self::lock(root)?;
         if folder.journal().exists() {
             return Err(RunError::Occupied(root.to_owned()));
+        }
+        // A run that was killed before it had a journal left one, which is replaced; somebody's own is not.
+        let path = folder.run_toml();
+        if path.is_file() && RunToml::read(&folder).is_err() {
+            let problem = "it is no run's, and a run would replace it; move it away, or name another folder (--out)".to_owned();
+            return Err(RunError::RunToml { path, problem });
         }
         Ok(folder)
     }
@@ -45,7 +51,7 @@ impl Folder {
     ///
     /// If there is no run.
     pub fn view(root: &Path) -> Result<Self, RunError> {
-        let folder = Self { root: root.to_owned(), _lock: None };
+        let folder = Self { root: root.to_owned(), lock: None };
         if folder.journal().is_file() { Ok(folder) } else { Err(RunError::NoRun(root.to_owned())) }
     }
 
@@ -58,7 +64,7 @@ impl Folder {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|source| RunError::file("make", &path, source))?;
         match Locked::new(file) {
-            Ok(lock) => Ok(Self { root: root.to_owned(), _lock: Some(lock) }),
+            Ok(lock) => Ok(Self { root: root.to_owned(), lock: Some(lock) }),
             Err(TryLockError::WouldBlock) => Err(RunError::InUse(root.to_owned())),
             Err(TryLockError::Error(source)) => Err(RunError::file("lock", &path, source)),
         }
@@ -118,7 +124,9 @@ impl Folder {
     ///
     /// If it cannot be written; what was there before is untouched.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-        write_whole(path, bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
+        // Who only looks at a run may do so while others do.
+        let beside = if self.lock.is_some() { beside(path) } else { beside_alone(path) };
+        write_whole(path, &beside, bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
     }
 
     /// [`Folder::write`], and the file survives a power failure from here on.
@@ -127,7 +135,7 @@ impl Folder {
     ///
     /// As [`Folder::write`].
     pub fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-        write_whole(path, bytes, Durable::Yes).map_err(|source| RunError::file("write", path, source))
+        write_whole(path, &beside(path), bytes, Durable::Yes).map_err(|source| RunError::file("write", path, source))
     }
 }
 
@@ -140,29 +148,44 @@ pub(super) enum Durable {
 
 /// Writes a file that belongs to no run, so that it is there whole or not at all.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_whole(path, bytes, Durable::No)
+    write_whole(path, &beside_alone(path), bytes, Durable::No)
+}
+
+/// Where a file is written before it gets its name. The next process replaces what a killed one left there.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    with_ending(path, ".part")
+}
+
+/// The same for a file that other processes may be writing too.
+fn beside_alone(path: &Path) -> PathBuf {
+    with_ending(path, &format!(".{}.part", std::process::id()))
+}
+
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Writes beside the file and then renames.
-pub(super) fn write_whole(path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
+pub(super) fn write_whole(path: &Path, beside: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
-    let beside = path.with_extension("part");
     let write = || -> io::Result<()> {
         // A new file, never one that stands there: it could be a link to somewhere else.
-        let _ = std::fs::remove_file(&beside);
-        let mut file = File::create_new(&beside)?;
+        let _ = std::fs::remove_file(beside);
+        let mut file = File::create_new(beside)?;
         file.write_all(bytes)?;
         if durable == Durable::Yes {
             file.sync_all()?;
         }
-        std::fs::rename(&beside, path)?;
+        std::fs::rename(beside, path)?;
         if durable == Durable::Yes { sync_folder(parent) } else { Ok(()) }
     };
     let written = write();
     if written.is_err() {
         // Nothing is gained by a half-written file; that it cannot be removed either is no news.
-        let _ = std::fs::remove_file(&beside);
+        let _ = std::fs::remove_file(beside);
     }
     written
 }
@@ -183,5 +206,12 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Forces the names in a folder to the disk. Only Unix can: elsewhere a folder cannot be opened as a file.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder)?.sync_all() {
+        // Some shared and network file systems do not have this for folders; that is no reason to have no runs there.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
 }

@@ -33,8 +33,7 @@ const FULL: &str = "What was recorded is safe; write pictures and figures of it 
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
-    file: File,
-    _lock: Option<Locked>,
+    held: Held,
     writer: Writer,
     /// What the file holds that is good.
     length: u64,
@@ -57,31 +56,23 @@ impl Log {
             return Err(RunError::file("make", path, io::ErrorKind::AlreadyExists.into()));
         }
         // A journal with half a header could neither be gone on with nor be begun anew.
-        let begin = || -> io::Result<File> {
-            folder::write_whole(path, &header, Durable::Yes)?;
-            OpenOptions::new().append(true).open(path)
-        };
-        let file = begin().map_err(|source| RunError::file("write", path, source))?;
-        Self::of(path, file, writer, header.len() as u64)
+        folder::write_whole(path, &folder::beside(path), &header, Durable::Yes).map_err(|source| RunError::file("write", path, source))?;
+        Ok(Self::of(path, hold(path)?, writer, header.len() as u64))
     }
 
-    /// Goes on after the good records; what stands behind them is cut off.
+    /// Goes on after the good records of the journal that is held; what stands behind them is cut off.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn resume(path: &Path, records: &Records<'_>) -> Result<Self, RunError> {
+    pub fn resume(path: &Path, held: Held, records: &Records<'_>) -> Result<Self, RunError> {
         let length = records.good_bytes() as u64;
-        let failed = |source| RunError::file("write", path, source);
-        let file = OpenOptions::new().append(true).open(path).map_err(failed)?;
-        let log = Self::of(path, file, Writer::resume(records), length)?;
-        log.file.set_len(length).map_err(failed)?;
-        Ok(log)
+        held.file.set_len(length).map_err(|source| RunError::file("write", path, source))?;
+        Ok(Self::of(path, held, Writer::resume(records), length))
     }
 
-    fn of(path: &Path, file: File, writer: Writer, length: u64) -> Result<Self, RunError> {
-        let lock = lock(&file, path)?;
-        Ok(Self { path: path.to_owned(), file, _lock: lock, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() })
+    fn of(path: &Path, held: Held, writer: Writer, length: u64) -> Self {
+        Self { path: path.to_owned(), held, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() }
     }
 
     /// Appends the record of a generation. `decide` is called with what takes its decisions, and returns the number refused.
@@ -104,11 +95,11 @@ impl Log {
             let problem = format!("the journal is full: it may have {} bytes. {FULL}", self.largest);
             return Err(RunError::journal(&self.path, &problem));
         }
-        let written = self.file.write_all(&self.record);
+        let written = self.held.file.write_all(&self.record);
         let written = written.and_then(|()| if self.synced.elapsed() < SYNC_EVERY { Ok(()) } else { self.sync_file() });
         if let Err(source) = written {
             // Whatever part of the record has got there is taken back; if that fails too, the next reader finds it torn.
-            let _ = self.file.set_len(self.length);
+            let _ = self.held.file.set_len(self.length);
             return Err(RunError::Record { path: self.path.clone(), source });
         }
         self.writer = sink_writer;
@@ -118,7 +109,7 @@ impl Log {
 
     fn sync_file(&mut self) -> io::Result<()> {
         self.synced = Instant::now();
-        self.file.sync_data()
+        self.held.file.sync_data()
     }
 
     /// Forces everything to the disk.
@@ -131,15 +122,27 @@ impl Log {
     }
 }
 
-/// Locks the journal as well as its folder: the folder's file `lock` looks like one that may be removed.
-fn lock(file: &File, path: &Path) -> Result<Option<Locked>, RunError> {
+/// A journal that nobody else can append to.
+#[derive(Debug)]
+pub struct Held {
+    file: File,
+    _lock: Option<Locked>,
+}
+
+/// Opens a journal to append to it, and locks it as well as its folder: the folder's file `lock` looks like one that may be removed.
+///
+/// # Errors
+///
+/// If it cannot be written, or another process writes it.
+pub fn hold(path: &Path) -> Result<Held, RunError> {
+    let file = OpenOptions::new().append(true).open(path).map_err(|source| RunError::file("write", path, source))?;
     // Elsewhere a locked file cannot be read by others, and looking at a run is to be free.
     if !cfg!(unix) {
-        return Ok(None);
+        return Ok(Held { file, _lock: None });
     }
     let copy = file.try_clone().map_err(|source| RunError::file("lock", path, source))?;
     match Locked::new(copy) {
-        Ok(lock) => Ok(Some(lock)),
+        Ok(lock) => Ok(Held { file, _lock: Some(lock) }),
         Err(TryLockError::WouldBlock) => Err(RunError::InUse(path.parent().unwrap_or(path).to_owned())),
         Err(TryLockError::Error(source)) => Err(RunError::file("lock", path, source)),
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use fooling_core::settings::Settings;
+use fooling_core::journal::Header;
 use serde::{Deserialize, Serialize};
 
 use super::{Choices, Folder, RunError};
@@ -14,6 +14,8 @@ use crate::model::card::printable;
 
 /// What is wrong with a journal whose settings follow from no choices in run.toml.
 pub(super) const OTHER_SETTINGS: &str = "its settings are not those of run.toml; restore that file, or start a new run";
+
+const OTHER_NETWORK: &str = "its network is not that of run.toml; restore that file, or the journal that belongs to it";
 
 /// What a run was made with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,12 @@ pub struct Made {
     /// How pictures become the network's input: the `[input]` table of its card, crops as they were chosen, as JSON.
     #[serde(default)]
     pub input: String,
+    /// What the network's output is taken for. Runs of early versions do not say.
+    #[serde(default)]
+    pub output: String,
+    /// SHA-256 of the file with the mean image; empty if there is none. Runs of early versions do not say.
+    #[serde(default)]
+    pub mean_sha256: String,
     /// What computed the scores.
     pub engine: String,
     /// On which device. Runs of early versions do not say: there was one.
@@ -45,6 +53,8 @@ impl Made {
             model: model.name().to_owned(),
             model_sha256: model.digest(),
             input: serde_json::to_string(&model.card().input).expect("names and finite numbers"),
+            output: model.card().output.name().to_owned(),
+            mean_sha256: model.mean_digest().unwrap_or_default().to_owned(),
             engine: classifier.description(),
             device: classifier.device(),
             cpu: cpu_name(),
@@ -54,18 +64,75 @@ impl Made {
     /// As the text in a journal.
     #[must_use]
     pub fn provenance(&self) -> String {
-        let Self { fooling, model, model_sha256, input, engine, device, cpu } = self;
-        format!("fooling {fooling}\nmodel {model}\nsha256 {model_sha256}\ninput {input}\nengine {engine}\ndevice {device}\ncpu {cpu}\n")
+        let Self { fooling, model, model_sha256, input, output, mean_sha256, engine, device, cpu } = self;
+        [
+            ("fooling", fooling.as_str()),
+            ("model", model),
+            ("sha256", model_sha256),
+            ("input", input),
+            ("output", output),
+            ("mean", mean_sha256),
+            ("engine", engine),
+            ("device", device.name()),
+            ("cpu", cpu),
+        ]
+        .map(|(word, value)| format!("{word} {value}\n"))
+        .concat()
+    }
+
+    /// Whether a run with this provenance can be gone on with here: what is to be said all the same, a sentence each. `same_everywhere`
+    /// tells that the processor changes no score.
+    ///
+    /// # Errors
+    ///
+    /// What other thing gave the scores that are recorded: they and new ones would be measured by two yardsticks.
+    pub(super) fn goes_on_from(&self, provenance: &str, same_everywhere: bool) -> Result<Vec<String>, String> {
+        let recorded = provenance_line(provenance, "sha256");
+        if recorded != self.model_sha256 {
+            let Self { model, model_sha256, .. } = self;
+            return Err(format!(
+                "it was made with a network whose sha256 is {recorded}, and '{model}' has {model_sha256}; name the right one (--model)"
+            ));
+        }
+        for (word, how, now) in [
+            ("input", "pictures fed as", &self.input),
+            ("output", "the network's output taken for", &self.output),
+            ("mean", "the mean image of sha256", &self.mean_sha256),
+        ] {
+            // Journals of early versions do not say. That a mean image is there or not stands in the line `input` too.
+            let before = whole_provenance_line(provenance, word);
+            if !before.is_empty() && before != now {
+                let before = before.escape_debug();
+                return Err(format!("it was made with {how} {before}, and here that is {now}; restore the model's card"));
+            }
+        }
+        // Nor do they say on which device: there was one.
+        let before = provenance_line(provenance, "device");
+        let before = if before.is_empty() { Device::Cpu.name() } else { &before };
+        if before != self.device.name() {
+            return Err(format!(
+                "it was begun on the device '{before}', and scores of '{}' differ in the last bits; leave --device out, or start a new run",
+                self.device
+            ));
+        }
+        let mut remarks = Vec::new();
+        for (word, now) in [("engine", self.engine.as_str()), ("cpu", self.cpu.as_str())] {
+            let before = provenance_line(provenance, word);
+            if before != printable(now) && !(word == "cpu" && same_everywhere) {
+                remarks.push(format!("begun with {word} '{before}', going on with '{now}': scores may differ in the last bits"));
+            }
+        }
+        Ok(remarks)
     }
 }
 
 /// A line of a provenance, without its first word and fit to be printed; empty if it is not there.
-pub(super) fn provenance_line(provenance: &str, word: &str) -> String {
+fn provenance_line(provenance: &str, word: &str) -> String {
     printable(whole_provenance_line(provenance, word))
 }
 
 /// The same as it stands there, to be compared.
-pub(super) fn whole_provenance_line<'p>(provenance: &'p str, word: &str) -> &'p str {
+fn whole_provenance_line<'p>(provenance: &'p str, word: &str) -> &'p str {
     provenance.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).unwrap_or_default()
 }
 
@@ -135,11 +202,16 @@ impl RunToml {
         Ok(run)
     }
 
-    /// Whether the cells are those of the choices, and the choices those of a journal with these settings.
-    pub(super) fn fits(&self, settings: &Settings) -> Result<(), &'static str> {
+    /// Whether the cells are those of the choices, and choices and network those of a journal.
+    pub(super) fn fits(&self, header: &Header<'_>) -> Result<(), &'static str> {
+        let settings = &header.settings;
         let classes = self.choices.cell_classes(settings.cells() as usize);
-        let same = self.choices.give(settings) && classes.into_iter().eq(self.cells.iter().map(|cell| cell.class));
-        if same { Ok(()) } else { Err(OTHER_SETTINGS) }
+        if !self.choices.give(settings) || !classes.into_iter().eq(self.cells.iter().map(|cell| cell.class)) {
+            return Err(OTHER_SETTINGS);
+        }
+        let provenance = String::from_utf8_lossy(header.provenance);
+        let network = whole_provenance_line(&provenance, "sha256");
+        if network.is_empty() || network == self.made.model_sha256 { Ok(()) } else { Err(OTHER_NETWORK) }
     }
 
     /// What is printed must not command the terminal: the folder may be somebody else's.
@@ -148,22 +220,36 @@ impl RunToml {
         if let Some(cell) = self.cells.iter().find(|cell| spoils(&cell.label)) {
             return Err(format!("the label of class {} has control characters", cell.class));
         }
-        let Made { fooling, model, model_sha256, input, engine, device: _, cpu } = &self.made;
-        if [fooling, model, model_sha256, input, engine, cpu, &self.choices.model].into_iter().any(|text| spoils(text)) {
-            return Err("a name of the model, the engine or the processor has control characters".to_owned());
+        let Made { fooling, model, model_sha256, input, output, mean_sha256, engine, device: _, cpu } = &self.made;
+        let names = [fooling, model, model_sha256, input, output, mean_sha256, engine, cpu, &self.choices.model];
+        if names.into_iter().chain(&self.choices.activations).any(|text| spoils(text)) {
+            return Err("a name of the model, its path, an activation, the engine or the processor has control characters".to_owned());
         }
         Ok(())
+    }
+
+    /// The file's text. What would not be read again is not written either.
+    ///
+    /// # Errors
+    ///
+    /// If it would have control characters, or be larger than any that is read.
+    pub(super) fn text(&self) -> Result<String, RunError> {
+        self.check().map_err(RunError::Choices)?;
+        let text = toml::to_string(self).expect("names, numbers and lists");
+        if text.len() as u64 > LARGEST {
+            let problem = format!("run.toml would have {} bytes and may have {LARGEST}; give the classes shorter labels", text.len());
+            return Err(RunError::Choices(problem));
+        }
+        Ok(text)
     }
 
     /// Writes it.
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
+    /// If it could not be read again, or cannot be written.
     pub fn write(&self, folder: &Folder) -> Result<(), RunError> {
-        let path = folder.run_toml();
-        let text = toml::to_string(self).map_err(|error| Self::error(&path, &error))?;
-        folder.write_durably(&path, text.as_bytes())
+        folder.write_durably(&folder.run_toml(), self.text()?.as_bytes())
     }
 
     fn error(path: &Path, problem: &dyn std::error::Error) -> RunError {

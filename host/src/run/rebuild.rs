@@ -129,7 +129,7 @@ pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     let (run, path) = (RunToml::read(folder)?, folder.journal());
     let bytes = log::read(&path)?;
     let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
-    run.fits(&header.settings).map_err(|problem| RunError::journal(&path, &problem))?;
+    run.fits(&header).map_err(|problem| RunError::journal(&path, &problem))?;
     rebuild_journal(&path, &bytes, run)
 }
 
