@@ -18,7 +18,7 @@ pub(super) const OTHER_SETTINGS: &str = "its settings are not those of run.toml;
 const OTHER_NETWORK: &str = "its network is not that of run.toml; restore that file, or the journal that belongs to it";
 
 /// What a run was made with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// Version of this program.
     pub fooling: String,

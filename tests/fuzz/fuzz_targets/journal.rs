@@ -15,10 +15,9 @@ static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// A run.toml with so many cells.
 fn run_toml(cells: u32) -> RunToml {
-    let [fooling, model, model_sha256, input, engine, cpu] = [const { String::new() }; 6];
     RunToml {
         choices: Choices::of_method("lenet", Face::Paper, EncodingName::Cppn, 1, false),
-        made: Made { fooling, model, model_sha256, input, engine, device: Default::default(), cpu },
+        made: Made::default(),
         cells: (0..cells as usize).map(|class| CellName { class, label: String::new() }).collect(),
     }
 }
