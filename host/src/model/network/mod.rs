@@ -1,8 +1,8 @@
 //! The ONNX file: what it says, whether it can be trusted that far, and what is changed in it before an engine sees it.
 //!
-//! An ONNX file is an input like any other: it may be cut short, hostile, or beyond the engine. So it is decoded here,
-//! [checked](check) against bounds before any memory is taken for what it claims, and only then handed on. The engine
-//! itself runs behind [`contained`], which turns a panic in foreign code into an error.
+//! An ONNX file is an input like any other: it may be cut short, hostile, or beyond the engine. So it is decoded here, after
+//! a look at [how much memory](wire) that takes, [checked](check) against bounds before any memory is taken for what it
+//! claims, and only then handed on. The engine itself runs behind [`contained`], which turns a panic in foreign code into an error.
 
 mod check;
 #[cfg(any(test, feature = "cuda", feature = "metal"))]
@@ -11,6 +11,7 @@ mod device;
 mod export;
 mod lrn;
 mod rewrite;
+mod wire;
 
 use std::panic::UnwindSafe;
 
@@ -45,11 +46,13 @@ pub(crate) struct Facts {
 impl Network {
     /// Decodes and checks an ONNX file. `file` is the name that errors give.
     pub(crate) fn decode(bytes: &[u8], file: &str) -> Result<Self, ModelError> {
+        let fault = |(part, problem): check::Fault| ModelError::network(file, part, problem);
+        wire::check(bytes).map_err(fault)?;
         let proto = ModelProto::decode(bytes)
             .map_err(|error| ModelError::network(file, "protobuf", format!("not an ONNX file, or cut short: {error}")))?;
         let graph = proto.graph.as_ref();
         let graph = graph.ok_or_else(|| ModelError::network(file, "graph", "is missing; the file is empty, cut short or not ONNX"))?;
-        check::check(&proto, graph).map_err(|(part, problem)| ModelError::network(file, part, problem))?;
+        check::check(&proto, graph).map_err(fault)?;
         let facts = facts(&proto, graph, file)?;
         Ok(Self { proto, file: file.into(), facts })
     }
