@@ -121,6 +121,23 @@ fn small_files_that_claim_to_be_large() {
     let genomes = std::fs::File::create(dir.path().join("genomes.jsonl")).unwrap();
     genomes.set_len(1 << 40).unwrap();
     limited("render genomes.jsonl --size 28").refused(&["genomes.jsonl, line 1: it is longer than any genome"]);
+    // Five million attributes of a node, two bytes each in the file and more than a kilobyte in memory; and as many as are taken.
+    for (count, problem) in [(5_000_000, "entries: 5000001 (nodes, attributes, "), (45_000, "0 inputs; a picture classifier has one")] {
+        let (graph, node, attributes) = (field(0x3a, 2 * count + 5), field(0x0a, 2 * count), [0x2a, 0].repeat(count));
+        write("net.onnx", &[&graph[..], &node, &attributes].concat());
+        limited("score --model net.onnx good.png").refused(&["net.onnx: ", problem]);
+    }
+    // A card that is all list: 75 times as large in memory as in the file.
+    write("net.toml", format!("labels = [{}]", "1,".repeat((4 << 19) - 6)).as_bytes());
+    limited("score --model net.onnx good.png").refused(&["net.toml: "]);
+    write("net.toml", &[b'#'; (4 << 20) + 1]);
+    limited("score --model net.onnx good.png").refused(&["net.toml: 4194305 bytes are too many for card; at most 4194304 are read"]);
+}
+
+/// A tag and a length, which takes four bytes.
+fn field(tag: u8, length: usize) -> [u8; 5] {
+    let seven = |place: usize| (length >> (7 * place)) as u8 & 0x7f;
+    [tag, seven(0) | 0x80, seven(1) | 0x80, seven(2) | 0x80, seven(3)]
 }
 
 /// The same PNG with another chunk after its header.

@@ -28,8 +28,10 @@ pub(crate) use preprocess::MeanValues;
 
 /// Largest ONNX file that is read, in bytes.
 pub const MAX_NETWORK: u64 = 1 << 30;
-/// Largest card or labels file that is read, in bytes.
-pub const MAX_TEXT: u64 = 16 << 20;
+/// Largest card that is read, in bytes. As TOML it may take 75 times as much memory; 65 536 labels of 40 bytes have room in it.
+pub const MAX_CARD: u64 = 4 << 20;
+/// Largest labels file that is read, in bytes.
+pub const MAX_LABELS: u64 = 16 << 20;
 
 /// How strict [`Model::load_with`] is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -161,7 +163,7 @@ impl Model {
 
     fn from_card_file(path: &Path, folder: Folder) -> Result<Self, ModelError> {
         let file = path.display().to_string();
-        let bytes = read_bounded(path, "card", MAX_TEXT)?;
+        let bytes = read_bounded(path, "card", MAX_CARD)?;
         let text = String::from_utf8(bytes).map_err(|_| ModelError::card(&file, "card", "is not text in UTF-8"))?;
         Self::from_card(Card::parse(&text, &file)?, &file, folder)
     }
@@ -361,7 +363,7 @@ impl Folder {
     }
 
     fn labels(&self, card: &str, name: &str) -> Result<Vec<String>, ModelError> {
-        let (bytes, file) = self.read(card, "labels_file", name, MAX_TEXT)?;
+        let (bytes, file) = self.read(card, "labels_file", name, MAX_LABELS)?;
         let text = str::from_utf8(&bytes).map_err(|_| ModelError::card(&file, "labels_file", "is not text in UTF-8"))?;
         let labels: Vec<String> = text.lines().take(MAX_CLASSES + 1).map(|line| line.trim_end().to_owned()).collect();
         check_labels(&labels, &file, "labels_file")?;

@@ -160,6 +160,15 @@ fn links_out_of_the_folder_are_followed_only_when_allowed() {
 }
 
 #[test]
+fn a_card_has_room_for_as_many_labels_as_there_may_be() {
+    let mut card = Model::builtin("lenet").unwrap().card().clone();
+    card.labels = Some(vec!["n01440764 tench, Tinca tinca, of the carps".into(); MAX_CLASSES]);
+    let text = card.to_toml();
+    assert!(text.len() as u64 <= MAX_CARD, "{} bytes", text.len());
+    assert_eq!(Card::parse(&text, "card").unwrap(), card);
+}
+
+#[test]
 fn unreadable_files_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["none.onnx", "none.toml", "."] {
