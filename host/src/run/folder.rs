@@ -1,7 +1,7 @@
 //! A run's folder: its files, its lock, and writing files so that a half-written one is never seen.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::{RunError, RunToml};
@@ -124,9 +124,26 @@ impl Folder {
     ///
     /// If it cannot be written; what was there before is untouched.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-        // Who only looks at a run may do so while others do.
-        let beside = if self.lock.is_some() { beside(path) } else { beside_alone(path) };
-        write_whole(path, &beside, bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
+        write_whole(path, &self.beside(path), bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
+    }
+
+    /// [`Folder::write`] of what is made piece by piece.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::write`].
+    pub fn write_by(&self, path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), RunError> {
+        let buffered = |file: &mut File| {
+            let mut buffer = BufWriter::new(file);
+            fill(&mut buffer)?;
+            buffer.flush()
+        };
+        write_beside(path, &self.beside(path), Durable::No, buffered).map_err(|source| RunError::file("write", path, source))
+    }
+
+    /// Where a file is written first. Who only looks at a run may do so while others do.
+    fn beside(&self, path: &Path) -> PathBuf {
+        if self.lock.is_some() { beside(path) } else { beside_alone(path) }
     }
 
     /// [`Folder::write`], and the file survives a power failure from here on.
@@ -167,15 +184,20 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes beside the file and then renames.
+/// Writes a file so that it is there whole or not at all: first beside its place.
 pub(super) fn write_whole(path: &Path, beside: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
+    write_beside(path, beside, durable, |file| file.write_all(bytes))
+}
+
+/// Writes beside the file and then renames.
+fn write_beside(path: &Path, beside: &Path, durable: Durable, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
-    let write = || -> io::Result<()> {
+    let write = || {
         // A new file, never one that stands there: it could be a link to somewhere else.
         let _ = std::fs::remove_file(beside);
         let mut file = File::create_new(beside)?;
-        file.write_all(bytes)?;
+        fill(&mut file)?;
         if durable == Durable::Yes {
             file.sync_all()?;
         }
@@ -213,5 +235,30 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
         // Some shared and network file systems do not have this for folders; that is no reason to have no runs there.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         synced => synced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_made_piece_by_piece_is_there_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::create(dir.path()).unwrap();
+        let path = folder.curve();
+        let pieces = |count: usize, ending: fn() -> io::Result<()>| {
+            folder.write_by(&path, |file| {
+                (0..count).try_for_each(|piece| writeln!(file, "{piece}"))?;
+                ending()
+            })
+        };
+        pieces(100_000, || Ok(())).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(whole.iter().filter(|&&byte| byte == b'\n').count(), 100_000);
+        let error = pieces(50_000, || Err(io::Error::other("no more"))).unwrap_err().to_string();
+        assert!(error.contains("curve.csv") && error.contains("no more"), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+        assert!(!beside(&path).exists());
     }
 }
