@@ -3,12 +3,14 @@
 use super::page::{Page, Tile};
 use super::{Curve, Upright, percent};
 use crate::model::short_name;
-use crate::run::{Folder, Lineage, Member, Rebuilt, RunError, Stats, curve, lineages, rebuild};
+use crate::run::{Folder, Lineage, Member, Rebuilt, RunError, Stats, lineages, rebuild, thinned_curve};
 
 /// Pictures of the sheet, the surest first, where there are more classes.
 const MOST_TILES: usize = 200;
 /// Elites whose lineage is shown, the surest first, where there are more classes.
 const MOST_LINEAGES: usize = 10;
+/// Generations in a chart, which has some hundred pixels across. Of a longer run some are left out, evenly.
+const MOST_POINTS: u32 = 10_000;
 /// Pictures of a lineage.
 pub const FRAMES: usize = 12;
 
@@ -66,7 +68,7 @@ fn figures(rebuilt: &Rebuilt) -> Vec<(String, &'static str)> {
 }
 
 fn curves(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunError> {
-    let stats = curve(folder)?;
+    let stats = thinned_curve(folder, MOST_POINTS)?;
     let line = |name: &str, colour, of: &dyn Fn(&Stats) -> f64| {
         let points = stats.iter().map(|(generation, stats)| (f64::from(*generation), of(stats))).collect();
         Curve { name: name.to_owned(), points, colour, faint: false }
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
     use crate::classifier::Mock;
     use crate::model::Model;
-    use crate::run::{Choices, EncodingName, Face, Observer, Progress, Setup, start};
+    use crate::run::{Choices, EncodingName, Face, Observer, Progress, Setup, curve, start};
 
     struct Silent;
 
@@ -143,15 +145,19 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_run_is_a_page_that_needs_no_other_file() {
+    fn run(generations: u32) -> (tempfile::TempDir, Folder) {
         let (dir, model) = (tempfile::tempdir().unwrap(), Model::builtin("lenet").unwrap());
         let mut choices = Choices::of_method("lenet", Face::Released, EncodingName::Cppn, 1, false);
-        (choices.generations, choices.initial, choices.batch) = (12, 40, 20);
+        (choices.generations, choices.initial, choices.batch) = (generations, 40, 20);
         let folder = Folder::create(dir.path()).unwrap();
         let classifier = Mock::new(10, 8, 784, 5);
         start(&Setup { choices, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut Silent).unwrap();
+        (dir, folder)
+    }
 
+    #[test]
+    fn a_run_is_a_page_that_needs_no_other_file() {
+        let (_dir, folder) = run(12);
         let page = html(&folder).unwrap();
         let document = parse(&page);
         let named = |name: &str| document.descendants().filter(|node| node.tag_name().name() == name).count();
@@ -163,5 +169,32 @@ mod tests {
         let says = |text: &str| document.descendants().any(|node| node.text() == Some(text));
         assert!(says("Lineages") && says("\"released\""), "the page says what was chosen");
         assert_eq!(page, html(&folder).unwrap(), "the same run is the same page");
+    }
+
+    #[test]
+    fn a_long_run_has_fewer_points_and_all_of_them_are_its_own() {
+        let (_dir, folder) = run(12);
+        let whole = curve(&folder).unwrap();
+        assert!(whole.iter().map(|(generation, _)| *generation).eq(0..=12));
+        assert!(whole[0].1 != whole[12].1, "nothing happened");
+        for (most, kept) in [
+            (u32::MAX, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12][..]),
+            (13, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+            (12, &[0, 2, 4, 6, 8, 10, 12]),
+            (5, &[0, 3, 6, 9, 12]),
+            (2, &[0, 7, 12]),
+            (1, &[0, 12]),
+            (0, &[0, 12]),
+        ] {
+            let expected: Vec<_> = kept.iter().map(|&generation| whole[generation]).collect();
+            assert_eq!(thinned_curve(&folder, most).unwrap(), expected, "{most}");
+        }
+        let figures =
+            |stats: &Stats| [stats.highest, stats.median, stats.lowest, stats.at_90 as f64, stats.at_99 as f64, stats.at_9999 as f64];
+        for (before, after) in whole.iter().zip(&whole[1..]) {
+            assert!(figures(&before.1).iter().zip(figures(&after.1)).all(|(before, after)| *before <= after), "a figure falls");
+        }
+        let table: String = whole.iter().map(|(generation, stats)| stats.csv(*generation)).collect();
+        assert_eq!(std::fs::read_to_string(folder.curve()).unwrap(), Stats::CSV.to_owned() + &table, "the table has them all");
     }
 }

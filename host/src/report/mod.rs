@@ -50,11 +50,11 @@ pub(crate) fn write(folder: &Folder, settings: &Settings, members: &Members, tim
         })
         .collect();
     let journal = log::read(&folder.journal())?;
-    let (summary, curve) = Summary::of(settings, &run, &journal, timing)?;
+    let summary = Summary::of(settings, &run, &journal, timing)?;
     for (number, page) in pages(&summary.title(), entries).into_iter().enumerate() {
         encode(&folder.sheet(number + 1), page)?;
     }
-    folder.write(&folder.curve(), curve.as_bytes())?;
+    folder.write_by(&folder.curve(), |file| summary::write_curve(settings, &journal, file))?;
     let json = serde_json::to_string_pretty(&summary).expect("figures and names") + "\n";
     folder.write(&folder.summary(), json.as_bytes())?;
     Ok(summary)

@@ -1,5 +1,6 @@
 //! The figures of a run.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use fooling_core::journal;
@@ -9,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::evaluate::Times;
 use crate::model::hex;
-use crate::run::{RunError, RunToml, Scores, Stats, log};
+use crate::run::{RunError, RunToml, Scores, Stats, along, log};
 
 /// Where the time of this process went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,13 +87,12 @@ impl Summary {
         format!("{model} {encoding} ({face}) seed {seed}, generation {generations}")
     }
 
-    /// Reads the figures off a journal; with the table of all generations.
-    pub(crate) fn of(settings: &Settings, run: &RunToml, bytes: &[u8], timing: Timing) -> Result<(Self, String), RunError> {
+    /// Reads the figures off a journal.
+    pub(crate) fn of(settings: &Settings, run: &RunToml, bytes: &[u8], timing: Timing) -> Result<Self, RunError> {
         let damaged =
             |error: journal::JournalError| RunError::Choices(format!("the journal that was just written cannot be read: {error}"));
         let (_, records) = journal::open(bytes).map_err(damaged)?;
         let mut scores = Scores::new(settings.cells());
-        let mut curve = Stats::CSV.to_owned();
         let mut decisions = Sha256::new_with_prefix(settings.to_bytes());
         let (mut generations, mut evaluations, mut refused) = (0, 0, 0);
         for record in records {
@@ -102,7 +102,6 @@ impl Summary {
             for (child, take) in record.decisions() {
                 decisions.update([child, take.cell, take.score.to_bits()].map(u32::to_le_bytes).as_flattened());
             }
-            curve += &scores.stats().csv(record.generation);
             generations = record.generation;
             evaluations += u64::from(settings.children(record.generation));
             refused += u64::from(record.refused);
@@ -110,7 +109,7 @@ impl Summary {
         let seconds = timing.elapsed.as_secs_f64();
         let thread_seconds = seconds * timing.threads.max(1) as f64;
         let share = |time: Duration, of: f64| if of > 0.0 { time.as_secs_f64() / of } else { 0.0 };
-        let summary = Self {
+        Ok(Self {
             model: run.made.model.clone(),
             encoding: run.choices.encoding,
             face: run.choices.face,
@@ -131,7 +130,17 @@ impl Summary {
                 archive: share(timing.archive, seconds),
                 write: share(timing.write, seconds),
             },
-        };
-        Ok((summary, curve))
+        })
     }
+}
+
+/// Writes the figures of all generations in a journal, a line each.
+pub(super) fn write_curve(settings: &Settings, journal: &[u8], file: &mut dyn Write) -> io::Result<()> {
+    let (_, records) = journal::open(journal).map_err(io::Error::other)?;
+    file.write_all(Stats::CSV.as_bytes())?;
+    for stats in along(settings.cells(), records, |_| true) {
+        let (generation, stats) = stats.map_err(io::Error::other)?;
+        file.write_all(stats.csv(generation).as_bytes())?;
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The confidence of all cells from generation to generation, read off decisions alone.
 
-use fooling_core::journal::Record;
+use fooling_core::journal::{JournalError, Record, Records};
 use fooling_core::search::Take;
 use serde::Serialize;
 
@@ -68,6 +68,20 @@ pub struct Stats {
     pub at_99: usize,
     /// Cells at 99.99 % or more.
     pub at_9999: usize,
+}
+
+/// The figures after each generation that is wanted, one after the other: a journal may have more than there is memory for.
+pub(crate) fn along(
+    cells: u32,
+    records: Records<'_>,
+    wanted: impl Fn(u32) -> bool,
+) -> impl Iterator<Item = Result<(u32, Stats), JournalError>> {
+    let mut scores = Scores::new(cells);
+    let mut after = move |record: Record<'_>| {
+        scores.take_all(&record);
+        wanted(record.generation).then(|| (record.generation, scores.stats()))
+    };
+    records.filter_map(move |record| record.map(&mut after).transpose())
 }
 
 impl Stats {

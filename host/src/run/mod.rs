@@ -14,13 +14,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use choices::{Choices, CoordinatesName, EncodingName, Face, Rates};
+pub(crate) use curve::along;
 pub use curve::{Scores, Stats};
 pub use evolve::{Observer, Progress, Setup, resume, start};
 pub use folder::Folder;
 pub(crate) use folder::write_file;
 pub use lineage::{Ancestor, Lineage, champions, lineages};
 pub use made::{CellName, Made, RunToml};
-pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild, rebuild_journal};
+pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild, rebuild_journal, thinned_curve};
 pub use search::{Holder, Standing};
 
 use crate::classifier::ClassifyError;

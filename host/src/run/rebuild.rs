@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use fooling_core::canvas::Rows;
-use fooling_core::journal::{self, JournalError, Record, Records};
+use fooling_core::journal::{self, JournalError, Records};
 use fooling_core::rng::Birth;
 use fooling_core::search::Search;
 use fooling_core::settings::Settings;
 
 use super::evolve::replay_all;
 use super::search::{Job, Standing, with_search};
-use super::{Folder, RunError, RunToml, Scores, Stats, log};
+use super::{Folder, RunError, RunToml, Scores, Stats, along, log};
 use crate::draw::Draw;
 use crate::genomes;
 use crate::picture::Picture;
@@ -67,6 +67,8 @@ impl Members {
 /// The good records of a journal, read to the end, and what is to be said of the rest.
 pub(super) struct GoodRecords<'j> {
     pub(super) good: Records<'j>,
+    /// How many there are.
+    pub(super) generations: u32,
     pub(super) warning: Option<String>,
 }
 
@@ -76,13 +78,13 @@ pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecor
     let mut generations = 0_u32;
     loop {
         match good.next() {
-            None => return Ok(GoodRecords { good, warning: None }),
+            None => return Ok(GoodRecords { good, generations, warning: None }),
             Some(Ok(_)) => generations += 1,
             Some(Err(JournalError::Torn)) => {
                 let lost = bytes.len() - good.good_bytes();
                 let warning =
                     format!("the journal's last {lost} bytes are torn: 1 generation (number {generations}) is lost and computed again");
-                return Ok(GoodRecords { good, warning: Some(warning) });
+                return Ok(GoodRecords { good, generations, warning: Some(warning) });
             }
             // Some file systems have the length of a file on disk before its contents: a power failure then leaves zeros at its end.
             Some(Err(_)) if bytes[good.good_bytes()..].iter().all(|&byte| byte == 0) => {
@@ -90,7 +92,7 @@ pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecor
                 let warning = format!(
                     "the journal's last {lost} bytes are zeros, as a power failure leaves them: generation {generations} and what may have followed is lost and computed again"
                 );
-                return Ok(GoodRecords { good, warning: Some(warning) });
+                return Ok(GoodRecords { good, generations, warning: Some(warning) });
             }
             Some(Err(error)) => {
                 let problem = format!(
@@ -163,16 +165,26 @@ pub fn rebuild_journal(path: &Path, bytes: &[u8], run: RunToml) -> Result<Rebuil
 ///
 /// If the journal is missing or damaged.
 pub fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
+    thinned_curve(folder, u32::MAX)
+}
+
+/// [`curve`], or of a longer run every second generation, every third, and so on, so that no more than `most` (at least 1) are left; and
+/// the last one.
+///
+/// None of these figures falls from one generation to the next, as a cell keeps its best score. So what is left out lies between what is
+/// there.
+///
+/// # Errors
+///
+/// As [`curve`].
+pub fn thinned_curve(folder: &Folder, most: u32) -> Result<Vec<(u32, Stats)>, RunError> {
     let path = folder.journal();
     let bytes = log::read(&path)?;
-    let good = read_records(&path, &bytes)?.good.good_bytes();
-    let (header, records) = journal::open(&bytes[..good]).map_err(|error| RunError::journal(&path, &error))?;
-    let mut scores = Scores::new(header.settings.cells());
-    let mut after = |record: Record<'_>| {
-        scores.take_all(&record);
-        (record.generation, scores.stats())
-    };
-    records.map(|record| record.map(&mut after).map_err(|error| RunError::journal(&path, &error))).collect()
+    let GoodRecords { good, generations, .. } = read_records(&path, &bytes)?;
+    let (header, records) = journal::open(&bytes[..good.good_bytes()]).map_err(|error| RunError::journal(&path, &error))?;
+    let step = generations.div_ceil(most.max(1)).max(1);
+    let wanted = |generation: u32| generation.is_multiple_of(step) || generation + 1 == generations;
+    along(header.settings.cells(), records, wanted).map(|stats| stats.map_err(|error| RunError::journal(&path, &error))).collect()
 }
 
 struct Rebuild<'r> {
