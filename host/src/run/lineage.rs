@@ -5,9 +5,10 @@
 //! need not be held in memory.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use fooling_core::canvas::Rows;
-use fooling_core::journal;
+use fooling_core::journal::{self, Record};
 use fooling_core::rng::Birth;
 use fooling_core::search::{Search, Take};
 use fooling_core::settings::Settings;
@@ -49,19 +50,25 @@ pub struct Lineage {
 ///
 /// If the journal is missing or damaged.
 pub fn champions(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
-    let path = folder.journal();
-    let bytes = log::read(&path)?;
-    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
-    let (settings, good) = (header.settings, read_records(&path, &bytes)?.good.good_bytes());
-    let journal = &bytes[..good];
-    let damaged = |problem: String| RunError::journal(&path, &problem);
-    let births = with_search(&settings, ReadBirths { settings: &settings, journal })?.map_err(damaged)?;
-    let mut all: Vec<Birth> = births.known.iter().filter(|(_, known)| known.best.score >= least).map(|(birth, _)| *birth).collect();
-    all.sort_unstable();
+    let (path, bytes) = (folder.journal(), log::read(&folder.journal())?);
+    let (settings, journal) = good_part(&path, &bytes)?;
+    let (_, records) = journal::open(journal).map_err(|error| RunError::journal(&path, &error))?;
+    let mut all: Vec<Birth> = Vec::new();
+    for record in records {
+        let record = record.map_err(|error| RunError::journal(&path, &error))?;
+        for (child, _) in record.decisions().filter(|(_, take)| take.score >= least) {
+            let birth = Birth { generation: record.generation, child };
+            // A child may take many cells, one after the other.
+            if all.last() != Some(&birth) {
+                all.push(birth);
+            }
+        }
+    }
     let chosen = sample(&all, most.max(2));
     let wanted = chosen.iter().copied().collect();
-    let pictures = with_search(&settings, DrawThem { settings: &settings, journal, wanted: &wanted })?.map_err(damaged)?;
-    Ok(chosen.iter().map(|birth| births.ancestor(birth, &pictures)).collect())
+    let ancestors = with_search(&settings, DrawThem { settings: &settings, journal, wanted: &wanted })?;
+    let ancestors = ancestors.map_err(|problem| RunError::journal(&path, &problem))?;
+    Ok(chosen.iter().map(|birth| ancestors[birth].clone()).collect())
 }
 
 /// The descent of the elites of some cells, each with at most `frames` (at least 2) pictures. Empty cells are left out.
@@ -70,26 +77,28 @@ pub fn champions(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancesto
 ///
 /// If the journal is missing or damaged.
 pub fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<Lineage>, RunError> {
-    let path = folder.journal();
-    let bytes = log::read(&path)?;
-    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
-    let (settings, good) = (header.settings, read_records(&path, &bytes)?.good.good_bytes());
-    let journal = &bytes[..good];
+    let (path, bytes) = (folder.journal(), log::read(&folder.journal())?);
+    let (settings, journal) = good_part(&path, &bytes)?;
     let damaged = |problem: String| RunError::journal(&path, &problem);
 
     let births = with_search(&settings, ReadBirths { settings: &settings, journal })?.map_err(damaged)?;
-    let descents: Vec<(usize, Vec<Birth>)> =
-        cells.iter().filter_map(|&cell| Some((cell, births.descent((*births.holders.get(cell)?)?)))).collect();
-    let films: Vec<Vec<Birth>> = descents.iter().map(|(_, descent)| sample(descent, frames.max(2))).collect();
-    let wanted = films.iter().flatten().copied().collect();
-    let pictures = with_search(&settings, DrawThem { settings: &settings, journal, wanted: &wanted })?.map_err(damaged)?;
-
-    let lineage = |((cell, descent), film): (&(usize, Vec<Birth>), &Vec<Birth>)| Lineage {
-        cell: *cell,
-        length: descent.len(),
-        film: film.iter().map(|birth| births.ancestor(birth, &pictures)).collect(),
+    let film = |&cell: &usize| {
+        let descent = births.descent((*births.holders.get(cell)?)?);
+        Some((cell, descent.len(), sample(&descent, frames.max(2))))
     };
-    Ok(descents.iter().zip(&films).map(lineage).collect())
+    let films: Vec<(usize, usize, Vec<Birth>)> = cells.iter().filter_map(film).collect();
+    drop(births);
+    let wanted = films.iter().flat_map(|(_, _, film)| film).copied().collect();
+    let ancestors = with_search(&settings, DrawThem { settings: &settings, journal, wanted: &wanted })?.map_err(damaged)?;
+
+    let film = |film: Vec<Birth>| film.iter().map(|birth| ancestors[birth].clone()).collect();
+    Ok(films.into_iter().map(|(cell, length, births)| Lineage { cell, length, film: film(births) }).collect())
+}
+
+/// The settings of a journal, and its bytes without a torn tail.
+fn good_part<'j>(path: &Path, bytes: &'j [u8]) -> Result<(Settings, &'j [u8]), RunError> {
+    let (header, _) = journal::open(bytes).map_err(|error| RunError::journal(path, &error))?;
+    Ok((header.settings, &bytes[..read_records(path, bytes)?.good.good_bytes()]))
 }
 
 /// At most `count` items, evenly spaced, the first and the last among them.
@@ -100,27 +109,21 @@ fn sample(all: &[Birth], count: usize) -> Vec<Birth> {
     (0..count).map(|i| all[i * (all.len() - 1) / (count - 1)]).collect()
 }
 
-/// What is known of a child that took something.
-struct Known {
-    parent: Option<Birth>,
-    best: Take,
-}
-
+/// Who took something, with its parent.
 struct Births {
-    known: HashMap<Birth, Known>,
+    /// Ascending, as a journal is: a long one has many millions.
+    known: Vec<(Birth, Option<Birth>)>,
     /// Who holds each cell in the end.
     holders: Vec<Option<Birth>>,
 }
 
 impl Births {
-    fn ancestor(&self, birth: &Birth, pictures: &HashMap<Birth, Picture>) -> Ancestor {
-        let best = self.known[birth].best;
-        Ancestor { birth: *birth, cell: best.cell as usize, score: best.score, picture: pictures[birth].clone() }
-    }
-
     /// An elite and its ancestors, oldest first.
     fn descent(&self, elite: Birth) -> Vec<Birth> {
-        let parent = |birth: &Birth| self.known.get(birth).and_then(|known| known.parent);
+        let parent = |birth: &Birth| {
+            let place = self.known.binary_search_by_key(birth, |known| known.0).ok()?;
+            self.known[place].1
+        };
         let mut descent: Vec<Birth> = std::iter::successors(Some(elite), parent).collect();
         descent.reverse();
         descent
@@ -136,16 +139,9 @@ impl Job for ReadBirths<'_> {
     type Output = Result<Births, String>;
 
     fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
-        let mut known: HashMap<Birth, Known> = HashMap::new();
-        let replayed = replay_each(self.settings, &mut search, self.journal, |record, winners| {
-            let mut best: HashMap<u32, Take> = HashMap::new();
-            for (child, take) in record.decisions() {
-                let best = best.entry(child).or_insert(take);
-                if take.score > best.score {
-                    *best = take;
-                }
-            }
-            known.extend(winners.iter().map(|winner| (winner.birth, Known { parent: winner.parent, best: best[&winner.birth.child] })));
+        let mut known = Vec::new();
+        let replayed = replay_each(self.settings, &mut search, self.journal, |_, winners| {
+            known.extend(winners.iter().map(|winner| (winner.birth, winner.parent)));
         });
         let holder = |cell| search.population().holder(cell).map(|holder| holder.elite.birth);
         let holders = (0..self.settings.cells() as usize).map(holder).collect();
@@ -160,19 +156,26 @@ struct DrawThem<'r> {
 }
 
 impl Job for DrawThem<'_> {
-    type Output = Result<HashMap<Birth, Picture>, String>;
+    type Output = Result<HashMap<Birth, Ancestor>, String>;
 
     fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
-        let (mut pen, mut pictures) = (E::pen(self.settings), HashMap::new());
-        let replayed = replay_each(self.settings, &mut search, self.journal, |_, winners| {
+        let (mut pen, mut ancestors) = (E::pen(self.settings), HashMap::new());
+        let replayed = replay_each(self.settings, &mut search, self.journal, |record, winners| {
             for winner in winners.iter().filter(|winner| self.wanted.contains(&winner.birth)) {
                 let mut picture = Picture::new(self.settings.picture.side.into(), self.settings.channels.into());
                 E::draw(&mut pen, &winner.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
-                pictures.insert(winner.birth, picture);
+                let (birth, best) = (winner.birth, best_take(record, winner.birth.child));
+                ancestors.insert(birth, Ancestor { birth, cell: best.cell as usize, score: best.score, picture });
             }
         });
-        Ok(replayed.map(|()| pictures))
+        Ok(replayed.map(|()| ancestors))
     }
+}
+
+/// What a child took with its highest score; it has taken something.
+fn best_take(record: &Record<'_>, child: u32) -> Take {
+    let takes = record.decisions().filter(|decision| decision.0 == child).map(|decision| decision.1);
+    takes.reduce(|best, take| if take.score > best.score { take } else { best }).expect("a winner has taken a cell")
 }
 
 #[cfg(test)]
