@@ -154,8 +154,8 @@ pub struct RunToml {
     pub cells: Vec<CellName>,
 }
 
-/// Largest run.toml that is read, in bytes: that of a run with 65 536 classes fits. Reading takes up to 75 times as much memory.
-const LARGEST: u64 = 4 << 20;
+/// Largest run.toml that is read, in bytes: that of a run with 65 536 classes of 45 letters fits. Reading takes up to 75 times as much memory.
+const LARGEST: u64 = 6 << 20;
 
 fn read_bounded(path: &Path) -> io::Result<String> {
     // Asked before it is opened: opening a pipe would wait for a writer.
