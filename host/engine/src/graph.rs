@@ -1,0 +1,118 @@
+//! A network as operators with the meaning that ONNX gives them: what a decoder makes, and what lowering takes.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The type of a tensor's elements as the file gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ElementType {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats, held as 32-bit ones.
+    F16,
+    /// 64-bit floats, rounded to 32-bit ones.
+    F64,
+    /// Signed bytes.
+    I8,
+    /// Unsigned bytes.
+    U8,
+    /// 16-bit signed integers.
+    I16,
+    /// 16-bit unsigned integers.
+    U16,
+    /// 32-bit signed integers.
+    I32,
+    /// 64-bit signed integers.
+    I64,
+    /// Truth values, 0 or 1.
+    Bool,
+}
+
+/// The numbers of a tensor in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Numbers {
+    /// Floats of any type.
+    Floats(Vec<f32>),
+    /// Bytes, as signed or unsigned numbers (see [`ElementType`]).
+    Bytes(Vec<i16>),
+    /// Larger integers and truth values.
+    Integers(Vec<i64>),
+}
+
+/// A constant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// What the file stores.
+    pub element: ElementType,
+    /// Dimensions; empty for a single number.
+    pub shape: Vec<usize>,
+    /// As many as the product of the dimensions.
+    pub numbers: Numbers,
+}
+
+/// An attribute of a node.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Attribute {
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float(f32),
+    /// Bytes that should be UTF-8.
+    Text(String),
+    /// A constant.
+    Tensor(Tensor),
+    /// Integers.
+    Ints(Vec<i64>),
+    /// Floats.
+    Floats(Vec<f32>),
+    /// Texts.
+    Texts(Vec<String>),
+    /// A kind that no supported operator has: a subgraph, a sparse tensor.
+    Other,
+}
+
+/// An operator applied to values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Its name in the file; may be empty.
+    pub name: String,
+    /// `Conv`, `Relu`, ...
+    pub operator: String,
+    /// Whose operator it is; empty for the standard ones (`ai.onnx` is written as empty).
+    pub domain: String,
+    /// Names of values; an empty name stands for an input that is left out.
+    pub inputs: Vec<String>,
+    /// Names of values; an empty name stands for an output that is not wanted.
+    pub outputs: Vec<String>,
+    /// By name.
+    pub attributes: BTreeMap<String, Attribute>,
+}
+
+/// What a network is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Input {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub element: ElementType,
+    /// Its dimensions; `None` for each that the file leaves open.
+    pub shape: Vec<Option<usize>>,
+}
+
+/// A network: nodes in topological order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    /// The version of the standard operators.
+    pub opset: i64,
+    /// Inputs that are no constants.
+    pub inputs: Vec<Input>,
+    /// Names of the values that come out.
+    pub outputs: Vec<String>,
+    /// Constants of the file.
+    pub constants: BTreeMap<String, Tensor>,
+    /// Each after the nodes that it reads from.
+    pub nodes: Vec<Node>,
+}
