@@ -116,3 +116,103 @@ pub struct Graph {
     /// Each after the nodes that it reads from.
     pub nodes: Vec<Node>,
 }
+
+impl Node {
+    /// An integer attribute, or its default where it is missing. One of another kind counts as missing.
+    #[must_use]
+    pub fn int(&self, name: &str, default: i64) -> i64 {
+        match self.attributes.get(name) {
+            Some(Attribute::Int(number)) => *number,
+            _ => default,
+        }
+    }
+
+    /// A float attribute, or its default where it is missing.
+    #[must_use]
+    pub fn float(&self, name: &str, default: f32) -> f32 {
+        match self.attributes.get(name) {
+            Some(Attribute::Float(number)) => *number,
+            _ => default,
+        }
+    }
+
+    /// A text attribute.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.attributes.get(name)? {
+            Attribute::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A list of integers.
+    #[must_use]
+    pub fn ints(&self, name: &str) -> Option<&[i64]> {
+        match self.attributes.get(name)? {
+            Attribute::Ints(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// A list of floats.
+    #[must_use]
+    pub fn floats(&self, name: &str) -> Option<&[f32]> {
+        match self.attributes.get(name)? {
+            Attribute::Floats(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// A constant.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<&Tensor> {
+        match self.attributes.get(name)? {
+            Attribute::Tensor(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+
+    /// The input at `place`, unless it is left out.
+    #[must_use]
+    pub fn input(&self, place: usize) -> Option<&str> {
+        self.inputs.get(place).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// Whether it is one of the standard operators.
+    #[must_use]
+    pub fn is(&self, operator: &str) -> bool {
+        self.domain.is_empty() && self.operator == operator
+    }
+}
+
+impl Tensor {
+    /// A tensor of 32-bit floats.
+    #[must_use]
+    pub fn of_floats(shape: &[usize], numbers: Vec<f32>) -> Self {
+        Self { element: ElementType::F32, shape: shape.into(), numbers: Numbers::Floats(numbers) }
+    }
+
+    /// A list of 64-bit integers.
+    #[must_use]
+    pub fn of_integers(numbers: Vec<i64>) -> Self {
+        Self { element: ElementType::I64, shape: [numbers.len()].into(), numbers: Numbers::Integers(numbers) }
+    }
+
+    /// The numbers, if they are floats.
+    #[must_use]
+    pub fn floats(&self) -> Option<&[f32]> {
+        match &self.numbers {
+            Numbers::Floats(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+
+    /// The numbers, if they are integers of more than a byte, or truth values.
+    #[must_use]
+    pub fn integers(&self) -> Option<&[i64]> {
+        match &self.numbers {
+            Numbers::Integers(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
+}
