@@ -17,9 +17,6 @@ use fooling_core::cppn::{Coordinates, Picture, Scratch, StandardGenome, Standard
 
 mod genomes;
 mod plain;
-// Compiled in as source: the host crate would bring an inference engine along.
-#[path = "../../host/src/simd/mod.rs"]
-#[allow(dead_code, unused_imports, unreachable_pub)]
 mod simd;
 
 use plain::Plain;

@@ -8,9 +8,7 @@ use fooling_core::cppn::{Activation, Coordinates, Cppn, Genome, Link, Picture, P
 use fooling_core::encoding::Encoding as _;
 use fooling_core::rng::{Birth, Purpose, Stream};
 
-// Compiled in as source: the host crate would bring an inference engine along.
-#[path = "../../host/src/simd/mod.rs"]
-#[allow(dead_code, unused_imports, unreachable_pub)]
+#[path = "../benches/simd/mod.rs"]
 mod simd;
 
 use simd::Instructions;

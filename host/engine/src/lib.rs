@@ -5,7 +5,10 @@
 
 #![no_std]
 extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
 
 mod graph;
+pub mod simd;
 
 pub use graph::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor};

@@ -11,7 +11,7 @@ use fooling_core::canvas::Canvas;
 use super::card::{Channels, Crops, Input, Layout};
 #[cfg(any(test, feature = "cuda"))]
 use crate::gpu::plan::Look;
-use crate::simd::{Instructions, Lanes, Work, vectorised};
+use fooling_engine::simd::{Instructions, Kernel, Vector, dispatch};
 
 /// Turns picture rows into the input of a network.
 #[derive(Debug, Clone)]
@@ -194,7 +194,7 @@ impl Preprocess {
         if let (true, false, Layout::Nchw, Values::Table { formulas, .. }) = (colour, crop.mirrored, self.layout, &self.values)
             && let Some(planes) = self.planes(tensor, y, formulas)
         {
-            return vectorised(Instructions::widest(), Paint { pixels: row.as_chunks().0, planes });
+            return dispatch(Instructions::widest(), Paint { pixels: row.as_chunks().0, planes });
         }
         for channel in 0..self.channels.count() {
             match (colour, self.channels) {
@@ -288,9 +288,11 @@ struct Paint<'a> {
     planes: [(&'a mut [f32], Formula); 3],
 }
 
-impl Work for Paint<'_> {
+impl Kernel for Paint<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Vector>(self) {
         let [(red, to_red), (green, to_green), (blue, to_blue)] = self.planes;
         for (((pixel, red), green), blue) in self.pixels.iter().zip(red).zip(green).zip(blue) {
             (*red, *green, *blue) = (to_red.value(pixel[0]), to_green.value(pixel[1]), to_blue.value(pixel[2]));
@@ -444,7 +446,7 @@ mod tests {
             let mut planes = vec![f32::NAN; 3 * pixels.len()];
             let mut rows = planes.chunks_exact_mut(pixels.len()).zip(formulas);
             let next = [(); 3].map(|()| rows.next().unwrap());
-            vectorised(set, Paint { pixels: &pixels, planes: next });
+            dispatch(set, Paint { pixels: &pixels, planes: next });
             assert_eq!(bits(&planes), expected, "{set:?}");
         }
     }

@@ -5,7 +5,7 @@
 //! on how wide the CPU's vectors are, on how many pixels make a tile, or on who computes what first.
 
 use super::layout::{Layout, blocks_of};
-use crate::simd::{Lanes, Line, WIDTH, Work};
+use fooling_engine::simd::{F32x16, Kernel, LANES, Vector};
 
 /// Inputs that lie side by side and are weighted one after another: some channels of a pixel, or a row of the kernel in the plane of a
 /// single channel.
@@ -13,7 +13,7 @@ use crate::simd::{Lanes, Line, WIDTH, Work};
 struct Tap {
     /// Where the first is, from the first of all that an output sees.
     offset: usize,
-    /// How many there are, at most [`WIDTH`] where they are channels.
+    /// How many there are, at most [`LANES`] where they are channels.
     count: usize,
 }
 
@@ -56,8 +56,8 @@ impl Range {
     pub(super) const ALL: Self = Self { least: f32::NEG_INFINITY, most: f32::INFINITY };
 
     #[inline(always)]
-    pub(super) fn clamp<V: Lanes>(self, value: V) -> V {
-        V::splat(self.most).smaller(V::splat(self.least).larger(value))
+    pub(super) fn clamp<V: Vector>(self, value: V) -> V {
+        V::splat(self.most).min(V::splat(self.least).max(value))
     }
 }
 
@@ -66,8 +66,8 @@ impl Range {
 pub(super) struct Convolution {
     taps: Vec<Tap>,
     groups: Vec<Group>,
-    weights: Vec<Line>,
-    bias: Vec<Line>,
+    weights: Vec<F32x16>,
+    bias: Vec<F32x16>,
     stride: [usize; 2],
     before: [usize; 2],
     range: Range,
@@ -81,7 +81,7 @@ pub(super) struct Convolution {
 const BAND_BYTES: usize = 384 << 10;
 
 impl Convolution {
-    /// `blocks` is the number of blocks a group, see [`Lanes::BLOCKS`].
+    /// `blocks` is the number of blocks a group, see [`Vector::BLOCKS`].
     pub(super) fn new(layer: &Weights, input: Layout, output: Layout, blocks: usize) -> Self {
         let mut this = Self {
             taps: Vec::new(),
@@ -107,10 +107,10 @@ impl Convolution {
                 for &input in &order {
                     this.weights.extend((first..first + count).map(|block| {
                         let weight = |output| layer.weights[(part * outputs + output) * order.len() + input];
-                        Line(std::array::from_fn(|lane| Some(block * WIDTH + lane).filter(|&at| at < outputs).map_or(0.0, weight)))
+                        F32x16(std::array::from_fn(|lane| Some(block * LANES + lane).filter(|&at| at < outputs).map_or(0.0, weight)))
                     }));
                 }
-                let first = part * outputs / WIDTH + first;
+                let first = part * outputs / LANES + first;
                 this.groups.push(Group { first, blocks: count, taps: taps.clone(), weights: at..this.weights.len() });
             }
         }
@@ -151,8 +151,8 @@ impl Convolution {
 }
 
 /// Numbers in whole lines, filled up with 0.
-fn lines(numbers: &[f32]) -> Vec<Line> {
-    numbers.chunks(WIDTH).map(|chunk| Line(std::array::from_fn(|lane| chunk.get(lane).copied().unwrap_or(0.0)))).collect()
+fn lines(numbers: &[f32]) -> Vec<F32x16> {
+    numbers.chunks(LANES).map(|chunk| F32x16(std::array::from_fn(|lane| chunk.get(lane).copied().unwrap_or(0.0)))).collect()
 }
 
 fn area(kernel: [usize; 2]) -> usize {
@@ -169,7 +169,7 @@ pub(super) trait Pixel: Copy {
     fn number(&self, number: usize) -> f32;
 }
 
-impl Pixel for Line {
+impl Pixel for F32x16 {
     #[inline(always)]
     fn seen(input: &[Self], at: usize, span: usize, _: usize) -> &[Self] {
         &input[at..][..span]
@@ -182,7 +182,7 @@ impl Pixel for Line {
 
     #[inline(always)]
     fn number(&self, number: usize) -> f32 {
-        self.0[number % WIDTH]
+        self.0[number % LANES]
     }
 }
 
@@ -209,12 +209,14 @@ pub(super) struct Convolve<'a, X> {
     /// From the first block of its layout on.
     pub(super) input: &'a [X],
     /// From the first block of its layout on.
-    pub(super) output: &'a mut [Line],
+    pub(super) output: &'a mut [F32x16],
 }
 
-impl<X: Pixel> Work for Convolve<'_, X> {
+impl<X: Pixel> Kernel for Convolve<'_, X> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Vector>(self) {
         match self.convolution.stride[1] {
             1 => self.run_bands::<V, 1>(),
             2 => self.run_bands::<V, 2>(),
@@ -226,7 +228,7 @@ impl<X: Pixel> Work for Convolve<'_, X> {
 
 impl<X: Pixel> Convolve<'_, X> {
     #[inline(always)]
-    fn run_bands<V: Lanes, const STRIDE: usize>(self) {
+    fn run_bands<V: Vector, const STRIDE: usize>(self) {
         let Self { convolution, input, output } = self;
         let height = convolution.output.height;
         for first in (0..height).step_by(convolution.band) {
@@ -245,11 +247,11 @@ impl<X: Pixel> Convolve<'_, X> {
 
 /// A row of a group's outputs, in tiles of about the same width.
 #[inline(always)]
-fn row<V: Lanes, X: Pixel, const BLOCKS: usize, const STRIDE: usize>(
+fn row<V: Vector, X: Pixel, const BLOCKS: usize, const STRIDE: usize>(
     convolution: &Convolution,
     group: &Group,
     input: &[X],
-    output: &mut [Line],
+    output: &mut [F32x16],
     y: usize,
 ) {
     let taps = &convolution.taps[group.taps.clone()];
@@ -280,10 +282,10 @@ fn row<V: Lanes, X: Pixel, const BLOCKS: usize, const STRIDE: usize>(
 
 /// The sums of a tile: `PIXELS` pixels of `BLOCKS` blocks of channels.
 #[inline(always)]
-fn sums<V: Lanes, X: Pixel, const PIXELS: usize, const BLOCKS: usize, const STRIDE: usize>(
+fn sums<V: Vector, X: Pixel, const PIXELS: usize, const BLOCKS: usize, const STRIDE: usize>(
     bias: [V; BLOCKS],
     taps: &[Tap],
-    weights: &[[Line; BLOCKS]],
+    weights: &[[F32x16; BLOCKS]],
     input: &[X],
     from: usize,
 ) -> [[V; PIXELS]; BLOCKS] {
@@ -301,7 +303,7 @@ fn sums<V: Lanes, X: Pixel, const PIXELS: usize, const BLOCKS: usize, const STRI
             for pixel in 0..PIXELS {
                 let value = V::splat(pixels[pixel * STRIDE].number(number));
                 for block in 0..BLOCKS {
-                    sums[block][pixel] = value.fused(weights[block], sums[block][pixel]);
+                    sums[block][pixel] = value.mul_add(weights[block], sums[block][pixel]);
                 }
             }
         }
@@ -313,19 +315,19 @@ fn sums<V: Lanes, X: Pixel, const PIXELS: usize, const BLOCKS: usize, const STRI
 struct Place<'a> {
     convolution: &'a Convolution,
     group: &'a Group,
-    output: &'a mut [Line],
+    output: &'a mut [F32x16],
     y: usize,
     x: usize,
 }
 
 impl Place<'_> {
     #[inline(always)]
-    fn bias<V: Lanes, const BLOCKS: usize>(&self) -> [V; BLOCKS] {
+    fn bias<V: Vector, const BLOCKS: usize>(&self) -> [V; BLOCKS] {
         std::array::from_fn(|block| V::load(&self.convolution.bias[self.group.first + block]))
     }
 
     #[inline(always)]
-    fn put<V: Lanes, const PIXELS: usize, const BLOCKS: usize>(&mut self, sums: [[V; PIXELS]; BLOCKS]) {
+    fn put<V: Vector, const PIXELS: usize, const BLOCKS: usize>(&mut self, sums: [[V; PIXELS]; BLOCKS]) {
         for (block, sums) in sums.into_iter().enumerate() {
             let at = self.convolution.output.at(self.group.first + block, self.y, self.x);
             for (line, sum) in self.output[at..][..PIXELS].iter_mut().zip(sums) {

@@ -11,7 +11,7 @@ use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
 use super::convolution::{Range, Weights};
 use crate::model::card::printable;
 use crate::model::network::{MAX_ELEMENTS, MAX_WORK, Softmax, node_part};
-use crate::simd::WIDTH;
+use fooling_engine::simd::LANES;
 
 /// What this engine cannot compute, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -287,7 +287,7 @@ impl<'g> Lowering<'g> {
 
     /// Counts the weights of a layer as they will be laid out, and bounds them.
     fn holds(&mut self, outputs: usize, groups: usize, weights: usize) -> Result<()> {
-        let filled_up = (outputs / groups).next_multiple_of(WIDTH).saturating_mul(groups).saturating_mul(weights / outputs);
+        let filled_up = (outputs / groups).next_multiple_of(LANES).saturating_mul(groups).saturating_mul(weights / outputs);
         self.weights = self.weights.saturating_add(filled_up);
         if self.weights > MAX_ELEMENTS { unsupported("too many weights") } else { Ok(()) }
     }
@@ -628,7 +628,7 @@ fn ungrouped(layer: Weights) -> Result<Weights> {
     let (outputs, groups) = (layer.bias.len() / layer.groups, layer.groups);
     let each = layer.weights.len() / layer.bias.len();
     let inputs = each / (layer.kernel[0] * layer.kernel[1]);
-    if groups == 1 || (outputs.is_multiple_of(WIDTH) && inputs.is_multiple_of(WIDTH)) {
+    if groups == 1 || (outputs.is_multiple_of(LANES) && inputs.is_multiple_of(LANES)) {
         return Ok(layer);
     }
     if layer.weights.len().saturating_mul(groups) > MAX_ELEMENTS / 16 {

@@ -3,14 +3,14 @@
 use super::convolution::{Range, Weights};
 use super::graph::{Lrn, Window};
 use super::layout::Layout;
-use crate::simd::{Lanes, Line, WIDTH, Work};
+use fooling_engine::simd::{F32x16, Kernel, LANES, Vector};
 
 /// Convolutions of each channel by itself: the sum begins with the bias and goes over the kernel's rows and columns.
 #[derive(Debug)]
 pub(super) struct Depthwise {
     /// For each block a line for each place of the kernel.
-    weights: Vec<Line>,
-    bias: Vec<Line>,
+    weights: Vec<F32x16>,
+    bias: Vec<F32x16>,
     /// For each place of the kernel how far it is from the first.
     offsets: Vec<usize>,
     stride: [usize; 2],
@@ -27,7 +27,7 @@ impl Depthwise {
         let places = (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x)));
         let offsets = places.map(|(y, x)| y * layer.dilation[0] * input.row() + x * layer.dilation[1]).collect();
         let line = |block: usize, number: &dyn Fn(usize) -> f32| {
-            Line(std::array::from_fn(|lane| Some(block * WIDTH + lane).filter(|&at| at < input.channels).map_or(0.0, number)))
+            F32x16(std::array::from_fn(|lane| Some(block * LANES + lane).filter(|&at| at < input.channels).map_or(0.0, number)))
         };
         let blocks = 0..input.blocks();
         Self {
@@ -50,13 +50,15 @@ impl Depthwise {
 /// A [`Depthwise`] to be done, input and output each from the first block of its layout on.
 pub(super) struct Deepen<'a> {
     pub(super) layer: &'a Depthwise,
-    pub(super) input: &'a [Line],
-    pub(super) output: &'a mut [Line],
+    pub(super) input: &'a [F32x16],
+    pub(super) output: &'a mut [F32x16],
 }
 
-impl Work for Deepen<'_> {
+impl Kernel for Deepen<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Vector>(self) {
         match self.layer.stride[1] {
             1 => self.planes::<V, 1>(),
             2 => self.planes::<V, 2>(),
@@ -68,7 +70,7 @@ impl Work for Deepen<'_> {
 
 impl Deepen<'_> {
     #[inline(always)]
-    fn planes<V: Lanes, const STRIDE: usize>(mut self) {
+    fn planes<V: Vector, const STRIDE: usize>(mut self) {
         let (input, output) = (self.layer.input, self.layer.output);
         for block in 0..output.blocks() {
             for y in 0..output.height {
@@ -90,7 +92,7 @@ impl Deepen<'_> {
     }
 
     #[inline(always)]
-    fn tile<V: Lanes, const PIXELS: usize, const STRIDE: usize>(&mut self, block: usize, from: usize, to: usize) -> usize {
+    fn tile<V: Vector, const PIXELS: usize, const STRIDE: usize>(&mut self, block: usize, from: usize, to: usize) -> usize {
         let layer = self.layer;
         let mut sums = [V::load(&layer.bias[block]); PIXELS];
         let weights = &layer.weights[block * layer.offsets.len()..][..layer.offsets.len()];
@@ -98,7 +100,7 @@ impl Deepen<'_> {
             let weight = V::load(weight);
             let pixels = &self.input[from + offset..][..(PIXELS - 1) * STRIDE + 1];
             for pixel in 0..PIXELS {
-                sums[pixel] = V::load(&pixels[pixel * STRIDE]).fused(weight, sums[pixel]);
+                sums[pixel] = V::load(&pixels[pixel * STRIDE]).mul_add(weight, sums[pixel]);
             }
         }
         for (line, sum) in self.output[to..][..PIXELS].iter_mut().zip(sums) {
@@ -130,13 +132,15 @@ pub(super) struct Pool {
 /// A [`Pool`] to be done.
 pub(super) struct Shrink<'a> {
     pub(super) layer: &'a Pool,
-    pub(super) input: &'a [Line],
-    pub(super) output: &'a mut [Line],
+    pub(super) input: &'a [F32x16],
+    pub(super) output: &'a mut [F32x16],
 }
 
-impl Work for Shrink<'_> {
+impl Kernel for Shrink<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Vector>(self) {
         let Pool { pooling, window, input, output } = self.layer;
         // A window is larger than its padding and begins before the picture ends: it sees a pixel at least.
         let seen = |axis: usize, at: usize, side: usize| {
@@ -153,14 +157,14 @@ impl Work for Shrink<'_> {
                         let skipped = usize::from(row == top);
                         for pixel in &self.input[input.at(block, row, left + skipped)..input.at(block, row, right)] {
                             let pixel = V::load(pixel);
-                            pooled = if *pooling == Pooling::Largest { pooled.larger(pixel) } else { pooled.plus(pixel) };
+                            pooled = if *pooling == Pooling::Largest { pooled.max(pixel) } else { pooled.add(pixel) };
                         }
                     }
                     #[expect(clippy::cast_precision_loss, reason = "a kernel has at most 4096 x 4096 pixels, which f32 holds")]
                     let pooled = match pooling {
                         Pooling::Largest => pooled,
-                        Pooling::Mean => pooled.over(V::splat(((bottom - top) * (right - left)) as f32)),
-                        Pooling::MeanOfWhole => pooled.over(V::splat((window.kernel[0] * window.kernel[1]) as f32)),
+                        Pooling::Mean => pooled.div(V::splat(((bottom - top) * (right - left)) as f32)),
+                        Pooling::MeanOfWhole => pooled.div(V::splat((window.kernel[0] * window.kernel[1]) as f32)),
                     };
                     pooled.store(&mut self.output[output.at(block, y, x)]);
                 }
@@ -172,15 +176,17 @@ impl Work for Shrink<'_> {
 /// The mean over each plane, a line a block.
 pub(super) struct Average<'a> {
     pub(super) layout: Layout,
-    pub(super) input: &'a [Line],
+    pub(super) input: &'a [F32x16],
     /// A line for each block, `step` lines apart.
-    pub(super) output: &'a mut [Line],
+    pub(super) output: &'a mut [F32x16],
     pub(super) step: usize,
 }
 
-impl Work for Average<'_> {
+impl Kernel for Average<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Vector>(self) {
         let layout = self.layout;
         #[expect(clippy::cast_precision_loss, reason = "rounded once, the same everywhere")]
         let count = V::splat((layout.height * layout.width) as f32);
@@ -188,10 +194,10 @@ impl Work for Average<'_> {
             let mut sum = V::splat(0.0);
             for y in 0..layout.height {
                 for pixel in &self.input[layout.at(block, y, 0)..][..layout.width] {
-                    sum = sum.plus(V::load(pixel));
+                    sum = sum.add(V::load(pixel));
                 }
             }
-            sum.over(count).store(&mut self.output[block * self.step]);
+            sum.div(count).store(&mut self.output[block * self.step]);
         }
     }
 }
@@ -201,8 +207,8 @@ pub(super) struct Normalise<'a> {
     pub(super) lrn: Lrn,
     pub(super) from: Layout,
     pub(super) to: Layout,
-    pub(super) input: &'a [Line],
-    pub(super) output: &'a mut [Line],
+    pub(super) input: &'a [F32x16],
+    pub(super) output: &'a mut [F32x16],
     /// Squares of a pixel's channels with zeros around them; see [`Normalise::scratch`].
     pub(super) squares: &'a mut [f32],
 }
@@ -210,13 +216,15 @@ pub(super) struct Normalise<'a> {
 impl Normalise<'_> {
     /// Numbers of scratch that it takes, all 0 at first.
     pub(super) fn scratch(lrn: Lrn, layout: Layout) -> usize {
-        layout.blocks() * WIDTH + lrn.size
+        layout.blocks() * LANES + lrn.size
     }
 }
 
-impl Work for Normalise<'_> {
+impl Kernel for Normalise<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Vector>(self) {
         let Self { lrn, from, to, input, output, squares } = self;
         #[expect(clippy::cast_precision_loss, reason = "at most 64")]
         let weight = V::splat(lrn.alpha / lrn.size as f32);
@@ -224,20 +232,20 @@ impl Work for Normalise<'_> {
         for (y, x) in (0..from.height).flat_map(|y| (0..from.width).map(move |x| (y, x))) {
             for block in 0..from.blocks() {
                 let value = V::load(&input[from.at(block, y, x)]);
-                let mut square = Line::ZERO;
-                value.times(value).store(&mut square);
-                squares[before + block * WIDTH..][..WIDTH].copy_from_slice(&square.0);
+                let mut square = F32x16::ZERO;
+                value.mul(value).store(&mut square);
+                squares[before + block * LANES..][..LANES].copy_from_slice(&square.0);
             }
-            // Lanes beyond the last channel hold anything, and here alone neighbours are looked at.
+            // Vector beyond the last channel hold anything, and here alone neighbours are looked at.
             squares[before + from.channels..].fill(0.0);
             for block in 0..from.blocks() {
                 let mut sum = V::splat(0.0);
-                for first in block * WIDTH..block * WIDTH + lrn.size {
+                for first in block * LANES..block * LANES + lrn.size {
                     let (window, _) = squares[first..].split_first_chunk().expect("the scratch has room for all windows");
-                    sum = sum.plus(V::gather(window));
+                    sum = sum.add(V::from_array(window));
                 }
-                let power = power(weight.fused(sum, bias), lrn.quarters);
-                V::load(&input[from.at(block, y, x)]).over(power).store(&mut output[to.at(block, y, x)]);
+                let power = power(weight.mul_add(sum, bias), lrn.quarters);
+                V::load(&input[from.at(block, y, x)]).div(power).store(&mut output[to.at(block, y, x)]);
             }
         }
     }
@@ -245,10 +253,10 @@ impl Work for Normalise<'_> {
 
 /// `base ^ (quarters / 4)`.
 #[inline(always)]
-fn power<V: Lanes>(base: V, quarters: u8) -> V {
+fn power<V: Vector>(base: V, quarters: u8) -> V {
     match quarters {
-        2 => base.root(),
-        3 => base.root().times(base.root().root()),
+        2 => base.sqrt(),
+        3 => base.sqrt().mul(base.sqrt().sqrt()),
         _ => base,
     }
 }
@@ -258,14 +266,16 @@ pub(super) struct Combine<'a> {
     pub(super) range: Range,
     pub(super) from: Layout,
     pub(super) to: Layout,
-    pub(super) input: &'a [Line],
-    pub(super) other: Option<(Layout, &'a [Line])>,
-    pub(super) output: &'a mut [Line],
+    pub(super) input: &'a [F32x16],
+    pub(super) other: Option<(Layout, &'a [F32x16])>,
+    pub(super) output: &'a mut [F32x16],
 }
 
-impl Work for Combine<'_> {
+impl Kernel for Combine<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn run<V: Lanes>(self) {
+    fn run<V: Vector>(self) {
         for block in 0..self.from.blocks() {
             for y in 0..self.from.height {
                 let input = &self.input[self.from.at(block, y, 0)..][..self.from.width];
@@ -273,7 +283,7 @@ impl Work for Combine<'_> {
                 if let Some((layout, other)) = self.other {
                     let other = &other[layout.at(block, y, 0)..][..self.from.width];
                     for ((to, a), b) in output.iter_mut().zip(input).zip(other) {
-                        self.range.clamp(V::load(a).plus(V::load(b))).store(to);
+                        self.range.clamp(V::load(a).add(V::load(b))).store(to);
                     }
                 } else {
                     for (to, a) in output.iter_mut().zip(input) {

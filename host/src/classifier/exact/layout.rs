@@ -1,6 +1,6 @@
 //! Where the numbers of a layer's output lie.
 
-use crate::simd::WIDTH;
+use fooling_engine::simd::LANES;
 
 /// Channels in blocks, one plane after another; a plane is rows of pixels, a pixel the block's channels side by side.
 ///
@@ -14,14 +14,14 @@ pub(super) struct Layout {
     pub(super) halo: [usize; 2],
     /// Rows of zeros below and columns of zeros right of the pixels.
     pub(super) far_halo: [usize; 2],
-    /// Channels of a block: [`WIDTH`], or 1 for the pictures that a session gets.
+    /// Channels of a block: [`LANES`], or 1 for the pictures that a session gets.
     pub(super) lanes: usize,
 }
 
 impl Layout {
     /// In blocks, without a halo.
     pub(super) fn bare(channels: usize, height: usize, width: usize) -> Self {
-        Self { channels, height, width, halo: [0; 2], far_halo: [0; 2], lanes: WIDTH }
+        Self { channels, height, width, halo: [0; 2], far_halo: [0; 2], lanes: LANES }
     }
 
     pub(super) fn blocks(&self) -> usize {
@@ -67,5 +67,5 @@ impl Layout {
 
 /// Blocks that hold so many channels.
 pub(super) fn blocks_of(channels: usize) -> usize {
-    channels.div_ceil(WIDTH)
+    channels.div_ceil(LANES)
 }

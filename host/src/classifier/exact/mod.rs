@@ -19,8 +19,8 @@ use super::scores::{Finisher, Raw};
 use super::{BATCH, Classifier, ClassifyError, Refusals, Session, check_call};
 use crate::model::network::MAX_ELEMENTS;
 use crate::model::{Layout as Axes, Model, ModelError, Output};
-use crate::simd::{Instructions, Line, WIDTH, vectorised};
 use convolution::Convolve;
+use fooling_engine::simd::{F32x16, Instructions, LANES, dispatch};
 use layers::{Average, Combine, Deepen, Normalise, Shrink};
 use layout::Layout;
 use plan::{HeadStep, Place, Plan, Step};
@@ -123,8 +123,8 @@ impl Classifier for Exact {
             exact: self,
             pictures: vec![0.0; self.batch * self.slot_len()],
             padded: if plan.input.len() == self.crop_len() { Vec::new() } else { vec![0.0; plan.input.len()] },
-            slots: plan.slots.iter().map(|&lines| vec![Line::ZERO; lines]).collect(),
-            vectors: plan.vectors.iter().map(|&len| vec![Line::ZERO; layout::blocks_of(len) * plan.rows]).collect(),
+            slots: plan.slots.iter().map(|&lines| vec![F32x16::ZERO; lines]).collect(),
+            vectors: plan.vectors.iter().map(|&len| vec![F32x16::ZERO; layout::blocks_of(len) * plan.rows]).collect(),
             scratch: vec![0.0; plan.scratch],
             raw: vec![0.0; self.crops * self.classes],
             finisher: Finisher::new(self.raw, self.classes),
@@ -139,9 +139,9 @@ struct ExactSession<'a> {
     /// A picture with its halo; empty if it has none.
     padded: Vec<f32>,
     /// What the body's layers make.
-    slots: Vec<Vec<Line>>,
+    slots: Vec<Vec<F32x16>>,
     /// Vectors: for each block a line for each row.
-    vectors: Vec<Vec<Line>>,
+    vectors: Vec<Vec<F32x16>>,
     scratch: Vec<f32>,
     /// The network's output for all crops of a picture.
     raw: Vec<f32>,
@@ -197,36 +197,36 @@ impl ExactSession<'_> {
     fn step(&mut self, step: &Step, row: usize) {
         let set = self.exact.instructions;
         match step {
-            Step::ClearHalo(place) => place.layout.clear_halo(&mut self.slots[place.slot], Line::ZERO),
+            Step::ClearHalo(place) => place.layout.clear_halo(&mut self.slots[place.slot], F32x16::ZERO),
             Step::First(convolution, to) => {
                 let mut output = std::mem::take(&mut self.slots[to.slot]);
                 let len = self.exact.crop_len();
                 let input = if self.padded.is_empty() { &self.pictures[row * len..][..len] } else { &self.padded };
-                vectorised(set, Convolve { convolution, input, output: &mut output[to.at..] });
+                dispatch(set, Convolve { convolution, input, output: &mut output[to.at..] });
                 self.slots[to.slot] = output;
             }
             Step::Convolution(convolution, from, to) => self.make(*to, |session, output| {
-                vectorised(set, Convolve { convolution, input: session.at(*from), output });
+                dispatch(set, Convolve { convolution, input: session.at(*from), output });
             }),
             Step::Depthwise(layer, from, to) => self.make(*to, |session, output| {
-                vectorised(set, Deepen { layer, input: session.at(*from), output });
+                dispatch(set, Deepen { layer, input: session.at(*from), output });
             }),
             Step::Pool(layer, from, to) => self.make(*to, |session, output| {
-                vectorised(set, Shrink { layer, input: session.at(*from), output });
+                dispatch(set, Shrink { layer, input: session.at(*from), output });
             }),
             Step::Lrn(lrn, from, to) => {
                 let mut squares = std::mem::take(&mut self.scratch);
                 self.make(*to, |session, output| {
                     squares.fill(0.0);
                     let input = session.at(*from);
-                    vectorised(set, Normalise { lrn: *lrn, from: from.layout, to: to.layout, input, output, squares: &mut squares });
+                    dispatch(set, Normalise { lrn: *lrn, from: from.layout, to: to.layout, input, output, squares: &mut squares });
                 });
                 self.scratch = squares;
             }
             Step::Combine(range, from, other, to) => self.make(*to, |session, output| {
                 let other = other.map(|other| (other.layout, session.at(other)));
                 let input = session.at(*from);
-                vectorised(set, Combine { range: *range, from: from.layout, to: to.layout, input, other, output });
+                dispatch(set, Combine { range: *range, from: from.layout, to: to.layout, input, other, output });
             }),
             Step::Copy(from, to, channel) => {
                 self.make(*to, |session, output| copy(session.at(*from), from.layout, output, to.layout, *channel));
@@ -234,7 +234,7 @@ impl ExactSession<'_> {
             Step::GlobalAverage(from, vector) => {
                 let mut output = std::mem::take(&mut self.vectors[*vector]);
                 let step = self.exact.plan.rows;
-                vectorised(set, Average { layout: from.layout, input: self.at(*from), output: &mut output[row..], step });
+                dispatch(set, Average { layout: from.layout, input: self.at(*from), output: &mut output[row..], step });
                 self.vectors[*vector] = output;
             }
             Step::Flatten(from, vector) => {
@@ -246,12 +246,12 @@ impl ExactSession<'_> {
     }
 
     /// The lines of a picture, from its first block on.
-    fn at(&self, place: Place) -> &[Line] {
+    fn at(&self, place: Place) -> &[F32x16] {
         &self.slots[place.slot][place.at..]
     }
 
     /// Lets `work` write the picture at a place; it reads others, which lie in other slots.
-    fn make(&mut self, to: Place, work: impl FnOnce(&Self, &mut [Line])) {
+    fn make(&mut self, to: Place, work: impl FnOnce(&Self, &mut [F32x16])) {
         let mut output = std::mem::take(&mut self.slots[to.slot]);
         work(self, &mut output[to.at..]);
         self.slots[to.slot] = output;
@@ -264,13 +264,13 @@ impl ExactSession<'_> {
             let mut output = std::mem::take(&mut self.vectors[*to]);
             match step {
                 HeadStep::Dense(convolution, from, _) => {
-                    vectorised(set, Convolve { convolution, input: &self.vectors[*from][..], output: &mut output });
+                    dispatch(set, Convolve { convolution, input: &self.vectors[*from][..], output: &mut output });
                 }
                 HeadStep::Combine(range, from, other, to) => {
                     let layout = Layout::bare(self.exact.plan.vectors[*to], 1, self.exact.plan.rows);
                     let other = other.map(|other| (layout, &self.vectors[other][..]));
                     let input = &self.vectors[*from];
-                    vectorised(set, Combine { range: *range, from: layout, to: layout, input, other, output: &mut output });
+                    dispatch(set, Combine { range: *range, from: layout, to: layout, input, other, output: &mut output });
                 }
             }
             self.vectors[*to] = output;
@@ -283,7 +283,7 @@ impl ExactSession<'_> {
         let vector = &self.vectors[plan.output];
         for (crop, raw) in self.raw.chunks_exact_mut(*classes).enumerate() {
             let lines = vector[slot * crops + crop..].iter().step_by(plan.rows);
-            for (raw, line) in raw.chunks_mut(WIDTH).zip(lines) {
+            for (raw, line) in raw.chunks_mut(LANES).zip(lines) {
                 raw.copy_from_slice(&line.0[..raw.len()]);
             }
         }
@@ -291,26 +291,26 @@ impl ExactSession<'_> {
 }
 
 /// Puts the channels of one picture into another, where they begin with number `channel`.
-fn copy(from: &[Line], from_layout: Layout, to: &mut [Line], to_layout: Layout, channel: usize) {
+fn copy(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout, channel: usize) {
     for here in 0..from_layout.channels {
         let there = channel + here;
         for y in 0..from_layout.height {
-            let pixels = &from[from_layout.at(here / WIDTH, y, 0)..][..from_layout.width];
-            let places = &mut to[to_layout.at(there / WIDTH, y, 0)..][..from_layout.width];
+            let pixels = &from[from_layout.at(here / LANES, y, 0)..][..from_layout.width];
+            let places = &mut to[to_layout.at(there / LANES, y, 0)..][..from_layout.width];
             for (place, pixel) in places.iter_mut().zip(pixels) {
-                place.0[there % WIDTH] = pixel.0[here % WIDTH];
+                place.0[there % LANES] = pixel.0[here % LANES];
             }
         }
     }
 }
 
 /// Writes a picture as channels x rows x columns into a vector's row: a lane of a line every `step` lines.
-fn flatten(picture: &[Line], layout: Layout, vector: &mut [Line], step: usize) {
+fn flatten(picture: &[F32x16], layout: Layout, vector: &mut [F32x16], step: usize) {
     let mut number = 0;
     for channel in 0..layout.channels {
         for y in 0..layout.height {
-            for pixel in &picture[layout.at(channel / WIDTH, y, 0)..][..layout.width] {
-                vector[number / WIDTH * step].0[number % WIDTH] = pixel.0[channel % WIDTH];
+            for pixel in &picture[layout.at(channel / LANES, y, 0)..][..layout.width] {
+                vector[number / LANES * step].0[number % LANES] = pixel.0[channel % LANES];
                 number += 1;
             }
         }

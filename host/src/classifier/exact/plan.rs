@@ -9,7 +9,7 @@ use super::graph::{Graph, Layer, Lrn, Operation, Shape, Unsupported, Value, Wind
 use super::layers::{Depthwise, Normalise, Pool, Pooling};
 use super::layout::{Layout, blocks_of};
 use crate::model::network::MAX_ELEMENTS;
-use crate::simd::{Instructions, WIDTH, blocks};
+use fooling_engine::simd::{Instructions, LANES, tile_blocks as blocks};
 
 /// A picture among the lines of a slot.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +71,8 @@ pub(super) fn plan(graph: &Graph, rows: usize, instructions: Instructions) -> Re
     let storage = Storage::of(graph)?;
     let vectors = graph.shapes.iter().filter(|shape| matches!(shape, Shape::Vector(_)));
     let vectors =
-        vectors.fold(storage.input.len(), |all, shape| all.saturating_add(shape.len().next_multiple_of(WIDTH).saturating_mul(rows)));
-    if storage.slots.iter().fold(vectors, |all, &lines| all.saturating_add(lines.saturating_mul(WIDTH))) > MAX_ELEMENTS {
+        vectors.fold(storage.input.len(), |all, shape| all.saturating_add(shape.len().next_multiple_of(LANES).saturating_mul(rows)));
+    if storage.slots.iter().fold(vectors, |all, &lines| all.saturating_add(lines.saturating_mul(LANES))) > MAX_ELEMENTS {
         return Err(Unsupported("its layers are too large; choose a smaller batch".into()));
     }
     let vector_numbers = vector_numbers(graph);
@@ -278,7 +278,7 @@ fn roots_but(graph: &Graph, apart: &[bool]) -> (Vec<Value>, Vec<usize>) {
     // The last first, so that the whole has its place before its parts get theirs.
     for (layer, _) in graph.layers.iter().zip(apart).rev().filter(|(layer, apart)| matches!(layer.operation, Operation::Concat) && !**apart)
     {
-        let whole_blocks = layer.inputs[..layer.inputs.len() - 1].iter().all(|&part| channels(part) % WIDTH == 0);
+        let whole_blocks = layer.inputs[..layer.inputs.len() - 1].iter().all(|&part| channels(part) % LANES == 0);
         let free = |&part: &Value| part != 0 && roots[part] == part && layer.inputs.iter().filter(|&&other| other == part).count() == 1;
         if !whole_blocks || !layer.inputs.iter().all(free) {
             continue;

@@ -6,8 +6,8 @@ use super::super::{TractCpu, suite};
 use super::convolution::{Convolution, Range, Weights};
 use super::*;
 use crate::model::{Card, Channels};
-use crate::simd::blocks;
 use crate::testing::{Onnx, Value, card_for, shared, shared_cards, small_alexnet, weight};
+use fooling_engine::simd::tile_blocks as blocks;
 
 fn model(folder: &std::path::Path, card: &Card) -> Model {
     Model::from_card_in(card.clone(), folder).unwrap()
@@ -115,18 +115,18 @@ fn by_definition(layer: &Weights, input: [usize; 3], output: [usize; 2], lanes: 
     results
 }
 
-fn blocked(layout: Layout, numbers: &[f32]) -> Vec<Line> {
-    let mut lines = vec![Line::ZERO; layout.len()];
+fn blocked(layout: Layout, numbers: &[f32]) -> Vec<F32x16> {
+    let mut lines = vec![F32x16::ZERO; layout.len()];
     for (at, &number) in numbers.iter().enumerate() {
         let (channel, y, x) = (at / layout.width / layout.height, at / layout.width % layout.height, at % layout.width);
-        lines[layout.at(channel / WIDTH, y, x)].0[channel % WIDTH] = number;
+        lines[layout.at(channel / LANES, y, x)].0[channel % LANES] = number;
     }
     lines
 }
 
-fn unblocked(layout: Layout, lines: &[Line]) -> Vec<f32> {
+fn unblocked(layout: Layout, lines: &[F32x16]) -> Vec<f32> {
     let places = (0..layout.channels).flat_map(|channel| (0..layout.height * layout.width).map(move |at| (channel, at)));
-    places.map(|(channel, at)| lines[layout.at(channel / WIDTH, at / layout.width, at % layout.width)].0[channel % WIDTH]).collect()
+    places.map(|(channel, at)| lines[layout.at(channel / LANES, at / layout.width, at % layout.width)].0[channel % LANES]).collect()
 }
 
 proptest! {
@@ -160,7 +160,7 @@ proptest! {
             range: Range { least: -0.25, most },
         };
         let numbers: Vec<f32> = (0..channels * height * width).map(|i| number(i * 3)).collect();
-        let expected = by_definition(&layer, [channels, height, width], out, WIDTH, &numbers);
+        let expected = by_definition(&layer, [channels, height, width], out, LANES, &numbers);
         let halo = |lanes| Layout {
             halo: [pads[0] + extra, pads[1]],
             far_halo: [pads[2], pads[3] + extra],
@@ -168,12 +168,12 @@ proptest! {
             ..Layout::bare(channels, height, width)
         };
         let to = Layout { halo: [extra; 2], ..Layout::bare(outputs, out[0], out[1]) };
-        let wrong = vec![Line([f32::NAN; WIDTH]); to.len()];
+        let wrong = vec![F32x16([f32::NAN; LANES]); to.len()];
         for set in Instructions::ALL.into_iter().filter(|set| set.available()) {
             let mut output = wrong.clone();
-            let from = halo(WIDTH);
+            let from = halo(LANES);
             let convolution = Convolution::new(&layer, from, to, blocks(set));
-            vectorised(set, Convolve { convolution: &convolution, input: &blocked(from, &numbers)[..], output: &mut output });
+            dispatch(set, Convolve { convolution: &convolution, input: &blocked(from, &numbers)[..], output: &mut output });
             prop_assert_eq!(unblocked(to, &output), &expected[..], "{:?}", set);
             // Planes of single numbers, as the pictures come. There the channels are blocks of one.
             if groups > 1 || dilation[1] > 1 {
@@ -187,7 +187,7 @@ proptest! {
                 planes[from.at(at / width / height, at / width % height, at % width)] = number;
             }
             let convolution = Convolution::new(&layer, from, to, blocks(set));
-            vectorised(set, Convolve { convolution: &convolution, input: &planes[..], output: &mut output });
+            dispatch(set, Convolve { convolution: &convolution, input: &planes[..], output: &mut output });
             prop_assert_eq!(unblocked(to, &output), &expected[..], "planes, {:?}", set);
         }
     }

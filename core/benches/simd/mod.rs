@@ -1,0 +1,33 @@
+//! Rendering compiled for a set of instructions, as the host does it.
+
+use fooling_core::canvas::Canvas;
+use fooling_core::cppn::{Picture, Program, RenderError, Scratch};
+pub(crate) use fooling_engine::simd::Instructions;
+use fooling_engine::simd::{Kernel, Vector, dispatch};
+
+/// Renders a picture in tiles of that many lanes with these instructions, or with the baseline's where the CPU does not have them.
+pub(crate) fn render_with<const LANES: usize, const N: usize, const L: usize>(
+    instructions: Instructions,
+    program: &Program<N, L>,
+    picture: Picture,
+    scratch: &mut Scratch<'_>,
+    canvas: &mut impl Canvas,
+) -> Result<(), RenderError> {
+    dispatch(instructions, Render::<LANES, _, N, L> { program, picture, scratch, canvas })
+}
+
+struct Render<'a, 's, const LANES: usize, C, const N: usize, const L: usize> {
+    program: &'a Program<N, L>,
+    picture: Picture,
+    scratch: &'a mut Scratch<'s>,
+    canvas: &'a mut C,
+}
+
+impl<const LANES: usize, C: Canvas, const N: usize, const L: usize> Kernel for Render<'_, '_, LANES, C, N, L> {
+    type Output = Result<(), RenderError>;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Self::Output {
+        self.program.render::<LANES>(self.picture, self.scratch, self.canvas)
+    }
+}

@@ -1,0 +1,199 @@
+//! Sixteen numbers at once.
+
+/// Lanes of a vector.
+pub const LANES: usize = 16;
+
+/// Sixteen numbers in memory, aligned as the widest vectors are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, align(64))]
+pub struct F32x16(pub [f32; LANES]);
+
+impl F32x16 {
+    /// Sixteen zeros.
+    pub const ZERO: Self = Self([0.0; LANES]);
+}
+
+/// The numbers of vectors, one after another.
+pub(crate) fn floats(vectors: &[F32x16]) -> &[f32] {
+    // SAFETY: an `F32x16` is sixteen `f32` without padding (its size is its alignment), and is aligned as they are and more.
+    unsafe { core::slice::from_raw_parts(vectors.as_ptr().cast(), vectors.len() * LANES) }
+}
+
+/// The same, to be written.
+pub(crate) fn floats_mut(vectors: &mut [F32x16]) -> &mut [f32] {
+    // SAFETY: as above; and every `f32` is a number that an `F32x16` may hold.
+    unsafe { core::slice::from_raw_parts_mut(vectors.as_mut_ptr().cast(), vectors.len() * LANES) }
+}
+
+/// Sixteen numbers in registers. Each operation is one IEEE 754 operation a lane.
+pub trait Vector: Copy {
+    /// Blocks of [`LANES`] outputs that a tile of a convolution has: 1 or 2.
+    const BLOCKS: usize;
+    /// Pixels that such a tile has at most, so that all its sums stay in registers.
+    const PIXELS: usize;
+
+    /// Sixteen numbers of memory.
+    #[must_use]
+    #[inline(always)]
+    fn load(from: &F32x16) -> Self {
+        Self::from_array(&from.0)
+    }
+    /// Puts the numbers into memory.
+    #[inline(always)]
+    fn store(self, to: &mut F32x16) {
+        self.store_array(&mut to.0);
+    }
+    /// Sixteen numbers of memory, aligned or not.
+    #[must_use]
+    fn from_array(from: &[f32; LANES]) -> Self;
+    /// Puts the numbers into memory, aligned or not.
+    fn store_array(self, to: &mut [f32; LANES]);
+    /// Sixteen times the same number.
+    #[must_use]
+    fn splat(value: f32) -> Self;
+    /// `self * factor + term`, rounded once.
+    #[must_use]
+    fn mul_add(self, factor: Self, term: Self) -> Self;
+    /// `self + other`.
+    #[must_use]
+    fn add(self, other: Self) -> Self;
+    /// `self - other`.
+    #[must_use]
+    fn sub(self, other: Self) -> Self;
+    /// `self * other`.
+    #[must_use]
+    fn mul(self, other: Self) -> Self;
+    /// `self / other`.
+    #[must_use]
+    fn div(self, other: Self) -> Self;
+    /// The square root.
+    #[must_use]
+    fn sqrt(self) -> Self;
+    /// `self` where it is the larger, else `other`: `other` if one is not a number.
+    #[must_use]
+    fn max(self, other: Self) -> Self;
+    /// `self` where it is the smaller, else `other`: `other` if one is not a number.
+    #[must_use]
+    fn min(self, other: Self) -> Self;
+
+    /// The numbers as an array, for what is written as plain Rust: inside a kernel the compiler keeps it in registers.
+    #[must_use]
+    #[inline(always)]
+    fn to_array(self) -> [f32; LANES] {
+        let mut array = [0.0; LANES];
+        self.store_array(&mut array);
+        array
+    }
+    /// A function of each number by itself, as plain Rust.
+    #[must_use]
+    #[inline(always)]
+    fn map(self, function: impl Fn(f32) -> f32) -> Self {
+        let mut array = self.to_array();
+        for number in &mut array {
+            *number = function(*number);
+        }
+        Self::from_array(&array)
+    }
+}
+
+/// `a * b + c`, rounded once.
+#[inline(always)]
+#[must_use]
+pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    #[cfg(feature = "std")]
+    #[expect(clippy::disallowed_methods, reason = "rounded once is what is wanted here, with every set of instructions")]
+    let result = a.mul_add(b, c);
+    #[cfg(not(feature = "std"))]
+    let result = libm::fmaf(a, b, c);
+    result
+}
+
+/// The square root.
+#[inline(always)]
+#[must_use]
+pub fn square_root(a: f32) -> f32 {
+    #[cfg(feature = "std")]
+    let result = a.sqrt();
+    #[cfg(not(feature = "std"))]
+    let result = libm::sqrtf(a);
+    result
+}
+
+/// What the compiler makes of an array: NEON on aarch64; correct, and slow, on an x86-64 without fused multiply-add.
+#[derive(Clone, Copy)]
+pub(super) struct Portable([f32; LANES]);
+
+impl Portable {
+    #[inline(always)]
+    fn each(self, other: Self, operation: impl Fn(f32, f32) -> f32) -> Self {
+        let mut to = self;
+        for (to, &other) in to.0.iter_mut().zip(&other.0) {
+            *to = operation(*to, other);
+        }
+        to
+    }
+}
+
+impl Vector for Portable {
+    const BLOCKS: usize = 1;
+    const PIXELS: usize = 6;
+
+    #[inline(always)]
+    fn from_array(from: &[f32; LANES]) -> Self {
+        Self(*from)
+    }
+
+    #[inline(always)]
+    fn store_array(self, to: &mut [f32; LANES]) {
+        *to = self.0;
+    }
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self([value; LANES])
+    }
+
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        let mut to = term;
+        for ((to, &a), &b) in to.0.iter_mut().zip(&self.0).zip(&factor.0) {
+            *to = fused_multiply_add(a, b, *to);
+        }
+        to
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self.each(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.each(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        self.each(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn div(self, other: Self) -> Self {
+        self.each(other, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.each(self, |a, _| square_root(a))
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.each(other, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.each(other, |a, b| if a < b { a } else { b })
+    }
+}
