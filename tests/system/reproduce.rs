@@ -110,7 +110,7 @@ fn every_experiment_is_quick() {
     let Some(shared) = shared("every_experiment_is_quick") else { return };
     let dir = TempDir::new().unwrap();
     for (experiment, words) in [
-        ("mnist-direct", ["the paper's LeNet less the mean image", "by generation 50"]),
+        ("mnist-direct", ["the paper's LeNet, mean image subtracted", "by generation 50"]),
         ("transfer", ["mnist_cntk", "Wilcoxon"]),
         ("single-vs-map", ["MAP-Elites against single-objective", "mobilenet"]),
         ("ablate", ["repeated pattern", "mobilenet"]),

@@ -53,7 +53,7 @@ struct Ablated {
 pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
     let mut found = Found::default();
     found.method.push(
-        "Pictures are evolved with CPPNs (MAP-Elites, paper face); those at 99 % (ImageNet: 50 %) or more are looked at. A pattern repeats if \
+        "Pictures are evolved with CPPNs (MAP-Elites, paper variant); those at 99 % (ImageNet: 50 %) or more are looked at. A pattern repeats if \
          the picture's autocorrelation along x or y has a peak of 0.6 or more at a shift of 3 pixels to half the side; the smallest such \
          shift is the period. Copies are painted over with the mean colour, from the far end, until one is left. (The paper removed \
          copies by hand.) The rank test is that of Wilcoxon, over the pictures. ImageNet: the runs of imagenet-cppn in the folder beside \
@@ -206,7 +206,7 @@ fn report(found: &mut Found, network: &Network, seen: usize, ablated: &[Ablated]
         Finding::of_values(what("confidence with all copies"), "no figure", all.clone(), confidence),
         Finding::of_values(what("confidence with half of them"), "lower in most cases", half, confidence),
         Finding::of_values(what("confidence with one copy"), "lower in most cases", one.clone(), confidence),
-        Finding::of_test(what("one copy against all, of each picture"), "lower in most cases", "over the pictures", wilcoxon(&one, &all)),
+        Finding::of_test(what("one copy compared with all, for each picture"), "lower in most cases", "over the pictures", wilcoxon(&one, &all)),
     ]);
     found.tables.push(Table {
         title: format!("Every picture, {title}"),

@@ -78,7 +78,7 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
     let what = |text: &str| format!("{text} ({}, after {} generations)", network.title, done.join(", "));
     let mut found = Found::default();
     found.method.push(format!(
-        "MAP-Elites over 1000 classes on {}, one centre crop, {} encoding, paper face. The paper's runs have {full} generations on AlexNet \
+        "MAP-Elites over 1000 classes on {}, one centre crop, {} encoding, paper variant. The paper's runs have {full} generations on AlexNet \
          with ten crops; these ended after {} because of --hours {}. The same command goes on with them.",
         network.title,
         encoding.name(),

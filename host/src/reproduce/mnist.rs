@@ -85,7 +85,7 @@ fn group(lab: &mut Lab<'_>, network: &Network, encoding: EncodingName, face: Fac
         let choices = lab.choices(network, encoding, face, seed);
         runs.push(lab.evolve(&format!("{}-{}-{word}-{seed}", network.key, encoding.name()), network, choices)?);
     }
-    Ok(Group { title: format!("{}, {word} face", network.title), runs })
+    Ok(Group { title: format!("{}, {word} variant", network.title), runs })
 }
 
 fn findings(group: &Group, encoding: EncodingName, last: u32) -> Vec<Finding> {
@@ -166,7 +166,7 @@ fn variants(lab: &mut Lab<'_>) -> Result<Table, ReproduceError> {
         ]);
     }
     let heads = [
-        "pictures a generation",
+        "pictures per generation",
         "eta",
         "rate",
         "runs with every digit at 99.99 % by generation 50",
@@ -176,14 +176,14 @@ fn variants(lab: &mut Lab<'_>) -> Result<Table, ReproduceError> {
         "of the last digit",
     ];
     Ok(Table {
-        title: format!("Other settings, {}, paper face (medians over the seeds; the first row is METHOD's)", network.title),
+        title: format!("Other settings, {}, paper variant (medians over the seeds; the first row is the paper's)", network.title),
         heads: heads.map(str::to_owned).to_vec(),
         rows,
     })
 }
 
 fn speeds(groups: &[Group]) -> Table {
-    let heads = ["runs", "images/s", "seconds a run", "mutate", "render", "infer", "archive", "write"];
+    let heads = ["runs", "images/s", "seconds per run", "mutate", "render", "infer", "archive", "write"];
     let row = |group: &Group| {
         let middle = |of: &dyn Fn(&Run) -> f64| {
             let values: Vec<f64> = group.runs.iter().map(of).collect();
@@ -202,7 +202,7 @@ fn speeds(groups: &[Group]) -> Table {
         ]
     };
     Table {
-        title: "Speed, and where the time of the threads went (medians over runs)".to_owned(),
+        title: "Speed, and share of thread time (medians over runs)".to_owned(),
         heads: heads.map(str::to_owned).to_vec(),
         rows: groups.iter().map(row).collect(),
     }

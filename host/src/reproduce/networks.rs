@@ -46,7 +46,7 @@ impl Network {
         }
         let key = "lenet_paper_mean";
         let known = Known::by_name(key).expect("its card is part of the program");
-        Self::of(key, "the paper's LeNet less the mean image", known.load(&path)?, device)
+        Self::of(key, "the paper's LeNet, mean image subtracted", known.load(&path)?, device)
     }
 
     pub(super) fn of(key: &str, title: &str, model: Model, device: Device) -> Result<Self, ReproduceError> {

@@ -117,7 +117,7 @@ fn report(lab: &Lab<'_>, history: &[Round], tested: usize) -> Result<Found, Repr
     let choices = &history[0].runs[0][0].rebuilt.run.choices;
     found.method.push(format!(
         "Network 0 is the shipped LeNet. Each round evolves pictures of the ten digits against the newest network ({} seeds and both encodings, \
-         paper face, {} generations of {}), takes those of all their elites that had 90 % or more, evenly over time, as class \"fooling\" (6000 in the first \
+         paper variant, {} generations of {}), takes those of all their elites that had 90 % or more, evenly over time, as class \"fooling\" (6000 in the first \
          round, then 1000 a round), and trains the next network from scratch on MNIST and all of them: {} epochs.",
         lab.plan.seeds,
         choices.generations,
@@ -161,7 +161,7 @@ fn findings(history: &[Round], which: usize) -> Vec<Finding> {
     let all = runs(0)[0].generations();
     for &number in &numbers {
         for (generation, reported) in [(PAPERS.min(all), "99.99 %, in each of 15 rounds"), (all, "no figure")] {
-            let what = format!("median confidence of fresh pictures after {generation} generations, network {number} ({name})");
+            let what = format!("median confidence of new pictures after {generation} generations, network {number} ({name})");
             findings.push(Finding::of_values(what, reported, reached(runs(number), generation), confidence));
         }
     }
@@ -182,7 +182,7 @@ fn findings(history: &[Round], which: usize) -> Vec<Finding> {
 }
 
 fn heads(all: u32) -> Vec<String> {
-    let mut heads = ["network", "test error", "fooling pictures learnt", "of them called fooling"].map(str::to_owned).to_vec();
+    let mut heads = ["network", "test error", "fooling pictures in training", "of these, classified as fooling"].map(str::to_owned).to_vec();
     for encoding in ENCODINGS.map(EncodingName::name) {
         heads.push(format!("{encoding}: median after {}", PAPERS.min(all)));
         heads.push(format!("{encoding}: after {all}"));

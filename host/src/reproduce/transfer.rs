@@ -62,7 +62,7 @@ const SUREST: f32 = 0.9999;
 pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
     let mut found = Found::default();
     found.method.push(
-        "Pictures are evolved on network A (MAP-Elites, paper face) and shown to network B. Counted among those that A itself gives 99 % \
+        "Pictures are evolved on network A (MAP-Elites, paper variant) and shown to network B. Counted among those that A itself gives 99 % \
          or more: the share that B puts into the same class (its highest score), and the share to which B gives that class 99 % or more. \
          A figure is the median over the runs, in brackets its interval. The rank test is that of Wilcoxon over the runs, for each of \
          which both networks B saw the same pictures."

@@ -32,7 +32,7 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
     let mut found = Found::default();
     found.method.push(
         "MAP-Elites over ten classes against ten runs of the single-objective EA, one a class, that share the same number of evaluations \
-         evenly (paper face), each run with a seed of its own. A run's figure is the median confidence over the ten classes; the rank test \
+         evenly (paper variant), each run with a seed of its own. A run's figure is the median confidence over the ten classes; the rank test \
          compares the runs' figures. The EA is METHOD's, a population of 100 of which 60 are kept, and smaller where a class's share of the \
          evaluations is under 400. On ImageNet, MAP-Elites has cells for the ten classes alone."
             .to_owned(),
