@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::lock::Locked;
+use crate::util::lock::Locked;
 
 /// Why a network could not be fetched. What has arrived stays beside the file, so that the next try goes on with it.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,7 @@ pub enum FetchError {
 
 /// What a file is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ExpectedFile {
     /// SHA-256, 64 hexadecimal digits.
     pub sha256: String,
     /// Most bytes that are taken.
@@ -101,15 +101,15 @@ pub enum Fetched {
 
 /// How long a server is waited for. A large file over a slow line may take hours, so there is no limit on the whole.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+struct Timeouts {
     /// For the address, the connection, and each read.
     silence: Duration,
-    /// For the head of the answer. Also the time in which [`Patience::least`] bytes must come.
+    /// For the head of the answer. Also the time in which [`Timeouts::least`] bytes must come.
     slow: Duration,
     least: u64,
 }
 
-impl Patience {
+impl Timeouts {
     const USUAL: Self = Self { silence: Duration::from_secs(30), slow: Duration::from_secs(60), least: 1 << 14 };
 }
 
@@ -117,18 +117,18 @@ impl Patience {
 #[derive(Debug, Clone)]
 pub struct Client {
     agent: ureq::Agent,
-    patience: Patience,
+    patience: Timeouts,
 }
 
 impl Default for Client {
     fn default() -> Self {
-        Self::new(true, Patience::USUAL)
+        Self::new(true, Timeouts::USUAL)
     }
 }
 
 impl Client {
     /// Only the tests of this file have a client that speaks plain HTTP.
-    fn new(https_only: bool, patience: Patience) -> Self {
+    fn new(https_only: bool, patience: Timeouts) -> Self {
         let config = ureq::Agent::config_builder()
             .https_only(https_only)
             .http_status_as_error(false)
@@ -182,11 +182,11 @@ impl Client {
     /// # Errors
     ///
     /// [`FetchError`].
-    pub fn fetch(&self, url: &str, wanted: &Wanted, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<Fetched, FetchError> {
+    pub fn fetch(&self, url: &str, wanted: &ExpectedFile, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<Fetched, FetchError> {
         if digest_of(to).is_ok_and(|found| found.eq_ignore_ascii_case(&wanted.sha256)) {
             return Ok(Fetched::Present);
         }
-        let mut part = Part::open(to, wanted.most_bytes)?;
+        let mut part = PartialFile::open(to, wanted.most_bytes)?;
         let resumed_from = part.length;
         let mut found = self.complete(url, wanted, &mut part, progress)?;
         if !found.eq_ignore_ascii_case(&wanted.sha256) && resumed_from > 0 {
@@ -203,7 +203,13 @@ impl Client {
     }
 
     /// Downloads what is missing of a part and returns the digest of the whole.
-    fn complete(&self, url: &str, wanted: &Wanted, part: &mut Part, progress: &mut dyn FnMut(u64)) -> Result<String, FetchError> {
+    fn complete(
+        &self,
+        url: &str,
+        wanted: &ExpectedFile,
+        part: &mut PartialFile,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<String, FetchError> {
         // A whole part that was not renamed any more need not be asked for.
         if part.length > 0 && part.digest().eq_ignore_ascii_case(&wanted.sha256) {
             return Ok(part.digest());
@@ -216,7 +222,7 @@ impl Client {
         let (mut since, mut before) = (Instant::now(), part.length);
         loop {
             progress(part.length);
-            let Patience { slow, least, .. } = self.patience;
+            let Timeouts { slow, least, .. } = self.patience;
             if since.elapsed() > slow {
                 if part.length - before < least {
                     return Err(FetchError::TooSlow { url: url.to_owned(), least, seconds: since.elapsed().as_secs_f64() });
@@ -247,14 +253,14 @@ fn range_start(header: &str) -> Option<u64> {
 }
 
 /// A file on its way, locked while it is open. An empty one leaves nothing behind.
-struct Part {
+struct PartialFile {
     path: PathBuf,
     file: Locked,
     length: u64,
     hash: Sha256,
 }
 
-impl Part {
+impl PartialFile {
     /// Opens the part of a file, with what is in it from an earlier try.
     fn open(to: &Path, most_bytes: u64) -> Result<Self, FetchError> {
         let mut path = to.as_os_str().to_owned();
@@ -313,7 +319,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         if self.length == 0 {
             self.remove();

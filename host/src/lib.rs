@@ -1,24 +1,20 @@
 //! `fooling`: pictures that a neural network is sure about and a person is not.
 //!
 //! [`fooling_core`] decides every byte of a run; this crate asks real networks for their opinion. Data flows like this: a
-//! [`model`] is loaded with its card, a [`classifier`] runs it, [`evaluate`] draws the pictures of a generation straight into its input,
+//! [`model`] is loaded with its card, a [`classifier`] runs it, [`run::Evaluator`] draws the pictures of a generation straight into its input,
 //! [`run`] is the loop with a journal on disk, and [`report`] is what is left to look at.
 
 pub mod classifier;
-pub mod draw;
-pub mod evaluate;
+pub mod experiments;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod genomes;
 #[cfg(any(test, feature = "cuda"))]
 mod gpu;
-mod lock;
 pub mod mnist;
 pub mod model;
 pub mod picture;
-mod quiet;
 pub mod report;
-pub mod reproduce;
 pub mod run;
 pub mod score;
 pub mod simd;
@@ -26,3 +22,4 @@ pub mod simd;
 mod testing;
 #[cfg(feature = "train")]
 pub mod train;
+mod util;

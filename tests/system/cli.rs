@@ -45,7 +45,7 @@ fn json_is_json_with_the_fields_that_scripts_want() {
     for field in [
         "model",
         "encoding",
-        "face",
+        "variant",
         "seed",
         "generations",
         "journal_digest",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fooling::classifier::{Classifier, ClassifyError, Device, Mock, Session};
 use fooling::model::Model;
-use fooling::run::{self, Choices, EncodingName, Face, Folder, Observer, Progress, RunError, Setup, rebuild};
+use fooling::run::{self, EncodingName, Folder, Observer, Progress, RunConfig, RunError, Setup, Variant, rebuild};
 
 use crate::program::{fooling, scratch};
 
@@ -110,7 +110,7 @@ impl Classifier for Elsewhere {
 struct Silent;
 
 impl Observer for Silent {
-    fn begun(&mut self, _: u32, _: Option<&str>) {}
+    fn started(&mut self, _: u32, _: Option<&str>) {}
 
     fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -124,16 +124,16 @@ fn a_journal_from_a_gpu_replays_anywhere_and_goes_on_nowhere_else() {
     let root = dir.path().join("a");
     let model = Model::builtin("lenet").unwrap();
     let mock = || Mock::new(10, 16, 28 * 28, 1);
-    let mut choices = Choices::of_method("lenet", Face::Paper, EncodingName::Cppn, 1, false);
-    (choices.generations, choices.initial, choices.batch) = (4, 40, 40);
+    let mut config = RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, false);
+    (config.generations, config.initial, config.batch) = (4, 40, 40);
     let there = Elsewhere(mock());
-    let setup = Setup { choices: choices.clone(), model: &model, classifier: &there, threads: 3 };
+    let setup = Setup { config: config.clone(), model: &model, classifier: &there, threads: 3 };
     run::start(&setup, &Folder::create(&root).unwrap(), &mut Silent).unwrap();
     assert!(rebuild(&Folder::view(&root).unwrap()).unwrap().compare(&Folder::view(&root).unwrap()).is_empty());
     fooling(dir.path(), "replay a").done();
-    choices.generations = 6;
+    config.generations = 6;
     let here = mock();
-    let setup = Setup { choices, model: &model, classifier: &here, threads: 1 };
+    let setup = Setup { config, model: &model, classifier: &here, threads: 1 };
     let refused = run::resume(&setup, &Folder::open(&root).unwrap(), &mut Silent);
     assert!(
         matches!(&refused, Err(RunError::Journal { problem, .. }) if problem.contains("'cuda'") && problem.contains("'cpu'")),

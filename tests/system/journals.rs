@@ -90,7 +90,7 @@ fn a_changed_run_toml_is_refused() {
         ("halving = 1000", "halving = 1000\nspeed = 3", "unknown field `speed`"),
         ("eta = 15", "", "missing field `eta`"),
         ("seed = 8", "seed = -8", "run.toml"),
-        ("[choices]", "[choices", "run.toml"),
+        ("[config]", "[config", "run.toml"),
     ];
     for (old, new, words) in changes {
         let changed = good.replacen(old, new, 1);

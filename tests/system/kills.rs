@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::program::{assert_same, command, contents, fooling, journal, scratch};
 
-/// Runs that differ in encoding, face, selection and threads.
+/// Runs that differ in encoding, variant, selection and threads.
 const RUNS: [&str; 5] = [
     "--encoding cppn --batch 40 --seed 1",
     "--encoding direct --batch 100 --seed 2",
-    "--encoding cppn --face released --batch 17 --seed 3",
-    "--encoding direct --face released --batch 64 --seed 4 --classes 0-4",
+    "--encoding cppn --variant released --batch 17 --seed 3",
+    "--encoding direct --variant released --batch 64 --seed 4 --classes 0-4",
     "--encoding cppn --target 3 --seed 5",
 ];
 

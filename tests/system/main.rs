@@ -2,20 +2,20 @@
 
 mod cli;
 mod device;
-mod everywhere;
+mod failing_writes;
 mod faults;
-mod flips;
-mod format;
-mod full;
+mod flipped_bytes;
 mod imagenet;
 mod inputs;
+mod instruction_sets;
+mod invalid_scores;
+mod journal_format;
 mod journals;
 mod kills;
-mod misbehaviour;
 mod oracle;
 mod program;
-mod promise;
 mod reproduce;
 mod resume;
+mod shipped_lenet;
 mod signals;
 mod snapshot;

@@ -26,7 +26,7 @@ fn renders_the_papers_own_genomes() {
 fn check(size: u64, lines: &[&str]) -> usize {
     let dir = scratch();
     std::fs::write(dir.path().join("genomes.jsonl"), lines.join("\n")).unwrap();
-    fooling(dir.path(), &format!("render genomes.jsonl --size {size} --raw bytes.bin --face released")).done();
+    fooling(dir.path(), &format!("render genomes.jsonl --size {size} --raw bytes.bin --variant released")).done();
     let raw = std::fs::read(dir.path().join("bytes.bin")).unwrap();
     let mut rest = &raw[..];
     for line in lines {

@@ -57,7 +57,7 @@ fn an_experiment_is_made_once_and_gone_on_with() {
     assert!(results["findings"][0]["values"][0].is_number());
 
     let made = journals(&experiment);
-    assert_eq!(made.len(), 2, "one network, two faces");
+    assert_eq!(made.len(), 2, "one network, two variants");
     for (path, _) in &made {
         check_page(&path.with_file_name("report.html"));
     }

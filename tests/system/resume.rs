@@ -1,13 +1,13 @@
-//! A run is its seed and its choices: not its threads, not how often it was stopped, not where.
+//! A run is its seed and its run configuration: not its threads, not how often it was stopped, not where.
 
 use crate::program::{assert_same, contents, cut, fooling, journal, record_ends, scratch};
 
-/// Both encodings, both faces.
+/// Both encodings, both variants.
 const KINDS: [&str; 4] = [
-    "--encoding cppn --face paper",
-    "--encoding cppn --face released",
-    "--encoding direct --face paper",
-    "--encoding direct --face released",
+    "--encoding cppn --variant paper",
+    "--encoding cppn --variant released",
+    "--encoding direct --variant paper",
+    "--encoding direct --variant released",
 ];
 /// Enough for elites to be replaced several times, and for a batch that does not divide into the engine's.
 const SHORT: &str = "--batch 24 --seed 5";

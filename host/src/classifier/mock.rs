@@ -190,7 +190,7 @@ impl Session for MockSession<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Misbehaviour;
+    use super::super::InvalidScores;
     use super::*;
 
     fn run(mock: &Mock, filled: usize) -> Result<(Vec<f32>, Refusals), ClassifyError> {
@@ -206,9 +206,9 @@ mod tests {
 
     #[test]
     fn passes_the_suite() {
-        super::super::suite::run(&Mock::new(10, 4, 784, 1));
-        super::super::suite::run(&Mock::new(1000, 3, 50, 2));
-        super::super::suite::run(&Mock::new(2, 1, 1, 3));
+        super::super::conformance::run(&Mock::new(10, 4, 784, 1));
+        super::super::conformance::run(&Mock::new(1000, 3, 50, 2));
+        super::super::conformance::run(&Mock::new(2, 1, 1, 3));
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
             assert_eq!(nan, [false, true, false], "{fault:?}");
         }
         let (_, refusals) = refused(Fault::Sum(1));
-        assert!(matches!(refusals.first, Some((1, Misbehaviour::Sum { .. }))));
+        assert!(matches!(refusals.first, Some((1, InvalidScores::Sum { .. }))));
     }
 
     #[test]

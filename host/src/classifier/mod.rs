@@ -15,13 +15,13 @@ use fooling_core::cppn::{Picture, StandardGenome};
 
 use crate::model::Preprocess;
 
+#[cfg(test)]
+mod conformance;
 mod cpu;
 mod device;
 mod exact;
 mod mock;
 mod scores;
-#[cfg(test)]
-mod suite;
 mod tract_cpu;
 #[cfg(any(test, feature = "cuda", feature = "metal"))]
 mod tract_gpu;
@@ -30,7 +30,7 @@ pub use cpu::{Engine, open_cpu};
 pub use device::{Device, DeviceChoice, OpenError, Unavailable, open};
 pub use exact::Exact;
 pub use mock::{Fault, Mock};
-pub use scores::Misbehaviour;
+pub use scores::InvalidScores;
 pub use tract_cpu::TractCpu;
 pub(crate) use tract_cpu::classes_of;
 #[cfg(any(test, feature = "cuda", feature = "metal"))]
@@ -124,11 +124,11 @@ pub struct Refusals {
     /// How many there are.
     pub count: usize,
     /// The first of them: its slot, and what was wrong.
-    pub first: Option<(usize, Misbehaviour)>,
+    pub first: Option<(usize, InvalidScores)>,
 }
 
 impl Refusals {
-    fn add(&mut self, slot: usize, what: Misbehaviour) {
+    fn add(&mut self, slot: usize, what: InvalidScores) {
         self.count += 1;
         self.first.get_or_insert((slot, what));
     }

@@ -6,7 +6,7 @@
 /// What was wrong with the scores of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Misbehaviour {
+pub enum InvalidScores {
     /// A score is NaN or infinite.
     #[error("class {class} has the score {value}")]
     NotFinite {
@@ -62,7 +62,7 @@ impl Finisher {
     /// Scores of one picture from the raw scores of its crops, one crop after another.
     ///
     /// A picture that is refused gets NaN for every class.
-    pub(super) fn finish(&mut self, raw: &[f32], scores: &mut [f32]) -> Result<(), Misbehaviour> {
+    pub(super) fn finish(&mut self, raw: &[f32], scores: &mut [f32]) -> Result<(), InvalidScores> {
         let result = self.sum_crops(raw);
         if result.is_err() {
             scores.fill(f32::NAN);
@@ -76,11 +76,11 @@ impl Finisher {
         Ok(())
     }
 
-    fn sum_crops(&mut self, raw: &[f32]) -> Result<(), Misbehaviour> {
+    fn sum_crops(&mut self, raw: &[f32]) -> Result<(), InvalidScores> {
         self.sums.fill(0.0);
         for crop in raw.chunks_exact(self.terms.len()) {
             if let Some(class) = crop.iter().position(|value| !value.is_finite()) {
-                return Err(Misbehaviour::NotFinite { class, value: crop[class] });
+                return Err(InvalidScores::NotFinite { class, value: crop[class] });
             }
             let total = match self.raw {
                 Raw::Logits => softmax_terms(crop, &mut self.terms),
@@ -106,23 +106,23 @@ fn softmax_terms(logits: &[f32], terms: &mut [f64]) -> f64 {
 }
 
 /// Copies probabilities to `terms`, checked; they are taken as they are, so the divisor is 1.
-fn checked_terms(probabilities: &[f32], terms: &mut [f64]) -> Result<f64, Misbehaviour> {
+fn checked_terms(probabilities: &[f32], terms: &mut [f64]) -> Result<f64, InvalidScores> {
     let mut sum = 0.0;
     for (class, (term, &value)) in terms.iter_mut().zip(probabilities).enumerate() {
         *term = f64::from(value);
         if !(-TOLERANCE..=1.0 + TOLERANCE).contains(term) {
-            return Err(Misbehaviour::OutOfRange { class, value });
+            return Err(InvalidScores::OutOfRange { class, value });
         }
         sum += *term;
     }
-    if (sum - 1.0).abs() > TOLERANCE { Err(Misbehaviour::Sum { sum }) } else { Ok(1.0) }
+    if (sum - 1.0).abs() > TOLERANCE { Err(InvalidScores::Sum { sum }) } else { Ok(1.0) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn finish(raw: Raw, classes: usize, values: &[f32]) -> Result<Vec<f32>, Misbehaviour> {
+    fn finish(raw: Raw, classes: usize, values: &[f32]) -> Result<Vec<f32>, InvalidScores> {
         let mut scores = vec![0.0; classes];
         Finisher::new(raw, classes).finish(values, &mut scores).map(|()| scores)
     }
@@ -169,12 +169,12 @@ mod tests {
             what
         };
         let infinite = refused(Raw::Logits, &[0.0, f32::INFINITY]);
-        assert_eq!(infinite, Misbehaviour::NotFinite { class: 1, value: f32::INFINITY });
+        assert_eq!(infinite, InvalidScores::NotFinite { class: 1, value: f32::INFINITY });
         let nan = refused(Raw::Probabilities, &[f32::NAN, 1.0]);
-        assert!(matches!(nan, Misbehaviour::NotFinite { class: 0, .. }));
-        assert_eq!(refused(Raw::Probabilities, &[7.0, -6.0]), Misbehaviour::OutOfRange { class: 0, value: 7.0 });
-        assert_eq!(refused(Raw::Probabilities, &[0.5, 0.25]), Misbehaviour::Sum { sum: 0.75 });
+        assert!(matches!(nan, InvalidScores::NotFinite { class: 0, .. }));
+        assert_eq!(refused(Raw::Probabilities, &[7.0, -6.0]), InvalidScores::OutOfRange { class: 0, value: 7.0 });
+        assert_eq!(refused(Raw::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { sum: 0.75 });
         // The second crop is looked at as well.
-        assert_eq!(refused(Raw::Probabilities, &[0.5, 0.5, 1.0, 1.0]), Misbehaviour::Sum { sum: 2.0 });
+        assert_eq!(refused(Raw::Probabilities, &[0.5, 0.5, 1.0, 1.0]), InvalidScores::Sum { sum: 2.0 });
     }
 }

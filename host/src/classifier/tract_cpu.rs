@@ -269,7 +269,7 @@ impl<'a> Part<'a> {
             return Err(failure("it panicked in an earlier batch".into()));
         };
         let input = self.input.clone().into_tvalue();
-        let _quiet = crate::quiet::panics();
+        let _quiet = crate::util::panics::silence();
         match catch_unwind(AssertUnwindSafe(|| state.run(tvec![input]))) {
             Ok(Ok(mut outputs)) => outputs.pop().ok_or_else(|| failure("no output".into())),
             Ok(Err(error)) => Err(engine_error(&error)),

@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use fooling::classifier::{Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 use fooling::report::{Summary, percent};
-use fooling::run::{self, Choices, CoordinatesName, EncodingName, Face, Folder, Observer, Progress, RunError, RunToml, Setup};
+use fooling::run::{self, CoordinatesName, EncodingName, Folder, Observer, Progress, RunConfig, RunError, RunToml, Setup, Variant};
 use fooling_core::settings::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -37,8 +37,8 @@ pub(super) struct EvolveArgs {
     #[arg(long, value_enum, default_value = "cppn", conflicts_with = "resume")]
     encoding: EncodingName,
     /// The paper's text, or its released program with its quirks
-    #[arg(long, value_enum, default_value = "paper", conflicts_with = "resume")]
-    face: Face,
+    #[arg(alias = "face", long, value_enum, default_value = "paper", conflicts_with = "resume")]
+    variant: Variant,
     /// Generations after the initial batch [default: 200]
     #[arg(long)]
     generations: Option<u32>,
@@ -111,37 +111,37 @@ const DEFAULT_MODEL: &str = "lenet";
 
 pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
     let threads = super::threads(args.threads);
-    let (folder, choices, model, classifier) = match &args.resume {
+    let (folder, config, model, classifier) = match &args.resume {
         Some(root) => {
             let folder = Folder::open(root)?;
-            let RunToml { mut choices, made, .. } = RunToml::read(&folder)?;
-            let device = same_device(args.device, made.device)?;
-            choices.generations = args.generations.unwrap_or(choices.generations);
-            let model = super::open_model(args.model.as_deref().unwrap_or(&choices.model))?;
-            let model = super::with_crops(model, choices.crops)?;
+            let RunToml { mut config, provenance, .. } = RunToml::read(&folder)?;
+            let device = same_device(args.device, provenance.device)?;
+            config.generations = args.generations.unwrap_or(config.generations);
+            let model = super::open_model(args.model.as_deref().unwrap_or(&config.model))?;
+            let model = super::with_crops(model, config.crops)?;
             // A run of an engine that there is no more goes on with the present one, and says so.
-            let engine = Engine::described(&made.engine).filter(|_| device == Device::Cpu);
+            let engine = Engine::described(&provenance.engine).filter(|_| device == Device::Cpu);
             let classifier = super::open_classifier(&model, device, engine)?;
-            (folder, choices, model, classifier)
+            (folder, config, model, classifier)
         }
         None => {
             let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
             let model = super::with_crops(super::open_model(name)?, args.crops)?;
-            let choices = choices(args, name, &model)?;
+            let config = config(args, name, &model)?;
             let device = super::device(args.device.unwrap_or_default());
             // What can be refused is refused before there is a folder with nothing in it.
             device.check()?;
             let classifier = super::open_classifier(&model, device, args.engine)?;
-            let setup = Setup { choices, model: &model, classifier: &*classifier, threads };
+            let setup = Setup { config, model: &model, classifier: &*classifier, threads };
             setup.check()?;
-            let choices = setup.choices;
-            let folder = args.out.as_ref().map_or_else(|| new_folder(&model, &choices), |root| Folder::create(root))?;
-            (folder, choices, model, classifier)
+            let config = setup.config;
+            let folder = args.out.as_ref().map_or_else(|| new_folder(&model, &config), |root| Folder::create(root))?;
+            (folder, config, model, classifier)
         }
     };
-    let setup = Setup { choices, model: &model, classifier: &*classifier, threads };
+    let setup = Setup { config, model: &model, classifier: &*classifier, threads };
     catch_interrupts()?;
-    let mut observer = Watcher::new(setup.choices.generations);
+    let mut observer = Watcher::new(setup.config.generations);
     let evolve = if args.resume.is_some() { run::resume } else { run::start };
     let summary = evolve(&setup, &folder, &mut observer)?;
     observer.bar.finish_and_clear();
@@ -162,42 +162,42 @@ fn same_device(asked: Option<DeviceChoice>, begun: Device) -> anyhow::Result<Dev
     Ok(begun)
 }
 
-/// The user's choices over METHOD's.
-fn choices(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<Choices> {
+/// The user's run configuration over the paper's.
+fn config(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<RunConfig> {
     let channels = if model.card().input.channels.count() == 1 { 1 } else { 3 };
     let target = args.target.as_deref().map(|wanted| super::classes::Classes::of_model(model).find(wanted)).transpose()?;
     // A run is gone on with from another folder too.
     let name = if Path::new(name).exists() { std::path::absolute(name)?.to_string_lossy().into_owned() } else { name.to_owned() };
-    let mut choices = Choices::of_method(&name, args.face, args.encoding, channels, target.is_some());
-    choices.seed = args.seed;
-    choices.generations = args.generations.unwrap_or(choices.generations);
-    choices.initial = args.initial.or(args.batch).unwrap_or(choices.initial);
-    choices.batch = args.batch.unwrap_or(choices.batch);
-    choices.coordinates = args.coordinates;
-    choices.eta = args.eta;
-    choices.halving = args.halving.unwrap_or(choices.halving);
-    choices.target = target;
-    choices.crops = args.crops;
+    let mut config = RunConfig::of_method(&name, args.variant, args.encoding, channels, target.is_some());
+    config.seed = args.seed;
+    config.generations = args.generations.unwrap_or(config.generations);
+    config.initial = args.initial.or(args.batch).unwrap_or(config.initial);
+    config.batch = args.batch.unwrap_or(config.batch);
+    config.coordinates = args.coordinates;
+    config.eta = args.eta;
+    config.halving = args.halving.unwrap_or(config.halving);
+    config.target = target;
+    config.crops = args.crops;
     if let Some(activations) = &args.activations {
-        choices.activations.clone_from(activations);
+        config.activations.clone_from(activations);
     }
     if let Some(classes) = &args.classes {
-        choices.classes = super::classes::Classes::of_model(model).select(classes)?;
+        config.classes = super::classes::Classes::of_model(model).select(classes)?;
     }
     for rate in &args.rates {
         let (name, value) = rate.split_once('=').with_context(|| format!("--rate {rate}: expected NAME=P"))?;
         let value = value.parse().with_context(|| format!("--rate {rate}: '{value}' is not a number"))?;
-        *choices.rates.by_name(name).with_context(|| format!("--rate {rate}: there is no rate '{name}'"))? = value;
+        *config.rates.by_name(name).with_context(|| format!("--rate {rate}: there is no rate '{name}'"))? = value;
     }
-    Ok(choices)
+    Ok(config)
 }
 
 /// A folder under runs/ that was not there yet.
-fn new_folder(model: &Model, choices: &Choices) -> Result<Folder, RunError> {
+fn new_folder(model: &Model, config: &RunConfig) -> Result<Folder, RunError> {
     // The name stands in a card, which may be somebody else's: it must not lead out of runs/.
     let plain = |c: char| if c.is_alphanumeric() || "-_.+ ".contains(c) { c } else { '_' };
     let name: String = model.name().chars().map(plain).take(100).collect();
-    let folder = |number: u32| Path::new("runs").join(format!("{name}-{}-{number}", choices.encoding.name()));
+    let folder = |number: u32| Path::new("runs").join(format!("{name}-{}-{number}", config.encoding.name()));
     for folder in (1..u32::MAX).map(folder).filter(|folder| !folder.exists()) {
         match Folder::create(&folder) {
             // Another process was quicker.
@@ -230,7 +230,7 @@ impl Watcher {
 }
 
 impl Observer for Watcher {
-    fn begun(&mut self, next_generation: u32, warning: Option<&str>) {
+    fn started(&mut self, next_generation: u32, warning: Option<&str>) {
         if let Some(warning) = warning {
             say!("warning: {warning}");
         }
@@ -243,11 +243,11 @@ impl Observer for Watcher {
     }
 
     fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
-        let Progress { generation, generations, pictures, refused, misbehaviour, elapsed, stats } = *progress;
+        let Progress { generation, generations, pictures, refused, invalid_scores, elapsed, stats } = *progress;
         let seconds = elapsed.as_secs_f64();
         let rate = if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 };
         let refused = if refused > 0 { format!(", {refused} REFUSED (scores were no probabilities)") } else { String::new() };
-        if let Some((child, what)) = misbehaviour.filter(|_| !std::mem::replace(&mut self.warned, true)) {
+        if let Some((child, what)) = invalid_scores.filter(|_| !std::mem::replace(&mut self.warned, true)) {
             self.bar.suspend(|| say!("warning: picture {child} of generation {generation} is refused: {what}"));
         }
         let message = format!(
@@ -292,7 +292,7 @@ fn print(summary: &Summary, folder: &Folder, json: bool) -> anyhow::Result<()> {
     writeln!(out, "look at   {}", folder.sheet(1).display())?;
     let root = folder.root().display();
     writeln!(out, "check it  fooling replay {root}")?;
-    if generations < &RunToml::read(folder)?.choices.generations {
+    if generations < &RunToml::read(folder)?.config.generations {
         writeln!(out, "go on     fooling evolve --resume {root}")?;
     }
     Ok(())

@@ -201,14 +201,14 @@ fn known(name: &str) -> anyhow::Result<&'static Known> {
 
 #[cfg(feature = "fetch")]
 fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
-    use fooling::fetch::{Client, Fetched, Wanted};
+    use fooling::fetch::{Client, ExpectedFile, Fetched};
 
     let known = known(&args.name)?;
     let cache = args.cache.clone().unwrap_or_else(cache_folder);
     let (card, path) = (known.card(), known.path_in(&cache));
     let url = args.url.as_ref().or(card.url.as_ref());
     let url = url.with_context(|| format!("no address to fetch '{}' from: give one (--url), or {}", known.name, known.by_hand(&cache)))?;
-    let wanted = Wanted { sha256: card.sha256.clone(), most_bytes: known.bytes };
+    let wanted = ExpectedFile { sha256: card.sha256.clone(), most_bytes: known.bytes };
     let bar = bar(known.bytes);
     let fetched = Client::default().fetch(url, &wanted, &path, &mut |bytes| bar.set_position(bytes));
     bar.finish_and_clear();

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use fooling::draw::CppnPen;
 use fooling::genomes;
 use fooling::picture::Picture;
-use fooling::run::{CoordinatesName, Face};
+use fooling::run::encoding::CppnRenderer;
+use fooling::run::{CoordinatesName, Variant};
 use fooling_core::canvas::Rows;
 use fooling_core::color::ColourSpace;
 use fooling_core::cppn;
@@ -32,8 +32,8 @@ pub(super) struct RenderArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "out")]
     raw: Option<PathBuf>,
     /// How colours are read: HSV (paper) or wrapped HLS (released)
-    #[arg(long, value_enum, default_value = "paper")]
-    face: Face,
+    #[arg(alias = "face", long, value_enum, default_value = "paper")]
+    variant: Variant,
     /// What the CPPN is told of a pixel's place
     #[arg(long, value_enum, default_value = "pixel")]
     coordinates: CoordinatesName,
@@ -45,12 +45,12 @@ const LONGEST: u64 = 1 << 21;
 pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     let name = args.genomes.display();
     let file = std::fs::File::open(&args.genomes).with_context(|| format!("cannot read {name}"))?;
-    let colour = match args.face {
+    let colour = match args.variant {
         _ if args.raw.is_some() => None,
-        Face::Paper => Some(ColourSpace::Hsv),
-        Face::Released => Some(ColourSpace::Hls),
+        Variant::Paper => Some(ColourSpace::Hsv),
+        Variant::Released => Some(ColourSpace::Hls),
     };
-    let mut pen = CppnPen::new(cppn::Picture { side: args.size, coordinates: args.coordinates.into(), colour });
+    let mut renderer = CppnRenderer::new(cppn::Picture { side: args.size, coordinates: args.coordinates.into(), colour });
     let cannot_write_raw = || format!("cannot write {}", args.raw.as_deref().unwrap_or(&args.out).display());
     let raw = args.raw.as_ref().map(|path| std::fs::File::create(path).with_context(cannot_write_raw));
     let mut raw = raw.transpose()?.map(std::io::BufWriter::new);
@@ -71,7 +71,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
         }
         let genome = genomes::from_line(&line).map_err(|problem| anyhow::anyhow!("{name}, line {}: {problem}", number + 1))?;
         let mut picture = Picture::new(args.size.into(), genome.outputs());
-        pen.render(&genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+        renderer.render(&genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
         match &mut raw {
             Some(file) => file.write_all(picture.bytes()).with_context(cannot_write_raw)?,
             None => {

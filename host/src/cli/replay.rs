@@ -28,7 +28,7 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
         say!("warning: {warning}");
     }
     let mut out = std::io::stdout().lock();
-    let (pictures, generations) = (rebuilt.members.len(), rebuilt.last_generation.unwrap_or(0));
+    let (pictures, generations) = (rebuilt.elites.len(), rebuilt.last_generation.unwrap_or(0));
     if args.json {
         let differences: Vec<_> = differences.iter().map(|d| serde_json::json!({ "path": d.path, "what": d.what })).collect();
         let outcome = serde_json::json!({ "pictures": pictures, "generations": generations, "differences": differences });

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
 use fooling::classifier::{Device, DeviceChoice};
-use fooling::reproduce::{Experiment, Plan, Watcher, reproduce};
+use fooling::experiments::{Experiment, ExperimentObserver, ExperimentPlan, reproduce};
 
 /// Make an experiment of the paper, and set its figures beside those measured
 ///
@@ -65,7 +65,7 @@ pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
     let folder = if args.quick { format!("{name}-quick") } else { name.clone() };
     let seeds = args.seeds.unwrap_or(if args.quick { 2 } else { 5 });
     let device = super::device(args.device);
-    let plan = Plan {
+    let plan = ExperimentPlan {
         experiment: args.experiment,
         quick: args.quick,
         command: command(&args, &name, seeds, device),
@@ -109,7 +109,7 @@ fn command(args: &ReproduceArgs, name: &str, seeds: u32, device: Device) -> Stri
 /// Tells how far it is, a line at a time.
 struct Lines;
 
-impl Watcher for Lines {
+impl ExperimentObserver for Lines {
     fn says(&mut self, line: &str) {
         say!("{line}");
     }

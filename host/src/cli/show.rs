@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use fooling::model::short_name;
 use fooling::report::percent;
-use fooling::run::{Folder, Member, Rebuilt, rebuild};
+use fooling::run::{Folder, Rebuilt, RebuiltElite, rebuild};
 
 use super::classes::Classes;
 
@@ -45,23 +45,23 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     }
     if let Some(classes) = &args.classes {
         let labels = rebuilt.run.cells.iter().map(|cell| (cell.class, cell.label.as_str())).collect();
-        let classes = Classes::new(&rebuilt.run.made.model, labels).select(classes)?;
+        let classes = Classes::new(&rebuilt.run.provenance.model, labels).select(classes)?;
         let cells = &rebuilt.run.cells;
-        rebuilt.members.retain(|member| classes.contains(&cells[member.cell].class));
+        rebuilt.elites.retain(|elite| classes.contains(&cells[elite.cell].class));
     }
     if args.by_score {
-        rebuilt.members.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));
+        rebuilt.elites.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));
     }
     let mut out = std::io::stdout().lock();
     if args.genomes {
-        for member in &rebuilt.members {
-            let genome = member.genome.as_ref();
+        for elite in &rebuilt.elites {
+            let genome = elite.genome.as_ref();
             let genome =
                 genome.ok_or_else(|| anyhow::anyhow!("this run has the direct encoding: its pictures (cells/*.png) are its genomes"))?;
             writeln!(out, "{genome}")?;
         }
     } else if args.json {
-        let rows: Vec<_> = rebuilt.members.iter().map(|member| json(&rebuilt, member)).collect();
+        let rows: Vec<_> = rebuilt.elites.iter().map(|elite| json(&rebuilt, elite)).collect();
         writeln!(out, "{:#}", serde_json::Value::from(rows))?;
     } else {
         writeln!(
@@ -69,30 +69,30 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
             "{:>5}  {:<28} {:>11} {:>6} {:>6} {:>6} {:>9} {:>9}",
             "class", "name", "confidence", "born", "nodes", "links", "replaced", "switched"
         )?;
-        for member in &rebuilt.members {
-            let (class, label) = rebuilt.class(member.cell);
-            let size = |of: fn((usize, usize)) -> usize| member.size.map_or_else(|| "-".to_owned(), |size| of(size).to_string());
+        for elite in &rebuilt.elites {
+            let (class, label) = rebuilt.class(elite.cell);
+            let size = |of: fn((usize, usize)) -> usize| elite.size.map_or_else(|| "-".to_owned(), |size| of(size).to_string());
             let label: String = short_name(label).chars().take(28).collect();
-            let (born, replaced, switched) = (member.birth.generation, member.replaced, member.switched);
+            let (born, replaced, switched) = (elite.birth.generation, elite.replaced, elite.switched);
             let (nodes, links) = (size(|s| s.0), size(|s| s.1));
-            let confidence = percent(member.score.into(), 5);
+            let confidence = percent(elite.score.into(), 5);
             writeln!(out, "{class:>5}  {label:<28} {confidence:>11} {born:>6} {nodes:>6} {links:>6} {replaced:>9} {switched:>9}")?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn json(rebuilt: &Rebuilt, member: &Member) -> serde_json::Value {
-    let (class, label) = rebuilt.class(member.cell);
+fn json(rebuilt: &Rebuilt, elite: &RebuiltElite) -> serde_json::Value {
+    let (class, label) = rebuilt.class(elite.cell);
     serde_json::json!({
         "class": class,
         "label": label,
-        "confidence": member.score,
-        "generation": member.birth.generation,
-        "child": member.birth.child,
-        "nodes": member.size.map(|size| size.0),
-        "connections": member.size.map(|size| size.1),
-        "replaced": member.replaced,
-        "switched": member.switched,
+        "confidence": elite.score,
+        "generation": elite.birth.generation,
+        "child": elite.birth.child,
+        "nodes": elite.size.map(|size| size.0),
+        "connections": elite.size.map(|size| size.1),
+        "replaced": elite.replaced,
+        "switched": elite.switched,
     })
 }

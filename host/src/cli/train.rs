@@ -89,12 +89,12 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
 mod with_train {
     use std::io::{self, IsTerminal as _, Write as _};
 
-    use fooling::train::{Epoch, Observer, Options, Outcome, Plan, Settings, Step};
+    use fooling::train::{Epoch, Observer, Options, Outcome, Step, TrainingConfig, TrainingPlan};
     use indicatif::{ProgressBar, ProgressStyle};
 
     pub(super) fn options(args: super::TrainArgs) -> Options {
         let super::TrainArgs { data, out, epochs, seed, threads, batch, learning_rate, momentum, weight_decay, shift, json: _ } = args;
-        let settings = Settings { epochs, batch, seed, threads, learning_rate, momentum, weight_decay, shift };
+        let settings = TrainingConfig { epochs, batch, seed, threads, learning_rate, momentum, weight_decay, shift };
         Options { data, out, settings }
     }
 
@@ -120,9 +120,9 @@ mod with_train {
     }
 
     impl Observer for Progress {
-        fn started(&mut self, plan: &Plan) {
+        fn started(&mut self, plan: &TrainingPlan) {
             self.epochs = plan.epochs;
-            let Plan { examples, epochs, threads, .. } = plan;
+            let TrainingPlan { examples, epochs, threads, .. } = plan;
             say!("training LeNet: {examples} images, {epochs} epochs, {threads} threads");
             if std::io::stderr().is_terminal() {
                 let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} time left {eta}");

@@ -137,31 +137,31 @@ fn wait_for_the_end(mut stream: &TcpStream) -> io::Result<()> {
 }
 
 /// A client that speaks plain HTTP.
-fn client(patience: Patience) -> Client {
+fn client(patience: Timeouts) -> Client {
     Client::new(false, patience)
 }
 
 /// How long such a server is waited for: not long where it is the point that it lets others wait, and else as long as by users, so that a
 /// busy machine fails no test.
-fn patience(manner: &Manner) -> Patience {
+fn patience(manner: &Manner) -> Timeouts {
     match manner {
-        Manner::FallsSilent(_) | Manner::SaysNothing => Patience { silence: Duration::from_secs(1), ..Patience::USUAL },
-        Manner::Drips => Patience { slow: Duration::from_secs(2), least: 10_000, ..Patience::USUAL },
-        _ => Patience::USUAL,
+        Manner::FallsSilent(_) | Manner::SaysNothing => Timeouts { silence: Duration::from_secs(1), ..Timeouts::USUAL },
+        Manner::Drips => Timeouts { slow: Duration::from_secs(2), least: 10_000, ..Timeouts::USUAL },
+        _ => Timeouts::USUAL,
     }
 }
 
 struct Case {
     server: Server,
     file: Vec<u8>,
-    wanted: Wanted,
+    wanted: ExpectedFile,
     folder: tempfile::TempDir,
 }
 
 impl Case {
     fn new(manner: Manner) -> Self {
         let file: Vec<u8> = (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let wanted = Wanted { sha256: crate::model::hex(&Sha256::digest(&file)), most_bytes: file.len() as u64 };
+        let wanted = ExpectedFile { sha256: crate::model::hex(&Sha256::digest(&file)), most_bytes: file.len() as u64 };
         Self { server: Server::new(file.clone(), manner), file, wanted, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -194,7 +194,7 @@ impl Case {
 fn a_file_is_fetched_once() {
     let case = Case::new(Manner::Good);
     let mut seen = Vec::new();
-    let fetched = client(Patience::USUAL).fetch(&case.server.url, &case.wanted, &case.to(), &mut |bytes| seen.push(bytes)).unwrap();
+    let fetched = client(Timeouts::USUAL).fetch(&case.server.url, &case.wanted, &case.to(), &mut |bytes| seen.push(bytes)).unwrap();
     assert_eq!(fetched, Fetched::Downloaded { resumed_from: 0 });
     assert!(case.arrived());
     assert!(seen.is_sorted() && seen[0] == 0 && seen.last() == Some(&300_000));
@@ -283,7 +283,7 @@ fn nobody_there_is_told_as_well() {
     let case = Case::new(Manner::Good);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/net.onnx");
-    let error = client(Patience::USUAL).fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
+    let error = client(Timeouts::USUAL).fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, FetchError::Network { .. }), "{error}");
     assert!(!case.part().exists(), "an empty part is no use");
 }
@@ -331,7 +331,7 @@ fn a_redirect_in_a_circle_ends() {
 #[test]
 fn two_do_not_fetch_the_same_file() {
     let case = Case::new(Manner::Good);
-    let part = Part::open(&case.to(), 10).unwrap();
+    let part = PartialFile::open(&case.to(), 10).unwrap();
     assert!(matches!(case.fetch(), Err(FetchError::InUse(_))));
     drop(part);
     case.fetch().unwrap();

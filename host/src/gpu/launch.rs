@@ -17,7 +17,7 @@ use fooling_core::cppn::{Picture, StandardGenome};
 use tract_gpu::tensor::{DeviceTensor, LazyHostStorage};
 use tract_onnx::prelude::*;
 
-use super::plan::{Look, Programs, View};
+use super::plan::{InputTables, Programs, View};
 use crate::model::Preprocess;
 
 // SAFETY: eight 32-bit integers in the order of the kernel's `View` (`repr(C)`), without padding and without pointers.
@@ -31,7 +31,7 @@ const THREADS: u32 = 128;
 pub(crate) struct Drawing {
     view: Option<View>,
     programs: Programs,
-    look: Look,
+    look: InputTables,
 }
 
 impl Drawing {
@@ -45,8 +45,8 @@ impl Drawing {
 }
 
 /// The look of a run's pictures, on the device.
-struct LookThere {
-    look: Look,
+struct DeviceTables {
+    look: InputTables,
     crops: CudaSlice<i32>,
     table: CudaSlice<f32>,
     mean: Option<CudaSlice<f32>>,
@@ -57,7 +57,7 @@ pub(crate) struct Painter {
     shape: Vec<usize>,
     /// The kernel for so many values.
     kernels: HashMap<u32, CudaFunction>,
-    look: Option<LookThere>,
+    look: Option<DeviceTables>,
     input: Option<DeviceTensor>,
 }
 
@@ -98,7 +98,7 @@ impl Painter {
         stream: &Arc<CudaStream>,
         view: View,
         programs: &Programs,
-        look: &Look,
+        look: &InputTables,
         pictures: u32,
         to: u64,
     ) -> TractResult<()> {
@@ -108,7 +108,7 @@ impl Painter {
             Entry::Vacant(new) => new.insert(compile(stream, values)?),
         };
         if self.look.as_ref().is_none_or(|there| there.look != *look) {
-            self.look = Some(LookThere::new(stream, look)?);
+            self.look = Some(DeviceTables::new(stream, look)?);
         }
         let there = self.look.as_ref().ok_or_else(|| TractError::msg("no look"))?;
         let (code, starts) = (stream.clone_htod(&programs.words)?, stream.clone_htod(&programs.starts)?);
@@ -130,8 +130,8 @@ impl Painter {
     }
 }
 
-impl LookThere {
-    fn new(stream: &Arc<CudaStream>, look: &Look) -> TractResult<Self> {
+impl DeviceTables {
+    fn new(stream: &Arc<CudaStream>, look: &InputTables) -> TractResult<Self> {
         let mean = if look.mean.is_empty() { None } else { Some(stream.clone_htod(&look.mean)?) };
         Ok(Self { look: look.clone(), crops: stream.clone_htod(&look.crops)?, table: stream.clone_htod(&look.table)?, mean })
     }
@@ -175,7 +175,7 @@ pub(crate) fn bytes(genomes: &[&StandardGenome], picture: Picture, preprocess: &
     tract_cuda::with_cuda_stream(|stream| {
         let stream: &Arc<CudaStream> = stream;
         let kernel = compile(stream, drawing.programs.values())?;
-        let there = LookThere::new(stream, &drawing.look)?;
+        let there = DeviceTables::new(stream, &drawing.look)?;
         let (code, starts) = (stream.clone_htod(&drawing.programs.words)?, stream.clone_htod(&drawing.programs.starts)?);
         let mut made = stream.alloc_zeros::<u8>(genomes.len() * side * side * channels)?;
         let null = 0_u64;

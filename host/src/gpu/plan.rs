@@ -96,7 +96,7 @@ impl Programs {
 
 /// The numbers that bytes become, and where crops lie, as the kernel takes them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Look {
+pub(crate) struct InputTables {
     /// Left, top, and 1 for mirrored, of each crop.
     pub(crate) crops: Vec<i32>,
     /// 256 numbers a channel; or, with a mean image, the scale and the standard deviations.

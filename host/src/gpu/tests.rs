@@ -13,9 +13,9 @@ use fooling_core::cppn::{Coordinates, Picture, StandardGenome};
 use fooling_core::encoding::Encoding as _;
 use fooling_core::rng::{Birth, Purpose, Stream};
 
-use super::plan::{Look, Programs, View};
-use crate::draw::{CppnPen, StandardCppn};
+use super::plan::{InputTables, Programs, View};
 use crate::model::{Channels, Crops, Input, Layout, Mean, MeanValues, PerChannel, Preprocess};
+use crate::run::encoding::{CppnRenderer, StandardCppn};
 
 #[path = "../../../tests/gpu/kernel.rs"]
 mod kernel;
@@ -25,18 +25,18 @@ use kernel::{Kernel, Launch};
 /// What one launch makes: the bytes of all pictures, and the network's input.
 fn launch(kernel: &Mutex<Kernel>, view: View, programs: &Programs, preprocess: &Preprocess, channels: usize) -> (Vec<u8>, Vec<u32>) {
     let (count, side) = (programs.starts.len(), usize::try_from(view.side).unwrap());
-    let Look { crops, table, mean } = preprocess.look();
+    let InputTables { crops, table, mean } = preprocess.look();
     let launch = Launch { view: view.words(), words: programs.words.clone(), starts: programs.starts.clone(), crops, table, mean };
     Kernel::launch(kernel, &launch, count * side * side * channels, count * preprocess.slot_len())
 }
 
 /// The same by core's renderer and [`Preprocess`].
 fn expected(picture: Picture, genomes: &[StandardGenome], preprocess: &Preprocess) -> (Vec<u8>, Vec<u32>) {
-    let mut pen = CppnPen::new(picture);
+    let mut renderer = CppnRenderer::new(picture);
     let (mut bytes, mut numbers) = (Vec::new(), Vec::new());
     for genome in genomes {
         let mut tensor = vec![f32::NAN; preprocess.slot_len()];
-        pen.render(
+        renderer.render(
             genome,
             &mut Rows(|y, row: &[u8]| {
                 bytes.extend_from_slice(row);

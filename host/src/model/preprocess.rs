@@ -10,7 +10,7 @@ use fooling_core::canvas::Canvas;
 
 use super::card::{Channels, Crops, Input, Layout};
 #[cfg(any(test, feature = "cuda"))]
-use crate::gpu::plan::Look;
+use crate::gpu::plan::InputTables;
 use fooling_engine::simd::{Instructions, Kernel, Vector, dispatch};
 
 /// Turns picture rows into the input of a network.
@@ -145,13 +145,13 @@ impl Preprocess {
 
     /// What a kernel on a GPU is told of the numbers and the crops.
     #[cfg(any(test, feature = "cuda"))]
-    pub(crate) fn look(&self) -> Look {
+    pub(crate) fn look(&self) -> InputTables {
         let place = |crop: &Crop| [crop.left, crop.top, crop.mirrored.into()].map(|place| i32::try_from(place).expect("within a picture"));
         let (table, mean) = match &self.values {
             Values::Table { tables, .. } => (tables.as_flattened().to_vec(), Vec::new()),
             Values::Image { mean, scale, std } => (std::iter::once(scale).chain(std).copied().collect(), mean.clone()),
         };
-        Look { crops: self.crops.iter().flat_map(place).collect(), table, mean }
+        InputTables { crops: self.crops.iter().flat_map(place).collect(), table, mean }
     }
 
     /// A canvas that writes what the network sees of a picture into `tensor`, the picture's slot.

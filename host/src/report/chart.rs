@@ -20,7 +20,7 @@ pub struct Curve {
 
 /// What the upright axis of a chart counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Upright {
+pub enum VerticalAxis {
     /// Confidences in [0, 1], drawn so that each further nine (90 %, 99 %, 99.9 %) takes as much room as the one before. Confidence is
     /// made of single-precision numbers, so what is above seven nines is drawn as seven.
     Nines,
@@ -42,7 +42,7 @@ const COLOURS: [RGBColor; 6] = [
 ];
 const FONT: &str = "sans-serif";
 
-impl Upright {
+impl VerticalAxis {
     /// Where a value is drawn.
     fn place(self, value: f64) -> f64 {
         match self {
@@ -78,7 +78,7 @@ impl Upright {
 ///
 /// Never for finite numbers: drawing into memory cannot fail.
 #[must_use]
-pub fn chart(across: &str, up: &str, upright: Upright, curves: &[Curve]) -> String {
+pub fn chart(across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) -> String {
     let right = curves.iter().flat_map(|curve| &curve.points).map(|point| point.0).fold(1.0, f64::max);
     let mut svg = String::new();
     draw(&mut svg, across, up, upright, right, curves).expect("drawing into memory");
@@ -88,18 +88,18 @@ pub fn chart(across: &str, up: &str, upright: Upright, curves: &[Curve]) -> Stri
 
 /// The plotting library escapes what means something in XML, but lets through what XML cannot say.
 fn clean(text: &str) -> String {
-    text.replace(|character: char| !super::page::can_be_said(character), " ")
+    text.replace(|character: char| !super::page::is_printable_in_xml(character), " ")
 }
 
 type Failure = DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>;
 
-fn draw(svg: &mut String, across: &str, up: &str, upright: Upright, right: f64, curves: &[Curve]) -> Result<(), Failure> {
+fn draw(svg: &mut String, across: &str, up: &str, upright: VerticalAxis, right: f64, curves: &[Curve]) -> Result<(), Failure> {
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     let mut chart =
         ChartBuilder::on(&area).margin(12).x_label_area_size(46).y_label_area_size(96).build_cartesian_2d(0.0..right, upright.range())?;
     let lines = match upright {
-        Upright::Nines => MOST_NINES as usize + 1,
-        Upright::UpTo(most) => (most as usize + 1).clamp(2, 11),
+        VerticalAxis::Nines => MOST_NINES as usize + 1,
+        VerticalAxis::UpTo(most) => (most as usize + 1).clamp(2, 11),
     };
     chart
         .configure_mesh()
@@ -115,7 +115,7 @@ fn draw(svg: &mut String, across: &str, up: &str, upright: Upright, right: f64, 
         .label_style((FONT, 14))
         .axis_desc_style((FONT, 15))
         .draw()?;
-    if upright == Upright::Nines {
+    if upright == VerticalAxis::Nines {
         // What the paper calls sure.
         chart.draw_series(LineSeries::new([(0.0, 4.0), (right, 4.0)], BLACK.mix(0.55)))?;
     }
@@ -135,7 +135,7 @@ fn draw(svg: &mut String, across: &str, up: &str, upright: Upright, right: f64, 
 
 fn line<'a>(
     chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
-    upright: Upright,
+    upright: VerticalAxis,
     curve: &Curve,
 ) -> Result<(), Failure> {
     let colour = COLOURS[curve.colour % COLOURS.len()];
@@ -154,19 +154,19 @@ mod tests {
 
     #[test]
     fn each_nine_takes_the_same_room() {
-        let nines = |value| Upright::Nines.place(value);
+        let nines = |value| VerticalAxis::Nines.place(value);
         for (value, place) in [(0.0, 0.0), (0.9, 1.0), (0.99, 2.0), (0.9999, 4.0)] {
             assert!((nines(value) - place).abs() < 1e-9, "{value}");
         }
         assert_eq!((nines(1.0), nines(1.5), nines(-1.0)), (MOST_NINES, MOST_NINES, 0.0));
-        let labels: Vec<String> = (0..6).map(|place| Upright::Nines.label(f64::from(place))).collect();
+        let labels: Vec<String> = (0..6).map(|place| VerticalAxis::Nines.label(f64::from(place))).collect();
         assert_eq!(labels, ["0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"]);
     }
 
     #[test]
     fn a_chart_is_svg_with_a_line_a_curve() {
         let curve = |name: &str, faint| Curve { name: name.into(), points: vec![(0.0, 0.1), (5.0, 0.999)], colour: 0, faint };
-        let svg = chart("generation <&>", "confidence", Upright::Nines, &[curve("median & more", false), curve("", true)]);
+        let svg = chart("generation <&>", "confidence", VerticalAxis::Nines, &[curve("median & more", false), curve("", true)]);
         let document = roxmltree::Document::parse(&svg).unwrap();
         let named = |name: &str| document.descendants().filter(|node| node.has_tag_name(("http://www.w3.org/2000/svg", name))).count();
         assert!(document.root_element().attribute("viewBox").is_some());
@@ -179,6 +179,6 @@ mod tests {
 
     #[test]
     fn no_points_make_an_empty_chart() {
-        assert!(chart("x", "y", Upright::UpTo(0.0), &[]).contains("<svg"));
+        assert!(chart("x", "y", VerticalAxis::UpTo(0.0), &[]).contains("<svg"));
     }
 }

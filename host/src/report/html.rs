@@ -1,9 +1,9 @@
 //! `report.html`: a run in one page.
 
-use super::page::{Page, Tile};
-use super::{Curve, Upright, percent};
+use super::page::{Page, Thumbnail};
+use super::{Curve, VerticalAxis, percent};
 use crate::model::short_name;
-use crate::run::{Folder, Lineage, Member, Rebuilt, RunError, Stats, lineages, rebuild, thinned_curve};
+use crate::run::{Folder, Lineage, Rebuilt, RebuiltElite, RunError, Stats, lineages, rebuild, thinned_curve};
 
 /// Pictures of the sheet, the surest first, where there are more classes.
 const MOST_TILES: usize = 200;
@@ -22,16 +22,16 @@ pub const FRAMES: usize = 12;
 pub fn html(folder: &Folder) -> Result<String, RunError> {
     let rebuilt = rebuild(folder)?;
     let failed = |source| RunError::Picture { path: folder.report(), source };
-    let choices = &rebuilt.run.choices;
-    let mut page = Page::new(&format!("Pictures that {} is sure about", rebuilt.run.made.model));
+    let config = &rebuilt.run.config;
+    let mut page = Page::new(&format!("Pictures that {} is sure about", rebuilt.run.provenance.model));
     page.paragraph(&in_words(&rebuilt));
     page.figures(&figures(&rebuilt));
     curves(&mut page, folder, &rebuilt)?;
     sheet(&mut page, &rebuilt).map_err(failed)?;
     films(&mut page, folder, &rebuilt)?;
     page.section("How it was made");
-    let made = &rebuilt.run.made;
-    let settings = toml::to_string(choices).map_err(|error| RunError::RunToml { path: folder.run_toml(), problem: error.to_string() })?;
+    let made = &rebuilt.run.provenance;
+    let settings = toml::to_string(config).map_err(|error| RunError::RunToml { path: folder.run_toml(), problem: error.to_string() })?;
     let settings = settings.lines().filter_map(|line| line.split_once(" = ")).map(|(name, value)| [name.to_owned(), value.to_owned()]);
     let by = [("fooling", &made.fooling), ("model sha256", &made.model_sha256), ("engine", &made.engine), ("cpu", &made.cpu)];
     let by = by.into_iter().map(|(name, value)| [name.to_owned(), value.clone()]);
@@ -40,17 +40,17 @@ pub fn html(folder: &Folder) -> Result<String, RunError> {
 }
 
 fn in_words(rebuilt: &Rebuilt) -> String {
-    let choices = &rebuilt.run.choices;
-    let search = if choices.target.is_some() { "The single-objective EA" } else { "MAP-Elites" };
+    let config = &rebuilt.run.config;
+    let search = if config.target.is_some() { "The single-objective EA" } else { "MAP-Elites" };
     let count = rebuilt.last_generation.unwrap_or(0);
     format!(
-        "{search} with the {} encoding, the {} face, seed {}: {count} generations of {} after {} random pictures. Under each picture \
+        "{search} with the {} encoding, the {} variant, seed {}: {count} generations of {} after {} random pictures. Under each picture \
          stands the class that the network holds it to be, with which confidence, and the generation in which it was born.",
-        choices.encoding.name(),
-        choices.face.name(),
-        choices.seed,
-        choices.batch,
-        choices.initial,
+        config.encoding.name(),
+        config.variant.name(),
+        config.seed,
+        config.batch,
+        config.initial,
     )
 }
 
@@ -76,34 +76,34 @@ fn curves(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), Run
     page.section("Confidence");
     let confidence =
         [line("highest", 2, &|stats| stats.highest), line("median", 0, &|stats| stats.median), line("lowest", 1, &|stats| stats.lowest)];
-    page.chart("generation", "confidence", Upright::Nines, &confidence);
+    page.chart("generation", "confidence", VerticalAxis::Nines, &confidence);
     if rebuilt.run.cells.len() > 1 {
         let counts = [
             line("at 90 %", 2, &|stats| stats.at_90 as f64),
             line("at 99 %", 0, &|stats| stats.at_99 as f64),
             line("at 99.99 %", 1, &|stats| stats.at_9999 as f64),
         ];
-        page.chart("generation", "classes", Upright::UpTo(rebuilt.run.cells.len() as f64), &counts);
+        page.chart("generation", "classes", VerticalAxis::UpTo(rebuilt.run.cells.len() as f64), &counts);
     }
     Ok(())
 }
 
 fn sheet<'r>(page: &mut Page, rebuilt: &'r Rebuilt) -> Result<(), image::ImageError> {
     page.section("Elites");
-    let members = rebuilt.surest(MOST_TILES);
-    if members.len() < rebuilt.members.len() {
-        page.paragraph(&format!("The {} surest of {}; the sheets of the run's folder have all.", members.len(), rebuilt.members.len()));
+    let elites = rebuilt.surest(MOST_TILES);
+    if elites.len() < rebuilt.elites.len() {
+        page.paragraph(&format!("The {} surest of {}; the sheets of the run's folder have all.", elites.len(), rebuilt.elites.len()));
     }
-    let tile = |&member: &&'r Member| {
-        let size = member.size.map(|(nodes, links)| format!("{nodes} nodes, {links} links"));
-        let more = [format!("generation {}", member.birth.generation)].into_iter().chain(size);
-        Tile::new(&member.picture, short_name(rebuilt.class(member.cell).1), member.score, more)
+    let tile = |&elite: &&'r RebuiltElite| {
+        let size = elite.size.map(|(nodes, links)| format!("{nodes} nodes, {links} links"));
+        let more = [format!("generation {}", elite.birth.generation)].into_iter().chain(size);
+        Thumbnail::new(&elite.picture, short_name(rebuilt.class(elite.cell).1), elite.score, more)
     };
-    page.sheet(&members.iter().map(tile).collect::<Vec<_>>())
+    page.sheet(&elites.iter().map(tile).collect::<Vec<_>>())
 }
 
 fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunError> {
-    let cells: Vec<usize> = rebuilt.surest(MOST_LINEAGES).iter().map(|member| member.cell).collect();
+    let cells: Vec<usize> = rebuilt.surest(MOST_LINEAGES).iter().map(|elite| elite.cell).collect();
     page.section("Lineages");
     page.paragraph(
         "Each strip leads from the first ancestor, a random genome, to the elite. Under a picture: the class that it was surest for \
@@ -113,11 +113,11 @@ fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunE
         let skipped = if film.len() < length { format!(", {} of them shown", film.len()) } else { String::new() };
         let ancestors = if length == 1 { "no ancestor".to_owned() } else { format!("{} ancestors and itself{skipped}", length - 1) };
         page.heading(&format!("{}: {ancestors}", short_name(rebuilt.class(cell).1)));
-        let tiles: Vec<Tile<'_>> = film
+        let tiles: Vec<Thumbnail<'_>> = film
             .iter()
             .map(|ancestor| {
                 let born = format!("gen. {}", ancestor.birth.generation);
-                Tile::new(&ancestor.picture, short_name(rebuilt.class(ancestor.cell).1), ancestor.score, [born])
+                Thumbnail::new(&ancestor.picture, short_name(rebuilt.class(ancestor.cell).1), ancestor.score, [born])
             })
             .collect();
         page.film(&tiles).map_err(|source| RunError::Picture { path: folder.report(), source })?;
@@ -133,12 +133,12 @@ mod tests {
     use super::*;
     use crate::classifier::Mock;
     use crate::model::Model;
-    use crate::run::{Choices, EncodingName, Face, Observer, Progress, Setup, curve, start};
+    use crate::run::{EncodingName, Observer, Progress, RunConfig, Setup, Variant, curve, start};
 
     struct Silent;
 
     impl Observer for Silent {
-        fn begun(&mut self, _: u32, _: Option<&str>) {}
+        fn started(&mut self, _: u32, _: Option<&str>) {}
 
         fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
             ControlFlow::Continue(())
@@ -147,11 +147,11 @@ mod tests {
 
     fn run(generations: u32) -> (tempfile::TempDir, Folder) {
         let (dir, model) = (tempfile::tempdir().unwrap(), Model::builtin("lenet").unwrap());
-        let mut choices = Choices::of_method("lenet", Face::Released, EncodingName::Cppn, 1, false);
-        (choices.generations, choices.initial, choices.batch) = (generations, 40, 20);
+        let mut config = RunConfig::of_method("lenet", Variant::Released, EncodingName::Cppn, 1, false);
+        (config.generations, config.initial, config.batch) = (generations, 40, 20);
         let folder = Folder::create(dir.path()).unwrap();
         let classifier = Mock::new(10, 8, 784, 5);
-        start(&Setup { choices, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut Silent).unwrap();
+        start(&Setup { config, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut Silent).unwrap();
         (dir, folder)
     }
 

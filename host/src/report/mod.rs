@@ -8,13 +8,13 @@ mod summary;
 
 use fooling_core::settings::Settings;
 
-pub use chart::{Curve, Upright, chart};
+pub use chart::{Curve, VerticalAxis, chart};
 pub use html::{FRAMES, html};
-pub use page::{Page, Tile};
-pub use sheet::{Entry, pages};
+pub use page::{Page, Thumbnail};
+pub use sheet::{SheetEntry, pages};
 pub use summary::{Summary, Timing};
 
-use crate::run::{Folder, Members, RunError, RunToml, log};
+use crate::run::{Elites, Folder, RunError, RunToml, journal_file};
 
 /// A confidence in per cent with that many digits behind the point. Further digits are cut off and not rounded, so that nothing short of
 /// certainty is shown as 100 %.
@@ -31,25 +31,25 @@ pub fn percent(confidence: f64, digits: usize) -> String {
 /// # Errors
 ///
 /// If a file cannot be written.
-pub(crate) fn write(folder: &Folder, settings: &Settings, members: &Members, timing: Timing) -> Result<Summary, RunError> {
+pub(crate) fn write(folder: &Folder, settings: &Settings, elites: &Elites, timing: Timing) -> Result<Summary, RunError> {
     let run = RunToml::read(folder)?;
     let encode = |path: &std::path::Path, png: Result<Vec<u8>, image::ImageError>| {
         let png = png.map_err(|source| RunError::Picture { path: path.to_owned(), source })?;
         folder.write(path, &png)
     };
-    for member in &members.0 {
-        let path = folder.picture(run.cells[member.cell].class);
-        encode(&path, member.picture.to_png())?;
+    for elite in &elites.0 {
+        let path = folder.picture(run.cells[elite.cell].class);
+        encode(&path, elite.picture.to_png())?;
     }
-    let entries: Vec<Entry<'_>> = members
+    let entries: Vec<SheetEntry<'_>> = elites
         .0
         .iter()
-        .map(|member| {
-            let name = &run.cells[member.cell];
-            Entry { class: name.class, label: &name.label, score: member.score, picture: &member.picture }
+        .map(|elite| {
+            let name = &run.cells[elite.cell];
+            SheetEntry { class: name.class, label: &name.label, score: elite.score, picture: &elite.picture }
         })
         .collect();
-    let journal = log::read(&folder.journal())?;
+    let journal = journal_file::read(&folder.journal())?;
     let summary = Summary::of(settings, &run, &journal, timing)?;
     for (number, page) in pages(&summary.title(), entries).into_iter().enumerate() {
         encode(&folder.sheet(number + 1), page)?;

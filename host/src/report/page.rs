@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Write as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::chart::{Curve, Upright, chart};
+use super::chart::{Curve, VerticalAxis, chart};
 use super::percent;
 use crate::picture::Picture;
 
@@ -20,7 +20,7 @@ impl Display for Text<'_> {
                 '<' => f.write_str("&lt;")?,
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
-                _ => f.write_char(if can_be_said(character) { character } else { ' ' })?,
+                _ => f.write_char(if is_printable_in_xml(character) { character } else { ' ' })?,
             }
         }
         Ok(())
@@ -28,7 +28,7 @@ impl Display for Text<'_> {
 }
 
 /// Whether XML has a way to write a character.
-pub(super) fn can_be_said(character: char) -> bool {
+pub(super) fn is_printable_in_xml(character: char) -> bool {
     !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}')
 }
 
@@ -78,14 +78,14 @@ pub struct Page {
 
 /// A picture with what stands under it.
 #[derive(Clone, Debug)]
-pub struct Tile<'t> {
+pub struct Thumbnail<'t> {
     /// The picture.
     pub picture: &'t Picture,
     /// Lines of text, the first one in bold.
     pub lines: Vec<String>,
 }
 
-impl<'t> Tile<'t> {
+impl<'t> Thumbnail<'t> {
     /// A picture with a name, its confidence, and further lines.
     #[must_use]
     pub fn new(picture: &'t Picture, name: &str, score: f32, more: impl IntoIterator<Item = String>) -> Self {
@@ -168,7 +168,7 @@ impl Page {
     }
 
     /// Curves.
-    pub fn chart(&mut self, across: &str, up: &str, upright: Upright, curves: &[Curve]) {
+    pub fn chart(&mut self, across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) {
         let chart = chart(across, up, upright, curves);
         self.put(format_args!("<div class=\"scroll\">{chart}</div>\n"));
     }
@@ -178,7 +178,7 @@ impl Page {
     /// # Errors
     ///
     /// If a picture cannot be encoded.
-    pub fn sheet(&mut self, tiles: &[Tile<'_>]) -> Result<(), image::ImageError> {
+    pub fn sheet(&mut self, tiles: &[Thumbnail<'_>]) -> Result<(), image::ImageError> {
         self.tiles("sheet", tiles)
     }
 
@@ -187,11 +187,11 @@ impl Page {
     /// # Errors
     ///
     /// If a picture cannot be encoded.
-    pub fn film(&mut self, tiles: &[Tile<'_>]) -> Result<(), image::ImageError> {
+    pub fn film(&mut self, tiles: &[Thumbnail<'_>]) -> Result<(), image::ImageError> {
         self.tiles("film", tiles)
     }
 
-    fn tiles(&mut self, class: &str, tiles: &[Tile<'_>]) -> Result<(), image::ImageError> {
+    fn tiles(&mut self, class: &str, tiles: &[Thumbnail<'_>]) -> Result<(), image::ImageError> {
         self.put(format_args!("<div class=\"{class}\">\n"));
         for tile in tiles {
             let png = STANDARD.encode(shown(tile.picture)?);
@@ -250,8 +250,8 @@ pub(super) mod tests {
         page.paragraph(nasty);
         page.figures(&[(nasty.to_owned(), nasty)]);
         page.table(&[nasty], [[nasty.to_owned()]]);
-        page.sheet(&[Tile::new(&picture, nasty, 0.5, [])]).unwrap();
-        page.chart(nasty, nasty, Upright::Nines, &[Curve { name: nasty.into(), points: vec![(0.0, 0.5)], ..Curve::default() }]);
+        page.sheet(&[Thumbnail::new(&picture, nasty, 0.5, [])]).unwrap();
+        page.chart(nasty, nasty, VerticalAxis::Nines, &[Curve { name: nasty.into(), points: vec![(0.0, 0.5)], ..Curve::default() }]);
         let html = page.finish();
         let document = parse(&html);
         let count = |name: &str| document.descendants().filter(|node| node.tag_name().name() == name).count();

@@ -8,7 +8,7 @@ use crate::picture::{self, Picture};
 
 /// A picture on a sheet.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'e> {
+pub struct SheetEntry<'e> {
     /// Its class.
     pub class: usize,
     /// The class's name.
@@ -32,12 +32,12 @@ const INK: [u8; 3] = [20, 20, 30];
 
 /// The pages of a contact sheet as PNG files: in the order of classes if there are few, else by confidence, highest first. Each is headed
 /// by `title`.
-pub fn pages(title: &str, mut entries: Vec<Entry<'_>>) -> Vec<Result<Vec<u8>, image::ImageError>> {
+pub fn pages(title: &str, mut entries: Vec<SheetEntry<'_>>) -> Vec<Result<Vec<u8>, image::ImageError>> {
     if entries.len() > IN_ORDER {
         entries.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.class.cmp(&b.class)));
     }
     let all = entries.len();
-    let headed = |(number, entries): (usize, &[Entry<'_>])| {
+    let headed = |(number, entries): (usize, &[SheetEntry<'_>])| {
         let (first, last) = (number * PAGE + 1, number * PAGE + entries.len());
         let part = if all > IN_ORDER { format!(", by confidence: {first} to {last} of {all}") } else { String::new() };
         page(&format!("{title}{part}"), entries)
@@ -57,7 +57,7 @@ struct Sheet {
     bytes: Vec<u8>,
 }
 
-fn page(heading: &str, entries: &[Entry<'_>]) -> Result<Vec<u8>, image::ImageError> {
+fn page(heading: &str, entries: &[SheetEntry<'_>]) -> Result<Vec<u8>, image::ImageError> {
     let columns = if entries.len() <= IN_ORDER { entries.len().clamp(1, 5) } else { 10 };
     let rows = entries.len().div_ceil(columns);
     let (across, down) = (SHOWN + GAP, SHOWN + 2 * LINE + GAP);

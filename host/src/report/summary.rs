@@ -8,9 +8,9 @@ use fooling_core::settings::Settings;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::evaluate::Times;
 use crate::model::hex;
-use crate::run::{RunError, RunToml, Scores, Stats, along, log};
+use crate::run::evaluator::Times;
+use crate::run::{RunError, RunToml, Scores, Stats, along, journal_file};
 
 /// Where the time of this process went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +37,7 @@ pub struct Summary {
     /// `cppn` or `direct`.
     pub encoding: crate::run::EncodingName,
     /// `paper` or `released`.
-    pub face: crate::run::Face,
+    pub variant: crate::run::Variant,
     /// Seed of the run.
     pub seed: u64,
     /// Generations after the initial batch.
@@ -82,15 +82,14 @@ pub struct Shares {
 impl Summary {
     /// Which run this is, in a line.
     pub(crate) fn title(&self) -> String {
-        let Self { model, encoding, face, seed, generations, .. } = self;
-        let (encoding, face) = (encoding.name(), face.name());
-        format!("{model} {encoding} ({face}) seed {seed}, generation {generations}")
+        let Self { model, encoding, variant, seed, generations, .. } = self;
+        let (encoding, variant) = (encoding.name(), variant.name());
+        format!("{model} {encoding} ({variant}) seed {seed}, generation {generations}")
     }
 
     /// Reads the figures off a journal.
     pub(crate) fn of(settings: &Settings, run: &RunToml, bytes: &[u8], timing: Timing) -> Result<Self, RunError> {
-        let damaged =
-            |error: journal::JournalError| RunError::Choices(format!("the journal that was just written cannot be read: {error}"));
+        let damaged = |error: journal::JournalError| RunError::Config(format!("the journal that was just written cannot be read: {error}"));
         let (_, records) = journal::open(bytes).map_err(damaged)?;
         let mut scores = Scores::new(settings.cells());
         let mut decisions = Sha256::new_with_prefix(settings.to_bytes());
@@ -110,16 +109,16 @@ impl Summary {
         let thread_seconds = seconds * timing.threads.max(1) as f64;
         let share = |time: Duration, of: f64| if of > 0.0 { time.as_secs_f64() / of } else { 0.0 };
         Ok(Self {
-            model: run.made.model.clone(),
-            encoding: run.choices.encoding,
-            face: run.choices.face,
-            seed: run.choices.seed,
+            model: run.provenance.model.clone(),
+            encoding: run.config.encoding,
+            variant: run.config.variant,
+            seed: run.config.seed,
             generations,
             classes: settings.cells() as usize,
             stats: scores.stats(),
             evaluations,
             refused,
-            journal_digest: log::digest(bytes),
+            journal_digest: journal_file::digest(bytes),
             decisions_digest: hex(&decisions.finalize()),
             seconds,
             images_per_second: if seconds > 0.0 { timing.pictures as f64 / seconds } else { 0.0 },

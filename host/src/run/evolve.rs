@@ -9,22 +9,22 @@ use fooling_core::replay::{ReplayScratch, replay};
 use fooling_core::search::{Search, Take};
 use fooling_core::settings::Settings;
 
-use super::log::{self, Log};
-use super::made::OTHER_SETTINGS;
-use super::rebuild::{Members, read_records};
-use super::search::{Job, Standing, check_room, with_search};
-use super::{Choices, Folder, Made, RunError, RunToml, Scores, Stats};
-use crate::classifier::{Classifier, Misbehaviour};
-use crate::draw::Draw;
-use crate::evaluate::{Evaluator, Times};
+use super::journal_file::{self, JournalFile};
+use super::provenance::SETTINGS_DIFFER;
+use super::rebuild::{Elites, read_records};
+use super::search::{EliteAccess, Job, check_room, with_search};
+use super::{Folder, Provenance, RunConfig, RunError, RunToml, Scores, Stats};
+use crate::classifier::{Classifier, InvalidScores};
 use crate::model::Model;
 use crate::report::{self, Summary, Timing};
+use crate::run::encoding::HostEncoding;
+use crate::run::evaluator::{Evaluator, Times};
 
 /// What a run is made of.
 #[derive(Debug)]
 pub struct Setup<'s> {
     /// What the user chose.
-    pub choices: Choices,
+    pub config: RunConfig,
     /// The network.
     pub model: &'s Model,
     /// Who asks it.
@@ -45,7 +45,7 @@ pub struct Progress {
     /// Of them refused for scores that were no probabilities.
     pub refused: u64,
     /// The first child of this generation that was refused, and what was wrong with its scores.
-    pub misbehaviour: Option<(usize, Misbehaviour)>,
+    pub invalid_scores: Option<(usize, InvalidScores)>,
     /// Time since this process began to evolve.
     pub elapsed: Duration,
     /// Confidence over the cells.
@@ -55,7 +55,7 @@ pub struct Progress {
 /// Who watches a run.
 pub trait Observer {
     /// Before anything is evolved: the first generation to come, and what is to be said of the journal.
-    fn begun(&mut self, next_generation: u32, warning: Option<&str>);
+    fn started(&mut self, next_generation: u32, warning: Option<&str>);
 
     /// After each generation. [`ControlFlow::Break`] ends the run here, in good order.
     fn generation(&mut self, progress: &Progress) -> ControlFlow<()>;
@@ -69,46 +69,49 @@ pub trait Observer {
 pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
     let (settings, run) = prepare(setup)?;
     run.write(folder)?;
-    let log = Log::begin(&folder.journal(), &settings, &run.made.provenance())?;
-    with_search(&settings, Evolve { setup, settings, folder, observer, recorded: None, log })
+    let journal_file = JournalFile::begin(&folder.journal(), &settings, &run.provenance.journal_text())?;
+    with_search(&settings, Evolve { setup, settings, folder, observer, recorded: None, journal: journal_file })
 }
 
-/// Goes on with the run in a folder, with the choices that stand there; only the number of generations may be another one.
+/// Goes on with the run in a folder, with the run configuration that is there; only the number of generations may be another one.
 ///
 /// # Errors
 ///
-/// [`RunError`], above all if the journal is not that of these choices and this network.
+/// [`RunError`], above all if the journal is not that of this run configuration and this network.
 pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
     let (settings, path) = (settings(setup)?, folder.journal());
     // Before it is read: nobody else is to append to it from here on.
-    let held = log::hold(&path)?;
-    let mut journal = log::read(&path)?;
+    let held = journal_file::hold(&path)?;
+    let mut journal = journal_file::read(&path)?;
     let (header, _) = journal::open(&journal).map_err(|error| RunError::journal(&path, &error))?;
     if header.settings != settings {
-        return Err(RunError::journal(&path, &OTHER_SETTINGS));
+        return Err(RunError::journal(&path, &SETTINGS_DIFFER));
     }
     RunToml::read(folder)?.fits(&header).map_err(|problem| RunError::journal(&path, &problem))?;
-    let here = Made::here(setup.model, setup.classifier);
-    let remarks = here.goes_on_from(&String::from_utf8_lossy(header.provenance), setup.classifier.same_everywhere());
+    let here = Provenance::here(setup.model, setup.classifier);
+    let remarks = here.resumes_from(&String::from_utf8_lossy(header.provenance), setup.classifier.same_everywhere());
     let remarks = remarks.map_err(|problem| RunError::journal(&path, &problem))?;
     let records = read_records(&path, &journal)?;
     let warnings: Vec<String> = records.warning.iter().cloned().chain(remarks).collect();
     // All is well with it: only now is anything changed.
-    note_generations(setup.choices.generations, folder)?;
-    let log = Log::resume(&path, held, &records.good)?;
+    note_generations(setup.config.generations, folder)?;
+    let journal_file = JournalFile::resume(&path, held, &records.good)?;
     let good = records.good.good_bytes();
     journal.truncate(good);
     let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-    with_search(&settings, Evolve { setup, settings, folder, observer, recorded: Some(Recorded { journal, warning }), log })
+    with_search(
+        &settings,
+        Evolve { setup, settings, folder, observer, recorded: Some(Recorded { journal, warning }), journal: journal_file },
+    )
 }
 
 /// Another number of generations than before is noted in run.toml.
 fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
     let mut run = RunToml::read(folder)?;
-    if run.choices.generations == generations {
+    if run.config.generations == generations {
         return Ok(());
     }
-    run.choices.generations = generations;
+    run.config.generations = generations;
     run.write(folder)
 }
 
@@ -125,13 +128,13 @@ impl Setup<'_> {
 
 /// What a run begins with. That it can be read again is seen to here, and not at its end.
 fn prepare(setup: &Setup<'_>) -> Result<(Settings, RunToml), RunError> {
-    let run = RunToml::new(&setup.choices, setup.model, Made::here(setup.model, setup.classifier));
+    let run = RunToml::new(&setup.config, setup.model, Provenance::here(setup.model, setup.classifier));
     let settings = settings(setup)?;
     run.text()?;
-    let (length, most) = (run.made.provenance().len(), usize::from(u16::MAX));
+    let (length, most) = (run.provenance.journal_text().len(), usize::from(u16::MAX));
     if length > most {
         let problem = format!("what a journal says of model, input, engine and processor would have {length} bytes and may have {most}");
-        return Err(RunError::Choices(problem));
+        return Err(RunError::Config(problem));
     }
     Ok((settings, run))
 }
@@ -139,7 +142,7 @@ fn prepare(setup: &Setup<'_>) -> Result<(Settings, RunToml), RunError> {
 fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     let (classes, slot_len) = (setup.model.classes(), setup.model.preprocess().slot_len());
     if (setup.classifier.classes(), setup.classifier.slot_len()) != (classes, slot_len) {
-        return Err(RunError::Choices(format!(
+        return Err(RunError::Config(format!(
             "the classifier ({}) takes {} numbers a picture for {} classes, and the model '{}' has {slot_len} for {classes}",
             setup.classifier.description(),
             setup.classifier.slot_len(),
@@ -148,11 +151,11 @@ fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
         )));
     }
     let card = &setup.model.card().input;
-    if setup.choices.crops.is_some_and(|crops| crops != card.crops) {
-        return Err(RunError::Choices("the model was not loaded with the crops that were chosen".to_owned()));
+    if setup.config.crops.is_some_and(|crops| crops != card.crops) {
+        return Err(RunError::Config("the model was not loaded with the crops that were chosen".to_owned()));
     }
     let channels = if card.channels.count() == 1 { 1 } else { 3 };
-    let settings = setup.choices.settings(classes, card.picture, channels).map_err(RunError::Choices)?;
+    let settings = setup.config.settings(classes, card.picture, channels).map_err(RunError::Config)?;
     check_room(&settings)?;
     Ok(settings)
 }
@@ -169,13 +172,13 @@ struct Evolve<'e> {
     folder: &'e Folder,
     observer: &'e mut dyn Observer,
     recorded: Option<Recorded>,
-    log: Log,
+    journal: JournalFile,
 }
 
 impl Job for Evolve<'_> {
     type Output = Summary;
 
-    fn run<E: Draw, P: Standing<E::Genome> + Sync>(mut self, mut search: Search<E, P>) -> Result<Summary, RunError> {
+    fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(mut self, mut search: Search<E, P>) -> Result<Summary, RunError> {
         let mut scores = Scores::new(self.settings.cells());
         let mut warning = None;
         if let Some(recorded) = self.recorded.take() {
@@ -183,40 +186,40 @@ impl Job for Evolve<'_> {
                 .map_err(|problem| RunError::journal(&self.folder.journal(), &problem))?;
             warning = recorded.warning;
         }
-        self.observer.begun(search.generation(), warning.as_deref());
+        self.observer.started(search.generation(), warning.as_deref());
         let timing = self.evolve(&mut search, &mut scores)?;
-        self.log.finish()?;
-        let members = Members::of(&search, &self.settings);
-        report::write(self.folder, &self.settings, &members, timing)
+        self.journal.finish()?;
+        let elites = Elites::of(&search, &self.settings);
+        report::write(self.folder, &self.settings, &elites, timing)
     }
 }
 
 impl Evolve<'_> {
     /// Evolves to the last generation or until the observer ends it, and returns where the time went.
-    fn evolve<E: Draw, P: Standing<E::Genome> + Sync>(
+    fn evolve<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(
         &mut self,
         search: &mut Search<E, P>,
         scores: &mut Scores,
     ) -> Result<Timing, RunError> {
-        let Setup { choices, model, classifier, threads } = self.setup;
-        let classes = choices.scored_classes(model.classes());
+        let Setup { config, model, classifier, threads } = self.setup;
+        let classes = config.scored_classes(model.classes());
         let mut evaluator = Evaluator::<E>::new(&self.settings, *classifier, model.preprocess(), classes, *threads)?;
         let begun = Instant::now();
         let (mut times, mut archive, mut write) = (Times::default(), Duration::ZERO, Duration::ZERO);
         let (mut pictures, mut refused) = (0, 0);
-        while search.generation() <= choices.generations {
+        while search.generation() <= config.generations {
             let generation = search.generation();
             let evaluated = evaluator.evaluate(search)?;
             times += evaluated.times;
-            let misbehaviour = evaluated.refused;
-            pictures += evaluated.brood.len() as u64;
+            let invalid_scores = evaluated.refused;
+            pictures += evaluated.offspring.len() as u64;
             let evaluated_at = Instant::now();
-            let (bad, told_at) = self.log.append(generation, |decide| {
-                let told = search.tell(evaluated.brood, evaluated.scores, |birth, take: Take| {
+            let (bad, told_at) = self.journal.append(generation, |decide| {
+                let told = search.tell(evaluated.offspring, evaluated.scores, |birth, take: Take| {
                     decide(birth.child, take);
                     scores.take(take);
                 });
-                let bad = told.map_err(|error| RunError::Choices(error.to_string()))?;
+                let bad = told.map_err(|error| RunError::Config(error.to_string()))?;
                 Ok((bad, (bad, Instant::now())))
             })?;
             archive += told_at - evaluated_at;
@@ -224,10 +227,10 @@ impl Evolve<'_> {
             refused += u64::from(bad);
             let progress = Progress {
                 generation,
-                generations: choices.generations,
+                generations: config.generations,
                 pictures,
                 refused,
-                misbehaviour,
+                invalid_scores,
                 elapsed: begun.elapsed(),
                 stats: scores.stats(),
             };
@@ -240,7 +243,7 @@ impl Evolve<'_> {
 }
 
 /// Goes through a whole journal again.
-pub(super) fn replay_all<E: Draw, P: Standing<E::Genome>>(
+pub(super) fn replay_all<E: HostEncoding, P: EliteAccess<E::Genome>>(
     settings: &Settings,
     search: &mut Search<E, P>,
     scores: &mut Scores,
@@ -250,7 +253,7 @@ pub(super) fn replay_all<E: Draw, P: Standing<E::Genome>>(
 }
 
 /// Goes through a whole journal again, and shows each generation's record with the children that took a cell in it.
-pub(super) fn replay_each<E: Draw, P: Standing<E::Genome>>(
+pub(super) fn replay_each<E: HostEncoding, P: EliteAccess<E::Genome>>(
     settings: &Settings,
     search: &mut Search<E, P>,
     journal: &[u8],
@@ -258,18 +261,18 @@ pub(super) fn replay_each<E: Draw, P: Standing<E::Genome>>(
 ) -> Result<(), String> {
     let (_, records) = journal::open(journal).map_err(|error| error.to_string())?;
     let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
-    let mut brood: Vec<Elite<E::Genome>> = Vec::new();
+    let mut offspring: Vec<Elite<E::Genome>> = Vec::new();
     let mut takes = vec![Take { cell: 0, score: 0.0 }; settings.cells() as usize];
     for record in records {
         let record = record.map_err(|error| error.to_string())?;
         let mut last = None;
         let winners = record.decisions().filter(|(child, _)| last.replace(*child) != Some(*child)).count();
-        if brood.len() < winners {
-            brood.resize_with(winners, blank);
+        if offspring.len() < winners {
+            offspring.resize_with(winners, blank);
         }
-        replay(search, &record, &mut ReplayScratch { brood: &mut brood, takes: &mut takes })
+        replay(search, &record, &mut ReplayScratch { brood: &mut offspring, takes: &mut takes })
             .map_err(|error| format!("generation {}: {error}", record.generation))?;
-        show(&record, &brood[..winners]);
+        show(&record, &offspring[..winners]);
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::{RunError, RunToml};
-use crate::lock::Locked;
+use crate::util::lock::Locked;
 
 /// The folder of a run. The run that holds it has it for itself.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Folder {
         self.root.join("journal.fool")
     }
 
-    /// The choices of the run and what it was made with.
+    /// The run configuration of the run and what it was made with.
     #[must_use]
     pub fn run_toml(&self) -> PathBuf {
         self.root.join("run.toml")

@@ -15,10 +15,10 @@ use fooling_core::settings::Settings;
 
 use super::evolve::replay_each;
 use super::rebuild::read_records;
-use super::search::{Job, Standing, with_search};
-use super::{Folder, RunError, log};
-use crate::draw::Draw;
+use super::search::{EliteAccess, Job, with_search};
+use super::{Folder, RunError, journal_file};
 use crate::picture::Picture;
+use crate::run::encoding::HostEncoding;
 
 /// An elite of its time, from which a later one descends.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +49,8 @@ pub struct Lineage {
 /// # Errors
 ///
 /// If the journal is missing or damaged.
-pub fn champions(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
-    let (path, bytes) = (folder.journal(), log::read(&folder.journal())?);
+pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
+    let (path, bytes) = (folder.journal(), journal_file::read(&folder.journal())?);
     let (settings, journal) = good_part(&path, &bytes)?;
     let (_, records) = journal::open(journal).map_err(|error| RunError::journal(&path, &error))?;
     let mut all: Vec<Birth> = Vec::new();
@@ -77,7 +77,7 @@ pub fn champions(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancesto
 ///
 /// If the journal is missing or damaged.
 pub fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<Lineage>, RunError> {
-    let (path, bytes) = (folder.journal(), log::read(&folder.journal())?);
+    let (path, bytes) = (folder.journal(), journal_file::read(&folder.journal())?);
     let (settings, journal) = good_part(&path, &bytes)?;
     let damaged = |problem: String| RunError::journal(&path, &problem);
 
@@ -138,13 +138,13 @@ struct ReadBirths<'r> {
 impl Job for ReadBirths<'_> {
     type Output = Result<Births, String>;
 
-    fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
+    fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
         let mut known = Vec::new();
         let replayed = replay_each(self.settings, &mut search, self.journal, |_, winners| {
             known.extend(winners.iter().map(|winner| (winner.birth, winner.parent)));
         });
-        let holder = |cell| search.population().holder(cell).map(|holder| holder.elite.birth);
-        let holders = (0..self.settings.cells() as usize).map(holder).collect();
+        let cell_elite = |cell| search.population().cell_elite(cell).map(|cell_elite| cell_elite.elite.birth);
+        let holders = (0..self.settings.cells() as usize).map(cell_elite).collect();
         Ok(replayed.map(|()| Births { known, holders }))
     }
 }
@@ -158,12 +158,12 @@ struct DrawThem<'r> {
 impl Job for DrawThem<'_> {
     type Output = Result<HashMap<Birth, Ancestor>, String>;
 
-    fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
-        let (mut pen, mut ancestors) = (E::pen(self.settings), HashMap::new());
+    fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
+        let (mut renderer, mut ancestors) = (E::renderer(self.settings), HashMap::new());
         let replayed = replay_each(self.settings, &mut search, self.journal, |record, winners| {
             for winner in winners.iter().filter(|winner| self.wanted.contains(&winner.birth)) {
                 let mut picture = Picture::new(self.settings.picture.side.into(), self.settings.channels.into());
-                E::draw(&mut pen, &winner.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+                E::render(&mut renderer, &winner.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
                 let (birth, best) = (winner.birth, best_take(record, winner.birth.child));
                 ancestors.insert(birth, Ancestor { birth, cell: best.cell as usize, score: best.score, picture });
             }
@@ -185,45 +185,45 @@ mod tests {
     use super::*;
     use crate::classifier::Mock;
     use crate::model::Model;
-    use crate::run::{Choices, EncodingName, Face, Observer, Progress, Setup, rebuild, start};
+    use crate::run::{EncodingName, Observer, Progress, RunConfig, Setup, Variant, rebuild, start};
 
     struct Silent;
 
     impl Observer for Silent {
-        fn begun(&mut self, _: u32, _: Option<&str>) {}
+        fn started(&mut self, _: u32, _: Option<&str>) {}
 
         fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
             ControlFlow::Continue(())
         }
     }
 
-    fn run(encoding: EncodingName, face: Face, target: Option<usize>) -> (tempfile::TempDir, Folder) {
+    fn run(encoding: EncodingName, variant: Variant, target: Option<usize>) -> (tempfile::TempDir, Folder) {
         let (dir, model) = (tempfile::tempdir().unwrap(), Model::builtin("lenet").unwrap());
-        let mut choices = Choices::of_method("lenet", face, encoding, 1, target.is_some());
-        (choices.generations, choices.initial, choices.batch, choices.target) = (25, 70, 30, target);
+        let mut config = RunConfig::of_method("lenet", variant, encoding, 1, target.is_some());
+        (config.generations, config.initial, config.batch, config.target) = (25, 70, 30, target);
         let classifier = Mock::new(10, 8, 784, 5);
         let folder = Folder::create(dir.path()).unwrap();
-        start(&Setup { choices, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut Silent).unwrap();
+        start(&Setup { config, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut Silent).unwrap();
         (dir, folder)
     }
 
     #[test]
     fn a_lineage_leads_from_a_random_genome_to_the_elite() {
         let all: Vec<usize> = (0..10).collect();
-        for (encoding, face, target) in [
-            (EncodingName::Cppn, Face::Paper, None),
-            (EncodingName::Direct, Face::Released, None),
-            (EncodingName::Cppn, Face::Paper, Some(3)),
+        for (encoding, variant, target) in [
+            (EncodingName::Cppn, Variant::Paper, None),
+            (EncodingName::Direct, Variant::Released, None),
+            (EncodingName::Cppn, Variant::Paper, Some(3)),
         ] {
-            let (_dir, folder) = run(encoding, face, target);
-            let members = rebuild(&folder).unwrap().members;
+            let (_dir, folder) = run(encoding, variant, target);
+            let elites = rebuild(&folder).unwrap().elites;
             let lineages = lineages(&folder, &all, usize::MAX).unwrap();
             assert_eq!(lineages.len(), if target.is_some() { 1 } else { 10 });
-            for (lineage, member) in lineages.iter().zip(&members) {
-                assert_eq!((lineage.cell, lineage.film.len()), (member.cell, lineage.length));
+            for (lineage, elite) in lineages.iter().zip(&elites) {
+                assert_eq!((lineage.cell, lineage.film.len()), (elite.cell, lineage.length));
                 let elite = lineage.film.last().unwrap();
-                assert_eq!((elite.birth, &elite.picture), (member.birth, &member.picture));
-                assert!(elite.score >= member.score, "it held this cell with that score, and perhaps another with a higher one");
+                assert_eq!((elite.birth, &elite.picture), (elite.birth, &elite.picture));
+                assert!(elite.score >= elite.score, "it held this cell with that score, and perhaps another with a higher one");
                 assert_eq!(lineage.film[0].birth.generation, 0, "only the initial batch has no parents");
                 assert!(lineage.film.is_sorted_by(|a, b| a.birth.generation < b.birth.generation), "a parent is older than its child");
             }
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_direct_child_differs_from_its_parent_in_a_tenth_of_its_genes() {
-        let (_dir, folder) = run(EncodingName::Direct, Face::Paper, None);
+        let (_dir, folder) = run(EncodingName::Direct, Variant::Paper, None);
         let lineages = lineages(&folder, &(0..10).collect::<Vec<_>>(), usize::MAX).unwrap();
         let pairs: Vec<_> = lineages.iter().flat_map(|lineage| lineage.film.windows(2)).collect();
         assert!(pairs.len() > 20, "{} pairs", pairs.len());
@@ -246,8 +246,8 @@ mod tests {
 
     #[test]
     fn champions_are_all_who_took_a_cell_with_such_a_score() {
-        let (_dir, folder) = run(EncodingName::Cppn, Face::Paper, None);
-        let bytes = log::read(&folder.journal()).unwrap();
+        let (_dir, folder) = run(EncodingName::Cppn, Variant::Paper, None);
+        let bytes = journal_file::read(&folder.journal()).unwrap();
         let (_, records) = journal::open(&bytes).unwrap();
         let takes: Vec<(Birth, f32)> = records
             .flat_map(|record| {
@@ -258,15 +258,15 @@ mod tests {
             .collect();
         let least = takes.iter().map(|take| take.1).fold(0.0, f32::max) * 0.8;
         let expected: HashSet<Birth> = takes.iter().filter(|(_, score)| *score >= least).map(|(birth, _)| *birth).collect();
-        let found = champions(&folder, least, usize::MAX).unwrap();
+        let found = placements_above(&folder, least, usize::MAX).unwrap();
         assert!(found.len() > 4 && found.len() < takes.len(), "{} of {}", found.len(), takes.len());
         assert_eq!(found.iter().map(|champion| champion.birth).collect::<HashSet<_>>(), expected);
-        assert_eq!(champions(&folder, least, 4).unwrap().len(), 4);
+        assert_eq!(placements_above(&folder, least, 4).unwrap().len(), 4);
     }
 
     #[test]
     fn a_short_film_shows_the_first_the_last_and_some_between() {
-        let (_dir, folder) = run(EncodingName::Cppn, Face::Paper, None);
+        let (_dir, folder) = run(EncodingName::Cppn, Variant::Paper, None);
         let cells: Vec<usize> = (0..10).collect();
         let (whole, short) = (lineages(&folder, &cells, usize::MAX).unwrap(), lineages(&folder, &cells, 3).unwrap());
         assert!(whole.iter().any(|lineage| lineage.length > 3));

@@ -1,28 +1,30 @@
 //! A run: core's search, a classifier, and a journal on disk.
 
-mod choices;
+mod config;
 mod curve;
+pub mod encoding;
+pub mod evaluator;
 mod evolve;
 mod folder;
+pub mod journal_file;
 mod lineage;
-pub mod log;
-mod made;
+mod provenance;
 mod rebuild;
 mod search;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use choices::{Choices, CoordinatesName, EncodingName, Face, Rates};
+pub use config::{CoordinatesName, EncodingName, Rates, RunConfig, Variant};
 pub(crate) use curve::along;
 pub use curve::{Scores, Stats};
 pub use evolve::{Observer, Progress, Setup, resume, start};
 pub use folder::Folder;
 pub(crate) use folder::write_file;
-pub use lineage::{Ancestor, Lineage, champions, lineages};
-pub use made::{CellName, Made, RunToml};
-pub use rebuild::{Difference, Member, Members, Rebuilt, curve, rebuild, rebuild_journal, thinned_curve};
-pub use search::{Holder, Standing};
+pub use lineage::{Ancestor, Lineage, lineages, placements_above};
+pub use provenance::{CellName, Provenance, RunToml};
+pub use rebuild::{Difference, Elites, Rebuilt, RebuiltElite, curve, rebuild, rebuild_journal, thinned_curve};
+pub use search::{CellElite, EliteAccess};
 
 use crate::classifier::ClassifyError;
 
@@ -73,9 +75,9 @@ pub enum RunError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The choices do not make a run.
+    /// The run configuration does not describe a run.
     #[error("{0}")]
-    Choices(String),
+    Config(String),
     /// The network could not be asked.
     #[error(transparent)]
     Classify(#[from] ClassifyError),

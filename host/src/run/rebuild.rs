@@ -9,15 +9,15 @@ use fooling_core::search::Search;
 use fooling_core::settings::Settings;
 
 use super::evolve::replay_all;
-use super::search::{Job, Standing, with_search};
-use super::{Folder, RunError, RunToml, Scores, Stats, along, log};
-use crate::draw::Draw;
+use super::search::{EliteAccess, Job, with_search};
+use super::{Folder, RunError, RunToml, Scores, Stats, along, journal_file};
 use crate::genomes;
 use crate::picture::Picture;
+use crate::run::encoding::HostEncoding;
 
 /// Who holds a cell, with its picture.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Member {
+pub struct RebuiltElite {
     /// The cell.
     pub cell: usize,
     /// Its score there.
@@ -36,31 +36,31 @@ pub struct Member {
     pub picture: Picture,
 }
 
-/// The members of a population, by cell.
+/// The elites of a population, by cell.
 #[derive(Clone, Debug)]
-pub struct Members(pub Vec<Member>);
+pub struct Elites(pub Vec<RebuiltElite>);
 
-impl Members {
+impl Elites {
     /// Draws them all.
-    pub(super) fn of<E: Draw, P: Standing<E::Genome>>(search: &Search<E, P>, settings: &Settings) -> Self {
-        let mut pen = E::pen(settings);
-        let member = |cell| {
-            let holder = search.population().holder(cell)?;
+    pub(super) fn of<E: HostEncoding, P: EliteAccess<E::Genome>>(search: &Search<E, P>, settings: &Settings) -> Self {
+        let mut renderer = E::renderer(settings);
+        let elite = |cell| {
+            let cell_elite = search.population().cell_elite(cell)?;
             let mut picture = Picture::new(settings.picture.side.into(), settings.channels.into());
-            E::draw(&mut pen, &holder.elite.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
-            let cppn = E::network(&holder.elite.genome);
-            Some(Member {
+            E::render(&mut renderer, &cell_elite.elite.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+            let cppn = E::network(&cell_elite.elite.genome);
+            Some(RebuiltElite {
                 cell,
-                score: holder.score,
-                birth: holder.elite.birth,
-                replaced: holder.replaced,
-                switched: holder.switched,
+                score: cell_elite.score,
+                birth: cell_elite.elite.birth,
+                replaced: cell_elite.replaced,
+                switched: cell_elite.switched,
                 size: cppn.map(|cppn| (cppn.nodes().len(), cppn.links().len())),
                 genome: cppn.map(genomes::to_line),
                 picture,
             })
         };
-        Self((0..settings.cells() as usize).filter_map(member).collect())
+        Self((0..settings.cells() as usize).filter_map(elite).collect())
     }
 }
 
@@ -115,7 +115,7 @@ pub struct Rebuilt {
     /// Generations after the initial batch that are recorded; nothing if not even that is.
     pub last_generation: Option<u32>,
     /// The elites.
-    pub members: Vec<Member>,
+    pub elites: Vec<RebuiltElite>,
     /// Confidence over the cells.
     pub stats: Stats,
     /// What is to be said of the journal.
@@ -129,7 +129,7 @@ pub struct Rebuilt {
 /// If the journal or run.toml is missing, damaged or of another run.
 pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     let (run, path) = (RunToml::read(folder)?, folder.journal());
-    let bytes = log::read(&path)?;
+    let bytes = journal_file::read(&path)?;
     let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
     run.fits(&header).map_err(|problem| RunError::journal(&path, &problem))?;
     rebuild_journal(&path, &bytes, run)
@@ -148,12 +148,12 @@ pub fn rebuild_journal(path: &Path, bytes: &[u8], run: RunToml) -> Result<Rebuil
     }
     let records = read_records(path, bytes)?;
     let journal = &bytes[..records.good.good_bytes()];
-    let (members, scores, generations) = with_search(&settings, Rebuild { settings: &settings, journal, path })?;
+    let (elites, scores, generations) = with_search(&settings, Rebuild { settings: &settings, journal, path })?;
     Ok(Rebuilt {
         run,
         settings,
         last_generation: generations.checked_sub(1),
-        members: members.0,
+        elites: elites.0,
         stats: scores.stats(),
         warning: records.warning,
     })
@@ -179,7 +179,7 @@ pub fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
 /// As [`curve`].
 pub fn thinned_curve(folder: &Folder, most: u32) -> Result<Vec<(u32, Stats)>, RunError> {
     let path = folder.journal();
-    let bytes = log::read(&path)?;
+    let bytes = journal_file::read(&path)?;
     let GoodRecords { good, generations, .. } = read_records(&path, &bytes)?;
     let (header, records) = journal::open(&bytes[..good.good_bytes()]).map_err(|error| RunError::journal(&path, &error))?;
     let step = generations.div_ceil(most.max(1)).max(1);
@@ -194,12 +194,12 @@ struct Rebuild<'r> {
 }
 
 impl Job for Rebuild<'_> {
-    type Output = (Members, Scores, u32);
+    type Output = (Elites, Scores, u32);
 
-    fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
+    fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
         let mut scores = Scores::new(self.settings.cells());
         replay_all(self.settings, &mut search, &mut scores, self.journal).map_err(|problem| RunError::journal(self.path, &problem))?;
-        Ok((Members::of(&search, self.settings), scores, search.generation()))
+        Ok((Elites::of(&search, self.settings), scores, search.generation()))
     }
 }
 
@@ -222,27 +222,27 @@ impl Rebuilt {
 
     /// The elites by class, or the `most` surest ones, highest first, if there are more.
     #[must_use]
-    pub fn surest(&self, most: usize) -> Vec<&Member> {
-        let mut members: Vec<&Member> = self.members.iter().collect();
-        if members.len() > most {
-            members.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));
-            members.truncate(most);
+    pub fn surest(&self, most: usize) -> Vec<&RebuiltElite> {
+        let mut elites: Vec<&RebuiltElite> = self.elites.iter().collect();
+        if elites.len() > most {
+            elites.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));
+            elites.truncate(most);
         }
-        members
+        elites
     }
 
     /// Holds every elite against its stored picture.
     #[must_use]
     pub fn compare(&self, folder: &Folder) -> Vec<Difference> {
-        let compare = |member: &Member| {
-            let path = folder.picture(self.class(member.cell).0);
+        let compare = |elite: &RebuiltElite| {
+            let path = folder.picture(self.class(elite.cell).0);
             let what = match Picture::read(&path) {
                 Err(error) => error,
-                Ok(stored) if stored == member.picture => return None,
-                Ok(stored) => member.picture.difference(&stored),
+                Ok(stored) if stored == elite.picture => return None,
+                Ok(stored) => elite.picture.difference(&stored),
             };
             Some(Difference { path, what })
         };
-        self.members.iter().filter_map(compare).collect()
+        self.elites.iter().filter_map(compare).collect()
     }
 }

@@ -8,11 +8,11 @@ use fooling_core::settings::{EncodingSettings, Selection, Settings};
 use fooling_core::single::{Rank, Ranking};
 
 use super::RunError;
-use crate::draw::{Draw, StandardCppn};
+use crate::run::encoding::{HostEncoding, StandardCppn};
 
 /// Who holds a cell.
 #[derive(Debug)]
-pub struct Holder<'p, G> {
+pub struct CellElite<'p, G> {
     /// The elite.
     pub elite: &'p Elite<G>,
     /// Its score there.
@@ -24,23 +24,23 @@ pub struct Holder<'p, G> {
 }
 
 /// A population that can be asked who holds a cell.
-pub trait Standing<G>: Population<G> {
+pub trait EliteAccess<G>: Population<G> {
     /// Who holds a cell; nothing if it is empty. A single objective has one cell, which the best one holds.
-    fn holder(&self, cell: usize) -> Option<Holder<'_, G>>;
+    fn cell_elite(&self, cell: usize) -> Option<CellElite<'_, G>>;
 }
 
-impl<G: fooling_core::encoding::Genome, C: Storage<Cell>, S: Storage<Slot<G>>> Standing<G> for Archive<C, S> {
-    fn holder(&self, cell: usize) -> Option<Holder<'_, G>> {
+impl<G: fooling_core::encoding::Genome, C: Storage<Cell>, S: Storage<Slot<G>>> EliteAccess<G> for Archive<C, S> {
+    fn cell_elite(&self, cell: usize) -> Option<CellElite<'_, G>> {
         let elite = self.elite(cell)?;
         let cell = &self.cells()[cell];
-        Some(Holder { elite, score: cell.score(), replaced: cell.replaced(), switched: cell.switched() })
+        Some(CellElite { elite, score: cell.score(), replaced: cell.replaced(), switched: cell.switched() })
     }
 }
 
-impl<G: fooling_core::encoding::Genome, R: Storage<Rank>, S: Storage<Slot<G>>> Standing<G> for Ranking<R, S> {
-    fn holder(&self, cell: usize) -> Option<Holder<'_, G>> {
+impl<G: fooling_core::encoding::Genome, R: Storage<Rank>, S: Storage<Slot<G>>> EliteAccess<G> for Ranking<R, S> {
+    fn cell_elite(&self, cell: usize) -> Option<CellElite<'_, G>> {
         let (elite, score) = self.ranked(cell).filter(|_| cell == 0)?;
-        Some(Holder { elite, score, replaced: 0, switched: 0 })
+        Some(CellElite { elite, score, replaced: 0, switched: 0 })
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) trait Job {
     type Output;
 
     /// Does it with a search that has not begun.
-    fn run<E: Draw, P: Standing<E::Genome> + Sync>(self, search: Search<E, P>) -> Result<Self::Output, RunError>;
+    fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(self, search: Search<E, P>) -> Result<Self::Output, RunError>;
 }
 
 /// Most memory that genomes, pictures and scores may take. A journal of a hundred bytes can claim a million cells.
@@ -79,7 +79,7 @@ pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
         needed >> 20,
         MOST_MEMORY >> 20
     );
-    Err(RunError::Choices(problem))
+    Err(RunError::Config(problem))
 }
 
 /// Does a job with the search that the settings ask for.
@@ -91,10 +91,10 @@ pub(super) fn with_search<J: Job>(settings: &Settings, job: J) -> Result<J::Outp
     }
 }
 
-fn with_encoding<E: Draw, J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
-    let encoding = E::of(settings).ok_or_else(|| RunError::Choices("this program has no room for genomes of that size".to_owned()))?;
+fn with_encoding<E: HostEncoding, J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
+    let encoding = E::of(settings).ok_or_else(|| RunError::Config("this program has no room for genomes of that size".to_owned()))?;
     let slots = |count: u32| -> Vec<Slot<E::Genome>> { (0..count).map(|_| Slot::new(E::blank(settings))).collect() };
-    let misfit = |error: fooling_core::search::Misfit| RunError::Choices(error.to_string());
+    let misfit = |error: fooling_core::search::Misfit| RunError::Config(error.to_string());
     match settings.selection {
         Selection::MapElites { cells } => {
             let archive = Archive::new(vec![Cell::EMPTY; cells as usize], slots(cells)).map_err(misfit)?;

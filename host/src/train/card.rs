@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Epoch, SCALE, Settings, onnx};
+use super::{Epoch, SCALE, TrainingConfig, onnx};
 use crate::mnist::{CLASSES, SIDE};
 
 /// Everything that a card says, in the order in which it is written.
@@ -99,8 +99,8 @@ fn label(class: usize) -> String {
 }
 
 /// How a network was made, in words.
-pub(super) fn origin(settings: &Settings, examples: usize, last: &Epoch, tested: usize) -> String {
-    let Settings { epochs, batch, seed, learning_rate, momentum, weight_decay, shift, .. } = settings;
+pub(super) fn origin(settings: &TrainingConfig, examples: usize, last: &Epoch, tested: usize) -> String {
+    let TrainingConfig { epochs, batch, seed, learning_rate, momentum, weight_decay, shift, .. } = settings;
     format!(
         "{} {}: `fooling train --epochs {epochs} --batch {batch} --seed {seed} --learning-rate {learning_rate} \
          --momentum {momentum} --weight-decay {weight_decay} --shift {shift}` on {examples} MNIST training images; \
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_origin_names_the_command_the_data_and_the_error() {
         let last = Epoch { epoch: 3, loss: 0.1, errors: 82, tested: 10_000, seconds: 1.0 };
-        let origin = origin(&Settings { epochs: 3, seed: 9, ..Settings::default() }, 60_000, &last, 10_000);
+        let origin = origin(&TrainingConfig { epochs: 3, seed: 9, ..TrainingConfig::default() }, 60_000, &last, 10_000);
         for part in ["--epochs 3", "--seed 9", "60000 MNIST", "82 errors in 10000 test images (0.82 %)"] {
             assert!(origin.contains(part), "{origin}");
         }

@@ -19,7 +19,7 @@ const MAX_BATCH: usize = 4096;
 
 /// How to train; the default is what made the LeNet in `models/`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct TrainingConfig {
     /// How often each example is learnt from; at least 1.
     pub epochs: u32,
     /// Examples in a minibatch; 1 to 4096. The last one of an epoch can be smaller.
@@ -39,13 +39,13 @@ pub struct Settings {
     pub shift: u8,
 }
 
-impl Default for Settings {
+impl Default for TrainingConfig {
     fn default() -> Self {
         Self { epochs: 20, batch: 64, seed: 1, threads: None, learning_rate: 0.02, momentum: 0.9, weight_decay: 5e-4, shift: 0 }
     }
 }
 
-impl Settings {
+impl TrainingConfig {
     fn check(&self) -> Result<(), TrainError> {
         let rules = [
             ("epochs", self.epochs >= 1, self.epochs.to_string(), "1 or more"),
@@ -139,7 +139,7 @@ impl From<Dataset> for Examples {
 
 /// What training is about to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct TrainingPlan {
     /// Number of examples.
     pub examples: usize,
     /// Number of epochs.
@@ -209,7 +209,7 @@ impl Fitted {
 /// # Errors
 /// [`TrainError::Setting`] for settings out of range, [`TrainError::Shape`] for no examples or no test pictures,
 /// [`TrainError::Diverged`] when the loss is no number any more.
-pub fn fit(examples: &Examples, test: &Dataset, settings: &Settings, observer: &mut dyn Observer) -> Result<Fitted, TrainError> {
+pub fn fit(examples: &Examples, test: &Dataset, settings: &TrainingConfig, observer: &mut dyn Observer) -> Result<Fitted, TrainError> {
     settings.check()?;
     for (what, found) in [("examples", examples.len()), ("test pictures", test.len())] {
         if found == 0 {
@@ -221,7 +221,7 @@ pub fn fit(examples: &Examples, test: &Dataset, settings: &Settings, observer: &
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|reason| TrainError::Threads { threads, reason })?;
     let mut trainer = Trainer::new(examples, settings)?;
-    observer.started(&Plan {
+    observer.started(&TrainingPlan {
         examples: examples.len(),
         epochs: settings.epochs,
         steps_per_epoch: trainer.steps(),
@@ -242,7 +242,7 @@ pub fn fit(examples: &Examples, test: &Dataset, settings: &Settings, observer: &
 
 struct Trainer<'a> {
     examples: &'a Examples,
-    settings: &'a Settings,
+    settings: &'a TrainingConfig,
     network: LeNet,
     velocities: Vec<Tensor>,
     order: Vec<usize>,
@@ -251,7 +251,7 @@ struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    fn new(examples: &'a Examples, settings: &'a Settings) -> Result<Self, TrainError> {
+    fn new(examples: &'a Examples, settings: &'a TrainingConfig) -> Result<Self, TrainError> {
         let mut rng = Pcg64Mcg::seed_from_u64(settings.seed);
         let network = LeNet::new(examples.classes(), &mut rng)?;
         let velocities = network.parameters().iter().map(|parameter| parameter.zeros_like()).collect::<Result<_, _>>()?;
@@ -376,19 +376,19 @@ pub(super) mod tests {
         Dataset { images, labels }
     }
 
-    pub(in super::super) fn quick() -> Settings {
-        Settings { epochs: 4, batch: 10, threads: Some(2), ..Settings::default() }
+    pub(in super::super) fn quick() -> TrainingConfig {
+        TrainingConfig { epochs: 4, batch: 10, threads: Some(2), ..TrainingConfig::default() }
     }
 
     #[derive(Default)]
     struct Diary {
-        plan: Option<Plan>,
+        plan: Option<TrainingPlan>,
         steps: Vec<Step>,
         epochs: Vec<Epoch>,
     }
 
     impl Observer for Diary {
-        fn started(&mut self, plan: &Plan) {
+        fn started(&mut self, plan: &TrainingPlan) {
             self.plan = Some(plan.clone());
         }
         fn step(&mut self, step: &Step) {
@@ -404,7 +404,7 @@ pub(super) mod tests {
         let set = squares(95, 10);
         let mut diary = Diary::default();
         let fitted = fit(&Examples::from(set.clone()), &set, &quick(), &mut diary).unwrap();
-        let plan = Plan { examples: 95, epochs: 4, steps_per_epoch: 10, threads: 2 };
+        let plan = TrainingPlan { examples: 95, epochs: 4, steps_per_epoch: 10, threads: 2 };
         assert_eq!((diary.plan, diary.steps.len()), (Some(plan), 40));
         assert_eq!(diary.epochs, fitted.epochs);
         let (first, last) = (&fitted.epochs[0], fitted.last());
@@ -415,16 +415,16 @@ pub(super) mod tests {
     #[test]
     fn the_seed_decides_every_byte_and_the_threads_none() {
         let set = squares(60, 10);
-        let file = |settings: &Settings| {
+        let file = |settings: &TrainingConfig| {
             let fitted = fit(&Examples::from(set.clone()), &set, settings, &mut ()).unwrap();
             onnx::encode(&fitted.network).unwrap()
         };
-        let settings = Settings { shift: 1, ..quick() };
+        let settings = TrainingConfig { shift: 1, ..quick() };
         let once = file(&settings);
         assert!(once == file(&settings), "the same seed gave another file");
-        assert!(once == file(&Settings { threads: Some(1), ..settings.clone() }), "one thread gave another file");
-        assert!(once != file(&Settings { seed: 2, ..settings.clone() }), "another seed gave the same file");
-        assert!(once != file(&Settings { shift: 0, ..settings }), "shifts made no difference");
+        assert!(once == file(&TrainingConfig { threads: Some(1), ..settings.clone() }), "one thread gave another file");
+        assert!(once != file(&TrainingConfig { seed: 2, ..settings.clone() }), "another seed gave the same file");
+        assert!(once != file(&TrainingConfig { shift: 0, ..settings }), "shifts made no difference");
     }
 
     #[test]
@@ -455,14 +455,14 @@ pub(super) mod tests {
         let set = squares(10, 10);
         let examples = Examples::from(set.clone());
         let bad = [
-            ("epochs", Settings { epochs: 0, ..quick() }),
-            ("batch", Settings { batch: 0, ..quick() }),
-            ("batch", Settings { batch: 4097, ..quick() }),
-            ("threads", Settings { threads: Some(0), ..quick() }),
-            ("learning_rate", Settings { learning_rate: f64::NAN, ..quick() }),
-            ("momentum", Settings { momentum: 1.0, ..quick() }),
-            ("weight_decay", Settings { weight_decay: -1.0, ..quick() }),
-            ("shift", Settings { shift: 28, ..quick() }),
+            ("epochs", TrainingConfig { epochs: 0, ..quick() }),
+            ("batch", TrainingConfig { batch: 0, ..quick() }),
+            ("batch", TrainingConfig { batch: 4097, ..quick() }),
+            ("threads", TrainingConfig { threads: Some(0), ..quick() }),
+            ("learning_rate", TrainingConfig { learning_rate: f64::NAN, ..quick() }),
+            ("momentum", TrainingConfig { momentum: 1.0, ..quick() }),
+            ("weight_decay", TrainingConfig { weight_decay: -1.0, ..quick() }),
+            ("shift", TrainingConfig { shift: 28, ..quick() }),
         ];
         for (field, settings) in bad {
             let error = fit(&examples, &set, &settings, &mut ()).unwrap_err();
@@ -473,7 +473,7 @@ pub(super) mod tests {
     #[test]
     fn a_step_that_is_too_large_ends_in_an_error() {
         let set = squares(40, 10);
-        let settings = Settings { learning_rate: 1e6, ..quick() };
+        let settings = TrainingConfig { learning_rate: 1e6, ..quick() };
         let error = fit(&Examples::from(set.clone()), &set, &settings, &mut ()).unwrap_err();
         assert!(matches!(error, TrainError::Diverged { .. }), "{error}");
     }

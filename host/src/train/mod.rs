@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use rand_core::Rng;
 
 pub use card::{Card, Input};
-pub use fit::{Epoch, Examples, Fitted, Plan, Settings, Step, fit};
+pub use fit::{Epoch, Examples, Fitted, Step, TrainingConfig, TrainingPlan, fit};
 pub use lenet::{InputGradient, LeNet, Objective, SCALE, scaled};
 
 use crate::mnist::{Mnist, MnistError};
@@ -33,7 +33,7 @@ pub enum TrainError {
     /// A setting that training cannot work with.
     #[error("setting `{name}` is {found}, expected {expected}")]
     Setting {
-        /// Name of the field of [`Settings`].
+        /// Name of the field of [`TrainingConfig`].
         name: &'static str,
         /// Its value.
         found: String,
@@ -118,7 +118,7 @@ impl From<candle_core::Error> for TrainError {
 /// Sees training go on; every method may be left out, and `()` sees nothing.
 pub trait Observer {
     /// Data and settings are good, training begins.
-    fn started(&mut self, plan: &Plan) {
+    fn started(&mut self, plan: &TrainingPlan) {
         let _ = plan;
     }
     /// A minibatch was learnt from.
@@ -141,7 +141,7 @@ pub struct Options {
     /// ONNX file to write; the model card goes beside it, with the extension `toml`.
     pub out: PathBuf,
     /// How to train.
-    pub settings: Settings,
+    pub settings: TrainingConfig,
 }
 
 /// What [`run`] did.
@@ -253,7 +253,7 @@ mod tests {
     fn a_place_that_cannot_be_written_to_is_found_before_training() {
         struct Never;
         impl Observer for Never {
-            fn started(&mut self, _: &Plan) {
+            fn started(&mut self, _: &TrainingPlan) {
                 panic!("training began");
             }
         }

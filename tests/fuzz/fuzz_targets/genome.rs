@@ -1,7 +1,7 @@
 //! Genome files: any line is a genome or an error; a genome can be drawn, and written and read it is the same.
 #![no_main]
 
-use fooling::draw::CppnPen;
+use fooling::run::encoding::CppnRenderer;
 use fooling::genomes::{from_line, to_line};
 use fooling_core::canvas::Rows;
 use fooling_core::cppn::{Coordinates, Picture};
@@ -12,8 +12,8 @@ fuzz_target!(|line: &str| {
         let again = from_line(&to_line(&genome)).expect("a written genome can be read");
         assert!(again == genome);
         let mut rows = 0;
-        let mut pen = CppnPen::new(Picture { side: 7, coordinates: Coordinates::Pixel, colour: None });
-        pen.render(&genome, &mut Rows(|_, row: &[u8]| rows += usize::from(row.len() == 7 * genome.outputs())));
+        let mut renderer = CppnRenderer::new(Picture { side: 7, coordinates: Coordinates::Pixel, colour: None });
+        renderer.render(&genome, &mut Rows(|_, row: &[u8]| rows += usize::from(row.len() == 7 * genome.outputs())));
         assert_eq!(rows, 7);
     }
 });

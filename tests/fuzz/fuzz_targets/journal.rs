@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use fooling::run::{CellName, Choices, EncodingName, Face, Made, RunToml, rebuild_journal};
+use fooling::run::{CellName, RunConfig, EncodingName, Variant, Provenance, RunToml, rebuild_journal};
 use fooling_core::journal;
 use fooling_core::settings::Selection;
 use libfuzzer_sys::fuzz_target;
@@ -16,8 +16,8 @@ static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// A run.toml with so many cells.
 fn run_toml(cells: u32) -> RunToml {
     RunToml {
-        choices: Choices::of_method("lenet", Face::Paper, EncodingName::Cppn, 1, false),
-        made: Made::default(),
+        config: RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, false),
+        provenance: Provenance::default(),
         cells: (0..cells as usize).map(|class| CellName { class, label: String::new() }).collect(),
     }
 }
@@ -46,8 +46,8 @@ fuzz_target!(|bytes: &[u8]| {
         Err(_) => 10,
     };
     if let Ok(rebuilt) = rebuild_journal(Path::new("journal.fool"), &bytes, run_toml(cells)) {
-        assert!(rebuilt.members.len() <= cells as usize);
-        assert!(rebuilt.members.iter().all(|member| member.score.is_finite()));
+        assert!(rebuilt.elites.len() <= cells as usize);
+        assert!(rebuilt.elites.iter().all(|elite| elite.score.is_finite()));
     }
 });
 

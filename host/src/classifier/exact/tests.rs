@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{TractCpu, suite};
+use super::super::{TractCpu, conformance};
 use super::convolution::{Convolution, Range, Weights};
 use super::*;
 use crate::model::{Card, Channels};
@@ -37,7 +37,7 @@ pub(super) fn scores(classifier: &dyn Classifier, pictures: usize) -> Vec<u32> {
 
 #[test]
 fn agrees_with_onnxruntime_on_the_shared_networks() {
-    suite::agrees_with_onnxruntime(|model| Box::new(Exact::with(model, 3, Instructions::widest()).unwrap()));
+    conformance::agrees_with_onnxruntime(|model| Box::new(Exact::with(model, 3, Instructions::widest()).unwrap()));
 }
 
 #[test]
@@ -45,14 +45,14 @@ fn passes_the_suite_on_the_shared_networks() {
     let Some(shared) = shared("classifier suite on the shared networks") else { return };
     for card in shared_cards() {
         let batch = if card.input.width == 28 { 16 } else { 4 };
-        suite::run(&Exact::with(&model(&shared.join("models"), &card), batch, Instructions::widest()).unwrap());
+        conformance::run(&Exact::with(&model(&shared.join("models"), &card), batch, Instructions::widest()).unwrap());
     }
 }
 
 #[test]
 fn passes_the_suite_on_a_small_alexnet() {
     for exported_batch in [0, 1] {
-        suite::run(&Exact::with(&made(small_alexnet(exported_batch, 16)).0, 5, Instructions::widest()).unwrap());
+        conformance::run(&Exact::with(&made(small_alexnet(exported_batch, 16)).0, 5, Instructions::widest()).unwrap());
     }
 }
 
@@ -338,7 +338,7 @@ fn every_layer_agrees_with_tract() {
             let (found, expected) = (f32::from_bits(found), f32::from_bits(expected));
             assert!((found - expected).abs() <= 2e-5 * expected.max(1e-2), "{name}, class {class}: {found}, tract {expected}");
         }
-        suite::run(&exact);
+        conformance::run(&exact);
         let narrow = scores(&Exact::with(&model, 3, Instructions::Baseline).unwrap(), 3);
         assert_eq!(scores(&exact, 3), narrow, "{name}: the bits depend on the instructions");
     }

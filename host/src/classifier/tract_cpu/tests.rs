@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::super::suite;
+use super::super::conformance;
 use super::*;
 use crate::model::network::Network;
 use crate::model::{Card, Channels, Output};
@@ -33,7 +33,7 @@ fn problem(onnx: Onnx) -> String {
 
 #[test]
 fn agrees_with_onnxruntime_on_the_shared_networks() {
-    suite::agrees_with_onnxruntime(|model| {
+    conformance::agrees_with_onnxruntime(|model| {
         let cpu = TractCpu::new(model, 3).unwrap();
         assert_eq!(cpu.raw, Raw::Logits, "{}: the softmax was not cut", model.name());
         Box::new(cpu)
@@ -47,7 +47,7 @@ fn passes_the_suite_on_the_shared_networks() {
     };
     for card in shared_cards() {
         let batch = if card.input.width == 28 { 16 } else { 4 };
-        suite::run(&TractCpu::new(&model(&shared.join("models"), &card), batch).unwrap());
+        conformance::run(&TractCpu::new(&model(&shared.join("models"), &card), batch).unwrap());
     }
 }
 
@@ -56,10 +56,10 @@ fn passes_the_suite_on_a_small_alexnet() {
     for exported_batch in [0, 1] {
         let (_folder, model) = made(small_alexnet(exported_batch, 16).bytes(), |_| ());
         let model = model.unwrap();
-        suite::run(&TractCpu::new(&model, 5).unwrap());
+        conformance::run(&TractCpu::new(&model, 5).unwrap());
         // A body that takes several crops, also where they do not come out even.
-        suite::run(&TractCpu::build(&model, 5, 5).unwrap());
-        suite::run(&TractCpu::build(&model, 5, 3).unwrap());
+        conformance::run(&TractCpu::build(&model, 5, 5).unwrap());
+        conformance::run(&TractCpu::build(&model, 5, 3).unwrap());
     }
 }
 
@@ -142,7 +142,7 @@ fn pictures_that_would_influence_each_other_are_found() {
     let (_folder, model) = made(onnx.bytes(), |_| ());
     let model = model.unwrap();
     // One by one, as it was made, it is a sound network.
-    suite::run(&TractCpu::new(&model, 3).unwrap());
+    conformance::run(&TractCpu::new(&model, 3).unwrap());
     let problem = TractCpu::build(&model, 3, 3).map(|_| ()).unwrap_err().to_string();
     assert!(problem.contains("net.onnx: batch: ") && problem.contains("influence each other"), "{problem}");
 }
@@ -224,7 +224,7 @@ fn print_digest() {
         let cpu = TractCpu::new(&model(&shared.join("models"), &card), batch).unwrap();
         let mut session = cpu.session().unwrap();
         (0..batch).for_each(|slot| {
-            suite::reference_input(&card.name, "pattern", &mut session.slot(slot)[slot..]);
+            conformance::reference_input(&card.name, "pattern", &mut session.slot(slot)[slot..]);
         });
         let mut scores = vec![0.0; batch * cpu.classes()];
         assert_eq!(session.run(batch, &mut scores).unwrap(), Refusals::default());

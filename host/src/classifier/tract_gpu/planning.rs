@@ -27,7 +27,7 @@ pub(crate) fn plan(mut model: TypedModel) -> TractResult<Report> {
     // A card that is there is asked itself, and first, for there is one device a process.
     if super::Device::Cuda.check().is_err() && get_context().is_err() {
         // Another thread may have been first with the same.
-        let _ = set_context(Box::new(Paper));
+        let _ = set_context(Box::new(PlanningDevice));
     }
     rewrite_einsum_to_prefix_matmul(&mut model, false)?;
     Rewriter::default()
@@ -58,15 +58,15 @@ fn split_reduce(_: &(), model: &TypedModel, node: &TypedNode, name: &str, op: &R
 
 /// The device that a plan is made for.
 #[derive(Clone, Debug)]
-struct Paper;
+struct PlanningDevice;
 
-impl DeviceContext for Paper {
+impl DeviceContext for PlanningDevice {
     fn tensor_to_device(&self, tensor: TValue) -> TractResult<Box<dyn OwnedDeviceTensor>> {
-        Ok(Box::new(Sheet::of(tensor.into_arc_tensor())))
+        Ok(Box::new(PlanningTensor::of(tensor.into_arc_tensor())))
     }
 
     fn uninitialized_device_tensor(&self, shape: &[usize], dt: DatumType) -> TractResult<Box<dyn OwnedDeviceTensor>> {
-        Ok(Box::new(Sheet::of(Tensor::zero_dt(dt, shape)?.into_arc_tensor())))
+        Ok(Box::new(PlanningTensor::of(Tensor::zero_dt(dt, shape)?.into_arc_tensor())))
     }
 
     fn uninitialized_device_exotic_tensor(&self, _: Box<dyn ExoticFact>) -> TractResult<Box<dyn OwnedDeviceTensor>> {
@@ -84,25 +84,25 @@ impl DeviceContext for Paper {
 
 /// A tensor on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Sheet {
+struct PlanningTensor {
     tensor: Arc<Tensor>,
     shape: TVec<usize>,
     strides: TVec<isize>,
 }
 
-impl Sheet {
+impl PlanningTensor {
     fn of(tensor: Arc<Tensor>) -> Self {
         Self { shape: tensor.shape().into(), strides: tensor.strides().into(), tensor }
     }
 }
 
-impl DeviceBuffer for Sheet {
+impl DeviceBuffer for PlanningTensor {
     fn ptr(&self) -> *const c_void {
         Arc::as_ptr(&self.tensor).cast()
     }
 }
 
-impl OwnedDeviceTensor for Sheet {
+impl OwnedDeviceTensor for PlanningTensor {
     fn datum_type(&self) -> DatumType {
         self.tensor.datum_type()
     }

@@ -1,6 +1,6 @@
 //! The GPU's path with another runtime in the GPU's place, and the graphs that it is given held against those of the files.
 
-use super::super::{TractCpu, suite};
+use super::super::{TractCpu, conformance};
 use super::*;
 use crate::model::Card;
 use crate::testing::{Onnx, Value, card_for, shared, shared_cards, small_alexnet, weight};
@@ -32,8 +32,8 @@ fn passes_the_suite_in_a_thread_of_its_own() {
     for exported_batch in [0, 1] {
         let (_folder, model) = made(&small_alexnet(exported_batch, 16).bytes(), 16, 7);
         let gpu = on_cpu(&model, 6);
-        suite::run(&gpu);
-        suite::agrees(&gpu, &TractCpu::new(&model, 3).unwrap(), 1e-5);
+        conformance::run(&gpu);
+        conformance::agrees(&gpu, &TractCpu::new(&model, 3).unwrap(), 1e-5);
     }
 }
 
@@ -44,7 +44,7 @@ fn rewritten_networks_score_as_those_of_the_files() {
     for card in shared_cards() {
         let model = of_folder(&card, &shared);
         let (reference, gpu) = (TractCpu::new(&model, 4).unwrap(), on_cpu(&model, 4));
-        suite::agrees(&gpu, &reference, 2e-4);
+        conformance::agrees(&gpu, &reference, 2e-4);
     }
 }
 
@@ -179,7 +179,7 @@ fn half_precision_is_near() {
     let half = crate::model::network::exported(prepare(&model, 4).unwrap().proto, true).unwrap();
     let (_other, half) = made(&half, 16, 7);
     assert_eq!(on_cpu(&half, 4).raw, Raw::Logits, "the softmax is taken in our own arithmetic");
-    suite::agrees(&TractCpu::new(&half, 4).unwrap(), &TractCpu::new(&model, 4).unwrap(), 5e-3);
+    conformance::agrees(&TractCpu::new(&half, 4).unwrap(), &TractCpu::new(&model, 4).unwrap(), 5e-3);
 }
 
 #[test]
@@ -289,8 +289,8 @@ mod on_a_card {
             let model = of_folder(&card, &shared);
             let gpu = on_cuda(&model, 64);
             assert_eq!(gpu.remark(), None);
-            suite::agrees(&gpu, &TractCpu::new(&model, 4).unwrap(), tolerance(&card.name));
-            suite::run(&on_cuda(&model, 8));
+            conformance::agrees(&gpu, &TractCpu::new(&model, 4).unwrap(), tolerance(&card.name));
+            conformance::run(&on_cuda(&model, 8));
             println!("{}: passed", card.name);
         }
     }

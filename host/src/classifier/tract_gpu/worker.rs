@@ -16,7 +16,7 @@ enum Job {
     /// Run the network on this input, or on what has been drawn.
     Infer(Option<Arc<Tensor>>),
     #[cfg(feature = "cuda")]
-    Draw(Box<crate::gpu::launch::Drawing>),
+    HostEncoding(Box<crate::gpu::launch::Drawing>),
 }
 
 /// What it answers.
@@ -73,7 +73,7 @@ impl Worker {
     ) -> Result<(), String> {
         let mut drawing = std::mem::take(&mut self.drawing);
         drawing.fill(genomes, picture, preprocess);
-        match self.ask(Job::Draw(drawing))? {
+        match self.ask(Job::HostEncoding(drawing))? {
             Answer::Drawn(drawing) => self.drawing = drawing,
             _ => return Err("the device's thread is out of step".into()),
         }
@@ -103,7 +103,7 @@ impl Drop for Worker {
 
 /// Does what is asked until nobody can ask any more. After a panic the state of the engine is worth nothing, and the thread ends.
 fn serve(runnable: &dyn Runnable, shape: &[usize], jobs: &Receiver<Job>, answers: &Sender<Result<Answer, String>>) {
-    let begun = caught(|| Desk::new(runnable, shape));
+    let begun = caught(|| WorkerState::new(runnable, shape));
     let (mut desk, ready) = match begun {
         Ok(Ok(desk)) => (Some(desk), Ok(Answer::Ready)),
         Ok(Err(problem)) | Err(problem) => (None, Err(problem)),
@@ -125,18 +125,18 @@ fn serve(runnable: &dyn Runnable, shape: &[usize], jobs: &Receiver<Job>, answers
 
 /// Turns a panic in foreign code into an error.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    let _quiet = crate::quiet::panics();
+    let _quiet = crate::util::panics::silence();
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(&*panic))
 }
 
 /// What the thread works with.
-struct Desk {
+struct WorkerState {
     state: Box<dyn State>,
     #[cfg(feature = "cuda")]
     painter: crate::gpu::launch::Painter,
 }
 
-impl Desk {
+impl WorkerState {
     #[cfg_attr(not(feature = "cuda"), expect(unused_variables, reason = "only a painter needs the shape"))]
     fn new(runnable: &dyn Runnable, shape: &[usize]) -> Result<Self, String> {
         let state = runnable.spawn().map_err(|error| error_text(&error))?;
@@ -151,7 +151,7 @@ impl Desk {
         let text = |error: TractError| error_text(&error);
         match job {
             #[cfg(feature = "cuda")]
-            Job::Draw(drawing) => {
+            Job::HostEncoding(drawing) => {
                 self.painter.draw(&drawing).map_err(text)?;
                 Ok(Answer::Drawn(drawing))
             }

@@ -167,7 +167,7 @@ pub(crate) fn contained<T: Send>(work: impl FnOnce() -> Result<T, String> + Send
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("model".into()).stack_size(STACK);
         let quiet = || {
-            let _quiet = crate::quiet::panics();
+            let _quiet = crate::util::panics::silence();
             work()
         };
         let thread = thread.spawn_scoped(scope, quiet).map_err(|error| format!("no thread: {error}"))?;

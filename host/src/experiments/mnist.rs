@@ -1,12 +1,12 @@
-//! `mnist-direct` and `mnist-cppn`: ten digits, both LeNets, both faces.
+//! `mnist-direct` and `mnist-cppn`: ten digits, both LeNets, both variants.
 
-use super::lab::{Lab, Run};
 use super::networks::Network;
-use super::results::{Finding, Shown, Table, confidence, generation};
-use super::{Exhibit, Found, ReproduceError};
+use super::results::{Finding, SheetPicture, Table, confidence, generation};
+use super::workspace::{Run, Workspace};
+use super::{ExperimentError, Figure, Outcome};
 use crate::model::short_name;
-use crate::report::{Curve, FRAMES, Upright, percent};
-use crate::run::{Ancestor, EncodingName, Face, Folder, Lineage, Member, Stats, lineages};
+use crate::report::{Curve, FRAMES, VerticalAxis, percent};
+use crate::run::{Ancestor, EncodingName, Folder, Lineage, RebuiltElite, Stats, Variant, lineages};
 
 /// What the paper calls sure.
 pub(super) const SURE: f64 = 0.9999;
@@ -25,30 +25,30 @@ const VARIANTS: [(&str, u32, u8, f64); 6] = [
 /// Elites of a run whose lineages are shown.
 pub(super) const FILMS: usize = 2;
 
-/// The runs of one network and face.
+/// The runs of one network and variant.
 struct Group {
     title: String,
     runs: Vec<Run>,
 }
 
-pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, ReproduceError> {
+pub(super) fn run(workspace: &mut Workspace<'_>, encoding: EncodingName) -> Result<Outcome, ExperimentError> {
     let mut groups = Vec::new();
-    for network in lab.lenets()? {
-        for face in [Face::Paper, Face::Released] {
-            groups.push(group(lab, &network, encoding, face)?);
+    for network in workspace.lenets()? {
+        for variant in [Variant::Paper, Variant::Released] {
+            groups.push(group(workspace, &network, encoding, variant)?);
         }
     }
-    if let Some(folder) = &lab.plan.models {
-        groups.push(group(lab, &Network::less_mean(folder, lab.plan.device)?, encoding, Face::Released)?);
+    if let Some(folder) = &workspace.plan.models {
+        groups.push(group(workspace, &Network::less_mean(folder, workspace.plan.device)?, encoding, Variant::Released)?);
     }
-    let mut found = Found::default();
+    let mut found = Outcome::default();
     let last = groups[0].runs[0].generations();
     found.method.push(format!(
         "MAP-Elites over the ten digits, {} encoding: {} pictures in the initial batch, then {last} generations of {}; seeds 1 to {}.",
         encoding.name(),
-        groups[0].runs[0].rebuilt.run.choices.initial,
-        groups[0].runs[0].rebuilt.run.choices.batch,
-        lab.plan.seeds,
+        groups[0].runs[0].rebuilt.run.config.initial,
+        groups[0].runs[0].rebuilt.run.config.batch,
+        workspace.plan.seeds,
     ));
     found.method.push(
         "Medians and lowest confidences are over the ten digits of a run. A figure over runs is their median, in brackets its interval; \
@@ -57,7 +57,7 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
     );
     if encoding == EncodingName::Cppn {
         found.method.push(
-            "The faces differ in how colours are read and in the direct encoding. A grey CPPN picture is the same with both, so their runs \
+            "The variants differ in how colours are read and in the direct encoding. A grey CPPN picture is the same with both, so their runs \
              are to be equal here, and that is what they are made for."
                 .to_owned(),
         );
@@ -68,7 +68,7 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
         found.exhibits.push(curves(group));
     }
     if encoding == EncodingName::Direct {
-        found.tables.push(variants(lab)?);
+        found.tables.push(variants(workspace)?);
     }
     found.tables.push(speeds(&groups));
     for group in &groups {
@@ -78,12 +78,12 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
     Ok(found)
 }
 
-fn group(lab: &mut Lab<'_>, network: &Network, encoding: EncodingName, face: Face) -> Result<Group, ReproduceError> {
-    let word = face.name();
+fn group(workspace: &mut Workspace<'_>, network: &Network, encoding: EncodingName, variant: Variant) -> Result<Group, ExperimentError> {
+    let word = variant.name();
     let mut runs = Vec::new();
-    for seed in lab.seeds() {
-        let choices = lab.choices(network, encoding, face, seed);
-        runs.push(lab.evolve(&format!("{}-{}-{word}-{seed}", network.key, encoding.name()), network, choices)?);
+    for seed in workspace.seeds() {
+        let config = workspace.config(network, encoding, variant, seed);
+        runs.push(workspace.evolve(&format!("{}-{}-{word}-{seed}", network.key, encoding.name()), network, config)?);
     }
     Ok(Group { title: format!("{}, {word} variant", network.title), runs })
 }
@@ -127,7 +127,7 @@ fn marks(group: &Group, last: u32) -> Table {
     let heads = marks.iter().flat_map(|mark| [format!("{mark}: median"), format!("{mark}: lowest")]);
     let row = |run: &Run| {
         let cells = marks.iter().flat_map(|mark| [confidence(run.at(*mark).median), confidence(run.at(*mark).lowest)]);
-        [run.rebuilt.run.choices.seed.to_string()].into_iter().chain(cells).collect()
+        [run.rebuilt.run.config.seed.to_string()].into_iter().chain(cells).collect()
     };
     Table {
         title: format!("Confidence over the digits after generations, {}", group.title),
@@ -137,22 +137,21 @@ fn marks(group: &Group, last: u32) -> Table {
 }
 
 /// Other settings of the direct encoding: what it would take to have every digit by generation 50.
-fn variants(lab: &mut Lab<'_>) -> Result<Table, ReproduceError> {
-    let network = lab.lenets()?.pop().expect("there is the shipped one at least");
+fn variants(workspace: &mut Workspace<'_>) -> Result<Table, ExperimentError> {
+    let network = workspace.lenets()?.pop().expect("there is the shipped one at least");
     let mut rows = Vec::new();
     for (name, factor, eta, rate) in VARIANTS {
         let mut runs = Vec::new();
-        for seed in lab.seeds() {
-            let mut choices = lab.choices(&network, EncodingName::Direct, Face::Paper, seed);
-            (choices.initial, choices.batch, choices.eta, choices.rates.gene) =
-                (choices.initial * factor, choices.batch * factor, eta, rate);
-            runs.push(lab.evolve(&format!("{}-direct-{name}-{seed}", network.key), &network, choices)?);
+        for seed in workspace.seeds() {
+            let mut config = workspace.config(&network, EncodingName::Direct, Variant::Paper, seed);
+            (config.initial, config.batch, config.eta, config.rates.gene) = (config.initial * factor, config.batch * factor, eta, rate);
+            runs.push(workspace.evolve(&format!("{}-direct-{name}-{seed}", network.key), &network, config)?);
         }
         let of = |value: &dyn Fn(&Run) -> f64| {
             let values: Vec<f64> = runs.iter().map(value).collect();
             super::stats::median(&values).map_or(f64::NAN, |median| median.median)
         };
-        let batch = runs[0].rebuilt.run.choices.batch;
+        let batch = runs[0].rebuilt.run.config.batch;
         let there = runs.iter().filter(|run| run.at(50).lowest >= SURE).count();
         rows.push(vec![
             batch.to_string(),
@@ -221,41 +220,41 @@ pub(super) fn over_runs(runs: &[Run], name: &str, colour: usize, of: &dyn Fn(&St
     curves
 }
 
-fn curves(group: &Group) -> Exhibit {
+fn curves(group: &Group) -> Figure {
     let median = over_runs(&group.runs, "median of the digits", 0, &|stats| stats.median);
     let lowest = over_runs(&group.runs, "lowest of the digits", 1, &|stats| stats.lowest);
     let title = format!("Confidence, {} (median of the runs, and each run)", group.title);
-    Exhibit::Chart(title, "generation".into(), "confidence".into(), Upright::Nines, median.into_iter().chain(lowest).collect())
+    Figure::Chart(title, "generation".into(), "confidence".into(), VerticalAxis::Nines, median.into_iter().chain(lowest).collect())
 }
 
-fn sheet(group: &Group) -> Exhibit {
-    Exhibit::Sheet(format!("Elites of seed 1, {}", group.title), shown(&group.runs[0], 10))
+fn sheet(group: &Group) -> Figure {
+    Figure::Sheet(format!("Elites of seed 1, {}", group.title), shown(&group.runs[0], 10))
 }
 
 /// The elites of a run, or the `most` surest of them if there are more.
-pub(super) fn shown(run: &Run, most: usize) -> Vec<Shown> {
-    let shown = |member: &Member| Shown {
-        picture: member.picture.clone(),
+pub(super) fn shown(run: &Run, most: usize) -> Vec<SheetPicture> {
+    let shown = |elite: &RebuiltElite| SheetPicture {
+        picture: elite.picture.clone(),
         lines: vec![
-            short_name(run.rebuilt.class(member.cell).1).to_owned(),
-            percent(member.score.into(), 2),
-            format!("generation {}", member.birth.generation),
+            short_name(run.rebuilt.class(elite.cell).1).to_owned(),
+            percent(elite.score.into(), 2),
+            format!("generation {}", elite.birth.generation),
         ],
     };
     run.rebuilt.surest(most).into_iter().map(shown).collect()
 }
 
 /// The lineages of the `most` surest elites of a run, each from its first ancestor.
-pub(super) fn films(run: &Run, most: usize) -> Result<Vec<Exhibit>, ReproduceError> {
-    let cells: Vec<usize> = run.rebuilt.surest(most).iter().map(|member| member.cell).collect();
+pub(super) fn films(run: &Run, most: usize) -> Result<Vec<Figure>, ExperimentError> {
+    let cells: Vec<usize> = run.rebuilt.surest(most).iter().map(|elite| elite.cell).collect();
     let name = |cell| short_name(run.rebuilt.class(cell).1);
-    let shown = |ancestor: Ancestor| Shown {
+    let shown = |ancestor: Ancestor| SheetPicture {
         picture: ancestor.picture,
         lines: vec![name(ancestor.cell).to_owned(), percent(ancestor.score.into(), 2), format!("gen. {}", ancestor.birth.generation)],
     };
     let film = |Lineage { cell, length, film }: Lineage| {
         let title = format!("How {} came about: {} of {length} pictures, the first ancestor to the elite", name(cell), film.len());
-        Exhibit::Film(title, film.into_iter().map(shown).collect())
+        Figure::Film(title, film.into_iter().map(shown).collect())
     };
     let folder = Folder::open(&run.root)?;
     Ok(lineages(&folder, &cells, FRAMES)?.into_iter().map(film).collect())

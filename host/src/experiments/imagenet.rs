@@ -3,71 +3,71 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::lab::{Lab, Run};
 use super::mnist::{films, over_runs, shown};
 use super::networks::Network;
 use super::results::{Finding, Table, confidence};
 use super::stats::{mann_whitney, median};
-use super::{Exhibit, Experiment, Found, ReproduceError};
-use crate::report::Upright;
-use crate::run::{Choices, EncodingName, Face};
+use super::workspace::{Run, Workspace};
+use super::{Experiment, ExperimentError, Figure, Outcome};
+use crate::report::VerticalAxis;
+use crate::run::{EncodingName, RunConfig, Variant};
 
 /// The network to evolve against; with `--quick` the smallest one.
-pub(super) fn network(lab: &Lab<'_>) -> Result<Network, ReproduceError> {
-    lab.network(lab.quick_or("mobilenet_v1_025_128", "squeezenet_v1_1"))
+pub(super) fn network(workspace: &Workspace<'_>) -> Result<Network, ExperimentError> {
+    workspace.network(workspace.quick_or("mobilenet_v1_025_128", "squeezenet_v1_1"))
 }
 
 /// [`network`] for an experiment that has a part on LeNets too: nothing, with a word, if the folder of networks lacks it.
-pub(super) fn network_if_there(lab: &mut Lab<'_>) -> Result<Option<Network>, ReproduceError> {
-    match network(lab) {
+pub(super) fn network_if_there(workspace: &mut Workspace<'_>) -> Result<Option<Network>, ExperimentError> {
+    match network(workspace) {
         Ok(network) => Ok(Some(network)),
-        Err(ReproduceError::NoNetwork { path }) => {
-            lab.watcher.says(&format!("without {}: nothing is done on ImageNet's classes", path.display()));
+        Err(ExperimentError::NoNetwork { path }) => {
+            workspace.watcher.says(&format!("without {}: nothing is done on ImageNet's classes", path.display()));
             Ok(None)
         }
         Err(error) => Err(error),
     }
 }
 
-/// METHOD's choices for a network of a thousand classes.
-pub(super) fn choices(lab: &Lab<'_>, network: &Network, encoding: EncodingName, seed: u64) -> Choices {
-    let mut choices = lab.choices(network, encoding, Face::Paper, seed);
-    if lab.plan.quick {
-        (choices.generations, choices.initial, choices.batch) = (3, 16, 16);
+/// the paper's run configuration for a network of a thousand classes.
+pub(super) fn config(workspace: &Workspace<'_>, network: &Network, encoding: EncodingName, seed: u64) -> RunConfig {
+    let mut config = workspace.config(network, encoding, Variant::Paper, seed);
+    if workspace.plan.quick {
+        (config.generations, config.initial, config.batch) = (3, 16, 16);
     } else {
-        choices.generations = if encoding == EncodingName::Cppn { 5000 } else { 20_000 };
+        config.generations = if encoding == EncodingName::Cppn { 5000 } else { 20_000 };
     }
-    choices
+    config
 }
 
 /// The CPPN runs of the experiment `imagenet-cppn` in the folder beside this one's: long ones are made once for all experiments.
 /// They are gone on with for as long as `--hours` allows; with 0, those are taken that are there.
-pub(super) fn cppn_runs(lab: &mut Lab<'_>, network: &Network) -> Result<Vec<Run>, ReproduceError> {
-    let folder = Experiment::ImagenetCppn.name() + lab.quick_or("-quick", "");
-    let root = lab.plan.out.parent().unwrap_or(&lab.plan.out).join(folder);
-    evolve(lab, network, EncodingName::Cppn, &root.join("runs"))
+pub(super) fn cppn_runs(workspace: &mut Workspace<'_>, network: &Network) -> Result<Vec<Run>, ExperimentError> {
+    let folder = Experiment::ImagenetCppn.name() + workspace.quick_or("-quick", "");
+    let root = workspace.plan.out.parent().unwrap_or(&workspace.plan.out).join(folder);
+    evolve(workspace, network, EncodingName::Cppn, &root.join("runs"))
 }
 
-fn evolve(lab: &mut Lab<'_>, network: &Network, encoding: EncodingName, root: &Path) -> Result<Vec<Run>, ReproduceError> {
-    let limit = lab.share_of_hours(lab.plan.seeds as usize);
+fn evolve(workspace: &mut Workspace<'_>, network: &Network, encoding: EncodingName, root: &Path) -> Result<Vec<Run>, ExperimentError> {
+    let limit = workspace.share_of_hours(workspace.plan.seeds as usize);
     let mut runs = Vec::new();
-    for seed in lab.seeds() {
+    for seed in workspace.seeds() {
         let name = format!("{}-{}-{seed}", network.key, encoding.name());
         let folder = root.join(&name);
         if limit.is_zero() && !folder.exists() && seed > 1 {
-            lab.watcher.says(&format!("{name}: not there, and --hours 0 leaves no time to make it"));
+            workspace.watcher.says(&format!("{name}: not there, and --hours 0 leaves no time to make it"));
             continue;
         }
-        let choices = choices(lab, network, encoding, seed);
-        runs.push(lab.evolve_at(folder, &name, network, choices, Some(limit))?);
+        let config = config(workspace, network, encoding, seed);
+        runs.push(workspace.evolve_at(folder, &name, network, config, Some(limit))?);
     }
     Ok(runs)
 }
 
-pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, ReproduceError> {
-    let network = network(lab)?;
-    let root = lab.plan.out.join("runs");
-    let runs = evolve(lab, &network, encoding, &root)?;
+pub(super) fn run(workspace: &mut Workspace<'_>, encoding: EncodingName) -> Result<Outcome, ExperimentError> {
+    let network = network(workspace)?;
+    let root = workspace.plan.out.join("runs");
+    let runs = evolve(workspace, &network, encoding, &root)?;
     let (reported_median, [reported_99, reported_9999], full) = match encoding {
         EncodingName::Cppn => ("88.11 % at 5000", ["no figure", "many"], 5000),
         EncodingName::Direct => ("21.59 % at 20 000", ["45 classes", "no figure"], 20_000),
@@ -76,14 +76,14 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
     let of = |value: &dyn Fn(&Run) -> f64| runs.iter().map(value).collect::<Vec<f64>>();
     let classes = |count: f64| format!("{count} classes");
     let what = |text: &str| format!("{text} ({}, after {} generations)", network.title, done.join(", "));
-    let mut found = Found::default();
+    let mut found = Outcome::default();
     found.method.push(format!(
         "MAP-Elites over 1000 classes on {}, one centre crop, {} encoding, paper variant. The paper's runs have {full} generations on AlexNet \
          with ten crops; these ended after {} because of --hours {}. The same command goes on with them.",
         network.title,
         encoding.name(),
         done.join(", "),
-        lab.plan.hours,
+        workspace.plan.hours,
     ));
     let last = |run: &Run| *run.at(u32::MAX);
     found.findings = vec![
@@ -100,10 +100,16 @@ pub(super) fn run(lab: &mut Lab<'_>, encoding: EncodingName) -> Result<Found, Re
         rows: runs.iter().map(row).collect(),
     });
     let median = over_runs(&runs, "median of the classes", 0, &|stats| stats.median * 100.0);
-    found.exhibits.push(Exhibit::Chart("Median confidence".into(), "generation".into(), "per cent".into(), Upright::UpTo(100.0), median));
+    found.exhibits.push(Figure::Chart(
+        "Median confidence".into(),
+        "generation".into(),
+        "per cent".into(),
+        VerticalAxis::UpTo(100.0),
+        median,
+    ));
     let sure = over_runs(&runs, "classes at 99 %", 1, &|stats| stats.at_99 as f64);
-    found.exhibits.push(Exhibit::Chart("Classes at 99 %".into(), "generation".into(), "classes".into(), Upright::UpTo(1000.0), sure));
-    found.exhibits.push(Exhibit::Sheet("The surest of seed 1".into(), shown(&runs[0], 60)));
+    found.exhibits.push(Figure::Chart("Classes at 99 %".into(), "generation".into(), "classes".into(), VerticalAxis::UpTo(1000.0), sure));
+    found.exhibits.push(Figure::Sheet("The surest of seed 1".into(), shown(&runs[0], 60)));
     found.exhibits.extend(films(&runs[0], 5)?);
     Ok(found)
 }
@@ -138,6 +144,6 @@ fn row(run: &Run) -> Vec<String> {
     let stats = run.at(u32::MAX);
     let counts = [stats.at_50, stats.at_90, stats.at_99, stats.at_9999].map(|count| count.to_string());
     let front =
-        [run.rebuilt.run.choices.seed.to_string(), run.generations().to_string(), confidence(stats.median), confidence(stats.lowest)];
+        [run.rebuilt.run.config.seed.to_string(), run.generations().to_string(), confidence(stats.median), confidence(stats.lowest)];
     front.into_iter().chain(counts).chain([format!("{:.0}", run.speed.images_per_second)]).collect()
 }

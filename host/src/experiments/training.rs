@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::lab::Lab;
 use super::networks::Network;
-use super::{ReproduceError, Watcher};
+use super::workspace::Workspace;
+use super::{ExperimentError, ExperimentObserver};
 use crate::mnist::{Dataset, Mnist, PIXELS};
 use crate::model::Model;
-use crate::train::{Card, Epoch, Examples, Observer, Settings, fit, onnx};
+use crate::train::{Card, Epoch, Examples, Observer, TrainingConfig, fit, onnx};
 
 /// How often each picture is learnt from. Twenty epochs, as the shipped LeNet has had, are not much better; see RESULTS.md.
 const EPOCHS: u32 = 5;
@@ -18,7 +18,7 @@ const QUICK_EPOCHS: u32 = 2;
 
 /// A network to be trained.
 #[derive(Clone, Debug)]
-pub(super) struct Lesson<'l> {
+pub(super) struct TrainingJob<'l> {
     /// Its name in file names.
     pub(super) key: String,
     /// Its name for readers.
@@ -31,7 +31,7 @@ pub(super) struct Lesson<'l> {
 
 /// How training went, as it stands beside the network.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
-pub(super) struct Course {
+pub(super) struct TrainingRecord {
     /// Time for learning, without the tests.
     pub(super) seconds: f64,
 }
@@ -40,14 +40,14 @@ pub(super) struct Course {
 #[derive(Debug)]
 pub(super) struct Trained {
     pub(super) network: Network,
-    pub(super) course: Course,
+    pub(super) course: TrainingRecord,
 }
 
 /// MNIST, with fewer pictures if the experiment is a quick one.
-pub(super) fn mnist(lab: &Lab<'_>) -> Result<Mnist, ReproduceError> {
-    let data = lab.plan.data.as_deref().ok_or(ReproduceError::NoData)?;
+pub(super) fn mnist(workspace: &Workspace<'_>) -> Result<Mnist, ExperimentError> {
+    let data = workspace.plan.data.as_deref().ok_or(ExperimentError::NoData)?;
     let Mnist { train, test } = Mnist::load(data).map_err(crate::train::TrainError::from)?;
-    let quick = lab.plan.quick;
+    let quick = workspace.plan.quick;
     Ok(Mnist { train: if quick { first(train, 3000) } else { train }, test: if quick { first(test, 1000) } else { test } })
 }
 
@@ -58,62 +58,62 @@ fn first(mut set: Dataset, count: usize) -> Dataset {
 }
 
 /// Epochs of the experiment's networks.
-pub(super) fn epochs(lab: &Lab<'_>) -> u32 {
-    lab.quick_or(QUICK_EPOCHS, EPOCHS)
+pub(super) fn epochs(workspace: &Workspace<'_>) -> u32 {
+    workspace.quick_or(QUICK_EPOCHS, EPOCHS)
 }
 
 /// Trains a network, or takes the one that is there if it learnt from these very pictures.
-pub(super) fn learn(lab: &mut Lab<'_>, lesson: &Lesson<'_>) -> Result<Trained, ReproduceError> {
-    let path = lab.plan.out.join("networks").join(format!("{}.onnx", lesson.key));
+pub(super) fn learn(workspace: &mut Workspace<'_>, job: &TrainingJob<'_>) -> Result<Trained, ExperimentError> {
+    let path = workspace.plan.out.join("networks").join(format!("{}.onnx", job.key));
     let (card, course) = (path.with_extension("toml"), path.with_extension("json"));
-    let Lesson { examples, test, seed, .. } = *lesson;
-    let epochs = epochs(lab);
+    let TrainingJob { examples, test, seed, .. } = *job;
+    let epochs = epochs(workspace);
     let origin = format!(
         "fooling reproduce {}: {epochs} epochs, seed {seed}, on {} pictures (sha256 {})",
-        lab.plan.experiment.name(),
+        workspace.plan.experiment.name(),
         examples.len(),
         examples.digest()
     );
     // The card is written last: with it, the network is whole.
     if !card.exists() {
-        let settings = Settings { epochs, seed, threads: Some(lab.plan.threads), ..Settings::default() };
-        let mut pupil = Pupil { watcher: lab.watcher, title: &lesson.title };
+        let settings = TrainingConfig { epochs, seed, threads: Some(workspace.plan.threads), ..TrainingConfig::default() };
+        let mut pupil = TrainingProgress { watcher: workspace.watcher, title: &job.title };
         let fitted = fit(examples, test, &settings, &mut pupil)?;
         let bytes = onnx::encode(&fitted.network)?;
         let seconds = fitted.epochs.iter().map(|epoch| epoch.seconds).sum();
         let text = Card::lenet(&path, &bytes, examples.classes(), origin.clone()).to_toml();
         write(&path, &bytes)?;
-        write(&course, serde_json::to_string(&Course { seconds }).expect("a number").as_bytes())?;
+        write(&course, serde_json::to_string(&TrainingRecord { seconds }).expect("a number").as_bytes())?;
         write(&card, text.as_bytes())?;
-        if lab.watcher.interrupted() {
-            return Err(ReproduceError::Interrupted);
+        if workspace.watcher.interrupted() {
+            return Err(ExperimentError::Interrupted);
         }
     }
     let model = Model::load(&path)?;
     if model.card().origin != origin {
-        return Err(ReproduceError::OtherRun { path });
+        return Err(ExperimentError::OtherRun { path });
     }
-    let network = Network::of(&lesson.key, &lesson.title, model, lab.plan.device)?;
+    let network = Network::of(&job.key, &job.title, model, workspace.plan.device)?;
     Ok(Trained { network, course: read(&course)? })
 }
 
-fn read(path: &Path) -> Result<Course, ReproduceError> {
-    let unreadable = |problem: String| ReproduceError::Summary { path: path.to_owned(), problem };
+fn read(path: &Path) -> Result<TrainingRecord, ExperimentError> {
+    let unreadable = |problem: String| ExperimentError::Summary { path: path.to_owned(), problem };
     let text = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), ReproduceError> {
-    crate::run::write_file(path, bytes).map_err(|source| ReproduceError::Write { path: PathBuf::from(path), source })
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ExperimentError> {
+    crate::run::write_file(path, bytes).map_err(|source| ExperimentError::Write { path: PathBuf::from(path), source })
 }
 
 /// Tells how training goes on.
-struct Pupil<'l> {
-    watcher: &'l mut dyn Watcher,
+struct TrainingProgress<'l> {
+    watcher: &'l mut dyn ExperimentObserver,
     title: &'l str,
 }
 
-impl Observer for Pupil<'_> {
+impl Observer for TrainingProgress<'_> {
     fn epoch(&mut self, epoch: &Epoch) {
         let Epoch { epoch: number, seconds, .. } = epoch;
         self.watcher.says(&format!("{}: epoch {number}, {seconds:.0} s, {:.2} % test error", self.title, epoch.error_percent()));
@@ -121,9 +121,9 @@ impl Observer for Pupil<'_> {
 }
 
 /// Errors of a network on a set of digits, as the experiments ask it.
-pub(super) fn errors(lab: &Lab<'_>, network: &Network, set: &Dataset) -> Result<usize, ReproduceError> {
+pub(super) fn errors(workspace: &Workspace<'_>, network: &Network, set: &Dataset) -> Result<usize, ExperimentError> {
     let digit = |image: &[u8]| crate::picture::Picture::from_bytes(crate::mnist::SIDE, 1, image.to_vec()).expect("28 x 28");
     let pictures: Vec<_> = set.images.chunks_exact(PIXELS).map(digit).collect();
-    let scores = lab.ask(network, &pictures)?;
+    let scores = workspace.ask(network, &pictures)?;
     Ok(scores.iter().zip(&set.labels).filter(|(scores, label)| crate::score::top(scores, 1)[0].0 != usize::from(**label)).count())
 }

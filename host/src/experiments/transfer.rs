@@ -1,14 +1,14 @@
 //! `transfer`: what another network says of pictures that were evolved on one.
 
-use super::lab::{Lab, Run};
 use super::networks::Network;
-use super::results::{Finding, Shown, Table, share};
+use super::results::{Finding, SheetPicture, Table, share};
 use super::stats::{median, wilcoxon};
-use super::{Exhibit, Found, ReproduceError};
+use super::workspace::{Run, Workspace};
+use super::{ExperimentError, Figure, Outcome};
 use crate::model::short_name;
 use crate::picture::Picture;
-use crate::report::{Curve, Upright, percent};
-use crate::run::{EncodingName, Face};
+use crate::report::{Curve, VerticalAxis, percent};
+use crate::run::{EncodingName, Variant};
 use crate::score::top;
 
 /// How network B is related to network A, on which pictures are evolved.
@@ -59,8 +59,8 @@ struct Passed {
 const SURE: f32 = 0.99;
 const SUREST: f32 = 0.9999;
 
-pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
-    let mut found = Found::default();
+pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
+    let mut found = Outcome::default();
     found.method.push(
         "Pictures are evolved on network A (MAP-Elites, paper variant) and shown to network B. Counted among those that A itself gives 99 % \
          or more: the share that B puts into the same class (its highest score), and the share to which B gives that class 99 % or more. \
@@ -68,15 +68,15 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
          which both networks B saw the same pictures."
             .to_owned(),
     );
-    let twins = twins(lab)?;
+    let twins = twins(workspace)?;
     found.method.push(format!(
         "Same architecture: {}the shipped LeNet and the paper's own, trained by different programs on the same data. Other architecture: \
          every LeNet to mnist_cntk; and of the ImageNet networks, SqueezeNet v1.1 to MobileNet v1 (0.50, 160), pictures scaled to its \
          size; they are evolved by imagenet-cppn, whose runs in the folder beside this one are taken and gone on with.",
         if twins.is_empty() { "" } else { "two LeNets that this experiment trains, which differ in their seed alone; and " }
     ));
-    let lenets = [Network::shipped(lab.plan.device)?, lab.network("lenet")?];
-    let other = lab.network("mnist_cntk")?;
+    let lenets = [Network::shipped(workspace.plan.device)?, workspace.network("lenet")?];
+    let other = workspace.network("mnist_cntk")?;
     let mut pairs = both_ways(&twins, Kinship::Twin);
     pairs.extend(both_ways(&lenets, Kinship::Same));
     let mut table = Table {
@@ -87,28 +87,28 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
     for encoding in [EncodingName::Cppn, EncodingName::Direct] {
         let (mut kin, mut foreign) = (Vec::new(), Vec::new());
         for &(from, to, kinship) in &pairs {
-            for seed in lab.seeds() {
-                let choices = lab.choices(from, encoding, Face::Paper, seed);
-                let run = lab.evolve(&format!("{}-{}-{seed}", from.key, encoding.name()), from, choices)?;
+            for seed in workspace.seeds() {
+                let config = workspace.config(from, encoding, Variant::Paper, seed);
+                let run = workspace.evolve(&format!("{}-{}-{seed}", from.key, encoding.name()), from, config)?;
                 let sure = evolved(&run, SURE);
                 if sure.is_empty() {
                     continue;
                 }
                 for (to, kinship, all) in [(to, kinship, &mut kin), (&other, Kinship::Other, &mut foreign)] {
-                    let scores = ask(lab, to, &sure)?;
+                    let scores = ask(workspace, to, &sure)?;
                     let passed = pass(kinship, &sure, &scores);
                     table.rows.push(row(from, to, encoding, seed, &passed));
                     all.push(passed);
                     if seed == 1 && std::ptr::eq(from, pairs[0].0) {
                         let title = format!("Evolved on {}, {}, shown to {}", from.title, encoding.name(), to.title);
-                        found.exhibits.push(Exhibit::Sheet(title, shown(to, &sure, &scores, 10)));
+                        found.exhibits.push(Figure::Sheet(title, shown(to, &sure, &scores, 10)));
                     }
                 }
             }
         }
         compare(&mut found, encoding, &kin, &foreign);
     }
-    imagenet(lab, &mut found, &mut table)?;
+    imagenet(workspace, &mut found, &mut table)?;
     found.tables.push(table);
     Ok(found)
 }
@@ -121,27 +121,27 @@ fn both_ways(pair: &[Network], kinship: Kinship) -> Vec<(&Network, &Network, Kin
     }
 }
 
-/// Two networks that differ in their first weights and the order of their lessons alone; none without MNIST or training.
+/// Two networks that differ in their first weights and the order of their training alone; none without MNIST or training.
 #[cfg(feature = "train")]
-fn twins(lab: &mut Lab<'_>) -> Result<Vec<Network>, ReproduceError> {
-    use super::lessons::{self, Lesson};
-    if lab.plan.data.is_none() {
-        lab.watcher.says("without --data: no two LeNets are trained, only those that are there are compared");
+fn twins(workspace: &mut Workspace<'_>) -> Result<Vec<Network>, ExperimentError> {
+    use super::training::{self, TrainingJob};
+    if workspace.plan.data.is_none() {
+        workspace.watcher.says("without --data: no two LeNets are trained, only those that are there are compared");
         return Ok(Vec::new());
     }
-    let sets = lessons::mnist(lab)?;
+    let sets = training::mnist(workspace)?;
     let examples = crate::train::Examples::from(sets.train);
     let mut twins = Vec::new();
     for seed in [1, 2] {
         let (key, title) = (format!("lenet_seed_{seed}"), format!("LeNet of seed {seed}"));
-        twins.push(lessons::learn(lab, &Lesson { key, title, seed, examples: &examples, test: &sets.test })?.network);
+        twins.push(training::learn(workspace, &TrainingJob { key, title, seed, examples: &examples, test: &sets.test })?.network);
     }
     Ok(twins)
 }
 
 #[cfg(not(feature = "train"))]
-fn twins(lab: &mut Lab<'_>) -> Result<Vec<Network>, ReproduceError> {
-    lab.watcher.says("without the feature `train`: no two LeNets are trained, only those that are there are compared");
+fn twins(workspace: &mut Workspace<'_>) -> Result<Vec<Network>, ExperimentError> {
+    workspace.watcher.says("without the feature `train`: no two LeNets are trained, only those that are there are compared");
     Ok(Vec::new())
 }
 
@@ -151,9 +151,9 @@ fn evolved(run: &Run, least: f32) -> Vec<Evolved> {
     sure.map(|(class, picture, score)| Evolved { class, picture: picture.clone(), score }).collect()
 }
 
-fn ask(lab: &Lab<'_>, to: &Network, pictures: &[Evolved]) -> Result<Vec<Vec<f32>>, ReproduceError> {
+fn ask(workspace: &Workspace<'_>, to: &Network, pictures: &[Evolved]) -> Result<Vec<Vec<f32>>, ExperimentError> {
     let only: Vec<Picture> = pictures.iter().map(|evolved| evolved.picture.clone()).collect();
-    lab.ask(to, &only)
+    workspace.ask(to, &only)
 }
 
 /// What a network's `scores` of some pictures come to.
@@ -173,7 +173,7 @@ fn pass(kinship: Kinship, pictures: &[Evolved], scores: &[Vec<f32>]) -> Passed {
 }
 
 /// The findings of one encoding: each kinship by itself, and relatives against strangers.
-fn compare(found: &mut Found, encoding: EncodingName, kin: &[Passed], foreign: &[Passed]) {
+fn compare(found: &mut Outcome, encoding: EncodingName, kin: &[Passed], foreign: &[Passed]) {
     let word = encoding.name();
     let mut curves = Vec::new();
     for (colour, kinship) in [Kinship::Twin, Kinship::Same, Kinship::Other].into_iter().enumerate() {
@@ -189,7 +189,7 @@ fn compare(found: &mut Found, encoding: EncodingName, kin: &[Passed], foreign: &
     let what = format!("LeNet, {word}: share that keeps its class on the same architecture against another one");
     found.findings.push(Finding::of_test(what, "no figure", &words, wilcoxon(&kept(kin), &kept(foreign))));
     let title = format!("Confidence on B of all pictures, sorted, {word}; by the architecture of B");
-    found.exhibits.push(Exhibit::Chart(title, "per cent of the pictures".into(), "confidence on B".into(), Upright::Nines, curves));
+    found.exhibits.push(Figure::Chart(title, "per cent of the pictures".into(), "confidence on B".into(), VerticalAxis::Nines, curves));
 }
 
 /// Confidence on B of all pictures, highest first.
@@ -206,26 +206,26 @@ fn middle(values: &[f64]) -> String {
 }
 
 /// SqueezeNet to MobileNet, on one run a seed.
-fn imagenet(lab: &mut Lab<'_>, found: &mut Found, table: &mut Table) -> Result<(), ReproduceError> {
-    let Some(from) = super::imagenet::network_if_there(lab)? else { return Ok(()) };
-    let to = lab.network("mobilenet_v1_050_160")?;
+fn imagenet(workspace: &mut Workspace<'_>, found: &mut Outcome, table: &mut Table) -> Result<(), ExperimentError> {
+    let Some(from) = super::imagenet::network_if_there(workspace)? else { return Ok(()) };
+    let to = workspace.network("mobilenet_v1_050_160")?;
     // Few are at 99 % after a short run.
-    let least = lab.quick_or(0.05, 0.5);
+    let least = workspace.quick_or(0.05, 0.5);
     let (mut all, mut generations) = (Vec::new(), Vec::new());
-    for run in super::imagenet::cppn_runs(lab, &from)? {
-        let seed = run.rebuilt.run.choices.seed;
+    for run in super::imagenet::cppn_runs(workspace, &from)? {
+        let seed = run.rebuilt.run.config.seed;
         generations.push(run.generations().to_string());
         let sure = evolved(&run, least);
         if sure.is_empty() {
             continue;
         }
-        let scores = ask(lab, &to, &sure)?;
+        let scores = ask(workspace, &to, &sure)?;
         let passed = pass(Kinship::Other, &sure, &scores);
         table.rows.push(row(&from, &to, EncodingName::Cppn, seed, &passed));
         all.push(passed);
         if seed == 1 {
             let title = format!("Evolved on {}, shown to {}: the surest", from.title, to.title);
-            found.exhibits.push(Exhibit::Sheet(title, shown(&to, &sure, &scores, 40)));
+            found.exhibits.push(Figure::Sheet(title, shown(&to, &sure, &scores, 40)));
         }
     }
     let runs = generations.join(", ");
@@ -253,7 +253,7 @@ fn row(from: &Network, to: &Network, encoding: EncodingName, seed: u64, passed: 
 }
 
 /// The surest pictures on A, with what B says of them.
-fn shown(to: &Network, pictures: &[Evolved], scores: &[Vec<f32>], most: usize) -> Vec<Shown> {
+fn shown(to: &Network, pictures: &[Evolved], scores: &[Vec<f32>], most: usize) -> Vec<SheetPicture> {
     let mut both: Vec<(&Evolved, &Vec<f32>)> = pictures.iter().zip(scores).collect();
     both.sort_by(|a, b| b.0.score.total_cmp(&a.0.score).then(a.0.class.cmp(&b.0.class)));
     both.truncate(most);
@@ -261,7 +261,7 @@ fn shown(to: &Network, pictures: &[Evolved], scores: &[Vec<f32>], most: usize) -
     let name = |class: usize| short_name(&to.model.labels()[class]);
     let shown = |(evolved, scores): (&Evolved, &Vec<f32>)| {
         let (class, score) = top(scores, 1)[0];
-        Shown {
+        SheetPicture {
             picture: evolved.picture.clone(),
             lines: vec![
                 name(evolved.class).to_owned(),

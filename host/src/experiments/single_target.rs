@@ -1,13 +1,13 @@
 //! `single-vs-map`: the single-objective EA, once a class, against MAP-Elites with as many evaluations in all.
 
-use super::lab::{Lab, Run};
 use super::mnist::{films, shown};
 use super::networks::Network;
 use super::results::{Finding, Table, confidence, significant};
 use super::stats::{mann_whitney, median};
-use super::{Exhibit, Found, ReproduceError};
-use crate::report::{Curve, Upright};
-use crate::run::{Choices, EncodingName, Face};
+use super::workspace::{Run, Workspace};
+use super::{ExperimentError, Figure, Outcome};
+use crate::report::{Curve, VerticalAxis};
+use crate::run::{EncodingName, RunConfig, Variant};
 
 /// Ten classes of ImageNet of many kinds: goldfish, hen, tabby, lion, bee, balloon, cello, school bus, strawberry, volcano.
 const CLASSES: [usize; 10] = [1, 8, 281, 291, 309, 417, 486, 779, 949, 980];
@@ -28,34 +28,38 @@ struct Pair {
     singles: Vec<Run>,
 }
 
-pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
-    let mut found = Found::default();
+pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
+    let mut found = Outcome::default();
     found.method.push(
         "MAP-Elites over ten classes against ten runs of the single-objective EA, one a class, that share the same number of evaluations \
          evenly (paper variant), each run with a seed of its own. A run's figure is the median confidence over the ten classes; the rank test \
-         compares the runs' figures. The EA is METHOD's, a population of 100 of which 60 are kept, and smaller where a class's share of the \
+         compares the runs' figures. The EA is the paper's, a population of 100 of which 60 are kept, and smaller where a class's share of the \
          evaluations is under 400. On ImageNet, MAP-Elites has cells for the ten classes alone."
             .to_owned(),
     );
-    let lenets = lab.lenets()?;
-    let generations = lab.quick_or(None, Some(200));
+    let lenets = workspace.lenets()?;
+    let generations = workspace.quick_or(None, Some(200));
     for network in &lenets {
         for encoding in [EncodingName::Cppn, EncodingName::Direct] {
-            contest(lab, &mut found, &Contest { network, encoding, classes: Vec::new(), generations })?;
+            contest(workspace, &mut found, &Contest { network, encoding, classes: Vec::new(), generations })?;
         }
     }
-    if let Some(network) = super::imagenet::network_if_there(lab)? {
-        let generations = Some(lab.quick_or(2, 50));
-        contest(lab, &mut found, &Contest { network: &network, encoding: EncodingName::Cppn, classes: CLASSES.to_vec(), generations })?;
+    if let Some(network) = super::imagenet::network_if_there(workspace)? {
+        let generations = Some(workspace.quick_or(2, 50));
+        contest(
+            workspace,
+            &mut found,
+            &Contest { network: &network, encoding: EncodingName::Cppn, classes: CLASSES.to_vec(), generations },
+        )?;
     }
     Ok(found)
 }
 
-fn contest(lab: &mut Lab<'_>, found: &mut Found, contest: &Contest<'_>) -> Result<(), ReproduceError> {
+fn contest(workspace: &mut Workspace<'_>, found: &mut Outcome, contest: &Contest<'_>) -> Result<(), ExperimentError> {
     let title = format!("{}, {}", contest.network.title, contest.encoding.name());
     let mut pairs = Vec::new();
-    for seed in lab.seeds() {
-        pairs.push(pair(lab, contest, seed)?);
+    for seed in workspace.seeds() {
+        pairs.push(pair(workspace, contest, seed)?);
     }
     let mut table = Table {
         title: format!("Median confidence over the classes after evaluations, {title}"),
@@ -82,55 +86,55 @@ fn contest(lab: &mut Lab<'_>, found: &mut Found, contest: &Contest<'_>) -> Resul
     found.tables.push(table);
     found.exhibits.push(chart(&title, &pairs));
     let Pair { map, singles } = &pairs[0];
-    found.exhibits.push(Exhibit::Sheet(format!("MAP-Elites, seed 1, {title}"), shown(map, 10)));
+    found.exhibits.push(Figure::Sheet(format!("MAP-Elites, seed 1, {title}"), shown(map, 10)));
     let singles = singles.iter().flat_map(|run| shown(run, 1)).collect();
-    found.exhibits.push(Exhibit::Sheet(format!("Single-objective, a run a class, {title}"), singles));
+    found.exhibits.push(Figure::Sheet(format!("Single-objective, a run a class, {title}"), singles));
     found.exhibits.extend(films(map, 1)?);
     Ok(())
 }
 
-fn pair(lab: &mut Lab<'_>, contest: &Contest<'_>, seed: u64) -> Result<Pair, ReproduceError> {
+fn pair(workspace: &mut Workspace<'_>, contest: &Contest<'_>, seed: u64) -> Result<Pair, ExperimentError> {
     let Contest { network, encoding, classes, generations } = contest;
     let name = format!("{}-{}", network.key, encoding.name());
-    let mut choices = lab.choices(network, *encoding, Face::Paper, seed);
-    choices.classes.clone_from(classes);
-    if !lab.plan.quick {
-        (choices.initial, choices.batch) = (200, 200);
+    let mut config = workspace.config(network, *encoding, Variant::Paper, seed);
+    config.classes.clone_from(classes);
+    if !workspace.plan.quick {
+        (config.initial, config.batch) = (200, 200);
     }
-    choices.generations = generations.unwrap_or(choices.generations);
-    let evaluations = choices.initial + choices.batch * choices.generations;
-    let map = lab.evolve(&format!("{name}-map-{seed}"), network, choices)?;
+    config.generations = generations.unwrap_or(config.generations);
+    let evaluations = config.initial + config.batch * config.generations;
+    let map = workspace.evolve(&format!("{name}-map-{seed}"), network, config)?;
     let targets = if classes.is_empty() { (0..network.model.classes()).collect() } else { classes.clone() };
     let share = evaluations / targets.len() as u32;
     let mut singles = Vec::new();
     for target in targets {
-        let choices = single(network, *encoding, seed, target, share);
-        singles.push(lab.evolve(&format!("{name}-single-{target}-{seed}"), network, choices)?);
+        let config = single(network, *encoding, seed, target, share);
+        singles.push(workspace.evolve(&format!("{name}-single-{target}-{seed}"), network, config)?);
     }
     Ok(Pair { map, singles })
 }
 
-/// METHOD's single-objective EA for one class, with so many evaluations (or a few fewer, to a whole generation).
-fn single(network: &Network, encoding: EncodingName, seed: u64, target: usize, evaluations: u32) -> Choices {
-    let mut choices = Choices::of_method(&network.key, Face::Paper, encoding, network.channels(), true);
+/// the paper's single-objective EA for one class, with so many evaluations (or a few fewer, to a whole generation).
+fn single(network: &Network, encoding: EncodingName, seed: u64, target: usize, evaluations: u32) -> RunConfig {
+    let mut config = RunConfig::of_method(&network.key, Variant::Paper, encoding, network.channels(), true);
     // A seed of its own for each: runs of one seed begin with the same random genomes.
-    (choices.seed, choices.target) = (1000 * (1 + target as u64) + seed, Some(target));
-    if evaluations < 4 * choices.initial {
-        (choices.initial, choices.batch) = ((evaluations / 4).max(1), (evaluations / 10).max(1));
+    (config.seed, config.target) = (1000 * (1 + target as u64) + seed, Some(target));
+    if evaluations < 4 * config.initial {
+        (config.initial, config.batch) = ((evaluations / 4).max(1), (evaluations / 10).max(1));
     }
-    choices.generations = (evaluations - choices.initial) / choices.batch;
-    choices
+    config.generations = (evaluations - config.initial) / config.batch;
+    config
 }
 
 fn evaluations(run: &Run, generation: u32) -> u32 {
-    let choices = &run.rebuilt.run.choices;
-    choices.initial + choices.batch * generation.min(run.generations())
+    let config = &run.rebuilt.run.config;
+    config.initial + config.batch * generation.min(run.generations())
 }
 
 /// The last generation that a run had finished with so many evaluations.
 fn generation_at(run: &Run, evaluations: u32) -> u32 {
-    let choices = &run.rebuilt.run.choices;
-    evaluations.saturating_sub(choices.initial) / choices.batch
+    let config = &run.rebuilt.run.config;
+    evaluations.saturating_sub(config.initial) / config.batch
 }
 
 impl Pair {
@@ -150,7 +154,7 @@ impl Pair {
     }
 }
 
-fn chart(title: &str, pairs: &[Pair]) -> Exhibit {
+fn chart(title: &str, pairs: &[Pair]) -> Figure {
     let total = pairs[0].map_evaluations(u32::MAX);
     let budgets: Vec<u32> = (1..=100).map(|part| (u64::from(total) * part / 100) as u32).collect();
     let curves = |name: &str, colour, of: &dyn Fn(&Pair, u32) -> f64| {
@@ -163,5 +167,5 @@ fn chart(title: &str, pairs: &[Pair]) -> Exhibit {
     };
     let mut all = curves("MAP-Elites", 0, &Pair::map_at);
     all.extend(curves("single-objective, a run a class", 1, &Pair::singles_at));
-    Exhibit::Chart(format!("Median of the classes, {title}"), "evaluations".into(), "confidence".into(), Upright::Nines, all)
+    Figure::Chart(format!("Median of the classes, {title}"), "evaluations".into(), "confidence".into(), VerticalAxis::Nines, all)
 }

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::networks::Network;
-use super::{Plan, ReproduceError, Watcher};
+use super::{ExperimentError, ExperimentObserver, ExperimentPlan};
 use crate::picture::Picture;
 use crate::report;
-use crate::run::{self, Choices, EncodingName, Face, Folder, Observer, Progress, Rebuilt, RunToml, Setup, Stats};
+use crate::run::{self, EncodingName, Folder, Observer, Progress, Rebuilt, RunConfig, RunToml, Setup, Stats, Variant};
 use crate::score::score_all;
 
 /// A run that was made.
@@ -46,7 +46,7 @@ impl Run {
 
     /// The elites' pictures, with the class that each was evolved for and its confidence.
     pub(super) fn pictures(&self) -> impl Iterator<Item = (usize, &Picture, f32)> {
-        self.rebuilt.members.iter().map(|member| (self.rebuilt.class(member.cell).0, &member.picture, member.score))
+        self.rebuilt.elites.iter().map(|elite| (self.rebuilt.class(elite.cell).0, &elite.picture, elite.score))
     }
 }
 
@@ -69,18 +69,18 @@ pub(super) struct Shares {
 }
 
 /// Where experiments are made.
-pub(super) struct Lab<'l> {
-    pub(super) plan: &'l Plan,
-    pub(super) watcher: &'l mut dyn Watcher,
+pub(super) struct Workspace<'l> {
+    pub(super) plan: &'l ExperimentPlan,
+    pub(super) watcher: &'l mut dyn ExperimentObserver,
 }
 
-impl std::fmt::Debug for Lab<'_> {
+impl std::fmt::Debug for Workspace<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lab").field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("Workspace").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 
-impl Lab<'_> {
+impl Workspace<'_> {
     /// Seeds of the runs.
     pub(super) fn seeds(&self) -> std::ops::RangeInclusive<u64> {
         1..=u64::from(self.plan.seeds)
@@ -91,55 +91,55 @@ impl Lab<'_> {
         if self.plan.quick { quick } else { full }
     }
 
-    /// METHOD's choices for a network.
-    pub(super) fn choices(&self, network: &Network, encoding: EncodingName, face: Face, seed: u64) -> Choices {
-        let mut choices = Choices::of_method(&network.key, face, encoding, network.channels(), false);
-        choices.seed = seed;
+    /// the paper's run configuration for a network.
+    pub(super) fn config(&self, network: &Network, encoding: EncodingName, variant: Variant, seed: u64) -> RunConfig {
+        let mut config = RunConfig::of_method(&network.key, variant, encoding, network.channels(), false);
+        config.seed = seed;
         if self.plan.quick {
-            (choices.generations, choices.initial, choices.batch) = (20, 50, 50);
+            (config.generations, config.initial, config.batch) = (20, 50, 50);
         }
-        choices
+        config
     }
 
     /// Makes a run, or takes the one that is there. One that was stopped is gone on with.
-    pub(super) fn evolve(&mut self, name: &str, network: &Network, choices: Choices) -> Result<Run, ReproduceError> {
-        self.evolve_for(name, network, choices, None)
+    pub(super) fn evolve(&mut self, name: &str, network: &Network, config: RunConfig) -> Result<Run, ExperimentError> {
+        self.evolve_for(name, network, config, None)
     }
 
-    /// [`Lab::evolve`], for as long as `limit` in this process.
+    /// [`Workspace::evolve`], for as long as `limit` in this process.
     pub(super) fn evolve_for(
         &mut self,
         name: &str,
         network: &Network,
-        choices: Choices,
+        config: RunConfig,
         limit: Option<Duration>,
-    ) -> Result<Run, ReproduceError> {
+    ) -> Result<Run, ExperimentError> {
         let root = self.plan.out.join("runs").join(name);
-        self.evolve_at(root, name, network, choices, limit)
+        self.evolve_at(root, name, network, config, limit)
     }
 
-    /// [`Lab::evolve_for`], in a folder that may be another experiment's.
+    /// [`Workspace::evolve_for`], in a folder that may be another experiment's.
     pub(super) fn evolve_at(
         &mut self,
         root: PathBuf,
         name: &str,
         network: &Network,
-        choices: Choices,
+        config: RunConfig,
         limit: Option<Duration>,
-    ) -> Result<Run, ReproduceError> {
-        let (wanted, threads) = (choices.generations, self.plan.threads);
-        let setup = Setup { choices, model: &network.model, classifier: &*network.classifier, threads };
+    ) -> Result<Run, ExperimentError> {
+        let (wanted, threads) = (config.generations, self.plan.threads);
+        let setup = Setup { config, model: &network.model, classifier: &*network.classifier, threads };
         let mut observer = Watch { watcher: self.watcher, name, deadline: limit.map(|limit| Instant::now() + limit), interrupted: false };
         let folder = if root.join("journal.fool").exists() {
             let folder = Folder::open(&root)?;
             let there = RunToml::read(&folder)?;
-            let extended = Choices { generations: wanted, ..there.choices.clone() };
-            if extended != setup.choices || there.made.model_sha256 != network.model.digest() {
-                return Err(ReproduceError::OtherRun { path: root });
+            let extended = RunConfig { generations: wanted, ..there.config.clone() };
+            if extended != setup.config || there.provenance.model_sha256 != network.model.digest() {
+                return Err(ExperimentError::OtherRun { path: root });
             }
             let recorded = run::thinned_curve(&folder, 1)?.last().map(|(generation, _)| *generation);
             if recorded > Some(wanted) {
-                return Err(ReproduceError::OtherRun { path: root });
+                return Err(ExperimentError::OtherRun { path: root });
             }
             let stopped = limit.is_some_and(|limit| limit.is_zero()) && recorded.is_some();
             if (recorded != Some(wanted) && !stopped) || !summed_up(&folder)? {
@@ -152,13 +152,13 @@ impl Lab<'_> {
             folder
         };
         if observer.interrupted {
-            return Err(ReproduceError::Interrupted);
+            return Err(ExperimentError::Interrupted);
         }
         finish(&folder)
     }
 
     /// What a network says of pictures, a row of confidences a picture. Pictures of another size or kind are fitted to it.
-    pub(super) fn ask(&self, network: &Network, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, ReproduceError> {
+    pub(super) fn ask(&self, network: &Network, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, ExperimentError> {
         let (side, channels) = (network.model.card().input.picture, usize::from(network.channels()));
         let picture = |i: usize| {
             let picture: &Picture = &pictures[i];
@@ -173,7 +173,7 @@ impl Lab<'_> {
     }
 
     /// The LeNets to evolve against: the shipped one, and the paper's own if there is a folder of networks.
-    pub(super) fn lenets(&mut self) -> Result<Vec<Network>, ReproduceError> {
+    pub(super) fn lenets(&mut self) -> Result<Vec<Network>, ExperimentError> {
         let mut networks = vec![Network::shipped(self.plan.device)?];
         match &self.plan.models {
             Some(folder) => networks.push(Network::from_folder(folder, "lenet", self.plan.device)?),
@@ -183,9 +183,9 @@ impl Lab<'_> {
     }
 
     /// A network that only the folder of networks has.
-    pub(super) fn network(&self, file: &str) -> Result<Network, ReproduceError> {
+    pub(super) fn network(&self, file: &str) -> Result<Network, ExperimentError> {
         let folder =
-            self.plan.models.as_deref().ok_or_else(|| ReproduceError::NoNetwork { path: PathBuf::from(format!("{file}.onnx")) })?;
+            self.plan.models.as_deref().ok_or_else(|| ExperimentError::NoNetwork { path: PathBuf::from(format!("{file}.onnx")) })?;
         Network::from_folder(folder, file, self.plan.device)
     }
 
@@ -196,21 +196,21 @@ impl Lab<'_> {
 }
 
 /// Whether all that follows from a journal is there. The summary is written last; one of a shorter journal does not count.
-fn summed_up(folder: &Folder) -> Result<bool, ReproduceError> {
+fn summed_up(folder: &Folder) -> Result<bool, ExperimentError> {
     #[derive(Deserialize)]
     struct Of {
         journal_digest: String,
     }
     let Ok(text) = std::fs::read(folder.summary()) else { return Ok(false) };
-    let digest = run::log::digest(&run::log::read(&folder.journal())?);
+    let digest = run::journal_file::digest(&run::journal_file::read(&folder.journal())?);
     Ok(serde_json::from_slice::<Of>(&text).is_ok_and(|summary| summary.journal_digest == digest))
 }
 
 /// What a run that is made left.
-fn finish(folder: &Folder) -> Result<Run, ReproduceError> {
+fn finish(folder: &Folder) -> Result<Run, ExperimentError> {
     let (rebuilt, curve) = (run::rebuild(folder)?, run::curve(folder)?);
     let path = folder.summary();
-    let unreadable = |problem: String| ReproduceError::Summary { path: path.clone(), problem };
+    let unreadable = |problem: String| ExperimentError::Summary { path: path.clone(), problem };
     let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
     let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
     folder.write(&folder.report(), report::html(folder)?.as_bytes())?;
@@ -219,14 +219,14 @@ fn finish(folder: &Folder) -> Result<Run, ReproduceError> {
 
 /// Watches a run for the experiment's watcher.
 struct Watch<'w> {
-    watcher: &'w mut dyn Watcher,
+    watcher: &'w mut dyn ExperimentObserver,
     name: &'w str,
     deadline: Option<Instant>,
     interrupted: bool,
 }
 
 impl Observer for Watch<'_> {
-    fn begun(&mut self, next_generation: u32, warning: Option<&str>) {
+    fn started(&mut self, next_generation: u32, warning: Option<&str>) {
         if let Some(warning) = warning {
             self.watcher.says(&format!("{}: warning: {warning}", self.name));
         }

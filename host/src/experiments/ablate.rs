@@ -5,14 +5,14 @@
 //! whole copies side by side (and what is left at the edge). Copies are taken away from the far end, by painting them over, what is left
 //! at the edge included, with the picture's mean colour. The paper removed copies by hand.
 
-use super::lab::Lab;
 use super::networks::Network;
-use super::results::{Finding, Shown, Table, confidence, share};
+use super::results::{Finding, SheetPicture, Table, confidence, share};
 use super::stats::{median, wilcoxon};
-use super::{Exhibit, Found, ReproduceError};
+use super::workspace::Workspace;
+use super::{ExperimentError, Figure, Outcome};
 use crate::picture::Picture;
-use crate::report::{Curve, Upright, percent};
-use crate::run::{EncodingName, Face};
+use crate::report::{Curve, VerticalAxis, percent};
+use crate::run::{EncodingName, Variant};
 
 /// The smallest shift that counts as a period, in pixels.
 const SHORTEST: usize = 3;
@@ -50,8 +50,8 @@ struct Ablated {
     stages: [Picture; 3],
 }
 
-pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
-    let mut found = Found::default();
+pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
+    let mut found = Outcome::default();
     found.method.push(
         "Pictures are evolved with CPPNs (MAP-Elites, paper variant); those at 99 % (ImageNet: 50 %) or more are looked at. A pattern repeats if \
          the picture's autocorrelation along x or y has a peak of 0.6 or more at a shift of 3 pixels to half the side; the smallest such \
@@ -60,24 +60,24 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
          this one are taken and gone on with."
             .to_owned(),
     );
-    for network in lab.lenets()? {
+    for network in workspace.lenets()? {
         let mut ablated = Vec::new();
         let mut seen = 0;
-        for seed in lab.seeds() {
-            let choices = lab.choices(&network, EncodingName::Cppn, Face::Paper, seed);
-            let run = lab.evolve(&format!("{}-{seed}", network.key), &network, choices)?;
+        for seed in workspace.seeds() {
+            let config = workspace.config(&network, EncodingName::Cppn, Variant::Paper, seed);
+            let run = workspace.evolve(&format!("{}-{seed}", network.key), &network, config)?;
             let wanted: Vec<(usize, Picture)> = above(run.pictures(), 0.99);
             seen += wanted.len();
-            ablated.extend(ablate_all(lab, &network, &wanted)?);
+            ablated.extend(ablate_all(workspace, &network, &wanted)?);
         }
         report(&mut found, &network, seen, &ablated);
     }
-    if let Some(network) = super::imagenet::network_if_there(lab)? {
+    if let Some(network) = super::imagenet::network_if_there(workspace)? {
         let mut wanted = Vec::new();
-        for run in super::imagenet::cppn_runs(lab, &network)? {
-            wanted.extend(above(run.pictures(), lab.quick_or(0.05, 0.5)));
+        for run in super::imagenet::cppn_runs(workspace, &network)? {
+            wanted.extend(above(run.pictures(), workspace.quick_or(0.05, 0.5)));
         }
-        let ablated = ablate_all(lab, &network, &wanted)?;
+        let ablated = ablate_all(workspace, &network, &wanted)?;
         report(&mut found, &network, wanted.len(), &ablated);
     }
     Ok(found)
@@ -87,12 +87,12 @@ fn above<'p>(pictures: impl Iterator<Item = (usize, &'p Picture, f32)>, least: f
     pictures.filter(|(.., score)| *score >= least).map(|(class, picture, _)| (class, picture.clone())).collect()
 }
 
-fn ablate_all(lab: &Lab<'_>, network: &Network, pictures: &[(usize, Picture)]) -> Result<Vec<Ablated>, ReproduceError> {
+fn ablate_all(workspace: &Workspace<'_>, network: &Network, pictures: &[(usize, Picture)]) -> Result<Vec<Ablated>, ExperimentError> {
     let mut all = Vec::new();
     for (class, picture) in pictures {
         let Some(repetition) = repetition(picture) else { continue };
         let stages: Vec<Picture> = (1..=repetition.copies).rev().map(|left| keep(picture, repetition, left)).collect();
-        let confidences: Vec<f32> = lab.ask(network, &stages)?.iter().map(|scores| scores[*class]).collect();
+        let confidences: Vec<f32> = workspace.ask(network, &stages)?.iter().map(|scores| scores[*class]).collect();
         let half = repetition.copies - repetition.copies.div_ceil(2);
         let stages = [0, half, repetition.copies - 1].map(|at| stages[at].clone());
         all.push(Ablated { class: *class, repetition, confidences, stages });
@@ -183,7 +183,7 @@ fn keep(picture: &Picture, repetition: Repetition, left: usize) -> Picture {
     kept
 }
 
-fn report(found: &mut Found, network: &Network, seen: usize, ablated: &[Ablated]) {
+fn report(found: &mut Outcome, network: &Network, seen: usize, ablated: &[Ablated]) {
     let title = &network.title;
     let count = ablated.len();
     let what = |text: &str| format!("{text} ({title})");
@@ -206,7 +206,12 @@ fn report(found: &mut Found, network: &Network, seen: usize, ablated: &[Ablated]
         Finding::of_values(what("confidence with all copies"), "no figure", all.clone(), confidence),
         Finding::of_values(what("confidence with half of them"), "lower in most cases", half, confidence),
         Finding::of_values(what("confidence with one copy"), "lower in most cases", one.clone(), confidence),
-        Finding::of_test(what("one copy compared with all, for each picture"), "lower in most cases", "over the pictures", wilcoxon(&one, &all)),
+        Finding::of_test(
+            what("one copy compared with all, for each picture"),
+            "lower in most cases",
+            "over the pictures",
+            wilcoxon(&one, &all),
+        ),
     ]);
     found.tables.push(Table {
         title: format!("Every picture, {title}"),
@@ -215,7 +220,7 @@ fn report(found: &mut Found, network: &Network, seen: usize, ablated: &[Ablated]
     });
     found.exhibits.push(chart(title, ablated));
     let shown = ablated.iter().take(SHOWN).flat_map(|ablated| shown(network, ablated)).collect();
-    found.exhibits.push(Exhibit::Sheet(format!("All copies, half of them, one: {title}"), shown));
+    found.exhibits.push(Figure::Sheet(format!("All copies, half of them, one: {title}"), shown));
 }
 
 fn row(network: &Network, ablated: &Ablated) -> Vec<String> {
@@ -234,7 +239,7 @@ fn row(network: &Network, ablated: &Ablated) -> Vec<String> {
 }
 
 /// The median confidence by the share of copies that are left.
-fn chart(title: &str, ablated: &[Ablated]) -> Exhibit {
+fn chart(title: &str, ablated: &[Ablated]) -> Figure {
     let line = |a: &Ablated| -> Vec<(f64, f64)> {
         let copies = a.repetition.copies as f64;
         a.confidences.iter().enumerate().map(|(gone, score)| (100.0 - 100.0 * gone as f64 / copies, f64::from(*score) * 100.0)).collect()
@@ -253,14 +258,14 @@ fn chart(title: &str, ablated: &[Ablated]) -> Exhibit {
     };
     curves.push(Curve { name: "median".into(), points: (1..=10).filter_map(middle).collect(), colour: 1, faint: false });
     let title = format!("Confidence by the share of copies left, {title}");
-    Exhibit::Chart(title, "per cent of the copies".into(), "confidence in per cent".into(), Upright::UpTo(100.0), curves)
+    Figure::Chart(title, "per cent of the copies".into(), "confidence in per cent".into(), VerticalAxis::UpTo(100.0), curves)
 }
 
-fn shown(network: &Network, ablated: &Ablated) -> Vec<Shown> {
+fn shown(network: &Network, ablated: &Ablated) -> Vec<SheetPicture> {
     let copies = ablated.repetition.copies;
     let left = [copies, copies.div_ceil(2), 1];
     let name = crate::model::short_name(&network.model.labels()[ablated.class]);
-    let shown = |(stage, left): (&Picture, usize)| Shown {
+    let shown = |(stage, left): (&Picture, usize)| SheetPicture {
         picture: stage.clone(),
         lines: vec![name.to_owned(), percent(ablated.confidences[copies - left].into(), 2), format!("{left} of {copies} copies")],
     };

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use fooling::classifier::{Classifier, Exact};
 use fooling::model::Model;
-use fooling::run::{self, Choices, EncodingName, Face, Folder, Observer, Progress, Setup};
+use fooling::run::{self, EncodingName, Folder, Observer, Progress, RunConfig, Setup, Variant};
 use fooling::simd::Instructions;
 
 use crate::program::scratch;
@@ -12,7 +12,7 @@ use crate::program::scratch;
 struct Silent;
 
 impl Observer for Silent {
-    fn begun(&mut self, _: u32, _: Option<&str>) {}
+    fn started(&mut self, _: u32, _: Option<&str>) {}
 
     fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -20,11 +20,11 @@ impl Observer for Silent {
 }
 
 /// What two machines compare, `decisions_digest`, of a short run against the built-in network.
-fn decisions(encoding: EncodingName, face: Face, classifier: &dyn Classifier, threads: usize) -> String {
+fn decisions(encoding: EncodingName, variant: Variant, classifier: &dyn Classifier, threads: usize) -> String {
     let (dir, model) = (scratch(), Model::builtin("lenet").unwrap());
-    let mut choices = Choices::of_method("lenet", face, encoding, 1, false);
-    (choices.generations, choices.initial, choices.batch) = (8, 40, 40);
-    let setup = Setup { choices, model: &model, classifier, threads };
+    let mut config = RunConfig::of_method("lenet", variant, encoding, 1, false);
+    (config.generations, config.initial, config.batch) = (8, 40, 40);
+    let setup = Setup { config, model: &model, classifier, threads };
     run::start(&setup, &Folder::create(&dir.path().join("a")).unwrap(), &mut Silent).unwrap().decisions_digest
 }
 
@@ -32,14 +32,14 @@ fn decisions(encoding: EncodingName, face: Face, classifier: &dyn Classifier, th
 #[test]
 fn a_run_is_the_same_run_on_every_machine() {
     let model = Model::builtin("lenet").unwrap();
-    for (encoding, face, expected) in [
-        (EncodingName::Cppn, Face::Paper, "cd394117cd4cffb86780abf074210dc1f0f603e57ceac0dded934ad3b2a054a6"),
-        (EncodingName::Direct, Face::Paper, "ced9bf1a9acc23f5665053396c106ccf070157767398c948699e47ce5a36f232"),
-        (EncodingName::Direct, Face::Released, "3398b2fff81ce436bee137d7f4e97515115475cb7f3e46e9d28f2a7cb4f73de9"),
+    for (encoding, variant, expected) in [
+        (EncodingName::Cppn, Variant::Paper, "cd394117cd4cffb86780abf074210dc1f0f603e57ceac0dded934ad3b2a054a6"),
+        (EncodingName::Direct, Variant::Paper, "ced9bf1a9acc23f5665053396c106ccf070157767398c948699e47ce5a36f232"),
+        (EncodingName::Direct, Variant::Released, "3398b2fff81ce436bee137d7f4e97515115475cb7f3e46e9d28f2a7cb4f73de9"),
     ] {
         for (set, batch, threads) in [(Instructions::Baseline, 16, 2), (Instructions::Avx2, 7, 1), (Instructions::Avx512, 16, 3)] {
             let exact = Exact::with(&model, batch, set).unwrap();
-            assert_eq!(decisions(encoding, face, &exact, threads), expected, "{encoding:?}, {face:?}, {set:?}, {threads} threads");
+            assert_eq!(decisions(encoding, variant, &exact, threads), expected, "{encoding:?}, {variant:?}, {set:?}, {threads} threads");
         }
     }
 }

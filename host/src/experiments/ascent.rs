@@ -3,15 +3,15 @@
 use rand_core::{Rng as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
 
-use super::lab::Lab;
 use super::networks::Network;
-use super::results::{Finding, Shown, Table, confidence, generation};
+use super::results::{Finding, SheetPicture, Table, confidence, generation};
 use super::stats::median;
-use super::{Exhibit, Found, ReproduceError};
+use super::workspace::Workspace;
+use super::{ExperimentError, Figure, Outcome};
 use crate::mnist::{CLASSES, PIXELS, SIDE};
 use crate::model::BUILTINS;
 use crate::picture::Picture;
-use crate::report::{Curve, Upright, percent};
+use crate::report::{Curve, VerticalAxis, percent};
 use crate::train::{LeNet, Objective, SCALE, onnx};
 
 /// Length of a step, in inputs of which each lies in [0, 1).
@@ -36,20 +36,20 @@ struct Climb {
     final_scores: Vec<f32>,
 }
 
-pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
-    let steps = lab.quick_or(30, STEPS);
-    let mut found = Found::default();
+pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
+    let steps = workspace.quick_or(30, STEPS);
+    let mut found = Outcome::default();
     found.method.push(format!(
         "Gradient ascent on the logarithm of the class's probability, from uniform noise, a picture a digit: {steps} steps, each of length \
          {STEP} along the gradient, after which the L2 decay takes {DECAY} of every pixel and the pixels are held in their range. At the \
          end they are rounded to 8 bits and scored as evolved pictures are. Seeds 1 to {}.",
-        lab.plan.seeds
+        workspace.plan.seeds
     ));
-    for network in lab.lenets()? {
-        let lenet = lenet(lab, &network)?;
+    for network in workspace.lenets()? {
+        let lenet = lenet(workspace, &network)?;
         let mut climbs = Vec::new();
-        for seed in lab.seeds() {
-            climbs.push(climb(lab, &network, &lenet, seed, steps)?);
+        for seed in workspace.seeds() {
+            climbs.push(climb(workspace, &network, &lenet, seed, steps)?);
         }
         report(&mut found, &network, &climbs, steps);
     }
@@ -57,14 +57,14 @@ pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
 }
 
 /// The network as the training framework has it, which knows its gradient.
-fn lenet(lab: &Lab<'_>, network: &Network) -> Result<LeNet, ReproduceError> {
-    match &lab.plan.models {
+fn lenet(workspace: &Workspace<'_>, network: &Network) -> Result<LeNet, ExperimentError> {
+    match &workspace.plan.models {
         Some(folder) if network.key == "lenet_paper" => Ok(onnx::read(&folder.join("lenet.onnx"))?),
         _ => Ok(onnx::decode(BUILTINS[0].files[0].1)?),
     }
 }
 
-fn climb(lab: &Lab<'_>, network: &Network, lenet: &LeNet, seed: u64, steps: u32) -> Result<Climb, ReproduceError> {
+fn climb(workspace: &Workspace<'_>, network: &Network, lenet: &LeNet, seed: u64, steps: u32) -> Result<Climb, ExperimentError> {
     let mut rng = Pcg64Mcg::seed_from_u64(seed);
     let mut inputs: Vec<f32> = (0..CLASSES * PIXELS).map(|_| (rng.next_u32() >> 24) as f32 * SCALE).collect();
     let classes: Vec<u8> = (0..CLASSES as u8).collect();
@@ -80,7 +80,7 @@ fn climb(lab: &Lab<'_>, network: &Network, lenet: &LeNet, seed: u64, steps: u32)
         }
     }
     let pictures = pictures(&inputs);
-    let final_scores = lab.ask(network, &pictures)?.iter().enumerate().map(|(class, scores)| scores[class]).collect();
+    let final_scores = workspace.ask(network, &pictures)?.iter().enumerate().map(|(class, scores)| scores[class]).collect();
     Ok(Climb { confidences, pictures, film, final_scores })
 }
 
@@ -99,7 +99,7 @@ fn ascend(picture: &mut [f32], gradient: &[f32]) {
     }
 }
 
-fn report(found: &mut Found, network: &Network, climbs: &[Climb], steps: u32) {
+fn report(found: &mut Outcome, network: &Network, climbs: &[Climb], steps: u32) {
     let middle = |scores: &[f32]| median(&scores.iter().map(|score| f64::from(*score)).collect::<Vec<_>>()).map_or(0.0, |m| m.median);
     let lowest = |scores: &[f32]| scores.iter().copied().fold(1.0, f32::min).into();
     let what = |text: &str| format!("{text} ({})", network.title);
@@ -123,13 +123,13 @@ fn report(found: &mut Found, network: &Network, climbs: &[Climb], steps: u32) {
         ]
     });
     let title = format!("Confidence, {}", network.title);
-    found.exhibits.push(Exhibit::Chart(title, "step".into(), "confidence".into(), Upright::Nines, curves.collect()));
+    found.exhibits.push(Figure::Chart(title, "step".into(), "confidence".into(), VerticalAxis::Nines, curves.collect()));
     let shown = climbs[0].pictures.iter().zip(&climbs[0].final_scores).enumerate();
-    let shown = shown.map(|(class, (picture, score))| Shown {
+    let shown = shown.map(|(class, (picture, score))| SheetPicture {
         picture: picture.clone(),
         lines: vec![class.to_string(), percent((*score).into(), 2), format!("{steps} steps")],
     });
-    found.exhibits.push(Exhibit::Sheet(format!("Pictures of seed 1, {}", network.title), shown.collect()));
+    found.exhibits.push(Figure::Sheet(format!("Pictures of seed 1, {}", network.title), shown.collect()));
     found.exhibits.extend(FILMED.map(|class| film(&climbs[0], class, &network.title)));
     found.tables.push(Table {
         title: what("Confidence of each digit's picture"),
@@ -144,12 +144,12 @@ fn report(found: &mut Found, network: &Network, climbs: &[Climb], steps: u32) {
 }
 
 /// The picture of a digit on its way up.
-fn film(climb: &Climb, class: usize, title: &str) -> Exhibit {
-    let shown = |(step, pictures): &(u32, Vec<Picture>)| Shown {
+fn film(climb: &Climb, class: usize, title: &str) -> Figure {
+    let shown = |(step, pictures): &(u32, Vec<Picture>)| SheetPicture {
         picture: pictures[class].clone(),
         lines: vec![class.to_string(), percent(climb.confidences[*step as usize][class].into(), 2), format!("step {step}")],
     };
-    Exhibit::Film(format!("From noise to {class}, {title}"), climb.film.iter().map(shown).collect())
+    Figure::Film(format!("From noise to {class}, {title}"), climb.film.iter().map(shown).collect())
 }
 
 #[cfg(test)]

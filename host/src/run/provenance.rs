@@ -7,19 +7,19 @@ use std::path::Path;
 use fooling_core::journal::Header;
 use serde::{Deserialize, Serialize};
 
-use super::{Choices, Folder, RunError};
+use super::{Folder, RunConfig, RunError};
 use crate::classifier::{Classifier, Device};
 use crate::model::Model;
 use crate::model::card::printable;
 
-/// What is wrong with a journal whose settings follow from no choices in run.toml.
-pub(super) const OTHER_SETTINGS: &str = "its settings are not those of run.toml; restore that file, or start a new run";
+/// What is wrong with a journal whose settings follow from no run configuration in run.toml.
+pub(super) const SETTINGS_DIFFER: &str = "its settings are not those of run.toml; restore that file, or start a new run";
 
-const OTHER_NETWORK: &str = "its network is not that of run.toml; restore that file, or the journal that belongs to it";
+const NETWORK_DIFFERS: &str = "its network is not that of run.toml; restore that file, or the journal that belongs to it";
 
 /// What a run was made with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Made {
+pub struct Provenance {
     /// Version of this program.
     pub fooling: String,
     /// The model's name.
@@ -44,7 +44,7 @@ pub struct Made {
     pub cpu: String,
 }
 
-impl Made {
+impl Provenance {
     /// By this program, here.
     #[must_use]
     pub fn here(model: &Model, classifier: &dyn Classifier) -> Self {
@@ -63,7 +63,7 @@ impl Made {
 
     /// As the text in a journal.
     #[must_use]
-    pub fn provenance(&self) -> String {
+    pub fn journal_text(&self) -> String {
         let Self { fooling, model, model_sha256, input, output, mean_sha256, engine, device, cpu } = self;
         [
             ("fooling", fooling.as_str()),
@@ -86,7 +86,7 @@ impl Made {
     /// # Errors
     ///
     /// What other thing gave the scores that are recorded: they and new ones would be measured by two yardsticks.
-    pub(super) fn goes_on_from(&self, provenance: &str, same_everywhere: bool) -> Result<Vec<String>, String> {
+    pub(super) fn resumes_from(&self, provenance: &str, same_everywhere: bool) -> Result<Vec<String>, String> {
         let recorded = provenance_line(provenance, "sha256");
         if recorded != self.model_sha256 {
             let Self { model, model_sha256, .. } = self;
@@ -147,9 +147,11 @@ fn cpu_name() -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunToml {
     /// What the user chose, defaults included.
-    pub choices: Choices,
+    #[serde(alias = "choices")]
+    pub config: RunConfig,
     /// What the run was made with.
-    pub made: Made,
+    #[serde(alias = "made")]
+    pub provenance: Provenance,
     /// The class of each cell, and its name.
     pub cells: Vec<CellName>,
 }
@@ -183,10 +185,10 @@ pub struct CellName {
 impl RunToml {
     /// Of a run that is about to begin.
     #[must_use]
-    pub fn new(choices: &Choices, model: &Model, made: Made) -> Self {
+    pub fn new(config: &RunConfig, model: &Model, provenance: Provenance) -> Self {
         let cell = |class: usize| CellName { class, label: model.labels().get(class).cloned().unwrap_or_else(|| class.to_string()) };
-        let cells = choices.cell_classes(model.classes()).into_iter().map(cell).collect();
-        Self { choices: choices.clone(), made, cells }
+        let cells = config.cell_classes(model.classes()).into_iter().map(cell).collect();
+        Self { config: config.clone(), provenance, cells }
     }
 
     /// Reads it.
@@ -202,16 +204,16 @@ impl RunToml {
         Ok(run)
     }
 
-    /// Whether the cells are those of the choices, and choices and network those of a journal.
+    /// Whether the cells are those of the run configuration, and run configuration and network those of a journal.
     pub(super) fn fits(&self, header: &Header<'_>) -> Result<(), &'static str> {
         let settings = &header.settings;
-        let classes = self.choices.cell_classes(settings.cells() as usize);
-        if !self.choices.give(settings) || !classes.into_iter().eq(self.cells.iter().map(|cell| cell.class)) {
-            return Err(OTHER_SETTINGS);
+        let classes = self.config.cell_classes(settings.cells() as usize);
+        if !self.config.give(settings) || !classes.into_iter().eq(self.cells.iter().map(|cell| cell.class)) {
+            return Err(SETTINGS_DIFFER);
         }
         let provenance = String::from_utf8_lossy(header.provenance);
         let network = whole_provenance_line(&provenance, "sha256");
-        if network.is_empty() || network == self.made.model_sha256 { Ok(()) } else { Err(OTHER_NETWORK) }
+        if network.is_empty() || network == self.provenance.model_sha256 { Ok(()) } else { Err(NETWORK_DIFFERS) }
     }
 
     /// What is printed must not command the terminal: the folder may be somebody else's.
@@ -220,9 +222,9 @@ impl RunToml {
         if let Some(cell) = self.cells.iter().find(|cell| spoils(&cell.label)) {
             return Err(format!("the label of class {} has control characters", cell.class));
         }
-        let Made { fooling, model, model_sha256, input, output, mean_sha256, engine, device: _, cpu } = &self.made;
-        let names = [fooling, model, model_sha256, input, output, mean_sha256, engine, cpu, &self.choices.model];
-        if names.into_iter().chain(&self.choices.activations).any(|text| spoils(text)) {
+        let Provenance { fooling, model, model_sha256, input, output, mean_sha256, engine, device: _, cpu } = &self.provenance;
+        let names = [fooling, model, model_sha256, input, output, mean_sha256, engine, cpu, &self.config.model];
+        if names.into_iter().chain(&self.config.activations).any(|text| spoils(text)) {
             return Err("a name of the model, its path, an activation, the engine or the processor has control characters".to_owned());
         }
         Ok(())
@@ -234,11 +236,11 @@ impl RunToml {
     ///
     /// If it would have control characters, or be larger than any that is read.
     pub(super) fn text(&self) -> Result<String, RunError> {
-        self.check().map_err(RunError::Choices)?;
+        self.check().map_err(RunError::Config)?;
         let text = toml::to_string(self).expect("names, numbers and lists");
         if text.len() as u64 > LARGEST {
             let problem = format!("run.toml would have {} bytes and may have {LARGEST}; give the classes shorter labels", text.len());
-            return Err(RunError::Choices(problem));
+            return Err(RunError::Config(problem));
         }
         Ok(text)
     }

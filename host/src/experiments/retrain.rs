@@ -4,16 +4,16 @@
 //! scratch. The pictures are elites of their time, not only the last ones: a run of 200 generations has some hundreds of them at 90 % or
 //! more, and the paper's 6000 would otherwise take 600 runs.
 
-use super::lab::{Lab, Run};
-use super::lessons::{self, Course, Lesson, Trained};
 use super::networks::Network;
-use super::results::{Finding, Shown, Table, confidence, generation, share};
+use super::results::{Finding, SheetPicture, Table, confidence, generation, share};
 use super::stats::{mann_whitney, median};
-use super::{Exhibit, Found, ReproduceError};
+use super::training::{self, Trained, TrainingJob, TrainingRecord};
+use super::workspace::{Run, Workspace};
+use super::{ExperimentError, Figure, Outcome};
 use crate::mnist::{CLASSES, Mnist};
 use crate::picture::Picture;
-use crate::report::{Curve, Upright};
-use crate::run::{EncodingName, Face, Folder, Stats, champions};
+use crate::report::{Curve, VerticalAxis};
+use crate::run::{EncodingName, Folder, Stats, Variant, placements_above};
 use crate::score::top;
 use crate::train::Examples;
 
@@ -39,60 +39,60 @@ struct Round {
     fooling: usize,
     recalled: usize,
     /// How it was trained; the first one was not trained here.
-    course: Option<Course>,
+    course: Option<TrainingRecord>,
 }
 
-pub(super) fn run(lab: &mut Lab<'_>) -> Result<Found, ReproduceError> {
-    let Mnist { train, test } = lessons::mnist(lab)?;
-    let rounds = lab.plan.rounds as usize;
+pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
+    let Mnist { train, test } = training::mnist(workspace)?;
+    let rounds = workspace.plan.rounds as usize;
     let mut examples = Examples::new(CLASSES + 1)?;
     examples.append(&train.images, &train.labels)?;
     let mut fooling: Vec<Picture> = Vec::new();
-    let (mut network, mut course) = (Network::shipped(lab.plan.device)?, None);
+    let (mut network, mut course) = (Network::shipped(workspace.plan.device)?, None);
     let mut history = Vec::new();
     for round in 0..=rounds {
-        let runs = [evolve(lab, &network, round, ENCODINGS[0])?, evolve(lab, &network, round, ENCODINGS[1])?];
-        let recalled = lab.ask(&network, &fooling)?.iter().filter(|scores| top(scores, 1)[0].0 == CLASSES).count();
-        let errors = lessons::errors(lab, &network, &test)?;
+        let runs = [evolve(workspace, &network, round, ENCODINGS[0])?, evolve(workspace, &network, round, ENCODINGS[1])?];
+        let recalled = workspace.ask(&network, &fooling)?.iter().filter(|scores| top(scores, 1)[0].0 == CLASSES).count();
+        let errors = training::errors(workspace, &network, &test)?;
         history.push(Round { errors, fooling: fooling.len(), recalled, runs, course });
         if round == rounds {
             break;
         }
-        let wanted = lab.quick_or(100, if round == 0 { 6000 } else { 1000 });
+        let wanted = workspace.quick_or(100, if round == 0 { 6000 } else { 1000 });
         let fresh = collect(&history[round].runs, wanted)?;
         let bytes: Vec<u8> = fresh.iter().flat_map(Picture::bytes).copied().collect();
         examples.append(&bytes, &vec![FOOLING; fresh.len()])?;
         fooling.extend(fresh);
         let number = round + 1;
         let (key, title) = (format!("round_{number:02}"), format!("network {number}"));
-        let lesson = Lesson { key, title, seed: number as u64, examples: &examples, test: &test };
-        let trained = lessons::learn(lab, &lesson)?;
+        let job = TrainingJob { key, title, seed: number as u64, examples: &examples, test: &test };
+        let trained = training::learn(workspace, &job)?;
         let Trained { network: next, course: passed } = trained;
         (network, course) = (next, Some(passed));
     }
-    report(lab, &history, test.len())
+    report(workspace, &history, test.len())
 }
 
 /// Evolves pictures of the ten digits; the class "fooling" has no cell.
-fn evolve(lab: &mut Lab<'_>, network: &Network, round: usize, encoding: EncodingName) -> Result<Vec<Run>, ReproduceError> {
+fn evolve(workspace: &mut Workspace<'_>, network: &Network, round: usize, encoding: EncodingName) -> Result<Vec<Run>, ExperimentError> {
     let mut runs = Vec::new();
-    for seed in lab.seeds() {
+    for seed in workspace.seeds() {
         // Other seeds each round, or the same random pictures would come again and again.
-        let mut choices = lab.choices(network, encoding, Face::Paper, seed + 1000 * round as u64);
-        choices.classes = (0..CLASSES).collect();
-        choices.generations = lab.quick_or(choices.generations, GENERATIONS);
-        runs.push(lab.evolve(&format!("round-{round:02}-{}-{seed}", encoding.name()), network, choices)?);
+        let mut config = workspace.config(network, encoding, Variant::Paper, seed + 1000 * round as u64);
+        config.classes = (0..CLASSES).collect();
+        config.generations = workspace.quick_or(config.generations, GENERATIONS);
+        runs.push(workspace.evolve(&format!("round-{round:02}-{}-{seed}", encoding.name()), network, config)?);
     }
     Ok(runs)
 }
 
 /// Sure pictures of a round's runs, about as many of each run.
-fn collect(runs: &[Vec<Run>; 2], wanted: usize) -> Result<Vec<Picture>, ReproduceError> {
+fn collect(runs: &[Vec<Run>; 2], wanted: usize) -> Result<Vec<Picture>, ExperimentError> {
     let count: usize = runs.iter().map(Vec::len).sum();
     let mut pictures = Vec::new();
     for run in runs.iter().flatten() {
         let folder = Folder::open(&run.root)?;
-        pictures.extend(champions(&folder, LEAST, wanted.div_ceil(count))?.into_iter().map(|champion| champion.picture));
+        pictures.extend(placements_above(&folder, LEAST, wanted.div_ceil(count))?.into_iter().map(|champion| champion.picture));
     }
     pictures.truncate(wanted);
     Ok(pictures)
@@ -112,17 +112,17 @@ fn middle(values: &[f64]) -> f64 {
     median(values).map_or(f64::NAN, |m| m.median)
 }
 
-fn report(lab: &Lab<'_>, history: &[Round], tested: usize) -> Result<Found, ReproduceError> {
-    let mut found = Found::default();
-    let choices = &history[0].runs[0][0].rebuilt.run.choices;
+fn report(workspace: &Workspace<'_>, history: &[Round], tested: usize) -> Result<Outcome, ExperimentError> {
+    let mut found = Outcome::default();
+    let config = &history[0].runs[0][0].rebuilt.run.config;
     found.method.push(format!(
         "Network 0 is the shipped LeNet. Each round evolves pictures of the ten digits against the newest network ({} seeds and both encodings, \
          paper variant, {} generations of {}), takes those of all their elites that had 90 % or more, evenly over time, as class \"fooling\" (6000 in the first \
          round, then 1000 a round), and trains the next network from scratch on MNIST and all of them: {} epochs.",
-        lab.plan.seeds,
-        choices.generations,
-        choices.batch,
-        lessons::epochs(lab)
+        workspace.plan.seeds,
+        config.generations,
+        config.batch,
+        training::epochs(workspace)
     ));
     for which in 0..ENCODINGS.len() {
         found.findings.extend(findings(history, which));
@@ -142,8 +142,8 @@ fn report(lab: &Lab<'_>, history: &[Round], tested: usize) -> Result<Found, Repr
         let mut shown_of = vec![0, 1, last];
         shown_of.dedup();
         for number in shown_of {
-            let shown: Vec<Shown> = super::mnist::shown(&history[number].runs[which][0], CLASSES);
-            found.exhibits.push(Exhibit::Sheet(format!("Against network {number}, {}", encoding.name()), shown));
+            let shown: Vec<SheetPicture> = super::mnist::shown(&history[number].runs[which][0], CLASSES);
+            found.exhibits.push(Figure::Sheet(format!("Against network {number}, {}", encoding.name()), shown));
         }
         found.exhibits.extend(super::mnist::films(&history[last].runs[which][0], 1)?);
     }
@@ -182,7 +182,8 @@ fn findings(history: &[Round], which: usize) -> Vec<Finding> {
 }
 
 fn heads(all: u32) -> Vec<String> {
-    let mut heads = ["network", "test error", "fooling pictures in training", "of these, classified as fooling"].map(str::to_owned).to_vec();
+    let mut heads =
+        ["network", "test error", "fooling pictures in training", "of these, classified as fooling"].map(str::to_owned).to_vec();
     for encoding in ENCODINGS.map(EncodingName::name) {
         heads.push(format!("{encoding}: median after {}", PAPERS.min(all)));
         heads.push(format!("{encoding}: after {all}"));
@@ -212,7 +213,7 @@ fn row(number: usize, round: &Round, error: &str) -> Vec<String> {
 }
 
 /// What fresh evolution reaches, in how many generations, and what the networks know of earlier pictures; network by network.
-fn charts(history: &[Round]) -> [Exhibit; 3] {
+fn charts(history: &[Round]) -> [Figure; 3] {
     let last = history[0].runs[0][0].generations();
     let curve = |name: &str, colour, of: &dyn Fn(&Round) -> f64| {
         let points = history.iter().enumerate().map(|(number, round)| (number as f64, of(round))).filter(|point| point.1.is_finite());
@@ -222,25 +223,25 @@ fn charts(history: &[Round]) -> [Exhibit; 3] {
         let one = |which: usize| curve(ENCODINGS[which].name(), which, &|round| of(&round.runs[which]));
         vec![one(0), one(1)]
     };
-    let chart = |title: &str, up: &str, upright, curves| Exhibit::Chart(title.to_owned(), "network".into(), up.to_owned(), upright, curves);
+    let chart = |title: &str, up: &str, upright, curves| Figure::Chart(title.to_owned(), "network".into(), up.to_owned(), upright, curves);
     let recalled = |round: &Round| if round.fooling == 0 { f64::NAN } else { 100.0 * round.recalled as f64 / round.fooling as f64 };
     [
         chart(
             &format!("Median confidence that fresh evolution reaches in {} generations", PAPERS.min(last)),
             "confidence",
-            Upright::Nines,
+            VerticalAxis::Nines,
             both(&|runs| middle(&reached(runs, PAPERS))),
         ),
         chart(
             "Generation in which the median reaches 99.99 % (none where it does not)",
             "generation",
-            Upright::UpTo(f64::from(last)),
+            VerticalAxis::UpTo(f64::from(last)),
             both(&|runs| middle(&effort(runs))),
         ),
         chart(
             "Earlier rounds' pictures that a network calls fooling",
             "per cent",
-            Upright::UpTo(100.0),
+            VerticalAxis::UpTo(100.0),
             vec![curve("called fooling", 2, &recalled)],
         ),
     ]

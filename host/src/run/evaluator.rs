@@ -11,9 +11,9 @@ use fooling_core::encoding::Elite;
 use fooling_core::search::{Population, Search};
 use fooling_core::settings::Settings;
 
-use crate::classifier::{Classifier, ClassifyError, Device, Misbehaviour, Session};
-use crate::draw::Draw;
+use crate::classifier::{Classifier, ClassifyError, Device, InvalidScores, Session};
 use crate::model::Preprocess;
+use crate::run::encoding::HostEncoding;
 
 /// Where the time of an evaluation goes, added up over threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,14 +35,14 @@ impl std::ops::AddAssign for Times {
 }
 
 /// One thread's tools.
-struct Worker<'c, E: Draw> {
+struct Worker<'c, E: HostEncoding> {
     session: Box<dyn Session + 'c>,
-    pen: E::Pen,
+    renderer: E::Renderer,
     scores: Vec<f32>,
 }
 
 /// Evaluates generation after generation with the same tools.
-pub struct Evaluator<'c, E: Draw> {
+pub struct Evaluator<'c, E: HostEncoding> {
     preprocess: &'c Preprocess,
     picture: Picture,
     /// The class of each score that the search wants.
@@ -52,11 +52,11 @@ pub struct Evaluator<'c, E: Draw> {
     /// Whether smaller chunks than a batch are worth while, so that all threads have some.
     even: bool,
     workers: Vec<Worker<'c, E>>,
-    brood: Vec<Elite<E::Genome>>,
+    offspring: Vec<Elite<E::Genome>>,
     scores: Vec<f32>,
 }
 
-impl<E: Draw> std::fmt::Debug for Evaluator<'_, E> {
+impl<E: HostEncoding> std::fmt::Debug for Evaluator<'_, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Evaluator").field("chunk", &self.chunk).field("workers", &self.workers.len()).finish_non_exhaustive()
     }
@@ -66,31 +66,31 @@ impl<E: Draw> std::fmt::Debug for Evaluator<'_, E> {
 #[derive(Debug)]
 pub struct Evaluated<'e, G> {
     /// The children.
-    pub brood: &'e [Elite<G>],
+    pub offspring: &'e [Elite<G>],
     /// For each child a score for each class of the search.
     pub scores: &'e [f32],
     /// Where the time went.
     pub times: Times,
     /// The first child whose scores were no probabilities, and what was wrong with them.
-    pub refused: Option<(usize, Misbehaviour)>,
+    pub refused: Option<(usize, InvalidScores)>,
 }
 
 /// What came of some chunks, whatever thread they fell to.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     times: Times,
-    refused: Option<(usize, Misbehaviour)>,
+    refused: Option<(usize, InvalidScores)>,
 }
 
 impl Tally {
     fn add(&mut self, other: Self) {
         self.times += other.times;
-        let first = |refused: &(usize, Misbehaviour)| refused.0;
+        let first = |refused: &(usize, InvalidScores)| refused.0;
         self.refused = self.refused.into_iter().chain(other.refused).min_by_key(first);
     }
 }
 
-impl<'c, E: Draw> Evaluator<'c, E> {
+impl<'c, E: HostEncoding> Evaluator<'c, E> {
     /// With up to `threads` threads (at least one, and no more than there are children) and the scores of `classes` in that order.
     ///
     /// # Errors
@@ -106,7 +106,7 @@ impl<'c, E: Draw> Evaluator<'c, E> {
         let chunk = classifier.batch();
         let worker = |_| {
             let scores = vec![0.0; chunk * classifier.classes()];
-            Ok(Worker { session: classifier.session()?, pen: E::pen(settings), scores })
+            Ok(Worker { session: classifier.session()?, renderer: E::renderer(settings), scores })
         };
         let largest = settings.sizes.initial.max(settings.sizes.batch) as usize;
         // A GPU takes whole batches, and a session without one would only take its memory.
@@ -115,9 +115,19 @@ impl<'c, E: Draw> Evaluator<'c, E> {
         let useful = threads.clamp(1, most.max(1));
         let workers = (0..useful).map(worker).collect::<Result<_, ClassifyError>>()?;
         let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
-        let brood = std::iter::repeat_with(blank).take(largest).collect();
+        let offspring = std::iter::repeat_with(blank).take(largest).collect();
         let scores = vec![0.0; largest * classes.len()];
-        Ok(Self { preprocess, picture: settings.picture, classes, all_classes: classifier.classes(), chunk, even, workers, brood, scores })
+        Ok(Self {
+            preprocess,
+            picture: settings.picture,
+            classes,
+            all_classes: classifier.classes(),
+            chunk,
+            even,
+            workers,
+            offspring,
+            scores,
+        })
     }
 
     /// Evaluates the generation that the search asks for next.
@@ -127,9 +137,9 @@ impl<'c, E: Draw> Evaluator<'c, E> {
     /// If the classifier fails.
     pub fn evaluate<P: Population<E::Genome> + Sync>(&mut self, search: &Search<E, P>) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
         let children = search.children() as usize;
-        let (brood, scores) = (&mut self.brood[..children], &mut self.scores[..children * self.classes.len()]);
+        let (offspring, scores) = (&mut self.offspring[..children], &mut self.scores[..children * self.classes.len()]);
         let chunk = if self.even { even_chunk(children, self.chunk, self.workers.len()) } else { self.chunk };
-        let chunks = brood.chunks_mut(chunk).zip(scores.chunks_mut(chunk * self.classes.len())).enumerate();
+        let chunks = offspring.chunks_mut(chunk).zip(scores.chunks_mut(chunk * self.classes.len())).enumerate();
         let chunks = Mutex::new(chunks);
         let shared =
             Shared { search, preprocess: self.preprocess, picture: self.picture, classes: &self.classes, all_classes: self.all_classes };
@@ -137,8 +147,8 @@ impl<'c, E: Draw> Evaluator<'c, E> {
             let mut tally = Tally::default();
             loop {
                 let next = chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-                let Some((number, (brood, scores))) = next else { return Ok(tally) };
-                tally.add(shared.evaluate_chunk(worker, number * chunk, brood, scores)?);
+                let Some((number, (offspring, scores))) = next else { return Ok(tally) };
+                tally.add(shared.evaluate_chunk(worker, number * chunk, offspring, scores)?);
             }
         };
         let mut tally = Tally::default();
@@ -153,8 +163,8 @@ impl<'c, E: Draw> Evaluator<'c, E> {
             }
             Ok::<_, ClassifyError>(())
         })?;
-        let (brood, scores) = (&self.brood[..children], &self.scores[..children * self.classes.len()]);
-        Ok(Evaluated { brood, scores, times: tally.times, refused: tally.refused })
+        let (offspring, scores) = (&self.offspring[..children], &self.scores[..children * self.classes.len()]);
+        Ok(Evaluated { offspring, scores, times: tally.times, refused: tally.refused })
     }
 }
 
@@ -173,11 +183,11 @@ struct Shared<'s, E, P> {
     all_classes: usize,
 }
 
-impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
+impl<E: HostEncoding, P: Population<E::Genome>> Shared<'_, E, P> {
     /// Has the pictures drawn where they are scored, if the session can and the genomes are networks.
-    fn drawn_by_session(&self, worker: &mut Worker<'_, E>, brood: &[Elite<E::Genome>]) -> Result<bool, ClassifyError> {
+    fn drawn_by_session(&self, worker: &mut Worker<'_, E>, offspring: &[Elite<E::Genome>]) -> Result<bool, ClassifyError> {
         let Some(painter) = worker.session.painter() else { return Ok(false) };
-        let networks: Option<Vec<&StandardGenome>> = brood.iter().map(|child| E::network(&child.genome)).collect();
+        let networks: Option<Vec<&StandardGenome>> = offspring.iter().map(|child| E::network(&child.genome)).collect();
         let Some(networks) = networks else { return Ok(false) };
         painter.draw(&networks, self.picture, self.preprocess)?;
         Ok(true)
@@ -188,24 +198,24 @@ impl<E: Draw, P: Population<E::Genome>> Shared<'_, E, P> {
         &self,
         worker: &mut Worker<'_, E>,
         first: usize,
-        brood: &mut [Elite<E::Genome>],
+        offspring: &mut [Elite<E::Genome>],
         scores: &mut [f32],
     ) -> Result<Tally, ClassifyError> {
         let start = Instant::now();
-        for (child, number) in brood.iter_mut().zip(first..) {
+        for (child, number) in offspring.iter_mut().zip(first..) {
             self.search.ask(number as u32, child);
         }
         let asked = Instant::now();
-        if !self.drawn_by_session(worker, brood)? {
-            for (slot, child) in brood.iter().enumerate() {
+        if !self.drawn_by_session(worker, offspring)? {
+            for (slot, child) in offspring.iter().enumerate() {
                 let tensor = worker.session.slot(slot);
-                E::draw(&mut worker.pen, &child.genome, &mut self.preprocess.canvas(tensor));
+                E::render(&mut worker.renderer, &child.genome, &mut self.preprocess.canvas(tensor));
             }
         }
         let drawn = Instant::now();
-        let found = &mut worker.scores[..brood.len() * self.all_classes];
+        let found = &mut worker.scores[..offspring.len() * self.all_classes];
         // A refused picture has NaN for scores, which the search refuses and counts.
-        let refusals = worker.session.run(brood.len(), found)?;
+        let refusals = worker.session.run(offspring.len(), found)?;
         for (wanted, found) in scores.chunks_exact_mut(self.classes.len()).zip(found.chunks_exact(self.all_classes)) {
             for (score, &class) in wanted.iter_mut().zip(self.classes) {
                 *score = found[class];

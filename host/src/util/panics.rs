@@ -9,13 +9,13 @@ thread_local! {
 
 /// Keeps the panic hook silent on this thread until dropped.
 #[derive(Debug)]
-pub(crate) struct Quiet {
+pub(crate) struct SilencedPanics {
     before: bool,
 }
 
 /// Silences panics of this thread, for the time of a `catch_unwind` or up to its end. Other threads are not touched, and
 /// whatever hook was in place goes on working for them.
-pub(crate) fn panics() -> Quiet {
+pub(crate) fn silence() -> SilencedPanics {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let others = std::panic::take_hook();
@@ -25,10 +25,10 @@ pub(crate) fn panics() -> Quiet {
             }
         }));
     });
-    Quiet { before: QUIET.replace(true) }
+    SilencedPanics { before: QUIET.replace(true) }
 }
 
-impl Drop for Quiet {
+impl Drop for SilencedPanics {
     fn drop(&mut self) {
         // A panic that unwinds through here has already been through the hook.
         QUIET.set(self.before);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::ReproduceError;
+use super::ExperimentError;
 use crate::classifier::{self, Classifier, Device};
 use crate::model::{Known, Model};
 
@@ -24,32 +24,32 @@ pub struct Network {
 
 impl Network {
     /// The LeNet that is part of the program.
-    pub(super) fn shipped(device: Device) -> Result<Self, ReproduceError> {
+    pub(super) fn shipped(device: Device) -> Result<Self, ExperimentError> {
         Self::of("lenet_shipped", "the shipped LeNet", Model::builtin("lenet")?, device)
     }
 
     /// A network from `folder`: with the card beside it if there is one, else with the one that the program has for it.
-    pub(super) fn from_folder(folder: &Path, file: &str, device: Device) -> Result<Self, ReproduceError> {
+    pub(super) fn from_folder(folder: &Path, file: &str, device: Device) -> Result<Self, ExperimentError> {
         let path = folder.join(format!("{file}.onnx"));
         if !path.is_file() {
-            return Err(ReproduceError::NoNetwork { path });
+            return Err(ExperimentError::NoNetwork { path });
         }
         let (key, title) = if file == LENET { ("lenet_paper", "the paper's LeNet") } else { (file, file) };
         Self::of(key, title, Model::load(&path)?, device)
     }
 
     /// The paper's LeNet as its released program feeds it: with the mean image of the training set subtracted.
-    pub(super) fn less_mean(folder: &Path, device: Device) -> Result<Self, ReproduceError> {
+    pub(super) fn less_mean(folder: &Path, device: Device) -> Result<Self, ExperimentError> {
         let path = folder.join(format!("{LENET}.onnx"));
         if !path.is_file() {
-            return Err(ReproduceError::NoNetwork { path });
+            return Err(ExperimentError::NoNetwork { path });
         }
         let key = "lenet_paper_mean";
         let known = Known::by_name(key).expect("its card is part of the program");
         Self::of(key, "the paper's LeNet, mean image subtracted", known.load(&path)?, device)
     }
 
-    pub(super) fn of(key: &str, title: &str, model: Model, device: Device) -> Result<Self, ReproduceError> {
+    pub(super) fn of(key: &str, title: &str, model: Model, device: Device) -> Result<Self, ExperimentError> {
         let classifier = classifier::open(&model, device)?;
         Ok(Self { key: key.to_owned(), title: title.to_owned(), model, classifier })
     }

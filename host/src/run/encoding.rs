@@ -9,9 +9,9 @@ use fooling_core::settings::{EncodingSettings, Settings};
 use crate::simd;
 
 /// An encoding whose genomes can be drawn.
-pub trait Draw: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
+pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
     /// What drawing needs, for one thread.
-    type Pen: Send;
+    type Renderer: Send;
 
     /// The encoding of a run.
     ///
@@ -25,10 +25,10 @@ pub trait Draw: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + S
     fn bytes(settings: &Settings) -> u64;
 
     /// What drawing pictures of a run needs.
-    fn pen(settings: &Settings) -> Self::Pen;
+    fn renderer(settings: &Settings) -> Self::Renderer;
 
     /// Hands a genome's picture to `canvas`, row by row.
-    fn draw(pen: &mut Self::Pen, genome: &Self::Genome, canvas: &mut impl Canvas);
+    fn render(renderer: &mut Self::Renderer, genome: &Self::Genome, canvas: &mut impl Canvas);
 
     /// The genome as a network, if it is one.
     fn network(_: &Self::Genome) -> Option<&StandardGenome> {
@@ -41,14 +41,14 @@ pub type StandardCppn = Cppn<512, 1024>;
 
 /// Storage for rendering CPPNs.
 #[derive(Debug)]
-pub struct CppnPen {
+pub struct CppnRenderer {
     picture: Picture,
     program: Box<StandardProgram>,
     floats: Vec<f32>,
     row: Vec<u8>,
 }
 
-impl CppnPen {
+impl CppnRenderer {
     /// For pictures of this kind, with up to three channels.
     #[must_use]
     pub fn new(picture: Picture) -> Self {
@@ -68,8 +68,8 @@ impl CppnPen {
     }
 }
 
-impl Draw for StandardCppn {
-    type Pen = CppnPen;
+impl HostEncoding for StandardCppn {
+    type Renderer = CppnRenderer;
 
     fn of(settings: &Settings) -> Option<Self> {
         match settings.encoding {
@@ -88,12 +88,12 @@ impl Draw for StandardCppn {
         size_of::<StandardGenome>() as u64
     }
 
-    fn pen(settings: &Settings) -> CppnPen {
-        CppnPen::new(settings.picture)
+    fn renderer(settings: &Settings) -> CppnRenderer {
+        CppnRenderer::new(settings.picture)
     }
 
-    fn draw(pen: &mut CppnPen, genome: &StandardGenome, canvas: &mut impl Canvas) {
-        pen.render(genome, canvas);
+    fn render(renderer: &mut CppnRenderer, genome: &StandardGenome, canvas: &mut impl Canvas) {
+        renderer.render(genome, canvas);
     }
 
     fn network(genome: &StandardGenome) -> Option<&StandardGenome> {
@@ -103,14 +103,14 @@ impl Draw for StandardCppn {
 
 /// Storage for showing direct genomes.
 #[derive(Debug)]
-pub struct PixelPen {
+pub struct PixelRenderer {
     picture: Picture,
     channels: usize,
     row: Vec<u8>,
 }
 
-impl Draw for Direct<Vec<u8>> {
-    type Pen = PixelPen;
+impl HostEncoding for Direct<Vec<u8>> {
+    type Renderer = PixelRenderer;
 
     fn of(settings: &Settings) -> Option<Self> {
         match settings.encoding {
@@ -128,12 +128,12 @@ impl Draw for Direct<Vec<u8>> {
         u64::from(settings.picture.side).pow(2) * u64::from(settings.channels)
     }
 
-    fn pen(settings: &Settings) -> PixelPen {
+    fn renderer(settings: &Settings) -> PixelRenderer {
         let channels = usize::from(settings.channels);
-        PixelPen { picture: settings.picture, channels, row: vec![0; usize::from(settings.picture.side) * channels] }
+        PixelRenderer { picture: settings.picture, channels, row: vec![0; usize::from(settings.picture.side) * channels] }
     }
 
-    fn draw(pen: &mut PixelPen, genome: &Pixels<Vec<u8>>, canvas: &mut impl Canvas) {
-        genome.show(pen.picture, pen.channels, &mut pen.row, canvas).expect("genome and pen are of one run");
+    fn render(renderer: &mut PixelRenderer, genome: &Pixels<Vec<u8>>, canvas: &mut impl Canvas) {
+        genome.show(renderer.picture, renderer.channels, &mut renderer.row, canvas).expect("genome and renderer are of one run");
     }
 }

@@ -25,10 +25,10 @@ fn outcome(run: &Path, good_members: &[(usize, f32)]) -> String {
             kind.unwrap_or_else(|| panic!("no clear error: {text}")).1.to_owned()
         }
         Ok(rebuilt) => {
-            let members: Vec<(usize, f32)> = rebuilt.members.iter().map(|member| (member.cell, member.score)).collect();
+            let elites: Vec<(usize, f32)> = rebuilt.elites.iter().map(|elite| (elite.cell, elite.score)).collect();
             match rebuilt.warning {
                 Some(_) => "torn tail: the last generation is computed again".to_owned(),
-                None => format!("UNNOTICED (members changed: {})", members != good_members),
+                None => format!("UNNOTICED (elites changed: {})", elites != good_members),
             }
         }
     }
@@ -43,8 +43,8 @@ fn no_changed_byte_goes_unnoticed() {
         fooling(dir.path(), &format!("evolve --out {encoding} --encoding {encoding} --batch 24 --seed 7 --generations 5")).done();
         let good = std::fs::read(journal(&run)).unwrap();
         let ends = record_ends(&good);
-        let members = rebuild(&Folder::view(&run).unwrap()).unwrap().members;
-        let members: Vec<(usize, f32)> = members.iter().map(|member| (member.cell, member.score)).collect();
+        let elites = rebuild(&Folder::view(&run).unwrap()).unwrap().elites;
+        let elites: Vec<(usize, f32)> = elites.iter().map(|elite| (elite.cell, elite.score)).collect();
         let all = std::env::var_os("FOOLING_ALL_FLIPS").is_some();
         let mut outcomes: BTreeMap<String, usize> = BTreeMap::new();
         let mut bad = good.clone();
@@ -53,7 +53,7 @@ fn no_changed_byte_goes_unnoticed() {
             for byte in flips.into_iter().map(|flip| good[at] ^ flip).chain([0, 255]).filter(|&byte| byte != good[at]) {
                 bad[at] = byte;
                 std::fs::write(journal(&run), &bad).unwrap();
-                let outcome = outcome(&run, &members);
+                let outcome = outcome(&run, &elites);
                 assert!(!outcome.starts_with("UNNOTICED"), "byte {at} from {} to {byte}: {outcome}", good[at]);
                 // Only what stands in the last record may look torn: else good records would be given up.
                 let last = ends[ends.len() - 2];
@@ -105,7 +105,7 @@ fn absurd_sizes() {
     let (header, _) = fooling_core::journal::open(&good).unwrap();
     let toml = std::fs::read_to_string(dir.path().join("a/run.toml")).unwrap();
     let cell = |class: u32| format!("[[cells]]\nclass = {class}\nlabel = \"\"\n");
-    let (choices, _) = toml.split_once("[[cells]]").unwrap();
+    let (config, _) = toml.split_once("[[cells]]").unwrap();
     for (encoding, cells, batch) in [("direct", 60, 24), ("cppn", 100, 24), ("direct", 2, 100), ("cppn", 2, 1 << 20)] {
         let mut settings = header.settings;
         if encoding == "direct" {
@@ -117,10 +117,10 @@ fn absurd_sizes() {
         Writer::begin(&settings, "", &mut |part| bytes.extend_from_slice(part));
         std::fs::write(&path, bytes).unwrap();
         limited("show a").refused(&["its settings are not those of run.toml"]);
-        let choices = choices.replace("encoding = \"cppn\"", &format!("encoding = \"{encoding}\""));
-        let choices = choices.replace("\nbatch = 24", &format!("\nbatch = {batch}"));
+        let config = config.replace("encoding = \"cppn\"", &format!("encoding = \"{encoding}\""));
+        let config = config.replace("\nbatch = 24", &format!("\nbatch = {batch}"));
         let cells: String = (0..cells).map(cell).collect();
-        std::fs::write(dir.path().join("a/run.toml"), choices + &cells).unwrap();
+        std::fs::write(dir.path().join("a/run.toml"), config + &cells).unwrap();
         limited("show a").refused(&["pictures a generation take", "MiB of memory"]);
     }
     // A run.toml of 30 MB.

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Crops;
 
-/// Which of METHOD's two faces: the paper's text, or its released program with its quirks.
+/// Which of the paper's two variants: the paper's text, or its released program with its quirks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Face {
+pub enum Variant {
     /// As the paper describes it: HSV colours; the direct encoding's mutation rate halves every 1000 generations.
     Paper,
     /// As the released program does it: HLS colours with a wrapped hue; a constant rate, and crossover of direct genomes.
@@ -41,7 +41,7 @@ pub enum CoordinatesName {
     Unit,
 }
 
-impl Face {
+impl Variant {
     /// As it is written on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -128,14 +128,15 @@ impl Rates {
     }
 }
 
-/// All choices of a run.
+/// The run configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Choices {
+pub struct RunConfig {
     /// The name of a built-in model, or the path of a model.
     pub model: String,
-    /// Which face.
-    pub face: Face,
+    /// Which variant.
+    #[serde(alias = "face")]
+    pub variant: Variant,
     /// How genomes are written.
     pub encoding: EncodingName,
     /// Seed of the run.
@@ -175,10 +176,10 @@ pub struct Choices {
 const KEEP: u32 = 60;
 const PRESSURE: Rate = Rate::new(0.1);
 
-impl Choices {
-    /// METHOD's choices for a face and an encoding, for a picture with that many channels.
+impl RunConfig {
+    /// the paper's run configuration for a variant and an encoding, for a picture with that many channels.
     #[must_use]
-    pub fn of_method(model: &str, face: Face, encoding: EncodingName, channels: u8, single: bool) -> Self {
+    pub fn of_method(model: &str, variant: Variant, encoding: EncodingName, channels: u8, single: bool) -> Self {
         let (initial, batch) = match (single, channels, encoding) {
             (true, ..) => (100, 100 - KEEP),
             (_, 3, EncodingName::Cppn) => (400, 400),
@@ -186,7 +187,7 @@ impl Choices {
         };
         Self {
             model: model.to_owned(),
-            face,
+            variant,
             encoding,
             seed: 1,
             generations: 200,
@@ -197,7 +198,7 @@ impl Choices {
             max_nodes: 512,
             max_links: 1024,
             eta: 15,
-            halving: if face == Face::Paper { DirectSettings::PAPER.halving } else { DirectSettings::RELEASED.halving },
+            halving: if variant == Variant::Paper { DirectSettings::PAPER.halving } else { DirectSettings::RELEASED.halving },
             rates: Rates::default(),
             crops: None,
             classes: Vec::new(),
@@ -214,10 +215,10 @@ impl Choices {
         if let Some(&class) = self.classes.iter().chain(&self.target).find(|&&class| class >= classes) {
             return Err(format!("class {class} is not one of the model's {classes} (0 to {})", classes - 1));
         }
-        let colour = match (channels, self.face) {
+        let colour = match (channels, self.variant) {
             (1, _) => None,
-            (_, Face::Paper) => Some(ColourSpace::Hsv),
-            (_, Face::Released) => Some(ColourSpace::Hls),
+            (_, Variant::Paper) => Some(ColourSpace::Hsv),
+            (_, Variant::Released) => Some(ColourSpace::Hls),
         };
         let side = u16::try_from(side).map_err(|_| format!("pictures of {side} pixels a side are too large"))?;
         let cells = if self.classes.is_empty() { classes } else { self.classes.len() };
@@ -237,7 +238,7 @@ impl Choices {
         Ok(settings)
     }
 
-    /// Whether these choices give those settings, of which the model's number of classes is not known.
+    /// Whether this run configuration gives those settings, of which the model's number of classes is not known.
     pub(super) fn give(&self, settings: &Settings) -> bool {
         let classes = match settings.selection {
             Selection::MapElites { cells } => self.classes.iter().max().map_or(cells as usize, |most| most.saturating_add(1)),
@@ -282,7 +283,7 @@ impl Choices {
                 rate: Rate::new(r.gene),
                 halving: self.halving,
                 eta: self.eta,
-                crossover: self.face == Face::Released,
+                crossover: self.variant == Variant::Released,
             }),
         })
     }

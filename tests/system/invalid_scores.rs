@@ -6,7 +6,7 @@ use std::path::Path;
 use fooling::classifier::{Classifier, Fault, Mock};
 use fooling::model::Model;
 use fooling::report::Summary;
-use fooling::run::{self, Choices, EncodingName, Face, Folder, Observer, Progress, RunError, Setup, rebuild};
+use fooling::run::{self, EncodingName, Folder, Observer, Progress, RunConfig, RunError, Setup, Variant, rebuild};
 
 use crate::program::{journal, record_ends, scratch};
 
@@ -23,10 +23,10 @@ const BATCH: usize = 16;
 struct Listener(Vec<(u32, usize)>);
 
 impl Observer for Listener {
-    fn begun(&mut self, _: u32, _: Option<&str>) {}
+    fn started(&mut self, _: u32, _: Option<&str>) {}
 
     fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
-        self.0.extend(progress.misbehaviour.map(|(child, _)| (progress.generation, child)));
+        self.0.extend(progress.invalid_scores.map(|(child, _)| (progress.generation, child)));
         ControlFlow::Continue(())
     }
 }
@@ -42,9 +42,9 @@ fn evolve(root: &Path, encoding: EncodingName, classifier: &dyn Classifier) -> R
 
 fn evolve_heard(root: &Path, encoding: EncodingName, classifier: &dyn Classifier, heard: &mut Listener) -> Result<Summary, RunError> {
     let model = Model::builtin("lenet").expect("it is built in");
-    let mut choices = Choices::of_method("lenet", Face::Paper, encoding, 1, false);
-    (choices.generations, choices.initial, choices.batch) = (GENERATIONS, CHILDREN, CHILDREN);
-    let setup = Setup { choices, model: &model, classifier, threads: THREADS };
+    let mut config = RunConfig::of_method("lenet", Variant::Paper, encoding, 1, false);
+    (config.generations, config.initial, config.batch) = (GENERATIONS, CHILDREN, CHILDREN);
+    let setup = Setup { config, model: &model, classifier, threads: THREADS };
     if journal(root).exists() {
         run::resume(&setup, &Folder::open(root)?, heard)
     } else {
@@ -74,9 +74,9 @@ fn scores_that_are_no_probabilities_are_refused_and_counted() {
                 other => panic!("{other:?}"),
             };
             assert_eq!(heard.0, (0..=GENERATIONS).map(|generation| (generation, slot)).collect::<Vec<_>>(), "the first is told of");
-            for member in &rebuilt.members {
-                assert_ne!(member.birth.child as usize % CHUNK, slot, "{fault:?}");
-                assert!((0.0..=1.0).contains(&member.score));
+            for elite in &rebuilt.elites {
+                assert_ne!(elite.birth.child as usize % CHUNK, slot, "{fault:?}");
+                assert!((0.0..=1.0).contains(&elite.score));
             }
             assert!(rebuilt.compare(&Folder::view(&root).unwrap()).is_empty());
         }

@@ -7,37 +7,37 @@ mod ablate;
 #[cfg(feature = "train")]
 mod ascent;
 mod imagenet;
-mod lab;
-#[cfg(feature = "train")]
-mod lessons;
 mod mnist;
 mod networks;
 mod results;
 #[cfg(feature = "train")]
 mod retrain;
+mod single_target;
 pub mod stats;
+#[cfg(feature = "train")]
+mod training;
 mod transfer;
-mod versus;
+mod workspace;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use networks::Network;
-pub use results::{Exhibit, Finding, Results, Shown, Table};
+pub use results::{Figure, Finding, Results, SheetPicture, Table};
 
 use crate::classifier::{ClassifyError, Device, OpenError};
 use crate::model::ModelError;
-use crate::run::{EncodingName, Made, RunError};
-use lab::Lab;
+use crate::run::{EncodingName, Provenance, RunError};
+use workspace::Workspace;
 
 /// An experiment of the paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Experiment {
-    /// Digits with a gene a pixel, on both LeNets, with both faces
+    /// Digits with a gene a pixel, on both LeNets, with both variants
     MnistDirect,
-    /// Digits with CPPNs, on both LeNets, with both faces
+    /// Digits with CPPNs, on both LeNets, with both variants
     MnistCppn,
     /// Pictures evolved on one network, shown to another
     Transfer,
@@ -65,7 +65,7 @@ impl Experiment {
 
 /// What is to be done.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ExperimentPlan {
     /// Which experiment.
     pub experiment: Experiment,
     /// Small enough for a test.
@@ -91,7 +91,7 @@ pub struct Plan {
 }
 
 /// Sees an experiment go on.
-pub trait Watcher {
+pub trait ExperimentObserver {
     /// Something to tell.
     fn says(&mut self, line: &str);
 
@@ -104,7 +104,7 @@ pub trait Watcher {
 /// Why an experiment could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ReproduceError {
+pub enum ExperimentError {
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -167,27 +167,27 @@ pub enum ReproduceError {
 ///
 /// # Errors
 ///
-/// [`ReproduceError`]; runs that were made are kept, and the same plan goes on.
-pub fn reproduce(plan: &Plan, watcher: &mut dyn Watcher) -> Result<Results, ReproduceError> {
-    let mut lab = Lab { plan, watcher };
+/// [`ExperimentError`]; runs that were made are kept, and the same plan goes on.
+pub fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObserver) -> Result<Results, ExperimentError> {
+    let mut workspace = Workspace { plan, watcher };
     let found = match plan.experiment {
-        Experiment::MnistDirect => mnist::run(&mut lab, EncodingName::Direct),
-        Experiment::MnistCppn => mnist::run(&mut lab, EncodingName::Cppn),
-        Experiment::Transfer => transfer::run(&mut lab),
-        Experiment::SingleVsMap => versus::run(&mut lab),
-        Experiment::Ablate => ablate::run(&mut lab),
+        Experiment::MnistDirect => mnist::run(&mut workspace, EncodingName::Direct),
+        Experiment::MnistCppn => mnist::run(&mut workspace, EncodingName::Cppn),
+        Experiment::Transfer => transfer::run(&mut workspace),
+        Experiment::SingleVsMap => single_target::run(&mut workspace),
+        Experiment::Ablate => ablate::run(&mut workspace),
         #[cfg(feature = "train")]
-        Experiment::Ascent => ascent::run(&mut lab),
+        Experiment::Ascent => ascent::run(&mut workspace),
         #[cfg(feature = "train")]
-        Experiment::Retrain => retrain::run(&mut lab),
+        Experiment::Retrain => retrain::run(&mut workspace),
         #[cfg(not(feature = "train"))]
-        Experiment::Ascent | Experiment::Retrain => Err(ReproduceError::NoTraining),
-        Experiment::ImagenetCppn => imagenet::run(&mut lab, EncodingName::Cppn),
-        Experiment::ImagenetDirect => imagenet::run(&mut lab, EncodingName::Direct),
+        Experiment::Ascent | Experiment::Retrain => Err(ExperimentError::NoTraining),
+        Experiment::ImagenetCppn => imagenet::run(&mut workspace, EncodingName::Cppn),
+        Experiment::ImagenetDirect => imagenet::run(&mut workspace, EncodingName::Direct),
     }?;
-    let Found { method, findings, tables, exhibits } = found;
+    let Outcome { method, findings, tables, exhibits } = found;
     let shipped = Network::shipped(plan.device)?;
-    let made = Made::here(&shipped.model, &*shipped.classifier);
+    let made = Provenance::here(&shipped.model, &*shipped.classifier);
     let results = Results {
         experiment: plan.experiment.name(),
         quick: plan.quick,
@@ -203,16 +203,16 @@ pub fn reproduce(plan: &Plan, watcher: &mut dyn Watcher) -> Result<Results, Repr
     let json = serde_json::to_string_pretty(&results).expect("names and numbers") + "\n";
     for (name, text) in [("results.json", json), ("table.md", results.markdown()), ("report.html", results.html()?)] {
         let path = plan.out.join(name);
-        crate::run::write_file(&path, text.as_bytes()).map_err(|source| ReproduceError::Write { path, source })?;
+        crate::run::write_file(&path, text.as_bytes()).map_err(|source| ExperimentError::Write { path, source })?;
     }
     Ok(results)
 }
 
 /// What an experiment found, before it is told what made it.
 #[derive(Debug, Default)]
-struct Found {
+struct Outcome {
     method: Vec<String>,
     findings: Vec<Finding>,
     tables: Vec<Table>,
-    exhibits: Vec<Exhibit>,
+    exhibits: Vec<Figure>,
 }

@@ -20,8 +20,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::RunError;
 use super::folder::{self, Durable};
-use crate::lock::Locked;
 use crate::model::hex;
+use crate::util::lock::Locked;
 
 /// Between two forced writes to the disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -31,9 +31,9 @@ const FULL: &str = "What was recorded is safe; write pictures and figures of it 
 
 /// A journal that is being written.
 #[derive(Debug)]
-pub struct Log {
+pub struct JournalFile {
     path: PathBuf,
-    held: Held,
+    held: LockedJournal,
     writer: Writer,
     /// What the file holds that is good.
     length: u64,
@@ -43,7 +43,7 @@ pub struct Log {
     synced: Instant,
 }
 
-impl Log {
+impl JournalFile {
     /// Begins a journal where there is none.
     ///
     /// # Errors
@@ -65,13 +65,13 @@ impl Log {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn resume(path: &Path, held: Held, records: &Records<'_>) -> Result<Self, RunError> {
+    pub fn resume(path: &Path, held: LockedJournal, records: &Records<'_>) -> Result<Self, RunError> {
         let length = records.good_bytes() as u64;
         held.file.set_len(length).map_err(|source| RunError::file("write", path, source))?;
         Ok(Self::of(path, held, Writer::resume(records), length))
     }
 
-    fn of(path: &Path, held: Held, writer: Writer, length: u64) -> Self {
+    fn of(path: &Path, held: LockedJournal, writer: Writer, length: u64) -> Self {
         Self { path: path.to_owned(), held, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() }
     }
 
@@ -124,7 +124,7 @@ impl Log {
 
 /// A journal that nobody else can append to.
 #[derive(Debug)]
-pub struct Held {
+pub struct LockedJournal {
     file: File,
     _lock: Option<Locked>,
 }
@@ -134,15 +134,15 @@ pub struct Held {
 /// # Errors
 ///
 /// If it cannot be written, or another process writes it.
-pub fn hold(path: &Path) -> Result<Held, RunError> {
+pub fn hold(path: &Path) -> Result<LockedJournal, RunError> {
     let file = OpenOptions::new().append(true).open(path).map_err(|source| RunError::file("write", path, source))?;
     // Elsewhere a locked file cannot be read by others, and looking at a run is to be free.
     if !cfg!(unix) {
-        return Ok(Held { file, _lock: None });
+        return Ok(LockedJournal { file, _lock: None });
     }
     let copy = file.try_clone().map_err(|source| RunError::file("lock", path, source))?;
     match Locked::new(copy) {
-        Ok(lock) => Ok(Held { file, _lock: Some(lock) }),
+        Ok(lock) => Ok(LockedJournal { file, _lock: Some(lock) }),
         Err(TryLockError::WouldBlock) => Err(RunError::InUse(path.parent().unwrap_or(path).to_owned())),
         Err(TryLockError::Error(source)) => Err(RunError::file("lock", path, source)),
     }
@@ -177,16 +177,16 @@ pub fn digest(journal: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Choices, EncodingName, Face};
+    use crate::run::{EncodingName, RunConfig, Variant};
 
     /// A journal that could not be read again would be lost.
     #[test]
     fn a_journal_does_not_become_larger_than_one_that_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.fool");
-        let settings = Choices::of_method("lenet", Face::Paper, EncodingName::Cppn, 1, false).settings(10, 28, 1).unwrap();
-        let mut log = Log::begin(&path, &settings, "").unwrap();
-        let record = |log: &mut Log, generation| log.append(generation, |_| Ok((0, ())));
+        let settings = RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, false).settings(10, 28, 1).unwrap();
+        let mut log = JournalFile::begin(&path, &settings, "").unwrap();
+        let record = |log: &mut JournalFile, generation| log.append(generation, |_| Ok((0, ())));
         log.largest = log.length + 40;
         record(&mut log, 0).unwrap();
         record(&mut log, 1).unwrap();

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::stats::{Median, RankTest, median};
 use crate::picture::Picture;
-use crate::report::{Curve, Page, Tile, Upright, percent};
+use crate::report::{Curve, Page, Thumbnail, VerticalAxis, percent};
 
 /// A figure of the paper beside its measured twin.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
-    /// What is measured, on which network and with which face.
+    /// What is measured, on which network and with which variant.
     pub what: String,
     /// What the paper says.
     pub reported: String,
@@ -94,7 +94,7 @@ pub struct Table {
 
 /// A picture of a sheet.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct SheetPicture {
     /// The picture.
     pub picture: Picture,
     /// What stands under it.
@@ -103,16 +103,16 @@ pub struct Shown {
 
 /// A chart or a sheet of the page.
 #[derive(Clone, Debug)]
-pub enum Exhibit {
+pub enum Figure {
     /// Curves: title, what goes across, what goes up.
-    Chart(String, String, String, Upright, Vec<Curve>),
+    Chart(String, String, String, VerticalAxis, Vec<Curve>),
     /// Pictures: title and pictures.
-    Sheet(String, Vec<Shown>),
+    Sheet(String, Vec<SheetPicture>),
     /// Pictures in the order in which they came about: title and pictures.
-    Film(String, Vec<Shown>),
+    Film(String, Vec<SheetPicture>),
 }
 
-impl Exhibit {
+impl Figure {
     fn put(&self, page: &mut Page) -> Result<(), image::ImageError> {
         match self {
             Self::Chart(title, across, up, upright, curves) => {
@@ -155,7 +155,7 @@ pub struct Results {
     pub tables: Vec<Table>,
     /// What the page shows.
     #[serde(skip)]
-    pub exhibits: Vec<Exhibit>,
+    pub exhibits: Vec<Figure>,
 }
 
 impl Results {
@@ -189,7 +189,7 @@ impl Results {
             &["what", "reported", "measured"],
             self.findings.iter().map(|f| [f.what.clone(), f.reported.clone(), f.measured.clone()]),
         );
-        let (charts, pictures): (Vec<_>, Vec<_>) = self.exhibits.iter().partition(|exhibit| matches!(exhibit, Exhibit::Chart(..)));
+        let (charts, pictures): (Vec<_>, Vec<_>) = self.exhibits.iter().partition(|exhibit| matches!(exhibit, Figure::Chart(..)));
         for (section, exhibits) in [("Curves", charts), ("Pictures", pictures)] {
             if !exhibits.is_empty() {
                 page.section(section);
@@ -209,8 +209,8 @@ impl Results {
     }
 }
 
-fn tiles(shown: &[Shown]) -> Vec<Tile<'_>> {
-    shown.iter().map(|shown| Tile { picture: &shown.picture, lines: shown.lines.clone() }).collect()
+fn tiles(shown: &[SheetPicture]) -> Vec<Thumbnail<'_>> {
+    shown.iter().map(|shown| Thumbnail { picture: &shown.picture, lines: shown.lines.clone() }).collect()
 }
 
 fn markdown_table(text: &mut String, heads: &[String], rows: &[Vec<String>]) {
