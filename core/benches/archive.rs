@@ -3,16 +3,12 @@
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use fooling_core::archive::{Archive, Cell, Slot};
-use fooling_core::encoding::{Elite, Genome};
-use fooling_core::pixels::Pixels;
-use fooling_core::rng::{Birth, Purpose, Stream};
-use fooling_core::search::Population as _;
+use fooling_core::{Archive, Birth, Cell, DirectGenome, Elite, EliteSlot, Genome, Population as _, Purpose, Stream};
 
 const CELLS: usize = 1000;
 const BATCH: usize = 400;
 
-type Store<G> = Archive<Vec<Cell>, Vec<Slot<G>>>;
+type Store<G> = Archive<Vec<Cell>, Vec<EliteSlot<G>>>;
 
 /// Scores like a softmax's: mostly small, one class stands out.
 fn scores(generation: u32, scale: f32) -> Vec<f32> {
@@ -26,25 +22,25 @@ fn scores(generation: u32, scale: f32) -> Vec<f32> {
     scores
 }
 
-fn brood<G: Clone>(generation: u32, genome: &G) -> Vec<Elite<G>> {
+fn offspring<G: Clone>(generation: u32, genome: &G) -> Vec<Elite<G>> {
     let elite = |child| Elite { genome: genome.clone(), birth: Birth { generation, child }, parent: None };
     (0..BATCH as u32).map(elite).collect()
 }
 
-fn offer<G: Genome>(archive: &mut Store<G>, brood: &[Elite<G>], scores: &[f32]) -> usize {
+fn offer<G: Genome>(archive: &mut Store<G>, offspring: &[Elite<G>], scores: &[f32]) -> usize {
     let mut taken = 0;
-    for (child, scores) in brood.iter().zip(scores.chunks_exact(CELLS)) {
+    for (child, scores) in offspring.iter().zip(scores.chunks_exact(CELLS)) {
         archive.offer(child, scores, &mut |_| taken += 1).expect("finite scores");
     }
     taken
 }
 
 fn bench<G: Genome + Clone>(criterion: &mut Criterion, name: &str, genome: &G) {
-    let empty = || Store::new(vec![Cell::EMPTY; CELLS], vec![Slot::new(genome.clone()); CELLS]).expect("a slot a cell");
-    let first = (brood(0, genome), scores(0, 1.0));
+    let empty = || Store::new(vec![Cell::EMPTY; CELLS], vec![EliteSlot::new(genome.clone()); CELLS]).expect("a slot a cell");
+    let first = (offspring(0, genome), scores(0, 1.0));
     let mut later = empty();
-    (0..20).for_each(|generation| _ = offer(&mut later, &brood(generation, genome), &scores(generation, 1.0)));
-    let (next, better) = (brood(20, genome), scores(20, 1.0));
+    (0..20).for_each(|generation| _ = offer(&mut later, &offspring(generation, genome), &scores(generation, 1.0)));
+    let (next, better) = (offspring(20, genome), scores(20, 1.0));
     let mut group = criterion.benchmark_group(name);
     group.sample_size(20);
     group.bench_function("empty archive", |bencher| {
@@ -57,8 +53,8 @@ fn bench<G: Genome + Clone>(criterion: &mut Criterion, name: &str, genome: &G) {
 }
 
 fn archive(criterion: &mut Criterion) {
-    bench(criterion, "offer 400 to 1000 cells, genomes of 0 bytes", &Pixels(Vec::new()));
-    bench(criterion, "offer 400 to 1000 cells, direct 256x256x3", &Pixels(vec![0_u8; 256 * 256 * 3]));
+    bench(criterion, "offer 400 to 1000 cells, genomes of 0 bytes", &DirectGenome(Vec::new()));
+    bench(criterion, "offer 400 to 1000 cells, direct 256x256x3", &DirectGenome(vec![0_u8; 256 * 256 * 3]));
 }
 
 criterion_group!(benches, archive);

@@ -12,8 +12,7 @@ use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
-use fooling_core::color::ColourSpace;
-use fooling_core::cppn::{Coordinates, Picture, Scratch, StandardGenome, StandardProgram};
+use fooling_core::{ColourSpace, Coordinates, PictureSpec, Scratch, StandardGenome, StandardProgram};
 
 mod genomes;
 mod plain;
@@ -34,9 +33,9 @@ const KINDS: [Kind; 2] = [Kind { name: "28x28", side: 28, outputs: 1 }, Kind { n
 const GENOMES: u64 = 4;
 
 impl Kind {
-    fn picture(self) -> Picture {
+    fn picture(self) -> PictureSpec {
         let colour = (self.outputs == 3).then_some(ColourSpace::Hsv);
-        Picture { side: self.side, coordinates: Coordinates::Pixel, colour }
+        PictureSpec { side: self.side, coordinates: Coordinates::Pixel, colour }
     }
 
     fn bytes(self) -> usize {
@@ -45,7 +44,7 @@ impl Kind {
 }
 
 /// A renderer with its scratch.
-fn renderer<const LANES: usize>(set: Instructions, picture: Picture) -> impl FnMut(&StandardProgram, &mut [u8]) {
+fn renderer<const LANES: usize>(set: Instructions, picture: PictureSpec) -> impl FnMut(&StandardProgram, &mut [u8]) {
     let (mut floats, mut row) = (vec![0.0; 1 << 18], vec![0; 3 * 256]);
     move |program, mut bytes| {
         let mut scratch = Scratch { floats: &mut floats, row: &mut row };
@@ -55,7 +54,7 @@ fn renderer<const LANES: usize>(set: Instructions, picture: Picture) -> impl FnM
 
 /// The two ways must make the same picture, but for bytes whose value stands on an edge.
 fn check(kind: Kind, genomes: &[StandardGenome]) {
-    let picture = Picture { colour: None, ..kind.picture() };
+    let picture = PictureSpec { colour: None, ..kind.picture() };
     let (mut plain, mut ours) = (vec![0; kind.bytes()], vec![0; kind.bytes()]);
     for genome in genomes {
         Plain::new(genome).render(kind.side.into(), false, &mut plain);

@@ -5,10 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fooling_core::cppn::{Cppn, StandardGenome};
-use fooling_core::encoding::{Encoding, Genome};
-use fooling_core::pixels::{Direct, DirectSettings, Pixels};
-use fooling_core::rng::{Birth, Purpose, Stream};
+use fooling_core::{Birth, CppnEncoding, DirectEncoding, DirectGenome, DirectSettings, Encoding, Genome, Purpose, StandardGenome, Stream};
 
 mod genomes;
 
@@ -23,7 +20,7 @@ fn breed<E: Encoding>(encoding: &E, parent: &E::Genome, child: &mut E::Genome, n
 fn cppn(c: &mut Criterion) {
     let mut group = c.benchmark_group("a CPPN's child");
     for nodes in [10, 30, 100] {
-        let (encoding, parent) = (Cppn::new(1), genomes::with_nodes(7, 1, nodes));
+        let (encoding, parent) = (CppnEncoding::new(1), genomes::with_nodes(7, 1, nodes));
         let (mut child, mut number) = (StandardGenome::EMPTY, 0);
         group.bench_function(format!("{nodes} nodes, {} links", parent.links().len()), |b| {
             b.iter(|| {
@@ -37,7 +34,7 @@ fn cppn(c: &mut Criterion) {
 fn direct(c: &mut Criterion) {
     let mut group = c.benchmark_group("a child of pixels");
     for (name, bytes) in [("28x28", 28 * 28), ("256x256x3", 256 * 256 * 3)] {
-        let (encoding, parent) = (Direct::<Vec<u8>>::new(DirectSettings::PAPER), Pixels(vec![100; bytes]));
+        let (encoding, parent) = (DirectEncoding::<Vec<u8>>::new(DirectSettings::PAPER), DirectGenome(vec![100; bytes]));
         let (mut child, mut number) = (parent.clone(), 0);
         group.throughput(Throughput::Bytes(bytes as u64));
         group.bench_function(name, |b| {

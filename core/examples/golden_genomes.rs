@@ -4,44 +4,40 @@
 //! wanted: about 10 and 30 nodes by the paper's rates of mutation, about 100 by rates under which genomes only grow, so that most of their
 //! nodes are alive because selection wanted them. Each line says which search, generation, child and cell it comes from.
 
-use fooling_core::archive::{Archive, Cell, Slot};
-use fooling_core::color::ColourSpace;
-use fooling_core::cppn::variation::CppnRates;
-use fooling_core::cppn::{Coordinates, Cppn, Link, Picture, Program, Scratch, StandardGenome, StandardProgram};
-use fooling_core::encoding::{Elite, Encoding as _};
-use fooling_core::integer_scorer::Scorer;
-use fooling_core::rng::{Purpose, Rate, Stream};
-use fooling_core::search::{Search, Sizes};
+use fooling_core::{
+    Archive, BatchSizes, Cell, CheckerboardScorer, ColourSpace, Coordinates, CppnEncoding, CppnRates, Elite, EliteSlot, Encoding as _,
+    Link, PictureSpec, Program, Purpose, Rate, Scratch, Search, StandardGenome, StandardProgram, Stream,
+};
 
 const CELLS: usize = 10;
 /// Small generations: lineages get long.
-const SIZES: Sizes = Sizes { initial: 10, batch: 10 };
+const SIZES: BatchSizes = BatchSizes { initial: 10, batch: 10 };
 /// Genomes that never lose a node, and rarely a connection.
 const GROWTH: CppnRates = CppnRates {
     add_link: Rate::new(0.9),
     remove_link: Rate::new(0.05),
     add_node: Rate::ALWAYS,
     remove_node: Rate::NEVER,
-    ..CppnRates::METHOD
+    ..CppnRates::PAPER
 };
 
-type Population = Archive<[Cell; CELLS], Vec<Slot<StandardGenome>>>;
+type Population = Archive<[Cell; CELLS], Vec<EliteSlot<StandardGenome>>>;
 
 struct Run {
     name: &'static str,
     seed: u64,
     outputs: u8,
-    picture: Picture,
+    picture: PictureSpec,
     rates: CppnRates,
     /// Numbers of nodes, each with the generation at which the elite nearest to it is taken.
     wanted: &'static [(usize, u32)],
 }
 
 fn main() {
-    let picture = |side, coordinates| Picture { side, coordinates, colour: Some(ColourSpace::Hsv) };
+    let picture = |side, coordinates| PictureSpec { side, coordinates, colour: Some(ColourSpace::Hsv) };
     let (grey, colour) = (picture(28, Coordinates::Pixel), picture(64, Coordinates::Pixel));
     let unit = picture(64, Coordinates::Unit);
-    let (paper, growth) = (CppnRates::METHOD, GROWTH);
+    let (paper, growth) = (CppnRates::PAPER, GROWTH);
     for run in [
         Run { name: "grey", seed: 11, outputs: 1, picture: grey, rates: paper, wanted: &[(10, 200), (30, 3000)] },
         Run { name: "grey", seed: 10, outputs: 1, picture: grey, rates: growth, wanted: &[(100, 4000)] },
@@ -54,9 +50,9 @@ fn main() {
 }
 
 fn evolve(run: &Run) {
-    let slots = (0..CELLS).map(|_| Slot::default()).collect();
+    let slots = (0..CELLS).map(|_| EliteSlot::default()).collect();
     let population = Archive::new([Cell::EMPTY; CELLS], slots).expect("a slot for each cell");
-    let encoding = Cppn { rates: run.rates, ..Cppn::new(run.outputs) };
+    let encoding = CppnEncoding { rates: run.rates, ..CppnEncoding::new(run.outputs) };
     let mut search = Search::new(run.seed, encoding, population, SIZES);
     for &(nodes, generation) in run.wanted {
         while search.generation() < generation {
@@ -69,27 +65,33 @@ fn evolve(run: &Run) {
     }
 }
 
-fn step(search: &mut Search<Cppn<512, 1024>, Population>, picture: Picture) {
-    let mut brood = vec![Elite::default(); search.children() as usize];
+fn step(search: &mut Search<CppnEncoding<512, 1024>, Population>, picture: PictureSpec) {
+    let mut offspring = vec![Elite::default(); search.children() as usize];
     let mut scores = Vec::new();
-    for (child, i) in brood.iter_mut().zip(0..) {
+    for (child, i) in offspring.iter_mut().zip(0..) {
         search.ask(i, child);
         scores.extend(score(&child.genome, picture));
     }
-    search.tell(&brood, &scores, |_, _| {}).expect("a whole generation");
+    search.tell(&offspring, &scores, |_, _| {}).expect("a whole generation");
 }
 
-fn score(genome: &StandardGenome, picture: Picture) -> [f32; CELLS] {
+fn score(genome: &StandardGenome, picture: PictureSpec) -> [f32; CELLS] {
     let program = Program::new(genome);
     let mut floats = vec![0.0; program.scratch_floats(picture.side.into(), 16)];
     let mut row = vec![0; usize::from(picture.side) * genome.outputs()];
-    let mut scorer = Scorer::new(picture.side);
+    let mut scorer = CheckerboardScorer::new(picture.side);
     program.render::<16>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut scorer).expect("scratch by its own measure");
     scorer.scores(row.len())
 }
 
 /// Takes mutants that are no worse for `cell` until nine tenths of the nodes are there: where selection alone does not lead so far.
-fn grow(elite: &mut Elite<StandardGenome>, search: &Search<Cppn<512, 1024>, Population>, picture: Picture, cell: usize, nodes: usize) {
+fn grow(
+    elite: &mut Elite<StandardGenome>,
+    search: &Search<CppnEncoding<512, 1024>, Population>,
+    picture: PictureSpec,
+    cell: usize,
+    nodes: usize,
+) {
     let mut stream = Stream::new(nodes as u64, elite.birth, Purpose::Child);
     let mut best = score(&elite.genome, picture)[cell];
     while elite.genome.nodes().len() * 10 < nodes * 9 {

@@ -4,7 +4,7 @@
 
 use crate::encoding::{Elite, Genome, Parents};
 use crate::rng::{Birth, Stream};
-use crate::search::{Misfit, OfferError, Population, Take, check_scores};
+use crate::search::{Misfit, OfferError, Placement, Population, check_scores};
 
 /// Storage lent or given to core: `&mut [T]`, `[T; N]`, `Vec<T>`.
 pub trait Storage<T>: AsRef<[T]> + AsMut<[T]> {}
@@ -61,13 +61,13 @@ impl Cell {
 
 /// Room for one elite.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Slot<G> {
+pub struct EliteSlot<G> {
     elite: Elite<G>,
     /// The number of cells it holds; 0 if the slot is free.
     holds: u32,
 }
 
-impl<G> Slot<G> {
+impl<G> EliteSlot<G> {
     /// A free slot with storage for a genome.
     pub const fn new(genome: G) -> Self {
         Self { elite: Elite { genome, birth: Birth { generation: 0, child: 0 }, parent: None }, holds: 0 }
@@ -104,7 +104,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     /// If there is no cell, or fewer slots than cells.
     pub fn new<G>(mut cells: C, mut slots: S) -> Result<Self, Misfit>
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         let count = cells.as_ref().len();
         if count == 0 || count >= CLAIMED as usize || slots.as_ref().len() < count {
@@ -128,7 +128,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     /// The elite of a cell; nothing if it is empty or not there.
     pub fn elite<G>(&self, cell: usize) -> Option<&Elite<G>>
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         let slot = self.cells().get(cell)?.slot()?;
         Some(&self.slots.as_ref()[slot].elite)
@@ -137,7 +137,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     /// The number of different elites.
     pub fn elites<G>(&self) -> usize
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         self.slots.as_ref().iter().filter(|slot| slot.holds > 0).count()
     }
@@ -145,7 +145,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     /// Lets go of the elite of `cell`, and counts how.
     fn release<G>(&mut self, cell: usize, child: &Elite<G>)
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         let cell = &mut self.cells.as_mut()[cell];
         let Some(slot) = cell.slot() else {
@@ -161,7 +161,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     /// Takes `cell` for `child`, which is stored when all its cells have been claimed: only then is a slot certain to be free.
     fn claim<G>(&mut self, cell: usize, score: f32, child: &Elite<G>)
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         self.release(cell, child);
         let cell = &mut self.cells.as_mut()[cell];
@@ -171,7 +171,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     /// Stores `child` and gives it the cells it has claimed.
     fn settle<G: Genome>(&mut self, child: &Elite<G>)
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         let slot = self.store(child);
         let mut holds = 0;
@@ -185,7 +185,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     /// Copies `child` into a free slot.
     fn store<G: Genome>(&mut self, child: &Elite<G>) -> usize
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         let slots = self.slots.as_mut();
         let slot = slots.iter().position(|slot| slot.holds == 0).unwrap_or(0);
@@ -194,7 +194,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     }
 }
 
-impl<G, C: Storage<Cell>, S: Storage<Slot<G>>> Parents<G> for Archive<C, S> {
+impl<G, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Parents<G> for Archive<C, S> {
     /// Draws uniformly from the occupied cells: an elite that holds three is three times as likely.
     fn select(&self, stream: &mut Stream) -> Option<&Elite<G>> {
         if self.filled == 0 {
@@ -207,19 +207,19 @@ impl<G, C: Storage<Cell>, S: Storage<Slot<G>>> Parents<G> for Archive<C, S> {
     }
 }
 
-impl<G: Genome, C: Storage<Cell>, S: Storage<Slot<G>>> Population<G> for Archive<C, S> {
+impl<G: Genome, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Population<G> for Archive<C, S> {
     fn width(&self) -> usize {
         self.cells().len()
     }
 
     /// Gives `child` each cell whose score it beats strictly.
-    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Take)) -> Result<(), OfferError> {
+    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
         check_scores(scores, self.width())?;
         let mut claimed = false;
         for (cell, &score) in scores.iter().enumerate() {
             if score > self.cells()[cell].score {
                 self.claim(cell, score, child);
-                taken(Take { cell: cell as u32, score });
+                taken(Placement { cell: cell as u32, score });
                 claimed = true;
             }
         }
@@ -229,8 +229,9 @@ impl<G: Genome, C: Storage<Cell>, S: Storage<Slot<G>>> Population<G> for Archive
         Ok(())
     }
 
-    fn restore(&mut self, child: &Elite<G>, takes: &[Take]) -> Result<(), Misfit> {
-        let fits = |take: &Take| take.score.is_finite() && self.cells().get(take.cell as usize).is_some_and(|cell| take.score > cell.score);
+    fn restore(&mut self, child: &Elite<G>, takes: &[Placement]) -> Result<(), Misfit> {
+        let fits =
+            |take: &Placement| take.score.is_finite() && self.cells().get(take.cell as usize).is_some_and(|cell| take.score > cell.score);
         let ordered = takes.windows(2).all(|pair| pair[0].cell < pair[1].cell);
         if !ordered || !takes.iter().all(fits) {
             return Err(Misfit);

@@ -46,13 +46,13 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
 
-use crate::search::Take;
+use crate::search::Placement;
 use crate::settings::{SETTINGS_BYTES, Settings, SettingsError};
 
 /// The first bytes of every journal.
-pub const MAGIC: [u8; 8] = *b"fooling\n";
+pub const JOURNAL_MAGIC: [u8; 8] = *b"fooling\n";
 /// The version that is written, and the only one that is read.
-pub const VERSION: u16 = 1;
+pub const JOURNAL_VERSION: u16 = 1;
 
 const END: u32 = u32::MAX;
 /// A table of 1 KiB, for the sake of small targets; a journal is small.
@@ -83,7 +83,7 @@ impl core::fmt::Display for JournalError {
         match self {
             Self::NotAJournal => write!(f, "this is not a journal of fooling"),
             Self::Version(version) => {
-                write!(f, "version {version} of the journal format is not known; this program reads version {VERSION}")
+                write!(f, "version {version} of the journal format is not known; this program reads version {JOURNAL_VERSION}")
             }
             Self::Settings(error) => write!(f, "the journal's settings are damaged: {error}"),
             Self::Torn => write!(f, "the journal ends in the middle of a record"),
@@ -96,18 +96,18 @@ impl core::error::Error for JournalError {}
 
 /// Writes a journal to wherever its bytes go, piece by piece: nothing is held back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Writer {
+pub struct JournalWriter {
     /// The last checksum that was written.
     checksum: u32,
 }
 
-impl Writer {
+impl JournalWriter {
     /// Writes the header. Of a provenance longer than 65 535 bytes the rest is left out.
     pub fn begin(settings: &Settings, provenance: &str, sink: &mut impl FnMut(&[u8])) -> Self {
         let provenance = &provenance.as_bytes()[..provenance.len().min(usize::from(u16::MAX))];
         let mut out = Summed { digest: digest_after(0), sink };
-        out.write(&MAGIC);
-        out.write(&VERSION.to_le_bytes());
+        out.write(&JOURNAL_MAGIC);
+        out.write(&JOURNAL_VERSION.to_le_bytes());
         out.write(&(provenance.len() as u16).to_le_bytes());
         out.write(&settings.to_bytes());
         out.write(provenance);
@@ -143,7 +143,7 @@ impl<S> core::fmt::Debug for RecordWriter<'_, S> {
 
 impl<S: FnMut(&[u8])> RecordWriter<'_, S> {
     /// Writes a decision.
-    pub fn take(&mut self, child: u32, Take { cell, score }: Take) {
+    pub fn take(&mut self, child: u32, Placement { cell, score }: Placement) {
         for number in [child, cell, score.to_bits()] {
             self.out.write(&number.to_le_bytes());
         }
@@ -179,7 +179,7 @@ impl<S: FnMut(&[u8])> Summed<'_, S> {
 
 /// The header of a journal.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Header<'j> {
+pub struct JournalHeader<'j> {
     /// The settings of the run.
     pub settings: Settings,
     /// What the writer said of itself.
@@ -191,14 +191,14 @@ pub struct Header<'j> {
 /// # Errors
 ///
 /// [`JournalError`].
-pub fn open(journal: &[u8]) -> Result<(Header<'_>, Records<'_>), JournalError> {
-    let magic = journal.get(..MAGIC.len()).unwrap_or(journal);
-    if !MAGIC.starts_with(magic) {
+pub fn open_journal(journal: &[u8]) -> Result<(JournalHeader<'_>, Records<'_>), JournalError> {
+    let magic = journal.get(..JOURNAL_MAGIC.len()).unwrap_or(journal);
+    if !JOURNAL_MAGIC.starts_with(magic) {
         return Err(JournalError::NotAJournal);
     }
-    let mut input = Input { bytes: journal, at: MAGIC.len() };
+    let mut input = Input { bytes: journal, at: JOURNAL_MAGIC.len() };
     let version = u16::from_le_bytes(input.array()?);
-    if version != VERSION {
+    if version != JOURNAL_VERSION {
         return Err(JournalError::Version(version));
     }
     let length = u16::from_le_bytes(input.array()?);
@@ -207,7 +207,7 @@ pub fn open(journal: &[u8]) -> Result<(Header<'_>, Records<'_>), JournalError> {
     let checksum = input.checksum(0, 0)?;
     let settings = Settings::from_bytes(&settings).map_err(JournalError::Settings)?;
     let records = Records { bytes: journal, at: input.at, checksum, settings, generation: 0, failed: None };
-    Ok((Header { settings, provenance }, records))
+    Ok((JournalHeader { settings, provenance }, records))
 }
 
 /// A position in bytes that are read.
@@ -324,7 +324,7 @@ pub struct Record<'j> {
 
 impl<'j> Record<'j> {
     /// Each child with a cell that it took, in order.
-    pub fn decisions(&self) -> impl Iterator<Item = (u32, Take)> + Clone + 'j {
+    pub fn decisions(&self) -> impl Iterator<Item = (u32, Placement)> + Clone + 'j {
         let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
         self.decisions
             .as_chunks::<4>()
@@ -332,6 +332,6 @@ impl<'j> Record<'j> {
             .as_chunks::<3>()
             .0
             .iter()
-            .map(move |[child, cell, score]| (number(child), Take { cell: number(cell), score: f32::from_bits(number(score)) }))
+            .map(move |[child, cell, score]| (number(child), Placement { cell: number(cell), score: f32::from_bits(number(score)) }))
     }
 }

@@ -9,18 +9,38 @@
 #[cfg(test)]
 extern crate std;
 
-pub mod archive;
-pub mod canvas;
-pub mod color;
-pub mod cppn;
-pub mod encoding;
-pub mod integer_scorer;
-pub mod journal;
+mod archive;
+mod canvas;
+mod checkerboard;
+mod color;
+mod cppn;
+mod encoding;
+mod journal;
 pub mod math;
-pub mod pixels;
-pub mod polynomial;
-pub mod replay;
-pub mod rng;
-pub mod search;
-pub mod settings;
-pub mod single;
+mod pixels;
+mod polynomial;
+mod replay;
+mod rng;
+mod search;
+mod settings;
+mod single;
+
+pub use archive::{Archive, Cell, EliteSlot, Storage};
+pub use canvas::{Canvas, Channels, Rows};
+pub use checkerboard::CheckerboardScorer;
+pub use color::{ColourSpace, hls, hsv};
+pub use cppn::{
+    Activation, CODE_CONSTANT, CODE_DISTANCE, CODE_VALUES, CODE_X, CODE_Y, Coordinates, CppnEncoding, CppnGenome, CppnRates, GenomeError,
+    INPUTS, Link, PictureSpec, Program, RenderError, Scratch, SmallGenome, SmallProgram, StandardGenome, StandardProgram, WEIGHT_LIMIT,
+    largest_sum,
+};
+pub use encoding::{Elite, Encoding, Genome, Parents};
+pub use journal::{
+    JOURNAL_MAGIC, JOURNAL_VERSION, JournalError, JournalHeader, JournalWriter, Record, RecordWriter, Records, open_journal,
+};
+pub use pixels::{DirectEncoding, DirectGenome, DirectSettings};
+pub use replay::{ReplayScratch, replay};
+pub use rng::{Birth, Purpose, Rate, Stream};
+pub use search::{BatchSizes, Misfit, OfferError, Placement, Population, Search, check_scores};
+pub use settings::{EncodingSettings, MAX_BATCH, MAX_CELLS, MAX_SIDE, SETTINGS_BYTES, Selection, Settings, SettingsError};
+pub use single::{Rank, Ranking};

@@ -238,7 +238,7 @@ fn in_two_passes(values: &mut [f32], spare: &mut [f32], first: impl Fn(f32) -> (
 /// `core` has no square root, and libm's is written for one number at a time; the distance of every pixel wants one for lanes.
 #[inline(always)]
 #[must_use]
-pub fn sqrt(x: f32) -> f32 {
+pub fn sqrt_approximate(x: f32) -> f32 {
     let mut root = f32::from_bits((x.to_bits() >> 1) + 0x1fbd_1df5);
     for _ in 0..3 {
         root = 0.5 * (root + x / root);
@@ -248,7 +248,7 @@ pub fn sqrt(x: f32) -> f32 {
 
 /// The square root, correctly rounded (libm's, the same on every target).
 #[must_use]
-pub fn sqrt_exact(x: f32) -> f32 {
+pub fn sqrt_rounded(x: f32) -> f32 {
     libm::sqrtf(x)
 }
 

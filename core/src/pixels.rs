@@ -2,7 +2,7 @@
 
 use crate::archive::Storage;
 use crate::canvas::Canvas;
-use crate::cppn::{Picture, RenderError};
+use crate::cppn::{PictureSpec, RenderError};
 use crate::encoding::{Encoding, Genome, Parents};
 use crate::math;
 use crate::polynomial::ByteSteps;
@@ -10,9 +10,9 @@ use crate::rng::{Birth, Purpose, Rate, Stream};
 
 /// A picture that is its own genome: side * side * channels bytes, row after row, the channels of a pixel side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pixels<B>(pub B);
+pub struct DirectGenome<B>(pub B);
 
-impl<B: Storage<u8>> Genome for Pixels<B> {
+impl<B: Storage<u8>> Genome for DirectGenome<B> {
     /// # Panics
     ///
     /// If the two pictures differ in size.
@@ -21,14 +21,14 @@ impl<B: Storage<u8>> Genome for Pixels<B> {
     }
 }
 
-impl<B: Storage<u8>> Pixels<B> {
+impl<B: Storage<u8>> DirectGenome<B> {
     /// Hands the picture to `canvas` row by row, its colours converted as `picture` says.
     ///
     /// # Errors
     ///
     /// [`RenderError::BytesNeeded`] if `row` has less than side * channels bytes, or the genome is not side * side * channels long; the
     /// canvas has then seen nothing.
-    pub fn show(&self, picture: Picture, channels: usize, row: &mut [u8], canvas: &mut impl Canvas) -> Result<(), RenderError> {
+    pub fn show(&self, picture: PictureSpec, channels: usize, row: &mut [u8], canvas: &mut impl Canvas) -> Result<(), RenderError> {
         let (genes, width) = (self.0.as_ref(), usize::from(picture.side) * channels);
         let needed = width * usize::from(picture.side);
         if genes.len() != needed {
@@ -49,7 +49,7 @@ impl<B: Storage<u8>> Pixels<B> {
 
 /// The variation of direct genomes.
 #[derive(Clone, Debug)]
-pub struct Direct<B> {
+pub struct DirectEncoding<B> {
     settings: DirectSettings,
     steps: ByteSteps,
     storage: core::marker::PhantomData<fn() -> B>,
@@ -82,7 +82,7 @@ impl DirectSettings {
     }
 }
 
-impl<B> Direct<B> {
+impl<B> DirectEncoding<B> {
     /// Variation by these rates.
     #[must_use]
     pub fn new(settings: DirectSettings) -> Self {
@@ -90,8 +90,8 @@ impl<B> Direct<B> {
     }
 }
 
-impl<B: Storage<u8>> Encoding for Direct<B> {
-    type Genome = Pixels<B>;
+impl<B: Storage<u8>> Encoding for DirectEncoding<B> {
+    type Genome = DirectGenome<B>;
 
     fn random(&self, stream: &mut Stream, genome: &mut Self::Genome) {
         for genes in genome.0.as_mut().chunks_mut(4) {
@@ -198,10 +198,10 @@ mod tests {
     use super::*;
     use crate::encoding::Elite;
 
-    struct Two(Elite<Pixels<Vec<u8>>>, Elite<Pixels<Vec<u8>>>);
+    struct Two(Elite<DirectGenome<Vec<u8>>>, Elite<DirectGenome<Vec<u8>>>);
 
-    impl Parents<Pixels<Vec<u8>>> for Two {
-        fn select(&self, stream: &mut Stream) -> Option<&Elite<Pixels<Vec<u8>>>> {
+    impl Parents<DirectGenome<Vec<u8>>> for Two {
+        fn select(&self, stream: &mut Stream) -> Option<&Elite<DirectGenome<Vec<u8>>>> {
             Some(if stream.happens(Rate::new(0.5)) { &self.0 } else { &self.1 })
         }
     }
@@ -213,10 +213,10 @@ mod tests {
     #[test]
     fn mutation_hits_genes_evenly_and_at_its_rate() {
         for (rate, generation, expected) in [(0.1, 0, 0.1), (0.1, 1000, 0.05), (0.1, 3999, 0.0125), (0.0, 5, 0.0), (1.0, 1, 1.0)] {
-            let direct = Direct::<Vec<u8>>::new(DirectSettings { rate: Rate::new(rate), eta: 0, ..DirectSettings::PAPER });
+            let direct = DirectEncoding::<Vec<u8>>::new(DirectSettings { rate: Rate::new(rate), eta: 0, ..DirectSettings::PAPER });
             let (mut changed, mut first_half) = (0, 0);
             for child in 0..200 {
-                let mut genome = Pixels(vec![128; 1000]);
+                let mut genome = DirectGenome(vec![128; 1000]);
                 direct.mutate(&mut stream(child), generation, &mut genome);
                 changed += genome.0.iter().filter(|&&gene| gene != 128).count();
                 first_half += genome.0[..500].iter().filter(|&&gene| gene != 128).count();
@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn random_genes_are_uniform() {
-        let mut genome = Pixels(vec![0; 99_999]);
-        Direct::new(DirectSettings::PAPER).random(&mut stream(0), &mut genome);
+        let mut genome = DirectGenome(vec![0; 99_999]);
+        DirectEncoding::new(DirectSettings::PAPER).random(&mut stream(0), &mut genome);
         let mut counts = [0; 256];
         genome.0.iter().for_each(|&gene| counts[usize::from(gene)] += 1);
         assert!(counts.iter().all(|c| (300..490).contains(c)), "{counts:?}");
@@ -240,14 +240,16 @@ mod tests {
 
     #[test]
     fn a_crossed_pair_keeps_the_sum_of_its_parents_and_halves_what_they_agree_on() {
-        let genes =
-            |a: u8| Elite { genome: Pixels((0..=255).map(|i: u8| if i < 8 { 9 } else { i ^ a }).collect::<Vec<u8>>()), ..Elite::default() };
+        let genes = |a: u8| Elite {
+            genome: DirectGenome((0..=255).map(|i: u8| if i < 8 { 9 } else { i ^ a }).collect::<Vec<u8>>()),
+            ..Elite::default()
+        };
         let parents = Two(genes(0), Elite { birth: Birth { generation: 0, child: 1 }, ..genes(0x55) });
-        let direct = Direct::new(DirectSettings { rate: Rate::NEVER, ..DirectSettings::RELEASED });
+        let direct = DirectEncoding::new(DirectSettings { rate: Rate::NEVER, ..DirectSettings::RELEASED });
         let mut crossed = 0;
         for pair in 0..64 {
             let [a, b] = [0, 1].map(|i| {
-                let mut genome = Pixels(vec![0; 256]);
+                let mut genome = DirectGenome(vec![0; 256]);
                 direct.offspring(4, Birth { generation: 1, child: 2 * pair + i }, &parents, &mut genome);
                 genome.0
             });

@@ -14,7 +14,7 @@ use crate::rng::Stream;
 /// `eta` is the distribution index, at least 0. Where eta + 1 is a power of two (as for the paper's 15) only correctly rounded square
 /// roots are taken; else libm's `pow`.
 #[must_use]
-pub fn step(u: f32, eta: u8) -> f32 {
+pub(crate) fn step(u: f32, eta: u8) -> f32 {
     if u < 0.5 { root(2.0 * u, eta) - 1.0 } else { 1.0 - root(2.0 * (1.0 - u), eta) }
 }
 
@@ -22,7 +22,7 @@ pub fn step(u: f32, eta: u8) -> f32 {
 fn root(x: f32, eta: u8) -> f32 {
     let degree = u32::from(eta) + 1;
     if degree.is_power_of_two() {
-        (0..degree.trailing_zeros()).fold(x, |x, _| math::sqrt_exact(x))
+        (0..degree.trailing_zeros()).fold(x, |x, _| math::sqrt_rounded(x))
     } else {
         math::pow(f64::from(x), 1.0 / f64::from(degree)) as f32
     }
@@ -34,7 +34,7 @@ fn root(x: f32, eta: u8) -> f32 {
 /// Its 256 magnitudes are drawn by Walker's alias method (Vose 1991): one random word and one table look-up a gene, where the
 /// formula takes four square roots. 1 KiB.
 #[derive(Clone, Debug)]
-pub struct ByteSteps {
+pub(crate) struct ByteSteps {
     /// A column a magnitude: the chance in its upper 24 bits that the column itself is meant, and the magnitude meant otherwise.
     columns: [u32; 256],
 }
@@ -42,7 +42,7 @@ pub struct ByteSteps {
 impl ByteSteps {
     /// The table for a distribution index.
     #[must_use]
-    pub fn new(eta: u8) -> Self {
+    pub(crate) fn new(eta: u8) -> Self {
         // Shares of 2^23 parts a column. Rounding is done on the cumulative distribution, so that they add up to 256 * 2^23.
         const COLUMN: i64 = 1 << 23;
         let mut shares = [0_i64; 256];
@@ -70,7 +70,7 @@ impl ByteSteps {
 
     /// One step, in -255..=255.
     #[inline]
-    pub fn draw(&self, stream: &mut Stream) -> i16 {
+    pub(crate) fn draw(&self, stream: &mut Stream) -> i16 {
         let bits = stream.bits();
         // 8 bits choose the column, 23 bits choose within it, one bit is the sign.
         let column = self.columns[(bits >> 24) as usize];

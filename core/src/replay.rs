@@ -2,15 +2,15 @@
 
 use crate::encoding::{Elite, Encoding};
 use crate::journal::Record;
-use crate::search::{Misfit, Population, Search, Take};
+use crate::search::{Misfit, Placement, Population, Search};
 
 /// Storage for the replay of one generation, lent by the caller; its contents do not matter.
 #[derive(Debug)]
 pub struct ReplayScratch<'s, G> {
     /// Room for the children that took something in one generation: as many as a generation has, to be on the safe side.
-    pub brood: &'s mut [Elite<G>],
+    pub offspring: &'s mut [Elite<G>],
     /// Room for the cells that one child took: as many as there are cells, to be on the safe side.
-    pub takes: &'s mut [Take],
+    pub takes: &'s mut [Placement],
 }
 
 /// Goes through one generation again as its record says.
@@ -29,10 +29,10 @@ pub fn replay<E: Encoding, P: Population<E::Genome>>(
     // All are born of the population as it was before any of them was offered.
     let mut born = 0;
     for child in children(record) {
-        search.ask(child, scratch.brood.get_mut(born).ok_or(Misfit)?);
+        search.ask(child, scratch.offspring.get_mut(born).ok_or(Misfit)?);
         born += 1;
     }
-    for child in &scratch.brood[..born] {
+    for child in &scratch.offspring[..born] {
         let own = record.decisions().filter(|(number, _)| *number == child.birth.child).map(|(_, take)| take);
         let mut taken = 0;
         for take in own {

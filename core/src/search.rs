@@ -9,7 +9,7 @@ use crate::rng::Birth;
 
 /// A cell that a child takes, and its score there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Take {
+pub struct Placement {
     /// The cell.
     pub cell: u32,
     /// The child's score for it; finite.
@@ -78,14 +78,14 @@ pub trait Population<G>: Parents<G> {
     /// # Errors
     ///
     /// [`OfferError`]; the population is then as before.
-    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Take)) -> Result<(), OfferError>;
+    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Placement)) -> Result<(), OfferError>;
 
     /// Gives a child the cells that it took when the journal was written.
     ///
     /// # Errors
     ///
     /// [`Misfit`] if it cannot have taken them; the population is then as before.
-    fn restore(&mut self, child: &Elite<G>, takes: &[Take]) -> Result<(), Misfit>;
+    fn restore(&mut self, child: &Elite<G>, takes: &[Placement]) -> Result<(), Misfit>;
 }
 
 /// A search in progress.
@@ -94,13 +94,13 @@ pub struct Search<E, P> {
     seed: u64,
     encoding: E,
     population: P,
-    sizes: Sizes,
+    sizes: BatchSizes,
     generation: u32,
 }
 
 /// How many pictures are made at a time; each at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct BatchSizes {
     /// In generation 0.
     pub initial: u32,
     /// In each generation after it.
@@ -109,7 +109,7 @@ pub struct Sizes {
 
 impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
     /// A search that has not begun.
-    pub fn new(seed: u64, encoding: E, population: P, sizes: Sizes) -> Self {
+    pub fn new(seed: u64, encoding: E, population: P, sizes: BatchSizes) -> Self {
         Self { seed, encoding, population, sizes, generation: 0 }
     }
 
@@ -145,14 +145,14 @@ impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
     /// # Errors
     ///
     /// [`Misfit`] if these are not all children of the generation, in order, with all their scores; nothing is changed then.
-    pub fn tell(&mut self, brood: &[Elite<E::Genome>], scores: &[f32], mut taken: impl FnMut(Birth, Take)) -> Result<u32, Misfit> {
+    pub fn tell(&mut self, offspring: &[Elite<E::Genome>], scores: &[f32], mut taken: impl FnMut(Birth, Placement)) -> Result<u32, Misfit> {
         let width = self.population.width();
-        let in_order = brood.iter().zip(0..).all(|(child, i)| child.birth == Birth { generation: self.generation, child: i });
-        if brood.len() != self.children() as usize || !in_order || scores.len() != brood.len() * width {
+        let in_order = offspring.iter().zip(0..).all(|(child, i)| child.birth == Birth { generation: self.generation, child: i });
+        if offspring.len() != self.children() as usize || !in_order || scores.len() != offspring.len() * width {
             return Err(Misfit);
         }
         let mut refused = 0;
-        for (child, scores) in brood.iter().zip(scores.chunks_exact(width)) {
+        for (child, scores) in offspring.iter().zip(scores.chunks_exact(width)) {
             let offered = self.population.offer(child, scores, &mut |take| taken(child.birth, take));
             refused += u32::from(offered.is_err());
         }
@@ -165,7 +165,7 @@ impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
     /// # Errors
     ///
     /// [`Misfit`] if the population cannot have decided so; nothing is changed then.
-    pub fn restore(&mut self, child: &Elite<E::Genome>, takes: &[Take]) -> Result<(), Misfit> {
+    pub fn restore(&mut self, child: &Elite<E::Genome>, takes: &[Placement]) -> Result<(), Misfit> {
         if child.birth.generation != self.generation || child.birth.child >= self.children() {
             return Err(Misfit);
         }

@@ -1,11 +1,11 @@
 //! Everything that decides what a run asks and how it decides: what a replay must know.
 
 use crate::color::ColourSpace;
-use crate::cppn::variation::CppnRates;
-use crate::cppn::{Coordinates, Picture};
+use crate::cppn::CppnRates;
+use crate::cppn::{Coordinates, PictureSpec};
 use crate::pixels::DirectSettings;
 use crate::rng::Rate;
-use crate::search::Sizes;
+use crate::search::BatchSizes;
 
 /// The settings of a run. They stand at the head of its journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Settings {
     /// Seed of all streams.
     pub seed: u64,
     /// What the pictures are like.
-    pub picture: Picture,
+    pub picture: PictureSpec,
     /// Channels of a picture: 1 or 3.
     pub channels: u8,
     /// How genomes are written and varied.
@@ -21,7 +21,7 @@ pub struct Settings {
     /// Who survives.
     pub selection: Selection,
     /// Pictures a generation.
-    pub sizes: Sizes,
+    pub sizes: BatchSizes,
 }
 
 /// How genomes are written and varied.
@@ -185,7 +185,7 @@ impl Settings {
     pub fn from_bytes(bytes: &[u8; SETTINGS_BYTES]) -> Result<Self, SettingsError> {
         let mut input = Cursor { bytes, at: 0 };
         let seed = u64::from_le_bytes(input.get());
-        let sizes = Sizes { initial: input.u32(), batch: input.u32() };
+        let sizes = BatchSizes { initial: input.u32(), batch: input.u32() };
         let side = input.u16();
         let channels = input.u8();
         let coordinates = match input.u8() {
@@ -226,7 +226,7 @@ impl Settings {
             }
             _ => return Err(SettingsError("encoding")),
         };
-        let picture = Picture { side, coordinates, colour };
+        let picture = PictureSpec { side, coordinates, colour };
         let settings = Self { seed, picture, channels, encoding, selection, sizes };
         settings.check()?;
         Ok(settings)

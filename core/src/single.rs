@@ -1,9 +1,9 @@
 //! The single-objective EA: one target class, rank selection, elitism. The baseline that MAP-Elites is held against.
 
-use crate::archive::{Slot, Storage};
+use crate::archive::{EliteSlot, Storage};
 use crate::encoding::{Elite, Genome, Parents};
 use crate::rng::{Rate, Stream};
-use crate::search::{Misfit, OfferError, Population, Take, check_scores};
+use crate::search::{Misfit, OfferError, Placement, Population, check_scores};
 
 /// The best children for one class, best first; those that may become parents.
 ///
@@ -33,7 +33,7 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
     /// If there is no place, fewer slots than places, or no such class.
     pub fn new<G>(ranks: R, slots: S, classes: usize, target: usize, pressure: Rate) -> Result<Self, Misfit>
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         let places = ranks.as_ref().len();
         if places == 0 || slots.as_ref().len() < places || target >= classes {
@@ -50,7 +50,7 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
     /// The elite of a rank, 0 for the best, and its score.
     pub fn ranked<G>(&self, rank: usize) -> Option<(&Elite<G>, f32)>
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         let &(score, slot) = self.ranks.as_ref()[..self.filled].get(rank)?;
         Some((self.slots.as_ref()[slot as usize].elite(), score))
@@ -65,7 +65,7 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
 
     fn insert<G: Genome>(&mut self, rank: usize, score: f32, child: &Elite<G>)
     where
-        S: Storage<Slot<G>>,
+        S: Storage<EliteSlot<G>>,
     {
         let slot = if self.filled < self.ranks.as_ref().len() {
             self.filled += 1;
@@ -80,7 +80,7 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
     }
 }
 
-impl<G, R: Storage<Rank>, S: Storage<Slot<G>>> Parents<G> for Ranking<R, S> {
+impl<G, R: Storage<Rank>, S: Storage<EliteSlot<G>>> Parents<G> for Ranking<R, S> {
     /// Linear ranking. The share of rank i among N is (p - (2p - 2) i / (N - 1)) / N for the pressure p; that is an even draw with
     /// probability 2 - p, else the better one of two different ranks drawn evenly.
     fn select(&self, stream: &mut Stream) -> Option<&Elite<G>> {
@@ -99,24 +99,24 @@ impl<G, R: Storage<Rank>, S: Storage<Slot<G>>> Parents<G> for Ranking<R, S> {
     }
 }
 
-impl<G: Genome, R: Storage<Rank>, S: Storage<Slot<G>>> Population<G> for Ranking<R, S> {
+impl<G: Genome, R: Storage<Rank>, S: Storage<EliteSlot<G>>> Population<G> for Ranking<R, S> {
     fn width(&self) -> usize {
         self.classes
     }
 
     /// A child that enters takes "cell" 0: the journal need not say at which rank.
-    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Take)) -> Result<(), OfferError> {
+    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
         check_scores(scores, self.classes)?;
         let score = scores[self.target];
         if let Some(rank) = self.rank_of(score) {
             self.insert(rank, score, child);
-            taken(Take { cell: 0, score });
+            taken(Placement { cell: 0, score });
         }
         Ok(())
     }
 
-    fn restore(&mut self, child: &Elite<G>, takes: &[Take]) -> Result<(), Misfit> {
-        let &[Take { cell: 0, score }] = takes else { return Err(Misfit) };
+    fn restore(&mut self, child: &Elite<G>, takes: &[Placement]) -> Result<(), Misfit> {
+        let &[Placement { cell: 0, score }] = takes else { return Err(Misfit) };
         let rank = self.rank_of(score).filter(|_| score.is_finite()).ok_or(Misfit)?;
         self.insert(rank, score, child);
         Ok(())
@@ -126,19 +126,19 @@ impl<G: Genome, R: Storage<Rank>, S: Storage<Slot<G>>> Population<G> for Ranking
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pixels::Pixels;
+    use crate::pixels::DirectGenome;
     use crate::rng::{Birth, Purpose};
 
-    type Population10 = Ranking<[Rank; 10], [Slot<Pixels<[u8; 1]>>; 10]>;
+    type Population10 = Ranking<[Rank; 10], [EliteSlot<DirectGenome<[u8; 1]>>; 10]>;
 
     fn ranking(pressure: f64) -> Population10 {
-        let slots = core::array::from_fn(|_| Slot::new(Pixels([0])));
+        let slots = core::array::from_fn(|_| EliteSlot::new(DirectGenome([0])));
         Ranking::new([(0.0, 0); 10], slots, 3, 1, Rate::new(pressure)).unwrap()
     }
 
     fn offer(ranking: &mut Population10, child: u32, score: f32) -> usize {
         let mut taken = 0;
-        let elite = Elite { genome: Pixels([child as u8]), birth: Birth { generation: 0, child }, parent: None };
+        let elite = Elite { genome: DirectGenome([child as u8]), birth: Birth { generation: 0, child }, parent: None };
         ranking.offer(&elite, &[9.0, score, 9.0], &mut |_| taken += 1).unwrap();
         taken
     }
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn scores_that_are_no_numbers_are_refused() {
         let mut ranking = ranking(0.1);
-        let elite = Elite { genome: Pixels([0]), birth: Birth::default(), parent: None };
+        let elite = Elite { genome: DirectGenome([0]), birth: Birth::default(), parent: None };
         let refused = ranking.offer(&elite, &[0.0, 1.0, f32::INFINITY], &mut |_| {});
         assert_eq!(refused, Err(OfferError::NotFinite { class: 2, score: f32::INFINITY }));
         assert_eq!(ranking.filled(), 0);

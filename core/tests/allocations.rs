@@ -5,14 +5,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell as Counter;
 
-use fooling_core::archive::{Archive, Cell, Slot};
-use fooling_core::cppn::{Coordinates, Cppn, Genome, Picture, Program, Scratch};
-use fooling_core::encoding::{Elite, Encoding};
-use fooling_core::integer_scorer::Scorer;
-use fooling_core::pixels::{Direct, DirectSettings, Pixels};
-use fooling_core::rng::{Birth, Rate};
-use fooling_core::search::{Population, Search, Sizes};
-use fooling_core::single::{Rank, Ranking};
+use fooling_core::{
+    Archive, BatchSizes, Birth, Cell, CheckerboardScorer, Coordinates, CppnEncoding, CppnGenome, DirectEncoding, DirectGenome,
+    DirectSettings, Elite, EliteSlot, Encoding, PictureSpec, Population, Program, Rank, Ranking, Rate, Scratch, Search,
+};
 
 /// The system's allocator, counting the calls of each thread.
 struct Counting;
@@ -50,33 +46,33 @@ static ALLOCATOR: Counting = Counting;
 
 const SIDE: u16 = 16;
 const CLASSES: usize = 10;
-const SIZES: Sizes = Sizes { initial: 30, batch: 20 };
-type Net = Genome<64, 96>;
+const SIZES: BatchSizes = BatchSizes { initial: 30, batch: 20 };
+type Net = CppnGenome<64, 96>;
 
 /// Runs some generations and returns the number of allocations in each of ask, render and tell.
 fn count<E: Encoding, P: Population<E::Genome>>(
     mut search: Search<E, P>,
     empty: impl Fn() -> E::Genome,
-    mut render: impl FnMut(&E::Genome, &mut Scorer<CLASSES>),
+    mut render: impl FnMut(&E::Genome, &mut CheckerboardScorer<CLASSES>),
 ) -> [usize; 3] {
-    let mut brood: Vec<Elite<E::Genome>> =
+    let mut offspring: Vec<Elite<E::Genome>> =
         (0..SIZES.initial).map(|_| Elite { genome: empty(), birth: Birth::default(), parent: None }).collect();
-    let mut scores = vec![0.0; brood.len() * CLASSES];
+    let mut scores = vec![0.0; offspring.len() * CLASSES];
     let (mut counts, mut taken) = ([0; 3], 0);
     for _ in 0..30 {
         let children = search.children() as usize;
-        for (number, (child, scores)) in brood.iter_mut().zip(scores.chunks_mut(CLASSES)).take(children).enumerate() {
+        for (number, (child, scores)) in offspring.iter_mut().zip(scores.chunks_mut(CLASSES)).take(children).enumerate() {
             let before = calls();
             search.ask(number as u32, child);
             let asked = calls();
-            let mut scorer = Scorer::new(SIDE);
+            let mut scorer = CheckerboardScorer::new(SIDE);
             render(&child.genome, &mut scorer);
             scores.copy_from_slice(&scorer.scores(SIDE.into()));
             counts[0] += asked - before;
             counts[1] += calls() - asked;
         }
         let before = calls();
-        let told = search.tell(&brood[..children], &scores[..children * CLASSES], |_, _| taken += 1);
+        let told = search.tell(&offspring[..children], &scores[..children * CLASSES], |_, _| taken += 1);
         counts[2] += calls() - before;
         assert_eq!(told, Ok(0));
     }
@@ -85,18 +81,18 @@ fn count<E: Encoding, P: Population<E::Genome>>(
 }
 
 /// Renders CPPNs with storage that is made here, before anything is counted.
-fn painter() -> impl FnMut(&Net, &mut Scorer<CLASSES>) {
+fn painter() -> impl FnMut(&Net, &mut CheckerboardScorer<CLASSES>) {
     let mut program = Program::EMPTY;
     let (mut floats, mut row) = (vec![0.0; 100_000], vec![0; SIDE.into()]);
-    let picture = Picture { side: SIDE, coordinates: Coordinates::Pixel, colour: None };
+    let picture = PictureSpec { side: SIDE, coordinates: Coordinates::Pixel, colour: None };
     move |genome, scorer| {
         program.compile(genome);
         program.render::<8>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, scorer).unwrap();
     }
 }
 
-fn slots<G>(empty: impl Fn() -> G, number: usize) -> Vec<Slot<G>> {
-    (0..number).map(|_| Slot::new(empty())).collect()
+fn slots<G>(empty: impl Fn() -> G, number: usize) -> Vec<EliteSlot<G>> {
+    (0..number).map(|_| EliteSlot::new(empty())).collect()
 }
 
 #[test]
@@ -109,24 +105,24 @@ fn the_counter_counts() {
 #[test]
 fn map_elites_over_cppns_allocates_nothing() {
     let archive = Archive::new(vec![Cell::EMPTY; CLASSES], slots(|| Net::EMPTY, CLASSES)).unwrap();
-    let search = Search::new(1, Cppn::<64, 96>::new(1), archive, SIZES);
+    let search = Search::new(1, CppnEncoding::<64, 96>::new(1), archive, SIZES);
     assert_eq!(count(search, || Net::EMPTY, painter()), [0; 3]);
 }
 
 #[test]
 fn a_single_objective_over_cppns_allocates_nothing() {
     let ranking = Ranking::new(vec![Rank::default(); 12], slots(|| Net::EMPTY, 12), CLASSES, 6, Rate::new(0.1)).unwrap();
-    let search = Search::new(2, Cppn::<64, 96>::new(1), ranking, SIZES);
+    let search = Search::new(2, CppnEncoding::<64, 96>::new(1), ranking, SIZES);
     assert_eq!(count(search, || Net::EMPTY, painter()), [0; 3]);
 }
 
 #[test]
 fn map_elites_over_pixels_allocates_nothing() {
     for settings in [DirectSettings::PAPER, DirectSettings::RELEASED] {
-        let empty = || Pixels(vec![0; usize::from(SIDE * SIDE)]);
+        let empty = || DirectGenome(vec![0; usize::from(SIDE * SIDE)]);
         let archive = Archive::new(vec![Cell::EMPTY; CLASSES], slots(empty, CLASSES)).unwrap();
-        let search = Search::new(3, Direct::<Vec<u8>>::new(settings), archive, SIZES);
-        let paint = |genome: &Pixels<Vec<u8>>, scorer: &mut Scorer<CLASSES>| {
+        let search = Search::new(3, DirectEncoding::<Vec<u8>>::new(settings), archive, SIZES);
+        let paint = |genome: &DirectGenome<Vec<u8>>, scorer: &mut CheckerboardScorer<CLASSES>| {
             genome.0.chunks(SIDE.into()).enumerate().for_each(|(y, row)| scorer.row(y, row));
         };
         assert_eq!(count(search, empty, paint), [0; 3]);

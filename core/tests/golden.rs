@@ -5,21 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use fooling_core::archive::{Archive, Cell, Slot};
-use fooling_core::canvas::Canvas;
-use fooling_core::color::ColourSpace;
-use fooling_core::cppn::variation::CppnRates;
-use fooling_core::cppn::{Activation, Coordinates, Cppn, Link, Picture, Program, Scratch, SmallGenome, StandardGenome};
-use fooling_core::encoding::{Elite, Encoding};
-use fooling_core::integer_scorer::Scorer;
-use fooling_core::journal::{self, Writer};
-use fooling_core::math;
-use fooling_core::pixels::{Direct, DirectSettings, Pixels};
-use fooling_core::replay::{ReplayScratch, replay};
-use fooling_core::rng::Rate;
-use fooling_core::search::{Population, Search, Sizes, Take};
-use fooling_core::settings::{EncodingSettings, Selection, Settings};
-use fooling_core::single::{Rank, Ranking};
+use fooling_core::{
+    Activation, Archive, BatchSizes, Canvas, Cell, CheckerboardScorer, ColourSpace, Coordinates, CppnEncoding, CppnRates, DirectEncoding,
+    DirectGenome, DirectSettings, Elite, EliteSlot, Encoding, EncodingSettings, JournalWriter, Link, PictureSpec, Placement, Population,
+    Program, Rank, Ranking, Rate, ReplayScratch, Scratch, Search, Selection, Settings, SmallGenome, StandardGenome, math, open_journal,
+    replay,
+};
 
 #[allow(unreachable_pub)] // A library over there.
 #[path = "../../tests/ports/common/src/cases.rs"]
@@ -109,7 +100,7 @@ impl Goldens {
 
 struct GoldenGenome {
     name: String,
-    picture: Picture,
+    picture: PictureSpec,
     genome: StandardGenome,
 }
 
@@ -130,14 +121,14 @@ fn golden_genomes() -> Vec<GoldenGenome> {
         let coordinates = if line["coordinates"] == "unit" { Coordinates::Unit } else { Coordinates::Pixel };
         GoldenGenome {
             name: line["name"].as_str().unwrap().into(),
-            picture: Picture { side: number(&line["size"]), coordinates, colour: Some(ColourSpace::Hsv) },
+            picture: PictureSpec { side: number(&line["size"]), coordinates, colour: Some(ColourSpace::Hsv) },
             genome: StandardGenome::from_parts(number(&line["outputs"]).into(), &nodes, &links).unwrap(),
         }
     };
     std::fs::read_to_string(fixtures().join("genomes.jsonl")).unwrap().lines().map(read).collect()
 }
 
-fn render<const LANES: usize>(genome: &StandardGenome, picture: Picture, canvas: &mut impl Canvas) {
+fn render<const LANES: usize>(genome: &StandardGenome, picture: PictureSpec, canvas: &mut impl Canvas) {
     let program = Program::new(genome);
     let mut floats = vec![f32::NAN; program.scratch_floats(picture.side.into(), LANES)];
     let mut row = vec![0; usize::from(picture.side) * genome.outputs()];
@@ -145,7 +136,7 @@ fn render<const LANES: usize>(genome: &StandardGenome, picture: Picture, canvas:
 }
 
 /// The bytes of a picture by the kernel for GPUs, if it can be compiled here.
-fn kernel_picture(genome: &StandardGenome, picture: Picture) -> Option<Vec<u8>> {
+fn kernel_picture(genome: &StandardGenome, picture: PictureSpec) -> Option<Vec<u8>> {
     let kernel = Kernel::of_this_process()?;
     let unit = i32::from(picture.coordinates == Coordinates::Unit);
     let colour = match picture.colour {
@@ -160,7 +151,7 @@ fn kernel_picture(genome: &StandardGenome, picture: Picture) -> Option<Vec<u8>> 
 }
 
 /// The bytes of a picture, which must not depend on the number of lanes, nor on who renders it.
-fn picture(genome: &StandardGenome, picture: Picture) -> Vec<u8> {
+fn picture(genome: &StandardGenome, picture: PictureSpec) -> Vec<u8> {
     let empty = vec![0; usize::from(picture.side) * usize::from(picture.side) * genome.outputs()];
     let [mut wide, mut narrow] = [empty.clone(), empty];
     render::<32>(genome, picture, &mut wide.as_mut_slice());
@@ -208,7 +199,7 @@ fn pictures_of_golden_genomes() {
         let sides: &[u16] = if genome.outputs() == 1 { &[1, 28, 61] } else { &[2, 64, 256] };
         for &side in sides {
             for (way, drawing) in cases::DRAWINGS {
-                let bytes = picture(&genome, Picture { side, ..drawing });
+                let bytes = picture(&genome, PictureSpec { side, ..drawing });
                 lines.push((format!("{name}/{side}/{way}"), Digest::of(&bytes)));
                 if side == 256 && name == "smooth-30" {
                     goldens.picture(&format!("genomes/{name}-{side}-{way}.png"), side, &bytes);
@@ -225,33 +216,33 @@ fn pictures_of_golden_genomes() {
 /// An encoding whose genomes can be shown.
 trait Shown: Encoding<Genome: Clone + Digestible> {
     fn empty(settings: &Settings) -> Self::Genome;
-    fn draw(genome: &Self::Genome, picture: Picture, canvas: &mut impl Canvas);
-    fn by_kernel(_: &Self::Genome, _: Picture) -> Option<Vec<u8>> {
+    fn draw(genome: &Self::Genome, picture: PictureSpec, canvas: &mut impl Canvas);
+    fn by_kernel(_: &Self::Genome, _: PictureSpec) -> Option<Vec<u8>> {
         None
     }
 }
 
-impl Shown for Cppn<512, 1024> {
+impl Shown for CppnEncoding<512, 1024> {
     fn empty(_: &Settings) -> StandardGenome {
         StandardGenome::EMPTY
     }
 
-    fn draw(genome: &StandardGenome, picture: Picture, canvas: &mut impl Canvas) {
+    fn draw(genome: &StandardGenome, picture: PictureSpec, canvas: &mut impl Canvas) {
         render::<16>(genome, picture, canvas);
     }
 
-    fn by_kernel(genome: &StandardGenome, picture: Picture) -> Option<Vec<u8>> {
+    fn by_kernel(genome: &StandardGenome, picture: PictureSpec) -> Option<Vec<u8>> {
         kernel_picture(genome, picture)
     }
 }
 
-impl Shown for Direct<Vec<u8>> {
-    fn empty(settings: &Settings) -> Pixels<Vec<u8>> {
+impl Shown for DirectEncoding<Vec<u8>> {
+    fn empty(settings: &Settings) -> DirectGenome<Vec<u8>> {
         let side = usize::from(settings.picture.side);
-        Pixels(vec![0; side * side * usize::from(settings.channels)])
+        DirectGenome(vec![0; side * side * usize::from(settings.channels)])
     }
 
-    fn draw(genome: &Pixels<Vec<u8>>, picture: Picture, canvas: &mut impl Canvas) {
+    fn draw(genome: &DirectGenome<Vec<u8>>, picture: PictureSpec, canvas: &mut impl Canvas) {
         let row = genome.0.len() / usize::from(picture.side);
         for (y, pixels) in genome.0.chunks(row).enumerate() {
             let mut pixels = pixels.to_vec();
@@ -268,7 +259,7 @@ trait Gallery<G> {
     fn exhibit(&self) -> &G;
 }
 
-impl<G: Digestible> Gallery<G> for Archive<Vec<Cell>, Vec<Slot<G>>> {
+impl<G: Digestible> Gallery<G> for Archive<Vec<Cell>, Vec<EliteSlot<G>>> {
     fn digest(&self) -> Digest {
         Digest::of_archive(self)
     }
@@ -278,7 +269,7 @@ impl<G: Digestible> Gallery<G> for Archive<Vec<Cell>, Vec<Slot<G>>> {
     }
 }
 
-impl<G: Digestible> Gallery<G> for Ranking<Vec<Rank>, Vec<Slot<G>>> {
+impl<G: Digestible> Gallery<G> for Ranking<Vec<Rank>, Vec<EliteSlot<G>>> {
     fn digest(&self) -> Digest {
         let mut digest = Digest::default();
         for (elite, score) in (0..self.filled()).filter_map(|rank| self.ranked(rank)) {
@@ -297,14 +288,14 @@ impl<G: Digestible> Gallery<G> for Ranking<Vec<Rank>, Vec<Slot<G>>> {
 struct Run<E, P> {
     settings: Settings,
     search: Search<E, P>,
-    writer: Writer,
+    writer: JournalWriter,
     journal: Vec<u8>,
 }
 
 impl<E: Shown, P: Population<E::Genome>> Run<E, P> {
     fn new(settings: Settings, encoding: E, population: P) -> Self {
         let mut journal = Vec::new();
-        let writer = Writer::begin(&settings, PROVENANCE, &mut |bytes| journal.extend_from_slice(bytes));
+        let writer = JournalWriter::begin(&settings, PROVENANCE, &mut |bytes| journal.extend_from_slice(bytes));
         Self { settings, search: Search::new(settings.seed, encoding, population, settings.sizes), writer, journal }
     }
 
@@ -316,73 +307,73 @@ impl<E: Shown, P: Population<E::Genome>> Run<E, P> {
 
     fn step(&mut self) {
         let Self { settings, search, writer, journal } = self;
-        let mut brood = vec![elite(E::empty(settings)); search.children() as usize];
+        let mut offspring = vec![elite(E::empty(settings)); search.children() as usize];
         // Asked for backwards: their order must not matter.
-        brood.iter_mut().enumerate().rev().for_each(|(i, child)| search.ask(i as u32, child));
+        offspring.iter_mut().enumerate().rev().for_each(|(i, child)| search.ask(i as u32, child));
         let mut scores = Vec::new();
-        for child in &brood {
-            let mut scorer = Scorer::<CELLS>::new(settings.picture.side);
+        for child in &offspring {
+            let mut scorer = CheckerboardScorer::<CELLS>::new(settings.picture.side);
             E::draw(&child.genome, settings.picture, &mut scorer);
             scores.extend(scorer.scores(usize::from(settings.picture.side) * usize::from(settings.channels)));
         }
         let mut sink = |bytes: &[u8]| journal.extend_from_slice(bytes);
         let mut record = writer.record(search.generation(), &mut sink);
-        let refused = search.tell(&brood, &scores, |birth, take| record.take(birth.child, take)).unwrap();
+        let refused = search.tell(&offspring, &scores, |birth, take| record.take(birth.child, take)).unwrap();
         record.end(refused);
     }
 }
 
 fn elite<G>(genome: G) -> Elite<G> {
-    Elite { genome, birth: fooling_core::rng::Birth::default(), parent: None }
+    Elite { genome, birth: fooling_core::Birth::default(), parent: None }
 }
 
-fn archive<E: Shown>(settings: &Settings) -> Archive<Vec<Cell>, Vec<Slot<E::Genome>>> {
-    Archive::new(vec![Cell::EMPTY; CELLS], vec![Slot::new(E::empty(settings)); CELLS]).unwrap()
+fn archive<E: Shown>(settings: &Settings) -> Archive<Vec<Cell>, Vec<EliteSlot<E::Genome>>> {
+    Archive::new(vec![Cell::EMPTY; CELLS], vec![EliteSlot::new(E::empty(settings)); CELLS]).unwrap()
 }
 
-fn ranking<E: Shown>(settings: &Settings) -> Ranking<Vec<Rank>, Vec<Slot<E::Genome>>> {
+fn ranking<E: Shown>(settings: &Settings) -> Ranking<Vec<Rank>, Vec<EliteSlot<E::Genome>>> {
     let Selection::Single { classes, target, keep, pressure } = settings.selection else { panic!("not a single objective") };
-    let slots = vec![Slot::new(E::empty(settings)); keep as usize];
+    let slots = vec![EliteSlot::new(E::empty(settings)); keep as usize];
     Ranking::new(vec![Rank::default(); keep as usize], slots, classes as usize, target as usize, pressure).unwrap()
 }
 
-fn cppn(settings: &Settings) -> Cppn<512, 1024> {
+fn cppn(settings: &Settings) -> CppnEncoding<512, 1024> {
     let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else { panic!("not a CPPN") };
-    Cppn { outputs: settings.channels, activations, rates, eta, max_nodes, max_links }
+    CppnEncoding { outputs: settings.channels, activations, rates, eta, max_nodes, max_links }
 }
 
-fn direct(settings: &Settings) -> Direct<Vec<u8>> {
+fn direct(settings: &Settings) -> DirectEncoding<Vec<u8>> {
     let EncodingSettings::Direct(settings) = settings.encoding else { panic!("not the direct encoding") };
-    Direct::new(settings)
+    DirectEncoding::new(settings)
 }
 
 const STANDARD: EncodingSettings =
-    EncodingSettings::Cppn { activations: 0b1111, rates: CppnRates::METHOD, eta: 15, max_nodes: 512, max_links: 1024 };
+    EncodingSettings::Cppn { activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes: 512, max_links: 1024 };
 const SINGLE: Selection = Selection::Single { classes: CELLS as u32, target: 4, keep: 12, pressure: Rate::new(0.1) };
 
 /// Both encodings, both faces, pixel and unit coordinates, all cells and a single objective.
 fn searches() -> Vec<(&'static str, Settings)> {
-    let hsv = Picture { side: 32, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hsv) };
-    let hls = Picture { colour: Some(ColourSpace::Hls), ..hsv };
+    let hsv = PictureSpec { side: 32, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hsv) };
+    let hls = PictureSpec { colour: Some(ColourSpace::Hls), ..hsv };
     let grey = Settings {
         seed: 77,
-        picture: Picture { side: 28, colour: None, ..hsv },
+        picture: PictureSpec { side: 28, colour: None, ..hsv },
         channels: 1,
         encoding: STANDARD,
         selection: Selection::MapElites { cells: CELLS as u32 },
-        sizes: Sizes { initial: 24, batch: 16 },
+        sizes: BatchSizes { initial: 24, batch: 16 },
     };
     let colour = Settings { channels: 3, picture: hsv, ..grey };
     let paper = EncodingSettings::Direct(DirectSettings { halving: 40, ..DirectSettings::PAPER });
     let released = EncodingSettings::Direct(DirectSettings::RELEASED);
-    let two = EncodingSettings::Cppn { activations: 0b0101, rates: CppnRates::METHOD, eta: 20, max_nodes: 12, max_links: 14 };
+    let two = EncodingSettings::Cppn { activations: 0b0101, rates: CppnRates::PAPER, eta: 20, max_nodes: 12, max_links: 14 };
     vec![
         ("cppn-grey", grey),
-        ("cppn-grey-unit", Settings { picture: Picture { coordinates: Coordinates::Unit, ..grey.picture }, ..grey }),
+        ("cppn-grey-unit", Settings { picture: PictureSpec { coordinates: Coordinates::Unit, ..grey.picture }, ..grey }),
         ("cppn-grey-two-activations", Settings { encoding: two, ..grey }),
         ("cppn-colour-paper", colour),
         ("cppn-colour-released", Settings { picture: hls, ..colour }),
-        ("cppn-colour-unit", Settings { picture: Picture { coordinates: Coordinates::Unit, ..hls }, ..colour }),
+        ("cppn-colour-unit", Settings { picture: PictureSpec { coordinates: Coordinates::Unit, ..hls }, ..colour }),
         ("cppn-single", Settings { selection: SINGLE, ..grey }),
         ("direct-grey-paper", Settings { encoding: paper, ..grey }),
         ("direct-grey-released", Settings { encoding: released, ..grey }),
@@ -404,7 +395,7 @@ fn check_search<E: Shown, P: Population<E::Genome> + Gallery<E::Genome>>(
         let population = run.search.population();
         lines.push((format!("{name}/{depth}/population"), population.digest()));
         lines.push((format!("{name}/{depth}/journal"), Digest::of(&run.journal)));
-        let Picture { side, .. } = run.settings.picture;
+        let PictureSpec { side, .. } = run.settings.picture;
         let mut bytes = vec![0; usize::from(side) * usize::from(side) * usize::from(run.settings.channels)];
         E::draw(population.exhibit(), run.settings.picture, &mut bytes.as_mut_slice());
         assert!(
@@ -423,13 +414,17 @@ fn whole_searches() {
         let is_cppn = matches!(settings.encoding, EncodingSettings::Cppn { .. });
         let is_single = matches!(settings.selection, Selection::Single { .. });
         match (is_cppn, is_single) {
-            (true, false) => check_search(name, Run::new(settings, cppn(&settings), archive::<Cppn<512, 1024>>(&settings)), goldens, lines),
-            (true, true) => check_search(name, Run::new(settings, cppn(&settings), ranking::<Cppn<512, 1024>>(&settings)), goldens, lines),
+            (true, false) => {
+                check_search(name, Run::new(settings, cppn(&settings), archive::<CppnEncoding<512, 1024>>(&settings)), goldens, lines)
+            }
+            (true, true) => {
+                check_search(name, Run::new(settings, cppn(&settings), ranking::<CppnEncoding<512, 1024>>(&settings)), goldens, lines)
+            }
             (false, false) => {
-                check_search(name, Run::new(settings, direct(&settings), archive::<Direct<Vec<u8>>>(&settings)), goldens, lines);
+                check_search(name, Run::new(settings, direct(&settings), archive::<DirectEncoding<Vec<u8>>>(&settings)), goldens, lines);
             }
             (false, true) => {
-                check_search(name, Run::new(settings, direct(&settings), ranking::<Direct<Vec<u8>>>(&settings)), goldens, lines);
+                check_search(name, Run::new(settings, direct(&settings), ranking::<DirectEncoding<Vec<u8>>>(&settings)), goldens, lines);
             }
         }
     }
@@ -442,12 +437,12 @@ fn whole_searches() {
 fn ports_evolve() {
     let mut lines: Vec<(String, Digest)> = cases::variation_kernels().map(|(name, digest)| (name.into(), digest)).into();
     let settings = &cases::CPPN_RUN;
-    let mut run = Run::new(*settings, cppn(settings), archive::<Cppn<512, 1024>>(settings));
+    let mut run = Run::new(*settings, cppn(settings), archive::<CppnEncoding<512, 1024>>(settings));
     run.go_to(cases::GENERATIONS);
     lines.push(("cppn/archive".into(), run.search.population().digest()));
     lines.push(("cppn/journal".into(), Digest::of(&run.journal)));
     let settings = &cases::DIRECT_RUN;
-    let mut run = Run::new(*settings, direct(settings), archive::<Direct<Vec<u8>>>(settings));
+    let mut run = Run::new(*settings, direct(settings), archive::<DirectEncoding<Vec<u8>>>(settings));
     run.go_to(cases::GENERATIONS);
     lines.push(("direct/archive".into(), run.search.population().digest()));
     lines.push(("direct/journal".into(), Digest::of(&run.journal)));
@@ -460,7 +455,7 @@ fn ports_evolve() {
 #[test]
 fn ports_replay() {
     let settings = &cases::HOST_RUN;
-    let mut run = Run::new(*settings, cppn(settings), archive::<Cppn<512, 1024>>(settings));
+    let mut run = Run::new(*settings, cppn(settings), archive::<CppnEncoding<512, 1024>>(settings));
     run.go_to(cases::HOST_GENERATIONS);
     let elites: Vec<_> = (0..CELLS).map(|cell| run.search.population().elite(cell).unwrap()).collect();
     let mut pictures = Digest::default();
@@ -475,14 +470,14 @@ fn ports_replay() {
 
 /// The archive of a replay in the capacity of small targets.
 fn replayed_small(settings: &Settings, journal: &[u8]) -> Digest {
-    let Cppn { outputs, activations, rates, eta, max_nodes, max_links } = cppn(settings);
-    let encoding = Cppn::<64, 96> { outputs, activations, rates, eta, max_nodes, max_links };
-    let archive = Archive::new(vec![Cell::EMPTY; CELLS], vec![Slot::new(SmallGenome::EMPTY); CELLS]).unwrap();
+    let CppnEncoding { outputs, activations, rates, eta, max_nodes, max_links } = cppn(settings);
+    let encoding = CppnEncoding::<64, 96> { outputs, activations, rates, eta, max_nodes, max_links };
+    let archive = Archive::new(vec![Cell::EMPTY; CELLS], vec![EliteSlot::new(SmallGenome::EMPTY); CELLS]).unwrap();
     let mut search = Search::new(settings.seed, encoding, archive, settings.sizes);
-    let mut brood = vec![elite(SmallGenome::EMPTY); settings.sizes.initial as usize];
-    let mut takes = [Take { cell: 0, score: 0.0 }; CELLS];
-    for record in journal::open(journal).unwrap().1 {
-        replay(&mut search, &record.unwrap(), &mut ReplayScratch { brood: &mut brood, takes: &mut takes }).unwrap();
+    let mut offspring = vec![elite(SmallGenome::EMPTY); settings.sizes.initial as usize];
+    let mut takes = [Placement { cell: 0, score: 0.0 }; CELLS];
+    for record in open_journal(journal).unwrap().1 {
+        replay(&mut search, &record.unwrap(), &mut ReplayScratch { offspring: &mut offspring, takes: &mut takes }).unwrap();
     }
     search.population().digest()
 }

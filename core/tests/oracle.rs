@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use base64::Engine as _;
-use fooling_core::cppn::{Activation, Coordinates, Genome, Link, Picture, Program, Scratch};
+use fooling_core::{Activation, Coordinates, CppnGenome, Link, PictureSpec, Program, Scratch};
 use serde_json::Value;
 
-type OracleGenome = Genome<512, 1024>;
+type OracleGenome = CppnGenome<512, 1024>;
 
 /// The folder of test data, or nothing where there is none (which CI does not accept).
 fn shared(file: &str) -> Option<PathBuf> {
@@ -41,7 +41,7 @@ fn render<const LANES: usize>(genome: &OracleGenome, side: u16) -> Vec<u8> {
     let mut bytes = vec![0; usize::from(side) * usize::from(side) * genome.outputs()];
     let mut floats = vec![f32::NAN; program.scratch_floats(side.into(), LANES)];
     let mut row = vec![0; usize::from(side) * genome.outputs()];
-    let picture = Picture { side, coordinates: Coordinates::Pixel, colour: None };
+    let picture = PictureSpec { side, coordinates: Coordinates::Pixel, colour: None };
     program.render::<LANES>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut bytes.as_mut_slice()).unwrap();
     bytes
 }

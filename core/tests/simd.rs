@@ -2,18 +2,17 @@
 
 use std::ops::Range;
 
-use fooling_core::canvas::Canvas;
-use fooling_core::color::ColourSpace;
-use fooling_core::cppn::{Activation, Coordinates, Cppn, Genome, Link, Picture, Program, Scratch, StandardGenome, StandardProgram};
-use fooling_core::encoding::Encoding as _;
-use fooling_core::rng::{Birth, Purpose, Stream};
+use fooling_core::{
+    Activation, Birth, Canvas, ColourSpace, Coordinates, CppnEncoding, CppnGenome, Encoding as _, Link, PictureSpec, Program, Purpose,
+    Scratch, StandardGenome, StandardProgram, Stream,
+};
 
 #[path = "../benches/simd/mod.rs"]
 mod simd;
 
 use simd::Instructions;
 
-fn render<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: Picture, floats: &mut [f32]) -> Vec<u8> {
+fn render<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: PictureSpec, floats: &mut [f32]) -> Vec<u8> {
     let side = usize::from(picture.side);
     let mut bytes = vec![0; side * side * program.channels()];
     let mut scratch = Scratch { floats, row: &mut vec![0; side * program.channels()] };
@@ -22,7 +21,7 @@ fn render<const LANES: usize>(set: Instructions, program: &StandardProgram, pict
 }
 
 /// Renders with as little scratch as possible, with ample scratch, and with scratch that begins beside a cache line.
-fn assert_same<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: Picture, expected: &[u8]) {
+fn assert_same<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: PictureSpec, expected: &[u8]) {
     let side = picture.side.into();
     let ample = program.ample_scratch_floats(side, LANES);
     let mut floats = vec![f32::NAN; ample + 1];
@@ -51,7 +50,7 @@ impl Canvas for Window {
 }
 
 /// What is seen of a picture is that part of the picture.
-fn assert_same_in_part<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: Picture, expected: &[u8]) {
+fn assert_same_in_part<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: PictureSpec, expected: &[u8]) {
     let (side, channels) = (usize::from(picture.side), program.channels());
     for seen in [0..side, 0..side / 2, side / 3..side, side / 5..side * 4 / 5, side / 2..side / 2] {
         for floats in [program.scratch_floats(side, LANES), program.ample_scratch_floats(side, LANES)] {
@@ -65,7 +64,7 @@ fn assert_same_in_part<const LANES: usize>(set: Instructions, program: &Standard
     }
 }
 
-fn assert_same_everywhere(genome: &StandardGenome, picture: Picture) {
+fn assert_same_everywhere(genome: &StandardGenome, picture: PictureSpec) {
     let program = Program::new(genome);
     let mut floats = vec![f32::NAN; program.scratch_floats(picture.side.into(), 1)];
     let expected = render::<1>(Instructions::Baseline, &program, picture, &mut floats);
@@ -89,13 +88,13 @@ fn evolved_genomes_look_the_same_everywhere() {
     let colours = [None, Some(ColourSpace::Hsv), Some(ColourSpace::Hls), Some(ColourSpace::Rgb)];
     for lineage in 0..120 {
         let mut stream = Stream::new(3, Birth { generation: 0, child: lineage }, Purpose::Child);
-        let variation = Cppn::new(if lineage % 2 == 0 { 1 } else { 3 });
+        let variation = CppnEncoding::new(if lineage % 2 == 0 { 1 } else { 3 });
         let mut genome = StandardGenome::EMPTY;
         variation.random(&mut stream, &mut genome);
         (0..lineage * 2).for_each(|_| variation.mutate(&mut stream, 0, &mut genome));
         let coordinates = if lineage % 3 == 0 { Coordinates::Unit } else { Coordinates::Pixel };
         let side = [1, 7, 16, 28, 61, 100][lineage as usize % 6];
-        assert_same_everywhere(&genome, Picture { side, coordinates, colour: colours[lineage as usize / 2 % 4] });
+        assert_same_everywhere(&genome, PictureSpec { side, coordinates, colour: colours[lineage as usize / 2 % 4] });
     }
 }
 
@@ -106,7 +105,7 @@ fn far_sines_look_the_same_everywhere() {
     for links in [1, 8, 9, 10, 40, 900] {
         let mut all: Vec<Link> = (0..links).map(|i| Link { source: i % 2, target: 5, weight: 9.5 - f32::from(i % 3) }).collect();
         all.push(Link { source: 5, target: 4, weight: 3.0 });
-        let genome = Genome::from_parts(1, &nodes, &all).unwrap();
-        assert_same_everywhere(&genome, Picture { side: 300, coordinates: Coordinates::Pixel, colour: None });
+        let genome = CppnGenome::from_parts(1, &nodes, &all).unwrap();
+        assert_same_everywhere(&genome, PictureSpec { side: 300, coordinates: Coordinates::Pixel, colour: None });
     }
 }

@@ -5,8 +5,7 @@
 //! same single. Other fields are let pass.
 
 use crate::model::card::printable;
-use fooling_core::cppn::genome::INPUTS;
-use fooling_core::cppn::{Activation, Link, StandardGenome};
+use fooling_core::{Activation, INPUTS, Link, StandardGenome};
 
 use serde::{Deserialize, Serialize};
 

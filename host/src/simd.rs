@@ -4,8 +4,7 @@
 //! instructions, and the CPU is asked at run time which of them it has. The bits are the same in all of them: none contracts a
 //! multiplication and an addition, and `core/tests/simd.rs` compares them.
 
-use fooling_core::canvas::Canvas;
-use fooling_core::cppn::{Picture, Program, RenderError, Scratch};
+use fooling_core::{Canvas, PictureSpec, Program, RenderError, Scratch};
 pub use fooling_engine::simd::Instructions;
 use fooling_engine::simd::{Kernel, Vector, dispatch};
 
@@ -21,7 +20,7 @@ pub const LANES: usize = 4;
 /// If `scratch` is too small; the canvas has then seen nothing.
 pub fn render<const N: usize, const L: usize>(
     program: &Program<N, L>,
-    picture: Picture,
+    picture: PictureSpec,
     scratch: &mut Scratch<'_>,
     canvas: &mut impl Canvas,
 ) -> Result<(), RenderError> {
@@ -30,7 +29,7 @@ pub fn render<const N: usize, const L: usize>(
 
 struct Render<'a, 's, C, const N: usize, const L: usize> {
     program: &'a Program<N, L>,
-    picture: Picture,
+    picture: PictureSpec,
     scratch: &'a mut Scratch<'s>,
     canvas: &'a mut C,
 }

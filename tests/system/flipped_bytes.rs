@@ -88,10 +88,7 @@ fn zeros_at_the_end_are_a_torn_tail() {
 #[test]
 #[cfg(target_os = "linux")]
 fn absurd_sizes() {
-    use fooling_core::color::ColourSpace;
-    use fooling_core::journal::Writer;
-    use fooling_core::pixels::DirectSettings;
-    use fooling_core::settings::{EncodingSettings, MAX_SIDE, Selection};
+    use fooling_core::{ColourSpace, DirectSettings, EncodingSettings, JournalWriter, MAX_SIDE, Selection};
     let dir = scratch();
     fooling(dir.path(), "evolve --out a --batch 24 --generations 1").done();
     let path = journal(&dir.path().join("a"));
@@ -102,7 +99,7 @@ fn absurd_sizes() {
     std::fs::File::options().write(true).open(&path).unwrap().set_len(4 << 30).unwrap();
     limited("show a").refused(&["journal.fool: it is larger than any journal"]);
     // Gigabytes of elites, of pictures and of children, in journals of some hundred bytes with good checksums.
-    let (header, _) = fooling_core::journal::open(&good).unwrap();
+    let (header, _) = fooling_core::open_journal(&good).unwrap();
     let toml = std::fs::read_to_string(dir.path().join("a/run.toml")).unwrap();
     let cell = |class: u32| format!("[[cells]]\nclass = {class}\nlabel = \"\"\n");
     let (config, _) = toml.split_once("[[cells]]").unwrap();
@@ -114,7 +111,7 @@ fn absurd_sizes() {
         (settings.picture.side, settings.channels, settings.picture.colour) = (MAX_SIDE, 3, Some(ColourSpace::Hsv));
         (settings.selection, settings.sizes.batch) = (Selection::MapElites { cells }, batch);
         let mut bytes = Vec::new();
-        Writer::begin(&settings, "", &mut |part| bytes.extend_from_slice(part));
+        JournalWriter::begin(&settings, "", &mut |part| bytes.extend_from_slice(part));
         std::fs::write(&path, bytes).unwrap();
         limited("show a").refused(&["its settings are not those of run.toml"]);
         let config = config.replace("encoding = \"cppn\"", &format!("encoding = \"{encoding}\""));

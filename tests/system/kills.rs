@@ -94,13 +94,13 @@ fn note(path: &Path, generations: u32, good: &mut Vec<u8>, tally: &mut Tally) {
         tally.before_the_journal += 1;
         return;
     };
-    let (_, mut records) = fooling_core::journal::open(&bytes).expect("a journal has its header from the first");
+    let (_, mut records) = fooling_core::open_journal(&bytes).expect("a journal has its header from the first");
     let mut torn = false;
     let mut count = 0;
     for record in records.by_ref() {
         match record {
             Ok(_) => count += 1,
-            Err(fooling_core::journal::JournalError::Torn) => torn = true,
+            Err(fooling_core::JournalError::Torn) => torn = true,
             Err(error) => panic!("a killed process left damage: {error}"),
         }
     }

@@ -221,7 +221,7 @@ pub(crate) fn assert_same(what: &str, left: &BTreeMap<String, Vec<u8>>, right: &
 
 /// Where the header and each record of a journal end.
 pub(crate) fn record_ends(journal: &[u8]) -> Vec<usize> {
-    let (_, mut records) = fooling_core::journal::open(journal).expect("a good journal");
+    let (_, mut records) = fooling_core::open_journal(journal).expect("a good journal");
     let mut ends = vec![records.good_bytes()];
     while let Some(record) = records.next() {
         record.expect("a good record");

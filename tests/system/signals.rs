@@ -12,7 +12,7 @@ fn endless(dir: &Path, line: &str) -> Running {
     let mut running = Running::start(&mut command(dir, line.split_whitespace()));
     let path = journal(&dir.join("a"));
     running.wait_until("records in a journal", || {
-        std::fs::read(&path).is_ok_and(|bytes| fooling_core::journal::open(&bytes).is_ok_and(|(_, records)| records.count() > 3))
+        std::fs::read(&path).is_ok_and(|bytes| fooling_core::open_journal(&bytes).is_ok_and(|(_, records)| records.count() > 3))
     });
     running
 }
@@ -47,7 +47,7 @@ fn a_hangup_ends_a_run_but_not_under_nohup() {
     let program = format!("exec {} {ENDLESS}", env!("CARGO_BIN_EXE_fooling"));
     let recorded = || {
         let bytes = std::fs::read(journal(&dir.path().join("a"))).unwrap_or_default();
-        fooling_core::journal::open(&bytes).map_or(0, |(_, records)| records.flatten().count())
+        fooling_core::open_journal(&bytes).map_or(0, |(_, records)| records.flatten().count())
     };
     // What this process does not hear, a child cannot: these tests may be running under nohup themselves.
     let deaf = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {

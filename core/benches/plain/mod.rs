@@ -1,8 +1,7 @@
 //! The straightforward way to a picture, to be measured against: the same straight-line code (dead nodes left out, constant ones folded,
 //! sources first), a pixel at a time, with libm's single-precision functions.
 
-use fooling_core::color;
-use fooling_core::cppn::{Activation, Link, StandardGenome};
+use fooling_core::{Activation, Link, StandardGenome, hsv};
 
 /// One node: its links, and where its value goes.
 struct Node {
@@ -112,8 +111,8 @@ impl Plain {
         for (byte, &output) in pixel.iter_mut().zip(&self.outputs) {
             *byte = (255.0 * self.values[output].abs()) as u8;
         }
-        if rgb && let Ok(hsv) = <[u8; 3]>::try_from(&*pixel) {
-            pixel.copy_from_slice(&color::hsv(hsv));
+        if rgb && let Ok(bytes) = <[u8; 3]>::try_from(&*pixel) {
+            pixel.copy_from_slice(&hsv(bytes));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Rendering compiled for a set of instructions, as the host does it.
 
-use fooling_core::canvas::Canvas;
-use fooling_core::cppn::{Picture, Program, RenderError, Scratch};
+use fooling_core::{Canvas, PictureSpec, Program, RenderError, Scratch};
 pub(crate) use fooling_engine::simd::Instructions;
 use fooling_engine::simd::{Kernel, Vector, dispatch};
 
@@ -9,7 +8,7 @@ use fooling_engine::simd::{Kernel, Vector, dispatch};
 pub(crate) fn render_with<const LANES: usize, const N: usize, const L: usize>(
     instructions: Instructions,
     program: &Program<N, L>,
-    picture: Picture,
+    picture: PictureSpec,
     scratch: &mut Scratch<'_>,
     canvas: &mut impl Canvas,
 ) -> Result<(), RenderError> {
@@ -18,7 +17,7 @@ pub(crate) fn render_with<const LANES: usize, const N: usize, const L: usize>(
 
 struct Render<'a, 's, const LANES: usize, C, const N: usize, const L: usize> {
     program: &'a Program<N, L>,
-    picture: Picture,
+    picture: PictureSpec,
     scratch: &'a mut Scratch<'s>,
     canvas: &'a mut C,
 }

@@ -90,20 +90,20 @@ impl core::error::Error for GenomeError {}
 /// Nodes are numbered: the four inputs, then one or three outputs, then hidden nodes, oldest first. Links keep the order in which they
 /// were made, which is also the order in which a node sums. The links never form a circle; parallel links are allowed and add up.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Genome<const NODES: usize, const LINKS: usize> {
+pub struct CppnGenome<const NODES: usize, const LINKS: usize> {
     pub(super) outputs: u8,
     /// An input's activation is carried along but never applied, as in the released program.
     pub(super) nodes: Vec<Activation, NODES>,
     pub(super) links: Vec<Link, LINKS>,
 }
 
-impl<const NODES: usize, const LINKS: usize> Default for Genome<NODES, LINKS> {
+impl<const NODES: usize, const LINKS: usize> Default for CppnGenome<NODES, LINKS> {
     fn default() -> Self {
         Self::EMPTY
     }
 }
 
-impl<const NODES: usize, const LINKS: usize> Genome<NODES, LINKS> {
+impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
     /// No nodes at all: storage to be overwritten. Renders nothing.
     pub const EMPTY: Self = Self { outputs: 0, nodes: Vec::new(), links: Vec::new() };
 
@@ -184,7 +184,7 @@ impl<const NODES: usize, const LINKS: usize> Genome<NODES, LINKS> {
     }
 }
 
-impl<const NODES: usize, const LINKS: usize> crate::encoding::Genome for Genome<NODES, LINKS> {
+impl<const NODES: usize, const LINKS: usize> crate::encoding::Genome for CppnGenome<NODES, LINKS> {
     fn assign(&mut self, other: &Self) {
         self.outputs = other.outputs;
         // Both have the same capacity, so the copies fit; only what is there is copied.

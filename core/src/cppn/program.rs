@@ -8,7 +8,7 @@
 
 use heapless::Vec;
 
-use super::genome::{Activation, Genome, INPUTS, WEIGHT_LIMIT};
+use super::genome::{Activation, CppnGenome, INPUTS, WEIGHT_LIMIT};
 use crate::math;
 
 /// Where a value is found while the program runs.
@@ -97,7 +97,7 @@ struct Incoming<const NODES: usize, const LINKS: usize> {
 }
 
 impl<const NODES: usize, const LINKS: usize> Incoming<NODES, LINKS> {
-    fn new(genome: &Genome<NODES, LINKS>) -> Self {
+    fn new(genome: &CppnGenome<NODES, LINKS>) -> Self {
         let mut grouped = Self { starts: [0; NODES], ends: [0; NODES], links: [0; LINKS] };
         for link in genome.links() {
             grouped.ends[usize::from(link.target)] += 1;
@@ -129,14 +129,14 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
 
     /// Compiles a genome.
     #[must_use]
-    pub fn new(genome: &Genome<NODES, LINKS>) -> Self {
+    pub fn new(genome: &CppnGenome<NODES, LINKS>) -> Self {
         let mut program = Self::EMPTY;
         program.compile(genome);
         program
     }
 
     /// Becomes the program of `genome`.
-    pub fn compile(&mut self, genome: &Genome<NODES, LINKS>) {
+    pub fn compile(&mut self, genome: &CppnGenome<NODES, LINKS>) {
         Compiler::new(genome).write(self);
     }
 
@@ -156,7 +156,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
 
 /// The work of compiling one genome.
 struct Compiler<'g, const NODES: usize, const LINKS: usize> {
-    genome: &'g Genome<NODES, LINKS>,
+    genome: &'g CppnGenome<NODES, LINKS>,
     incoming: Incoming<NODES, LINKS>,
     /// Live nodes, sources before targets; inputs are not listed.
     order: Vec<u16, NODES>,
@@ -172,7 +172,7 @@ struct Compiler<'g, const NODES: usize, const LINKS: usize> {
 const FOREVER: u16 = u16::MAX;
 
 impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
-    fn new(genome: &'g Genome<NODES, LINKS>) -> Self {
+    fn new(genome: &'g CppnGenome<NODES, LINKS>) -> Self {
         let mut operands = [Operand::Constant(1.0); NODES];
         let mut depends = [Depends::Nothing; NODES];
         let inputs = [

@@ -26,7 +26,7 @@ pub enum Coordinates {
 
 /// The picture to be made of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Picture {
+pub struct PictureSpec {
     /// Its width and height in pixels.
     pub side: u16,
     /// What the CPPN is told of a pixel's place.
@@ -100,7 +100,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
     #[inline(always)]
     pub fn render<const LANES: usize>(
         &self,
-        picture: Picture,
+        picture: PictureSpec,
         scratch: &mut Scratch<'_>,
         canvas: &mut impl Canvas,
     ) -> Result<(), RenderError> {
@@ -274,7 +274,7 @@ impl<'l, const LANES: usize> Tile<'l, LANES> {
         for (row, distances) in distances.chunks_exact_mut(self.width).enumerate() {
             let y = self.along_y(SQUARE, row);
             for (distance, x) in distances.as_flattened_mut().iter_mut().zip(self.along_x(SQUARE).as_flattened()) {
-                *distance = math::sqrt(x + y);
+                *distance = math::sqrt_approximate(x + y);
             }
         }
     }
@@ -392,7 +392,7 @@ fn unit_coordinate(i: usize, side: usize) -> f32 {
 /// Writes the coordinates from `first` on and their squares; those beyond the picture's side fill up the last group and are never shown.
 /// Returns a bound on the coordinates.
 #[inline(always)]
-fn fill_fixed_lines<const LANES: usize>(lines: &mut [[f32; LANES]], line: usize, first: usize, picture: Picture) -> f32 {
+fn fill_fixed_lines<const LANES: usize>(lines: &mut [[f32; LANES]], line: usize, first: usize, picture: PictureSpec) -> f32 {
     let (lines, side) = (lines.as_flattened_mut(), usize::from(picture.side));
     let stride = line * LANES;
     for i in 0..stride {

@@ -2,14 +2,14 @@
 
 use heapless::Vec;
 
-use super::genome::{Activation, Genome, INPUTS, Link, WEIGHT_LIMIT};
+use super::genome::{Activation, CppnGenome, INPUTS, Link, WEIGHT_LIMIT};
 use crate::encoding::Encoding;
 use crate::polynomial;
 use crate::rng::{Rate, Stream};
 
 /// The variation of CPPN genomes: rates and choices.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cppn<const NODES: usize, const LINKS: usize> {
+pub struct CppnEncoding<const NODES: usize, const LINKS: usize> {
     /// Outputs of a genome: 1 (grey) or 3 (colour).
     pub outputs: u8,
     /// The activations that nodes may have; a bit a code, bit 0 for [`Activation::Sine`]. An empty set counts as the full one.
@@ -43,7 +43,7 @@ pub struct CppnRates {
 
 impl CppnRates {
     /// The rates of the paper's program.
-    pub const METHOD: Self = Self {
+    pub const PAPER: Self = Self {
         weight: Rate::new(0.1),
         activation: Rate::new(0.1),
         add_link: Rate::new(0.5),
@@ -53,12 +53,12 @@ impl CppnRates {
     };
 }
 
-impl<const NODES: usize, const LINKS: usize> Cppn<NODES, LINKS> {
+impl<const NODES: usize, const LINKS: usize> CppnEncoding<NODES, LINKS> {
     /// The paper's choices for pictures of one (grey) or three (colour) channels.
     #[must_use]
     pub const fn new(outputs: u8) -> Self {
         let (max_nodes, max_links) = (NODES as u16, LINKS as u16);
-        Self { outputs, activations: 0b1111, rates: CppnRates::METHOD, eta: 15, max_nodes, max_links }
+        Self { outputs, activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes, max_links }
     }
 
     fn draw_activation(&self, stream: &mut Stream) -> Activation {
@@ -69,7 +69,7 @@ impl<const NODES: usize, const LINKS: usize> Cppn<NODES, LINKS> {
         allowed[stream.index(allowed.len())]
     }
 
-    fn mutate_weights(&self, stream: &mut Stream, genome: &mut Genome<NODES, LINKS>) {
+    fn mutate_weights(&self, stream: &mut Stream, genome: &mut CppnGenome<NODES, LINKS>) {
         for link in &mut genome.links {
             if stream.happens(self.rates.weight) {
                 // A step of the gene is twenty times that of the weight.
@@ -79,7 +79,7 @@ impl<const NODES: usize, const LINKS: usize> Cppn<NODES, LINKS> {
         }
     }
 
-    fn mutate_activations(&self, stream: &mut Stream, genome: &mut Genome<NODES, LINKS>) {
+    fn mutate_activations(&self, stream: &mut Stream, genome: &mut CppnGenome<NODES, LINKS>) {
         for activation in &mut genome.nodes {
             if stream.happens(self.rates.activation) {
                 *activation = self.draw_activation(stream);
@@ -88,8 +88,8 @@ impl<const NODES: usize, const LINKS: usize> Cppn<NODES, LINKS> {
     }
 }
 
-impl<const NODES: usize, const LINKS: usize> Encoding for Cppn<NODES, LINKS> {
-    type Genome = Genome<NODES, LINKS>;
+impl<const NODES: usize, const LINKS: usize> Encoding for CppnEncoding<NODES, LINKS> {
+    type Genome = CppnGenome<NODES, LINKS>;
 
     /// Every input joined to every output, no hidden node; a genome without room for that stays without the links that do not fit.
     fn random(&self, stream: &mut Stream, genome: &mut Self::Genome) {
@@ -135,7 +135,7 @@ fn random_weight(stream: &mut Stream) -> f32 {
     20.0 * stream.unit() - 10.0
 }
 
-impl<const NODES: usize, const LINKS: usize> Genome<NODES, LINKS> {
+impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
     /// Joins a random node (not an output) to a random node that is neither an input nor an ancestor of it nor itself. Without such a
     /// target, or without room, nothing happens.
     fn add_link(&mut self, stream: &mut Stream) {
@@ -209,16 +209,16 @@ mod tests {
     }
 
     /// Everything that must hold of a genome whatever happened to it.
-    fn check<const N: usize, const L: usize>(genome: &Genome<N, L>) {
-        let again = Genome::<N, L>::from_parts(genome.outputs(), genome.nodes(), genome.links());
+    fn check<const N: usize, const L: usize>(genome: &CppnGenome<N, L>) {
+        let again = CppnGenome::<N, L>::from_parts(genome.outputs(), genome.nodes(), genome.links());
         assert_eq!(again.as_ref(), Ok(genome));
     }
 
     #[test]
     fn random_genomes_are_fully_joined() {
         for (outputs, links) in [(1, 4), (3, 12)] {
-            let mut genome = Genome::<64, 96>::EMPTY;
-            Cppn::new(outputs).random(&mut stream(0), &mut genome);
+            let mut genome = CppnGenome::<64, 96>::EMPTY;
+            CppnEncoding::new(outputs).random(&mut stream(0), &mut genome);
             check(&genome);
             assert_eq!((genome.links().len(), genome.hidden()), (links, 0));
         }
@@ -228,11 +228,11 @@ mod tests {
     #[test]
     fn drift_is_that_of_the_released_program() {
         for (outputs, mutations, hidden, links) in [(1, 10, 3.27, 7.38), (1, 100, 30.3, 33.5), (3, 50, 15.3, 25.0)] {
-            let variation = Cppn::<256, 512>::new(outputs);
+            let variation = CppnEncoding::<256, 512>::new(outputs);
             let (mut hidden_sum, mut link_sum) = (0, 0);
             for child in 0..500 {
                 let mut stream = stream(child);
-                let mut genome = Genome::EMPTY;
+                let mut genome = CppnGenome::EMPTY;
                 variation.random(&mut stream, &mut genome);
                 (0..mutations).for_each(|_| variation.mutate(&mut stream, 0, &mut genome));
                 check(&genome);
@@ -247,9 +247,9 @@ mod tests {
     /// A genome without room stays as it is, and stays well formed.
     #[test]
     fn full_genomes_are_left_alone() {
-        let variation = Cppn::<8, 9>::new(1);
+        let variation = CppnEncoding::<8, 9>::new(1);
         let mut stream = stream(3);
-        let mut genome = Genome::EMPTY;
+        let mut genome = CppnGenome::EMPTY;
         variation.random(&mut stream, &mut genome);
         let mut full = 0;
         for _ in 0..2000 {
@@ -262,9 +262,9 @@ mod tests {
 
     #[test]
     fn the_activation_set_is_kept() {
-        let variation = Cppn::<64, 96> { activations: 0b0101, ..Cppn::new(3) };
+        let variation = CppnEncoding::<64, 96> { activations: 0b0101, ..CppnEncoding::new(3) };
         let mut stream = stream(4);
-        let mut genome = Genome::EMPTY;
+        let mut genome = CppnGenome::EMPTY;
         variation.random(&mut stream, &mut genome);
         (0..300).for_each(|_| variation.mutate(&mut stream, 0, &mut genome));
         assert!(genome.nodes().iter().all(|a| matches!(a, Activation::Sine | Activation::Gaussian)));

@@ -11,7 +11,7 @@
 //!   picture whose scores are not finite or do not sum to 1 is refused: its scores are NaN, which no archive accepts,
 //!   and [`Refusals`] counts it.
 
-use fooling_core::cppn::{Picture, StandardGenome};
+use fooling_core::{PictureSpec, StandardGenome};
 
 use crate::model::Preprocess;
 
@@ -114,7 +114,7 @@ pub trait Painter {
     /// # Errors
     ///
     /// [`ClassifyError`] if the device fails.
-    fn draw(&mut self, genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) -> Result<(), ClassifyError>;
+    fn draw(&mut self, genomes: &[&StandardGenome], picture: PictureSpec, preprocess: &Preprocess) -> Result<(), ClassifyError>;
 }
 
 /// The pictures of a batch whose scores were not probabilities.

@@ -235,8 +235,8 @@ impl Session for GpuSession<'_> {
 impl super::Painter for GpuSession<'_> {
     fn draw(
         &mut self,
-        genomes: &[&fooling_core::cppn::StandardGenome],
-        picture: fooling_core::cppn::Picture,
+        genomes: &[&fooling_core::StandardGenome],
+        picture: fooling_core::PictureSpec,
         preprocess: &crate::model::Preprocess,
     ) -> Result<(), ClassifyError> {
         assert!(genomes.len() <= self.gpu.batch, "{} pictures in a batch of {}", genomes.len(), self.gpu.batch);

@@ -11,7 +11,7 @@ use fooling::classifier::{Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 use fooling::report::{Summary, percent};
 use fooling::run::{self, CoordinatesName, EncodingName, Folder, Observer, Progress, RunConfig, RunError, RunToml, Setup, Variant};
-use fooling_core::settings::MAX_BATCH;
+use fooling_core::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupts::{catch_interrupts, interrupted};

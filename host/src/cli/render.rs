@@ -10,9 +10,7 @@ use fooling::genomes;
 use fooling::picture::Picture;
 use fooling::run::encoding::CppnRenderer;
 use fooling::run::{CoordinatesName, Variant};
-use fooling_core::canvas::Rows;
-use fooling_core::color::ColourSpace;
-use fooling_core::cppn;
+use fooling_core::{ColourSpace, PictureSpec, Rows};
 
 /// Render CPPN genomes, one a line, to PNG files
 #[derive(Debug, Args)]
@@ -50,7 +48,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
         Variant::Paper => Some(ColourSpace::Hsv),
         Variant::Released => Some(ColourSpace::Hls),
     };
-    let mut renderer = CppnRenderer::new(cppn::Picture { side: args.size, coordinates: args.coordinates.into(), colour });
+    let mut renderer = CppnRenderer::new(PictureSpec { side: args.size, coordinates: args.coordinates.into(), colour });
     let cannot_write_raw = || format!("cannot write {}", args.raw.as_deref().unwrap_or(&args.out).display());
     let raw = args.raw.as_ref().map(|path| std::fs::File::create(path).with_context(cannot_write_raw));
     let mut raw = raw.transpose()?.map(std::io::BufWriter::new);

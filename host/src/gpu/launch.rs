@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaFunction, CudaSlice, CudaStream, DeviceRepr, LaunchConfig, PushKernelArg as _};
 use cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
-use fooling_core::cppn::{Picture, StandardGenome};
+use fooling_core::{PictureSpec, StandardGenome};
 use tract_gpu::tensor::{DeviceTensor, LazyHostStorage};
 use tract_onnx::prelude::*;
 
@@ -36,7 +36,7 @@ pub(crate) struct Drawing {
 
 impl Drawing {
     /// Takes the genomes of a batch.
-    pub(crate) fn fill(&mut self, genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) {
+    pub(crate) fn fill(&mut self, genomes: &[&StandardGenome], picture: PictureSpec, preprocess: &Preprocess) {
         self.view = Some(View::new(picture, preprocess));
         self.look = preprocess.look();
         self.programs.clear();
@@ -166,7 +166,7 @@ pub(crate) fn translated(values: u32) -> Option<TractResult<String>> {
 
 /// The bytes of pictures, for checks.
 #[cfg(test)]
-pub(crate) fn bytes(genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) -> TractResult<Vec<u8>> {
+pub(crate) fn bytes(genomes: &[&StandardGenome], picture: PictureSpec, preprocess: &Preprocess) -> TractResult<Vec<u8>> {
     let mut drawing = Drawing::default();
     drawing.fill(genomes, picture, preprocess);
     let channels = genomes.first().map_or(1, |genome| genome.outputs());
@@ -190,7 +190,7 @@ pub(crate) fn bytes(genomes: &[&StandardGenome], picture: Picture, preprocess: &
 
 /// The network's input after drawing, for checks.
 #[cfg(test)]
-pub(crate) fn numbers(genomes: &[&StandardGenome], picture: Picture, preprocess: &Preprocess) -> TractResult<Vec<f32>> {
+pub(crate) fn numbers(genomes: &[&StandardGenome], picture: PictureSpec, preprocess: &Preprocess) -> TractResult<Vec<f32>> {
     let mut drawing = Drawing::default();
     drawing.fill(genomes, picture, preprocess);
     tract_cuda::with_cuda_stream(|_| Ok(()))?;

@@ -1,7 +1,6 @@
 //! What one launch of the kernel needs, as words and numbers.
 
-use fooling_core::color::ColourSpace;
-use fooling_core::cppn::{Coordinates, Picture, StandardGenome, StandardProgram};
+use fooling_core::{ColourSpace, Coordinates, PictureSpec, StandardGenome, StandardProgram};
 
 use crate::model::{Channels, Layout, Preprocess};
 
@@ -20,7 +19,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    pub(crate) fn new(picture: Picture, preprocess: &Preprocess) -> Self {
+    pub(crate) fn new(picture: PictureSpec, preprocess: &Preprocess) -> Self {
         let [_, rest @ ..] = preprocess.shape(1);
         let kind = preprocess.channels();
         let last = preprocess.layout() == Layout::Nhwc;

@@ -6,12 +6,7 @@
 
 use std::sync::Mutex;
 
-use fooling_core::canvas::Rows;
-use fooling_core::color::ColourSpace;
-use fooling_core::cppn::variation::CppnRates;
-use fooling_core::cppn::{Coordinates, Picture, StandardGenome};
-use fooling_core::encoding::Encoding as _;
-use fooling_core::rng::{Birth, Purpose, Stream};
+use fooling_core::{Birth, ColourSpace, Coordinates, CppnRates, Encoding as _, PictureSpec, Purpose, Rows, StandardGenome, Stream};
 
 use super::plan::{InputTables, Programs, View};
 use crate::model::{Channels, Crops, Input, Layout, Mean, MeanValues, PerChannel, Preprocess};
@@ -31,7 +26,7 @@ fn launch(kernel: &Mutex<Kernel>, view: View, programs: &Programs, preprocess: &
 }
 
 /// The same by core's renderer and [`Preprocess`].
-fn expected(picture: Picture, genomes: &[StandardGenome], preprocess: &Preprocess) -> (Vec<u8>, Vec<u32>) {
+fn expected(picture: PictureSpec, genomes: &[StandardGenome], preprocess: &Preprocess) -> (Vec<u8>, Vec<u32>) {
     let mut renderer = CppnRenderer::new(picture);
     let (mut bytes, mut numbers) = (Vec::new(), Vec::new());
     for genome in genomes {
@@ -60,7 +55,7 @@ fn whole(side: usize, channels: Channels) -> Preprocess {
 }
 
 /// Holds one launch for all genomes against core.
-fn check(what: &str, picture: Picture, genomes: &[StandardGenome], preprocess: &Preprocess) {
+fn check(what: &str, picture: PictureSpec, genomes: &[StandardGenome], preprocess: &Preprocess) {
     let Some(kernel) = Kernel::of_this_process() else { return };
     let mut programs = Programs::default();
     genomes.iter().for_each(|genome| programs.add(genome));
@@ -78,7 +73,7 @@ const COORDINATES: [Coordinates; 2] = [Coordinates::Pixel, Coordinates::Unit];
 
 /// Genomes that have drifted: constants, dead ends, parallel links, nodes without input.
 fn drifted(outputs: u8, count: u32, mutations: u32) -> Vec<StandardGenome> {
-    let encoding = StandardCppn { outputs, activations: 0b1111, rates: CppnRates::METHOD, eta: 15, max_nodes: 512, max_links: 1024 };
+    let encoding = StandardCppn { outputs, activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes: 512, max_links: 1024 };
     let drift = |child| {
         let mut genome = StandardGenome::EMPTY;
         let stream = |generation| Stream::new(11, Birth { generation, child }, Purpose::Child);
@@ -97,7 +92,7 @@ fn a_batch_of_drifted_genomes_in_one_launch() {
         let mut genomes = drifted(outputs, 24, 40);
         genomes.extend(drifted(outputs, 3, 600));
         for coordinates in COORDINATES {
-            let picture = Picture { side: 96, coordinates, colour: Some(ColourSpace::Hls) };
+            let picture = PictureSpec { side: 96, coordinates, colour: Some(ColourSpace::Hls) };
             check("drifted", picture, &genomes, &whole(96, channels));
         }
     }
@@ -115,7 +110,7 @@ fn every_way_into_a_tensor() {
                     let image = (0..33 * 33 * channels.count()).map(|i| (i % 251) as f32 * 0.97).collect();
                     let per_channel = [104.1, 117.2, 123.3][..channels.count()].to_vec();
                     for mean in [MeanValues::Channel(per_channel), MeanValues::Image(image)] {
-                        let picture = Picture { side: 40, coordinates: Coordinates::Unit, colour: Some(ColourSpace::Hsv) };
+                        let picture = PictureSpec { side: 40, coordinates: Coordinates::Unit, colour: Some(ColourSpace::Hsv) };
                         check(&format!("{outputs} outputs, {input:?}"), picture, &genomes, &Preprocess::new(&input, mean));
                     }
                 }
@@ -165,7 +160,7 @@ mod on_a_card {
             for side in [1, 28, 61, 64, 227, 256] {
                 for coordinates in COORDINATES {
                     for colour in [None, Some(ColourSpace::Rgb), Some(ColourSpace::Hsv), Some(ColourSpace::Hls)] {
-                        let picture = Picture { side, coordinates, colour };
+                        let picture = PictureSpec { side, coordinates, colour };
                         let channels = if genome.outputs() == 1 { Channels::Grey } else { Channels::Bgr };
                         let preprocess = whole(side.into(), channels);
                         let made = launch::bytes(&[&genome], picture, &preprocess).unwrap();
@@ -178,7 +173,7 @@ mod on_a_card {
     }
 
     fn golden(line: &serde_json::Value) -> StandardGenome {
-        use fooling_core::cppn::{Activation, Link};
+        use fooling_core::{Activation, Link};
         let node = |node: &serde_json::Value| Activation::from_name(node["activation"].as_str().unwrap()).unwrap();
         let number = |value: &serde_json::Value| u16::try_from(value.as_u64().unwrap()).unwrap();
         let link = |link: &serde_json::Value| Link {
@@ -204,7 +199,7 @@ mod on_a_card {
                     let image = (0..80 * 80 * channels.count()).map(|i| (i % 251) as f32 * 0.97).collect();
                     for mean in [MeanValues::Channel(per_channel), MeanValues::Image(image)] {
                         let preprocess = Preprocess::new(&input, mean);
-                        let picture = Picture { side: 96, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hls) };
+                        let picture = PictureSpec { side: 96, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hls) };
                         let listed: Vec<&StandardGenome> = genomes.iter().collect();
                         let made = launch::numbers(&listed, picture, &preprocess).unwrap();
                         let (_, numbers) = expected(picture, &genomes, &preprocess);

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use fooling_core::canvas::Canvas;
+use fooling_core::Canvas;
 
 use super::card::{Channels, Crops, Input, Layout};
 #[cfg(any(test, feature = "cuda"))]

@@ -6,7 +6,7 @@ mod page;
 mod sheet;
 mod summary;
 
-use fooling_core::settings::Settings;
+use fooling_core::Settings;
 
 pub use chart::{Curve, VerticalAxis, chart};
 pub use html::{FRAMES, html};

@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use fooling_core::journal;
-use fooling_core::settings::Settings;
+use fooling_core::{Settings, open_journal};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -89,8 +88,9 @@ impl Summary {
 
     /// Reads the figures off a journal.
     pub(crate) fn of(settings: &Settings, run: &RunToml, bytes: &[u8], timing: Timing) -> Result<Self, RunError> {
-        let damaged = |error: journal::JournalError| RunError::Config(format!("the journal that was just written cannot be read: {error}"));
-        let (_, records) = journal::open(bytes).map_err(damaged)?;
+        let damaged =
+            |error: fooling_core::JournalError| RunError::Config(format!("the journal that was just written cannot be read: {error}"));
+        let (_, records) = open_journal(bytes).map_err(damaged)?;
         let mut scores = Scores::new(settings.cells());
         let mut decisions = Sha256::new_with_prefix(settings.to_bytes());
         let (mut generations, mut evaluations, mut refused) = (0, 0, 0);
@@ -135,7 +135,7 @@ impl Summary {
 
 /// Writes the figures of all generations in a journal, a line each.
 pub(super) fn write_curve(settings: &Settings, journal: &[u8], file: &mut dyn Write) -> io::Result<()> {
-    let (_, records) = journal::open(journal).map_err(io::Error::other)?;
+    let (_, records) = open_journal(journal).map_err(io::Error::other)?;
     file.write_all(Stats::CSV.as_bytes())?;
     for stats in along(settings.cells(), records, |_| true) {
         let (generation, stats) = stats.map_err(io::Error::other)?;

@@ -1,12 +1,8 @@
 //! What a user chooses of a run, as it stands in run.toml, and the core settings that follow from it.
 
-use fooling_core::color::ColourSpace;
-use fooling_core::cppn::variation::CppnRates;
-use fooling_core::cppn::{Activation, Coordinates, Picture};
-use fooling_core::pixels::DirectSettings;
-use fooling_core::rng::Rate;
-use fooling_core::search::Sizes;
-use fooling_core::settings::{EncodingSettings, Selection, Settings};
+use fooling_core::{
+    Activation, BatchSizes, ColourSpace, Coordinates, CppnRates, DirectSettings, EncodingSettings, PictureSpec, Rate, Selection, Settings,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::model::Crops;
@@ -228,11 +224,11 @@ impl RunConfig {
         };
         let settings = Settings {
             seed: self.seed,
-            picture: Picture { side, coordinates: self.coordinates.into(), colour },
+            picture: PictureSpec { side, coordinates: self.coordinates.into(), colour },
             channels,
             encoding: self.encoding_settings()?,
             selection,
-            sizes: Sizes { initial: self.initial, batch: self.batch },
+            sizes: BatchSizes { initial: self.initial, batch: self.batch },
         };
         settings.check().map_err(|error| error.to_string())?;
         Ok(settings)

@@ -1,7 +1,6 @@
 //! The confidence of all cells from generation to generation, read off decisions alone.
 
-use fooling_core::journal::{JournalError, Record, Records};
-use fooling_core::search::Take;
+use fooling_core::{JournalError, Placement, Record, Records};
 use serde::Serialize;
 
 /// The best score of each cell so far.
@@ -16,7 +15,7 @@ impl Scores {
     }
 
     /// Notes a decision. For a single objective, which has one cell, the best score counts.
-    pub fn take(&mut self, take: Take) {
+    pub fn take(&mut self, take: Placement) {
         if let Some(score) = self.0.get_mut(take.cell as usize) {
             *score = Some(score.map_or(take.score, |old| old.max(take.score)));
         }

@@ -1,10 +1,9 @@
 //! From genomes to rows of pixels, for both encodings.
 
-use fooling_core::canvas::Canvas;
-use fooling_core::cppn::{Cppn, Picture, Scratch, StandardGenome, StandardProgram};
-use fooling_core::encoding::{Encoding, Genome};
-use fooling_core::pixels::{Direct, Pixels};
-use fooling_core::settings::{EncodingSettings, Settings};
+use fooling_core::{
+    Canvas, CppnEncoding, DirectEncoding, DirectGenome, Encoding, EncodingSettings, Genome, PictureSpec, Scratch, Settings, StandardGenome,
+    StandardProgram,
+};
 
 use crate::simd;
 
@@ -37,12 +36,12 @@ pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + 
 }
 
 /// The CPPN encoding of hosts.
-pub type StandardCppn = Cppn<512, 1024>;
+pub type StandardCppn = CppnEncoding<512, 1024>;
 
 /// Storage for rendering CPPNs.
 #[derive(Debug)]
 pub struct CppnRenderer {
-    picture: Picture,
+    picture: PictureSpec,
     program: Box<StandardProgram>,
     floats: Vec<f32>,
     row: Vec<u8>,
@@ -51,7 +50,7 @@ pub struct CppnRenderer {
 impl CppnRenderer {
     /// For pictures of this kind, with up to three channels.
     #[must_use]
-    pub fn new(picture: Picture) -> Self {
+    pub fn new(picture: PictureSpec) -> Self {
         let row = vec![0; usize::from(picture.side) * 3];
         Self { picture, program: Box::default(), floats: Vec::new(), row }
     }
@@ -104,12 +103,12 @@ impl HostEncoding for StandardCppn {
 /// Storage for showing direct genomes.
 #[derive(Debug)]
 pub struct PixelRenderer {
-    picture: Picture,
+    picture: PictureSpec,
     channels: usize,
     row: Vec<u8>,
 }
 
-impl HostEncoding for Direct<Vec<u8>> {
+impl HostEncoding for DirectEncoding<Vec<u8>> {
     type Renderer = PixelRenderer;
 
     fn of(settings: &Settings) -> Option<Self> {
@@ -119,9 +118,9 @@ impl HostEncoding for Direct<Vec<u8>> {
         }
     }
 
-    fn blank(settings: &Settings) -> Pixels<Vec<u8>> {
+    fn blank(settings: &Settings) -> DirectGenome<Vec<u8>> {
         let side = usize::from(settings.picture.side);
-        Pixels(vec![0; side * side * usize::from(settings.channels)])
+        DirectGenome(vec![0; side * side * usize::from(settings.channels)])
     }
 
     fn bytes(settings: &Settings) -> u64 {
@@ -133,7 +132,7 @@ impl HostEncoding for Direct<Vec<u8>> {
         PixelRenderer { picture: settings.picture, channels, row: vec![0; usize::from(settings.picture.side) * channels] }
     }
 
-    fn render(renderer: &mut PixelRenderer, genome: &Pixels<Vec<u8>>, canvas: &mut impl Canvas) {
+    fn render(renderer: &mut PixelRenderer, genome: &DirectGenome<Vec<u8>>, canvas: &mut impl Canvas) {
         genome.show(renderer.picture, renderer.channels, &mut renderer.row, canvas).expect("genome and renderer are of one run");
     }
 }

@@ -6,10 +6,7 @@ use std::sync::Mutex;
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use fooling_core::cppn::{Picture, StandardGenome};
-use fooling_core::encoding::Elite;
-use fooling_core::search::{Population, Search};
-use fooling_core::settings::Settings;
+use fooling_core::{Elite, PictureSpec, Population, Search, Settings, StandardGenome};
 
 use crate::classifier::{Classifier, ClassifyError, Device, InvalidScores, Session};
 use crate::model::Preprocess;
@@ -44,7 +41,7 @@ struct Worker<'c, E: HostEncoding> {
 /// Evaluates generation after generation with the same tools.
 pub struct Evaluator<'c, E: HostEncoding> {
     preprocess: &'c Preprocess,
-    picture: Picture,
+    picture: PictureSpec,
     /// The class of each score that the search wants.
     classes: Vec<usize>,
     all_classes: usize,
@@ -178,7 +175,7 @@ fn even_chunk(children: usize, batch: usize, threads: usize) -> usize {
 struct Shared<'s, E, P> {
     search: &'s Search<E, P>,
     preprocess: &'s Preprocess,
-    picture: Picture,
+    picture: PictureSpec,
     classes: &'s [usize],
     all_classes: usize,
 }

@@ -3,11 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use fooling_core::encoding::Elite;
-use fooling_core::journal::{self, Record};
-use fooling_core::replay::{ReplayScratch, replay};
-use fooling_core::search::{Search, Take};
-use fooling_core::settings::Settings;
+use fooling_core::{Elite, Placement, Record, ReplayScratch, Search, Settings, open_journal, replay};
 
 use super::journal_file::{self, JournalFile};
 use super::provenance::SETTINGS_DIFFER;
@@ -83,7 +79,7 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     // Before it is read: nobody else is to append to it from here on.
     let held = journal_file::hold(&path)?;
     let mut journal = journal_file::read(&path)?;
-    let (header, _) = journal::open(&journal).map_err(|error| RunError::journal(&path, &error))?;
+    let (header, _) = open_journal(&journal).map_err(|error| RunError::journal(&path, &error))?;
     if header.settings != settings {
         return Err(RunError::journal(&path, &SETTINGS_DIFFER));
     }
@@ -215,7 +211,7 @@ impl Evolve<'_> {
             pictures += evaluated.offspring.len() as u64;
             let evaluated_at = Instant::now();
             let (bad, told_at) = self.journal.append(generation, |decide| {
-                let told = search.tell(evaluated.offspring, evaluated.scores, |birth, take: Take| {
+                let told = search.tell(evaluated.offspring, evaluated.scores, |birth, take: Placement| {
                     decide(birth.child, take);
                     scores.take(take);
                 });
@@ -259,10 +255,10 @@ pub(super) fn replay_each<E: HostEncoding, P: EliteAccess<E::Genome>>(
     journal: &[u8],
     mut show: impl FnMut(&Record<'_>, &[Elite<E::Genome>]),
 ) -> Result<(), String> {
-    let (_, records) = journal::open(journal).map_err(|error| error.to_string())?;
+    let (_, records) = open_journal(journal).map_err(|error| error.to_string())?;
     let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
     let mut offspring: Vec<Elite<E::Genome>> = Vec::new();
-    let mut takes = vec![Take { cell: 0, score: 0.0 }; settings.cells() as usize];
+    let mut takes = vec![Placement { cell: 0, score: 0.0 }; settings.cells() as usize];
     for record in records {
         let record = record.map_err(|error| error.to_string())?;
         let mut last = None;
@@ -270,7 +266,7 @@ pub(super) fn replay_each<E: HostEncoding, P: EliteAccess<E::Genome>>(
         if offspring.len() < winners {
             offspring.resize_with(winners, blank);
         }
-        replay(search, &record, &mut ReplayScratch { brood: &mut offspring, takes: &mut takes })
+        replay(search, &record, &mut ReplayScratch { offspring: &mut offspring, takes: &mut takes })
             .map_err(|error| format!("generation {}: {error}", record.generation))?;
         show(&record, &offspring[..winners]);
     }

@@ -13,9 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fooling_core::journal::{Records, Writer};
-use fooling_core::search::Take;
-use fooling_core::settings::Settings;
+use fooling_core::{JournalWriter, Placement, Records, Settings};
 use sha2::{Digest as _, Sha256};
 
 use super::RunError;
@@ -34,7 +32,7 @@ const FULL: &str = "What was recorded is safe; write pictures and figures of it 
 pub struct JournalFile {
     path: PathBuf,
     held: LockedJournal,
-    writer: Writer,
+    writer: JournalWriter,
     /// What the file holds that is good.
     length: u64,
     /// What it may hold; less in tests.
@@ -51,7 +49,7 @@ impl JournalFile {
     /// If the file is there already or cannot be written.
     pub fn begin(path: &Path, settings: &Settings, provenance: &str) -> Result<Self, RunError> {
         let mut header = Vec::new();
-        let writer = Writer::begin(settings, provenance, &mut |bytes| header.extend_from_slice(bytes));
+        let writer = JournalWriter::begin(settings, provenance, &mut |bytes| header.extend_from_slice(bytes));
         if path.exists() {
             return Err(RunError::file("make", path, io::ErrorKind::AlreadyExists.into()));
         }
@@ -68,10 +66,10 @@ impl JournalFile {
     pub fn resume(path: &Path, held: LockedJournal, records: &Records<'_>) -> Result<Self, RunError> {
         let length = records.good_bytes() as u64;
         held.file.set_len(length).map_err(|source| RunError::file("write", path, source))?;
-        Ok(Self::of(path, held, Writer::resume(records), length))
+        Ok(Self::of(path, held, JournalWriter::resume(records), length))
     }
 
-    fn of(path: &Path, held: LockedJournal, writer: Writer, length: u64) -> Self {
+    fn of(path: &Path, held: LockedJournal, writer: JournalWriter, length: u64) -> Self {
         Self { path: path.to_owned(), held, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() }
     }
 
@@ -83,7 +81,7 @@ impl JournalFile {
     pub fn append<X>(
         &mut self,
         generation: u32,
-        decide: impl FnOnce(&mut dyn FnMut(u32, Take)) -> Result<(u32, X), RunError>,
+        decide: impl FnOnce(&mut dyn FnMut(u32, Placement)) -> Result<(u32, X), RunError>,
     ) -> Result<X, RunError> {
         self.record.clear();
         let (record_bytes, mut sink_writer) = (&mut self.record, self.writer.clone());
@@ -194,7 +192,7 @@ mod tests {
         assert!(error.contains("the journal is full") && error.contains("--generations"), "{error}");
         let bytes = read(&path).unwrap();
         assert_eq!((bytes.len() as u64, log.length), (log.length, log.largest - 8));
-        let (_, records) = fooling_core::journal::open(&bytes).unwrap();
+        let (_, records) = fooling_core::open_journal(&bytes).unwrap();
         assert!(records.map(|record| record.unwrap().generation).eq([0, 1]));
     }
 }

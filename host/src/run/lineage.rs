@@ -7,11 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use fooling_core::canvas::Rows;
-use fooling_core::journal::{self, Record};
-use fooling_core::rng::Birth;
-use fooling_core::search::{Search, Take};
-use fooling_core::settings::Settings;
+use fooling_core::{Birth, Placement, Record, Rows, Search, Settings, open_journal};
 
 use super::evolve::replay_each;
 use super::rebuild::read_records;
@@ -52,7 +48,7 @@ pub struct Lineage {
 pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
     let (path, bytes) = (folder.journal(), journal_file::read(&folder.journal())?);
     let (settings, journal) = good_part(&path, &bytes)?;
-    let (_, records) = journal::open(journal).map_err(|error| RunError::journal(&path, &error))?;
+    let (_, records) = open_journal(journal).map_err(|error| RunError::journal(&path, &error))?;
     let mut all: Vec<Birth> = Vec::new();
     for record in records {
         let record = record.map_err(|error| RunError::journal(&path, &error))?;
@@ -97,7 +93,7 @@ pub fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<L
 
 /// The settings of a journal, and its bytes without a torn tail.
 fn good_part<'j>(path: &Path, bytes: &'j [u8]) -> Result<(Settings, &'j [u8]), RunError> {
-    let (header, _) = journal::open(bytes).map_err(|error| RunError::journal(path, &error))?;
+    let (header, _) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
     Ok((header.settings, &bytes[..read_records(path, bytes)?.good.good_bytes()]))
 }
 
@@ -173,7 +169,7 @@ impl Job for DrawThem<'_> {
 }
 
 /// What a child took with its highest score; it has taken something.
-fn best_take(record: &Record<'_>, child: u32) -> Take {
+fn best_take(record: &Record<'_>, child: u32) -> Placement {
     let takes = record.decisions().filter(|decision| decision.0 == child).map(|decision| decision.1);
     takes.reduce(|best, take| if take.score > best.score { take } else { best }).expect("a winner has taken a cell")
 }
@@ -248,7 +244,7 @@ mod tests {
     fn champions_are_all_who_took_a_cell_with_such_a_score() {
         let (_dir, folder) = run(EncodingName::Cppn, Variant::Paper, None);
         let bytes = journal_file::read(&folder.journal()).unwrap();
-        let (_, records) = journal::open(&bytes).unwrap();
+        let (_, records) = open_journal(&bytes).unwrap();
         let takes: Vec<(Birth, f32)> = records
             .flat_map(|record| {
                 let record = record.unwrap();

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use fooling_core::journal::Header;
+use fooling_core::JournalHeader;
 use serde::{Deserialize, Serialize};
 
 use super::{Folder, RunConfig, RunError};
@@ -205,7 +205,7 @@ impl RunToml {
     }
 
     /// Whether the cells are those of the run configuration, and run configuration and network those of a journal.
-    pub(super) fn fits(&self, header: &Header<'_>) -> Result<(), &'static str> {
+    pub(super) fn fits(&self, header: &JournalHeader<'_>) -> Result<(), &'static str> {
         let settings = &header.settings;
         let classes = self.config.cell_classes(settings.cells() as usize);
         if !self.config.give(settings) || !classes.into_iter().eq(self.cells.iter().map(|cell| cell.class)) {

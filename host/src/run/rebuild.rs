@@ -2,11 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fooling_core::canvas::Rows;
-use fooling_core::journal::{self, JournalError, Records};
-use fooling_core::rng::Birth;
-use fooling_core::search::Search;
-use fooling_core::settings::Settings;
+use fooling_core::{Birth, JournalError, Records, Rows, Search, Settings, open_journal};
 
 use super::evolve::replay_all;
 use super::search::{EliteAccess, Job, with_search};
@@ -74,7 +70,7 @@ pub(super) struct GoodRecords<'j> {
 
 /// Reads all records. A torn tail is let go with a warning; damage before it is an error.
 pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecords<'j>, RunError> {
-    let (_, mut good) = journal::open(bytes).map_err(|error| RunError::journal(path, &error))?;
+    let (_, mut good) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
     let mut generations = 0_u32;
     loop {
         match good.next() {
@@ -130,7 +126,7 @@ pub struct Rebuilt {
 pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     let (run, path) = (RunToml::read(folder)?, folder.journal());
     let bytes = journal_file::read(&path)?;
-    let (header, _) = journal::open(&bytes).map_err(|error| RunError::journal(&path, &error))?;
+    let (header, _) = open_journal(&bytes).map_err(|error| RunError::journal(&path, &error))?;
     run.fits(&header).map_err(|problem| RunError::journal(&path, &problem))?;
     rebuild_journal(&path, &bytes, run)
 }
@@ -141,7 +137,7 @@ pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
 ///
 /// If the journal is damaged or has another number of cells.
 pub fn rebuild_journal(path: &Path, bytes: &[u8], run: RunToml) -> Result<Rebuilt, RunError> {
-    let (header, _) = journal::open(bytes).map_err(|error| RunError::journal(path, &error))?;
+    let (header, _) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
     let settings = header.settings;
     if run.cells.len() != settings.cells() as usize {
         return Err(RunError::journal(path, &"it has another number of cells than run.toml"));
@@ -181,7 +177,7 @@ pub fn thinned_curve(folder: &Folder, most: u32) -> Result<Vec<(u32, Stats)>, Ru
     let path = folder.journal();
     let bytes = journal_file::read(&path)?;
     let GoodRecords { good, generations, .. } = read_records(&path, &bytes)?;
-    let (header, records) = journal::open(&bytes[..good.good_bytes()]).map_err(|error| RunError::journal(&path, &error))?;
+    let (header, records) = open_journal(&bytes[..good.good_bytes()]).map_err(|error| RunError::journal(&path, &error))?;
     let step = generations.div_ceil(most.max(1)).max(1);
     let wanted = |generation: u32| generation.is_multiple_of(step) || generation + 1 == generations;
     along(header.settings.cells(), records, wanted).map(|stats| stats.map_err(|error| RunError::journal(&path, &error))).collect()

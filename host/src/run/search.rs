@@ -1,11 +1,8 @@
 //! The four kinds of search (two encodings, two ways to survive) behind one call.
 
-use fooling_core::archive::{Archive, Cell, Slot, Storage};
-use fooling_core::encoding::Elite;
-use fooling_core::pixels::Direct;
-use fooling_core::search::{Population, Search};
-use fooling_core::settings::{EncodingSettings, Selection, Settings};
-use fooling_core::single::{Rank, Ranking};
+use fooling_core::{
+    Archive, Cell, DirectEncoding, Elite, EliteSlot, EncodingSettings, Population, Rank, Ranking, Search, Selection, Settings, Storage,
+};
 
 use super::RunError;
 use crate::run::encoding::{HostEncoding, StandardCppn};
@@ -29,7 +26,7 @@ pub trait EliteAccess<G>: Population<G> {
     fn cell_elite(&self, cell: usize) -> Option<CellElite<'_, G>>;
 }
 
-impl<G: fooling_core::encoding::Genome, C: Storage<Cell>, S: Storage<Slot<G>>> EliteAccess<G> for Archive<C, S> {
+impl<G: fooling_core::Genome, C: Storage<Cell>, S: Storage<EliteSlot<G>>> EliteAccess<G> for Archive<C, S> {
     fn cell_elite(&self, cell: usize) -> Option<CellElite<'_, G>> {
         let elite = self.elite(cell)?;
         let cell = &self.cells()[cell];
@@ -37,7 +34,7 @@ impl<G: fooling_core::encoding::Genome, C: Storage<Cell>, S: Storage<Slot<G>>> E
     }
 }
 
-impl<G: fooling_core::encoding::Genome, R: Storage<Rank>, S: Storage<Slot<G>>> EliteAccess<G> for Ranking<R, S> {
+impl<G: fooling_core::Genome, R: Storage<Rank>, S: Storage<EliteSlot<G>>> EliteAccess<G> for Ranking<R, S> {
     fn cell_elite(&self, cell: usize) -> Option<CellElite<'_, G>> {
         let (elite, score) = self.ranked(cell).filter(|_| cell == 0)?;
         Some(CellElite { elite, score, replaced: 0, switched: 0 })
@@ -59,7 +56,7 @@ const MOST_MEMORY: u64 = 4 << 30;
 pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
     let genome = match settings.encoding {
         EncodingSettings::Cppn { .. } => StandardCppn::bytes(settings),
-        EncodingSettings::Direct(_) => Direct::<Vec<u8>>::bytes(settings),
+        EncodingSettings::Direct(_) => DirectEncoding::<Vec<u8>>::bytes(settings),
     };
     let (elites, width) = match settings.selection {
         Selection::MapElites { cells } => (cells, cells),
@@ -87,14 +84,14 @@ pub(super) fn with_search<J: Job>(settings: &Settings, job: J) -> Result<J::Outp
     check_room(settings)?;
     match settings.encoding {
         EncodingSettings::Cppn { .. } => with_encoding::<StandardCppn, J>(settings, job),
-        EncodingSettings::Direct(_) => with_encoding::<Direct<Vec<u8>>, J>(settings, job),
+        EncodingSettings::Direct(_) => with_encoding::<DirectEncoding<Vec<u8>>, J>(settings, job),
     }
 }
 
 fn with_encoding<E: HostEncoding, J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
     let encoding = E::of(settings).ok_or_else(|| RunError::Config("this program has no room for genomes of that size".to_owned()))?;
-    let slots = |count: u32| -> Vec<Slot<E::Genome>> { (0..count).map(|_| Slot::new(E::blank(settings))).collect() };
-    let misfit = |error: fooling_core::search::Misfit| RunError::Config(error.to_string());
+    let slots = |count: u32| -> Vec<EliteSlot<E::Genome>> { (0..count).map(|_| EliteSlot::new(E::blank(settings))).collect() };
+    let misfit = |error: fooling_core::Misfit| RunError::Config(error.to_string());
     match settings.selection {
         Selection::MapElites { cells } => {
             let archive = Archive::new(vec![Cell::EMPTY; cells as usize], slots(cells)).map_err(misfit)?;

@@ -3,8 +3,7 @@
 
 use fooling::run::encoding::CppnRenderer;
 use fooling::genomes::{from_line, to_line};
-use fooling_core::canvas::Rows;
-use fooling_core::cppn::{Coordinates, Picture};
+use fooling_core::{Coordinates, PictureSpec, Rows};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &str| {
@@ -12,7 +11,7 @@ fuzz_target!(|line: &str| {
         let again = from_line(&to_line(&genome)).expect("a written genome can be read");
         assert!(again == genome);
         let mut rows = 0;
-        let mut renderer = CppnRenderer::new(Picture { side: 7, coordinates: Coordinates::Pixel, colour: None });
+        let mut renderer = CppnRenderer::new(PictureSpec { side: 7, coordinates: Coordinates::Pixel, colour: None });
         renderer.render(&genome, &mut Rows(|_, row: &[u8]| rows += usize::from(row.len() == 7 * genome.outputs())));
         assert_eq!(rows, 7);
     }

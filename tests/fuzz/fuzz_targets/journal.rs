@@ -7,8 +7,7 @@ use std::path::Path;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
 use fooling::run::{CellName, RunConfig, EncodingName, Variant, Provenance, RunToml, rebuild_journal};
-use fooling_core::journal;
-use fooling_core::settings::Selection;
+use fooling_core::{Selection, open_journal};
 use libfuzzer_sys::fuzz_target;
 
 static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
@@ -29,7 +28,7 @@ fuzz_target!(|bytes: &[u8]| {
         // What is beyond the last whole record is left as it is.
         let _ = put_right(&mut bytes);
     }
-    let cells = match journal::open(&bytes) {
+    let cells = match open_journal(&bytes) {
         Ok((header, _)) => {
             let settings = header.settings;
             let kept = match settings.selection {
@@ -56,7 +55,7 @@ fn put_right(bytes: &mut [u8]) -> Option<()> {
     let word = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let provenance = usize::from(u16::from_le_bytes(bytes.get(10..12)?.try_into().ok()?));
     let mut start = 0;
-    let mut end = 12 + fooling_core::settings::SETTINGS_BYTES + provenance;
+    let mut end = 12 + fooling_core::SETTINGS_BYTES + provenance;
     let mut last = 0;
     loop {
         let mut digest = CRC.digest_with_initial((!last as u32).reverse_bits());

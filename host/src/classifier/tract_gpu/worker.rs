@@ -67,8 +67,8 @@ impl Worker {
     #[cfg(feature = "cuda")]
     pub(super) fn draw(
         &mut self,
-        genomes: &[&fooling_core::cppn::StandardGenome],
-        picture: fooling_core::cppn::Picture,
+        genomes: &[&fooling_core::StandardGenome],
+        picture: fooling_core::PictureSpec,
         preprocess: &crate::model::Preprocess,
     ) -> Result<(), String> {
         let mut drawing = std::mem::take(&mut self.drawing);

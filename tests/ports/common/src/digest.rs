@@ -2,11 +2,7 @@
 //!
 //! Also compiled into `core/tests/golden.rs`: host and ports digest by the same text.
 
-use fooling_core::archive::{Archive, Cell, Slot, Storage};
-use fooling_core::cppn::Genome;
-use fooling_core::encoding::Elite;
-use fooling_core::pixels::Pixels;
-use fooling_core::rng::Birth;
+use fooling_core::{Archive, Birth, Cell, CppnGenome, DirectGenome, Elite, EliteSlot, Storage};
 
 /// 64-bit FNV-1a over everything fed to it. Not cryptographic: it is to catch a differing bit, not a forger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +49,7 @@ impl Digest {
     }
 
     /// The digest of an archive: of each cell its counts and score, and its elite.
-    pub fn of_archive<G: Digestible, C: Storage<Cell>, S: Storage<Slot<G>>>(archive: &Archive<C, S>) -> Self {
+    pub fn of_archive<G: Digestible, C: Storage<Cell>, S: Storage<EliteSlot<G>>>(archive: &Archive<C, S>) -> Self {
         let mut digest = Self::default();
         for (index, cell) in archive.cells().iter().enumerate() {
             digest.float(cell.score());
@@ -78,7 +74,7 @@ pub trait Digestible {
     fn digest(&self, into: &mut Digest);
 }
 
-impl<const NODES: usize, const LINKS: usize> Digestible for Genome<NODES, LINKS> {
+impl<const NODES: usize, const LINKS: usize> Digestible for CppnGenome<NODES, LINKS> {
     fn digest(&self, into: &mut Digest) {
         into.number(self.outputs() as u32);
         into.number(self.nodes().len() as u32);
@@ -91,7 +87,7 @@ impl<const NODES: usize, const LINKS: usize> Digestible for Genome<NODES, LINKS>
     }
 }
 
-impl<B: Storage<u8>> Digestible for Pixels<B> {
+impl<B: Storage<u8>> Digestible for DirectGenome<B> {
     fn digest(&self, into: &mut Digest) {
         into.update(self.0.as_ref());
     }

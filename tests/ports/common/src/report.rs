@@ -25,10 +25,10 @@ macro_rules! failures {
 }
 
 failures! {
-    fooling_core::cppn::GenomeError: "a genome is malformed or too large",
-    fooling_core::cppn::RenderError: "rendering needs more scratch",
-    fooling_core::journal::JournalError: "the journal is damaged",
-    fooling_core::search::Misfit: "the decisions are not of this run, or there is too little room",
+    fooling_core::GenomeError: "a genome is malformed or too large",
+    fooling_core::RenderError: "rendering needs more scratch",
+    fooling_core::JournalError: "the journal is damaged",
+    fooling_core::Misfit: "the decisions are not of this run, or there is too little room",
 }
 
 /// Prints results as they come and adds up the cost of pictures.

@@ -6,15 +6,7 @@
 #![no_std]
 #![no_main]
 
-use fooling_core::archive::{Archive, Cell, Slot};
-use fooling_core::cppn::{Cppn, Scratch, SmallGenome, SmallProgram};
-use fooling_core::encoding::{Elite, Encoding};
-use fooling_core::integer_scorer::Scorer;
-use fooling_core::journal::Writer;
-use fooling_core::pixels::{Direct, Pixels};
-use fooling_core::rng::Birth;
-use fooling_core::search::Search;
-use fooling_core::settings::{EncodingSettings, Settings};
+use fooling_core::{Archive, Birth, Cell, CheckerboardScorer, CppnEncoding, DirectEncoding, DirectGenome, Elite, EliteSlot, Encoding, EncodingSettings, JournalWriter, Scratch, Search, Settings, SmallGenome, SmallProgram};
 use ports_common::cases::{CELLS, CPPN_RUN, DIRECT_RUN, GENERATIONS, PROVENANCE, SIDE, variation_kernels};
 use ports_common::{Digest, Digestible, Failure, Report, program};
 
@@ -30,8 +22,8 @@ const FLOATS: usize = (64 + 2) * ROW;
 
 /// What a search is lent.
 struct Room<G> {
-    slots: [Slot<G>; CELLS],
-    brood: [Elite<G>; CHILDREN],
+    slots: [EliteSlot<G>; CELLS],
+    offspring: [Elite<G>; CHILDREN],
     scores: [[f32; CELLS]; CHILDREN],
 }
 
@@ -42,7 +34,7 @@ const fn nobody<G>(genome: G) -> Elite<G> {
 
 struct Storage {
     networks: Room<SmallGenome>,
-    pictures: Room<Pixels<[u8; PIXELS]>>,
+    pictures: Room<DirectGenome<[u8; PIXELS]>>,
     program: SmallProgram,
     floats: [f32; FLOATS],
     row: [u8; ROW],
@@ -51,13 +43,13 @@ struct Storage {
 impl Storage {
     const EMPTY: Self = Self {
         networks: Room {
-            slots: [const { Slot::new(SmallGenome::EMPTY) }; CELLS],
-            brood: [const { nobody(SmallGenome::EMPTY) }; CHILDREN],
+            slots: [const { EliteSlot::new(SmallGenome::EMPTY) }; CELLS],
+            offspring: [const { nobody(SmallGenome::EMPTY) }; CHILDREN],
             scores: [[0.0; CELLS]; CHILDREN],
         },
         pictures: Room {
-            slots: [const { Slot::new(Pixels([0; PIXELS])) }; CELLS],
-            brood: [const { nobody(Pixels([0; PIXELS])) }; CHILDREN],
+            slots: [const { EliteSlot::new(DirectGenome([0; PIXELS])) }; CELLS],
+            offspring: [const { nobody(DirectGenome([0; PIXELS])) }; CHILDREN],
             scores: [[0.0; CELLS]; CHILDREN],
         },
         program: SmallProgram::EMPTY,
@@ -80,8 +72,8 @@ fn evolve(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
 fn evolve_networks(Storage { networks, program, floats, row, .. }: &mut Storage, report: &mut Report) -> Result<(), Failure> {
     let settings = &CPPN_RUN;
     let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else { return Err(OTHER) };
-    let cppn = Cppn { outputs: settings.channels, activations, rates, eta, max_nodes, max_links };
-    let draw = |genome: &SmallGenome, scorer: &mut Scorer<CELLS>| {
+    let cppn = CppnEncoding { outputs: settings.channels, activations, rates, eta, max_nodes, max_links };
+    let draw = |genome: &SmallGenome, scorer: &mut CheckerboardScorer<CELLS>| {
         program.compile(genome);
         program.render::<LANES>(settings.picture, &mut Scratch { floats, row }, scorer)?;
         Ok(())
@@ -92,11 +84,11 @@ fn evolve_networks(Storage { networks, program, floats, row, .. }: &mut Storage,
 #[inline(never)]
 fn evolve_pictures(Storage { pictures, .. }: &mut Storage, report: &mut Report) -> Result<(), Failure> {
     let EncodingSettings::Direct(settings) = DIRECT_RUN.encoding else { return Err(OTHER) };
-    let draw = |genome: &Pixels<[u8; PIXELS]>, scorer: &mut Scorer<CELLS>| {
+    let draw = |genome: &DirectGenome<[u8; PIXELS]>, scorer: &mut CheckerboardScorer<CELLS>| {
         genome.0.chunks(ROW).enumerate().for_each(|(y, pixels)| scorer.row(y, pixels));
         Ok(())
     };
-    run("direct", &DIRECT_RUN, Direct::new(settings), pictures, draw, report)
+    run("direct", &DIRECT_RUN, DirectEncoding::new(settings), pictures, draw, report)
 }
 
 const OTHER: Failure = Failure("a run of another encoding");
@@ -107,25 +99,25 @@ fn run<E: Encoding<Genome: Digestible>>(
     settings: &Settings,
     encoding: E,
     room: &mut Room<E::Genome>,
-    mut draw: impl FnMut(&E::Genome, &mut Scorer<CELLS>) -> Result<(), Failure>,
+    mut draw: impl FnMut(&E::Genome, &mut CheckerboardScorer<CELLS>) -> Result<(), Failure>,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let Room { slots, brood, scores } = room;
+    let Room { slots, offspring, scores } = room;
     let archive = Archive::new([Cell::EMPTY; CELLS], slots.as_mut_slice())?;
     let mut search = Search::new(settings.seed, encoding, archive, settings.sizes);
     let mut journal = Digest::default();
     let mut sink = |bytes: &[u8]| journal.update(bytes);
-    let mut writer = Writer::begin(settings, PROVENANCE, &mut sink);
-    let mut scorer = Scorer::new(SIDE);
+    let mut writer = JournalWriter::begin(settings, PROVENANCE, &mut sink);
+    let mut scorer = CheckerboardScorer::new(SIDE);
     for generation in 0..GENERATIONS {
-        for ((child, scores), number) in brood.iter_mut().zip(scores.iter_mut()).zip(0..) {
+        for ((child, scores), number) in offspring.iter_mut().zip(scores.iter_mut()).zip(0..) {
             search.ask(number, child);
             scorer.clear();
             report.picture(|| draw(&child.genome, &mut scorer))?;
             *scores = scorer.scores(ROW);
         }
         let mut record = writer.record(generation, &mut sink);
-        let refused = search.tell(brood, scores.as_flattened(), |birth, take| record.take(birth.child, take))?;
+        let refused = search.tell(offspring, scores.as_flattened(), |birth, take| record.take(birth.child, take))?;
         record.end(refused);
     }
     report.cost(name);

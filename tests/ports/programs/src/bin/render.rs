@@ -6,8 +6,7 @@
 #![no_std]
 #![no_main]
 
-use fooling_core::canvas::Rows;
-use fooling_core::cppn::{Activation, Genome, Link, Picture, Program, Scratch};
+use fooling_core::{Activation, CppnGenome, Link, PictureSpec, Program, Rows, Scratch};
 use ports_common::cases::{DRAWINGS, SIDE, activation_kernels};
 use ports_common::{Digest, Failure, Report, program};
 
@@ -22,25 +21,25 @@ const LANES: usize = 7;
 const FLOATS: usize = 1001;
 
 struct Storage {
-    genome: Genome<NODES, LINKS>,
+    genome: CppnGenome<NODES, LINKS>,
     program: Program<NODES, LINKS>,
     floats: [f32; FLOATS],
     row: [u8; 3 * SIDE as usize],
 }
 
 impl Storage {
-    const EMPTY: Self = Self { genome: Genome::EMPTY, program: Program::EMPTY, floats: [0.0; FLOATS], row: [0; 3 * SIDE as usize] };
+    const EMPTY: Self = Self { genome: CppnGenome::EMPTY, program: Program::EMPTY, floats: [0.0; FLOATS], row: [0; 3 * SIDE as usize] };
 
     /// Takes a genome over.
     #[inline(never)] // What it needs of the stack is free again when the picture is drawn.
     fn load(&mut self, outputs: usize, nodes: &[Activation], links: &[Link]) -> Result<(), Failure> {
-        self.genome = Genome::from_parts(outputs, nodes, links)?;
+        self.genome = CppnGenome::from_parts(outputs, nodes, links)?;
         Ok(())
     }
 
     /// Draws the genome, and digests the picture.
     #[inline(never)]
-    fn draw(&mut self, picture: Picture) -> Result<Digest, Failure> {
+    fn draw(&mut self, picture: PictureSpec) -> Result<Digest, Failure> {
         let mut digest = Digest::default();
         self.program.compile(&self.genome);
         let mut scratch = Scratch { floats: &mut self.floats, row: &mut self.row };

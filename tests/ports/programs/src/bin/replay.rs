@@ -6,15 +6,7 @@
 #![no_std]
 #![no_main]
 
-use fooling_core::archive::{Archive, Cell, Slot};
-use fooling_core::canvas::Rows;
-use fooling_core::cppn::{Cppn, Scratch, SmallGenome, SmallProgram};
-use fooling_core::encoding::Elite;
-use fooling_core::journal;
-use fooling_core::replay::ReplayScratch;
-use fooling_core::rng::Birth;
-use fooling_core::search::{Search, Take};
-use fooling_core::settings::{EncodingSettings, Settings};
+use fooling_core::{Archive, Birth, Cell, CppnEncoding, Elite, EliteSlot, EncodingSettings, Placement, ReplayScratch, Rows, Scratch, Search, Settings, SmallGenome, SmallProgram, open_journal};
 use ports_common::cases::{CELLS, HOST_RUN, SIDE};
 use ports_common::{Digest, Failure, Report, program};
 
@@ -31,9 +23,9 @@ const LANES: usize = 7;
 const FLOATS: usize = (NODES + 2) * SIDE as usize;
 
 struct Storage {
-    slots: [Slot<SmallGenome>; CELLS],
-    brood: [Elite<SmallGenome>; CHILDREN],
-    takes: [Take; CELLS],
+    slots: [EliteSlot<SmallGenome>; CELLS],
+    offspring: [Elite<SmallGenome>; CHILDREN],
+    takes: [Placement; CELLS],
     program: SmallProgram,
     floats: [f32; FLOATS],
     row: [u8; SIDE as usize],
@@ -41,9 +33,9 @@ struct Storage {
 
 impl Storage {
     const EMPTY: Self = Self {
-        slots: [const { Slot::new(SmallGenome::EMPTY) }; CELLS],
-        brood: [const { Elite { genome: SmallGenome::EMPTY, birth: Birth { generation: 0, child: 0 }, parent: None } }; CHILDREN],
-        takes: [Take { cell: 0, score: 0.0 }; CELLS],
+        slots: [const { EliteSlot::new(SmallGenome::EMPTY) }; CELLS],
+        offspring: [const { Elite { genome: SmallGenome::EMPTY, birth: Birth { generation: 0, child: 0 }, parent: None } }; CHILDREN],
+        takes: [Placement { cell: 0, score: 0.0 }; CELLS],
         program: SmallProgram::EMPTY,
         floats: [0.0; FLOATS],
         row: [0; SIDE as usize],
@@ -53,14 +45,14 @@ impl Storage {
 program!(replay, Storage);
 
 fn replay(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
-    let Storage { slots, brood, takes, program, floats, row } = storage;
-    let (header, records) = journal::open(JOURNAL)?;
+    let Storage { slots, offspring, takes, program, floats, row } = storage;
+    let (header, records) = open_journal(JOURNAL)?;
     let settings = &header.settings;
     let archive = Archive::new([Cell::EMPTY; CELLS], slots.as_mut_slice())?;
     let mut search = Search::new(settings.seed, encoding(settings)?, archive, settings.sizes);
-    let mut scratch = ReplayScratch { brood, takes };
+    let mut scratch = ReplayScratch { offspring, takes };
     for record in records {
-        fooling_core::replay::replay(&mut search, &record?, &mut scratch)?;
+        fooling_core::replay(&mut search, &record?, &mut scratch)?;
     }
     report.digest("archive", Digest::of_archive(search.population()));
 
@@ -77,12 +69,12 @@ fn replay(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
 }
 
 /// The variation of the run; refused if its genomes might not fit, for then children would differ from the host's.
-fn encoding(settings: &Settings) -> Result<Cppn<NODES, LINKS>, Failure> {
+fn encoding(settings: &Settings) -> Result<CppnEncoding<NODES, LINKS>, Failure> {
     let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else {
         return Err(Failure("a run of another encoding"));
     };
     if settings.cells() as usize != CELLS || usize::from(max_nodes) > NODES || usize::from(max_links) > LINKS {
         return Err(Failure("a run with more cells or larger genomes than there is room for"));
     }
-    Ok(Cppn { outputs: settings.channels, activations, rates, eta, max_nodes, max_links })
+    Ok(CppnEncoding { outputs: settings.channels, activations, rates, eta, max_nodes, max_links })
 }

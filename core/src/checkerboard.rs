@@ -11,14 +11,14 @@ const FIELDS: usize = 4;
 
 /// Sums up a picture of one class after another, row by row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scorer<const CLASSES: usize> {
+pub struct CheckerboardScorer<const CLASSES: usize> {
     side: usize,
     /// A bit a field: whether it is bright.
     patterns: [u16; CLASSES],
     sums: [u32; CLASSES],
 }
 
-impl<const CLASSES: usize> Scorer<CLASSES> {
+impl<const CLASSES: usize> CheckerboardScorer<CLASSES> {
     /// For pictures of this side (at least 1, at most 4096).
     #[must_use]
     pub fn new(side: u16) -> Self {
@@ -54,8 +54,8 @@ impl<const CLASSES: usize> Scorer<CLASSES> {
     }
 }
 
-impl<const CLASSES: usize> crate::canvas::Canvas for Scorer<CLASSES> {
+impl<const CLASSES: usize> crate::canvas::Canvas for CheckerboardScorer<CLASSES> {
     fn row(&mut self, y: usize, pixels: &[u8]) {
-        Scorer::row(self, y, pixels);
+        CheckerboardScorer::row(self, y, pixels);
     }
 }
