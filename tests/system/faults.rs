@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use crate::program::{Outcome, assert_same, contents, cut, fooling, journal, outcome, record_ends, scratch};
+use crate::program::{Outcome, assert_same, contents, cut, fooling, journal, outcome, record_ends, scratch, skip};
 
 const OPTIONS: &str = "--batch 16 --seed 3 --generations 3 --threads 1";
 
@@ -47,7 +47,7 @@ impl Call {
 fn strace_works() -> bool {
     let works = Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|output| output.status.success());
     if !works {
-        eprintln!("SKIPPED: faults at every call: strace is missing, or may not trace here");
+        skip("faults at every call", "strace is missing, or may not trace here");
     }
     works
 }
