@@ -4,7 +4,13 @@
 //! [`model`] is loaded with its card, a [`classifier`] runs it, [`run::Evaluator`] draws the pictures of a generation straight into its input,
 //! [`run`] is the loop with a journal on disk, and [`report`] is what is left to look at.
 
+// The command line names what it uses of this library as others would.
+#[cfg(feature = "cli")]
+extern crate self as fooling;
+
 pub mod classifier;
+#[cfg(feature = "cli")]
+mod cli;
 pub mod experiments;
 #[cfg(feature = "fetch")]
 pub mod fetch;
@@ -25,3 +31,7 @@ mod testing;
 #[cfg(feature = "train")]
 pub mod train;
 mod util;
+
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use cli::main;

@@ -1,7 +1,5 @@
 //! The program `fooling`.
 
-mod cli;
-
 fn main() -> std::process::ExitCode {
-    cli::main()
+    fooling::main()
 }

@@ -1,14 +1,17 @@
 //! Which engine computes scores on the processor.
 
-use super::{BATCH, Classifier, Exact, TractCpu};
+#[cfg(feature = "tract")]
+use super::{BATCH, TractCpu};
+use super::{Classifier, Exact};
 use crate::model::{Model, ModelError};
 
 /// An engine for the processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Engine {
     /// This program's own: the same bits on every machine; for the layers of usual picture classifiers
     Exact,
-    /// tract: whatever it can run
+    /// tract: any network that it supports (a build with the feature `tract`)
     Tract,
 }
 
@@ -24,18 +27,34 @@ impl Engine {
     }
 }
 
-/// Prepares a model for the processor: on that engine, or else on the exact one if it knows all of the network's layers, and on tract
-/// if it does not.
+/// Prepares a model for the processor: with the engine that was asked for, else with the exact one, or with tract if that does not support
+/// the network.
 ///
 /// # Errors
 ///
-/// [`ModelError`] of the engine that was asked for, or of tract.
+/// [`ModelError`] of the engine that was asked for, or of the last one that was tried.
 pub fn open_cpu(model: &Model, engine: Option<Engine>) -> Result<Box<dyn Classifier>, ModelError> {
     match engine {
         Some(Engine::Exact) => Ok(Box::new(Exact::new(model)?)),
-        Some(Engine::Tract) => Ok(Box::new(TractCpu::new(model, BATCH)?)),
-        None => Exact::new(model).map_or_else(|_| open_cpu(model, Some(Engine::Tract)), |exact| Ok(Box::new(exact))),
+        Some(Engine::Tract) => open_tract(model, None),
+        None => Exact::new(model).map_or_else(|refusal| open_tract(model, Some(refusal)), |exact| Ok(Box::new(exact))),
     }
+}
+
+#[cfg(feature = "tract")]
+fn open_tract(model: &Model, _: Option<ModelError>) -> Result<Box<dyn Classifier>, ModelError> {
+    Ok(Box::new(TractCpu::new(model, BATCH)?))
+}
+
+/// Says why the exact engine refused the network, if that is why tract is needed, and how to get tract.
+#[cfg(not(feature = "tract"))]
+fn open_tract(model: &Model, refusal: Option<ModelError>) -> Result<Box<dyn Classifier>, ModelError> {
+    const MISSING: &str = "this program was built without the engine tract, which supports more networks; build it with --features tract";
+    Err(match refusal {
+        Some(ModelError::Network { file, part, problem }) => ModelError::Network { file, part, problem: format!("{problem}; {MISSING}") },
+        Some(other) => other,
+        None => ModelError::network(&model.card().file, "engine (tract)", MISSING),
+    })
 }
 
 #[cfg(test)]

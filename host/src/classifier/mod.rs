@@ -22,8 +22,9 @@ mod device;
 mod exact;
 mod mock;
 mod scores;
+#[cfg(feature = "tract")]
 mod tract_cpu;
-#[cfg(any(test, feature = "cuda", feature = "metal"))]
+#[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
 mod tract_gpu;
 
 pub use cpu::{Engine, open_cpu};
@@ -31,9 +32,11 @@ pub use device::{Device, DeviceChoice, OpenError, Unavailable, open};
 pub use exact::Exact;
 pub use mock::{Fault, Mock};
 pub use scores::InvalidScores;
+#[cfg(feature = "tract")]
 pub use tract_cpu::TractCpu;
+#[cfg(feature = "tract")]
 pub(crate) use tract_cpu::classes_of;
-#[cfg(any(test, feature = "cuda", feature = "metal"))]
+#[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
 pub use tract_gpu::TractGpu;
 #[cfg(feature = "cuda")]
 pub use tract_gpu::{Export, ExportError, export};

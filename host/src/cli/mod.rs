@@ -61,7 +61,7 @@ enum Command {
 }
 
 /// Runs the program.
-pub(crate) fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     // Whoever just types the program's name wants to see what it does.
     let command = Cli::parse().command.unwrap_or_else(|| Command::Evolve(evolve::EvolveArgs::default_run()));
     let result = match command {

@@ -62,13 +62,13 @@ fn hours(text: &str) -> Result<f64, String> {
 
 pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
     let name = args.experiment.name();
-    let folder = if args.quick { format!("{name}-quick") } else { name.clone() };
+    let folder = if args.quick { format!("{name}-quick") } else { name.to_owned() };
     let seeds = args.seeds.unwrap_or(if args.quick { 2 } else { 5 });
     let device = super::device(args.device);
     let plan = ExperimentPlan {
         experiment: args.experiment,
         quick: args.quick,
-        command: command(&args, &name, seeds, device),
+        command: command(&args, name, seeds, device),
         data: args.data,
         models: args.models,
         out: args.out.unwrap_or_else(|| PathBuf::from("runs").join("reproduce").join(folder)),

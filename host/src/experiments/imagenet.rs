@@ -43,7 +43,7 @@ pub(super) fn config(workspace: &Workspace<'_>, network: &Network, encoding: Enc
 /// The CPPN runs of the experiment `imagenet-cppn` in the folder beside this one's: long ones are made once for all experiments.
 /// They are gone on with for as long as `--hours` allows; with 0, those are taken that are there.
 pub(super) fn cppn_runs(workspace: &mut Workspace<'_>, network: &Network) -> Result<Vec<Run>, ExperimentError> {
-    let folder = Experiment::ImagenetCppn.name() + workspace.quick_or("-quick", "");
+    let folder = Experiment::ImagenetCppn.name().to_owned() + workspace.quick_or("-quick", "");
     let root = workspace.plan.out.parent().unwrap_or(&workspace.plan.out).join(folder);
     evolve(workspace, network, EncodingName::Cppn, &root.join("runs"))
 }

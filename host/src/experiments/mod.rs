@@ -32,7 +32,8 @@ use crate::run::{EncodingName, Provenance, RunError};
 use workspace::Workspace;
 
 /// An experiment of the paper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Experiment {
     /// Digits with a gene a pixel, on both LeNets, with both variants
@@ -58,8 +59,18 @@ pub enum Experiment {
 impl Experiment {
     /// Its name on the command line.
     #[must_use]
-    pub fn name(self) -> String {
-        clap::ValueEnum::to_possible_value(&self).map(|value| value.get_name().to_owned()).unwrap_or_default()
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MnistDirect => "mnist-direct",
+            Self::MnistCppn => "mnist-cppn",
+            Self::Transfer => "transfer",
+            Self::SingleVsMap => "single-vs-map",
+            Self::Ablate => "ablate",
+            Self::Ascent => "ascent",
+            Self::Retrain => "retrain",
+            Self::ImagenetCppn => "imagenet-cppn",
+            Self::ImagenetDirect => "imagenet-direct",
+        }
     }
 }
 
@@ -189,7 +200,7 @@ pub fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObserver) ->
     let shipped = Network::shipped(plan.device)?;
     let made = Provenance::here(&shipped.model, &*shipped.classifier);
     let results = Results {
-        experiment: plan.experiment.name(),
+        experiment: plan.experiment.name().to_owned(),
         quick: plan.quick,
         command: plan.command.clone(),
         fooling: made.fooling,

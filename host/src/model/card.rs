@@ -130,18 +130,19 @@ impl Channels {
 }
 
 /// Which parts of a picture the network sees. Its scores are the mean over them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Crops {
     /// The whole picture; it has the size of the input.
-    #[value(help = "The whole picture")]
+    #[cfg_attr(feature = "cli", value(help = "The whole picture"))]
     Whole,
     /// The middle of the picture, `(picture - size) / 2` rounded down from its left and upper edge.
-    #[value(help = "The middle of the picture")]
+    #[cfg_attr(feature = "cli", value(help = "The middle of the picture"))]
     Centre,
     /// Ten crops, in this order: upper left, upper right, lower left, lower right, centre; then the mirror of each
     /// (left and right exchanged) in the same order.
-    #[value(help = "The mean over ten crops: corners, centre, and their mirrors")]
+    #[cfg_attr(feature = "cli", value(help = "The mean over ten crops: corners, centre, and their mirrors"))]
     Ten,
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::Crops;
 
 /// Which of the paper's two variants: the paper's text, or its released program with its quirks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// As the paper describes it: HSV colours; the direct encoding's mutation rate halves every 1000 generations.
@@ -18,7 +19,8 @@ pub enum Variant {
 }
 
 /// How genomes are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum EncodingName {
     /// A network from coordinates to colour: regular pictures.
@@ -28,7 +30,8 @@ pub enum EncodingName {
 }
 
 /// What a CPPN is told of a pixel's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum CoordinatesName {
     /// x and y from 0 to side - 1: fine, repeated texture.
