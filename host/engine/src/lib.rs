@@ -8,7 +8,18 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod error;
 mod graph;
+mod ir;
+mod kernels;
+mod layout;
+mod limits;
+mod lower;
+mod network;
+mod plan;
 pub mod simd;
 
+pub use error::Unsupported;
 pub use graph::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor};
+pub use limits::{MAX_ELEMENTS, MAX_WORK};
+pub use network::{Layers, Network};

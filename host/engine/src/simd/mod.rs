@@ -14,8 +14,8 @@ mod x86;
 
 use vector::Portable;
 pub use vector::{F32x16, LANES, Vector, fused_multiply_add, square_root};
-#[allow(unused_imports)]
-pub(crate) use vector::{floats, floats_mut};
+
+pub(crate) use vector::floats_mut;
 
 /// A set of instructions that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub fn dispatch<K: Kernel>(instructions: Instructions, kernel: K) -> K::Output {
 }
 
 /// Blocks of output channels that a convolution computes together with these instructions: [`Vector::BLOCKS`].
-pub fn tile_blocks(instructions: Instructions) -> usize {
+pub(crate) fn tile_blocks(instructions: Instructions) -> usize {
     match instructions {
         #[cfg(target_arch = "x86_64")]
         Instructions::Avx512 if instructions.available() => <x86::Avx512 as Vector>::BLOCKS,

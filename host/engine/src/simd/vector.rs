@@ -13,15 +13,9 @@ impl F32x16 {
     pub const ZERO: Self = Self([0.0; LANES]);
 }
 
-/// The numbers of vectors, one after another.
-pub(crate) fn floats(vectors: &[F32x16]) -> &[f32] {
-    // SAFETY: an `F32x16` is sixteen `f32` without padding (its size is its alignment), and is aligned as they are and more.
-    unsafe { core::slice::from_raw_parts(vectors.as_ptr().cast(), vectors.len() * LANES) }
-}
-
-/// The same, to be written.
+/// The numbers of vectors, one after another, to be written.
 pub(crate) fn floats_mut(vectors: &mut [F32x16]) -> &mut [f32] {
-    // SAFETY: as above; and every `f32` is a number that an `F32x16` may hold.
+    // SAFETY: an `F32x16` is sixteen `f32` without padding (its size is its alignment), aligned as they are and more, and may hold any.
     unsafe { core::slice::from_raw_parts_mut(vectors.as_mut_ptr().cast(), vectors.len() * LANES) }
 }
 

@@ -7,17 +7,14 @@
 
 use std::collections::HashMap;
 
+pub(crate) use fooling_engine::{MAX_ELEMENTS, MAX_WORK};
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, TypeProto, type_proto};
 
 use super::super::card::printable;
 
-/// Most numbers in any tensor, constant or computed, batch included (1 GiB of f32).
-pub(crate) const MAX_ELEMENTS: usize = 1 << 28;
 /// Most numbers that an operator on constants alone may make where it can make many out of few.
 const MAX_GROWN: usize = 1 << 24;
-/// Most multiplications and additions for a picture; VGG-19 takes 2e10.
-pub(crate) const MAX_WORK: usize = 1 << 40;
 const MAX_NODES: usize = 20_000;
 const MAX_RANK: usize = 8;
 /// Largest kernel, stride, dilation or padding, in pixels.

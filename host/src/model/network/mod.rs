@@ -19,7 +19,7 @@ use prost::Message;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension, type_proto};
 
 use super::ModelError;
-pub(crate) use check::{MAX_ELEMENTS, MAX_WORK, node_part};
+pub(crate) use check::{MAX_ELEMENTS, MAX_WORK};
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use export::exported;
 pub(crate) use rewrite::Softmax;
@@ -63,6 +63,11 @@ impl Network {
 
     pub(crate) fn graph(&self) -> &GraphProto {
         self.proto.graph.as_ref().expect("checked when it was decoded")
+    }
+
+    /// Which version of the ONNX operators the file was written for; 0 if it does not say.
+    pub(crate) fn opset(&self) -> i64 {
+        opset(&self.proto)
     }
 
     pub(crate) fn file(&self) -> &str {

@@ -1,58 +1,59 @@
 //! Where the numbers of a layer's output lie.
 
-use fooling_engine::simd::LANES;
+use crate::simd::LANES;
 
 /// Channels in blocks, one plane after another; a plane is rows of pixels, a pixel the block's channels side by side.
 ///
 /// Around a plane there can be a halo of zeros, which convolutions with padding read as they read pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layout {
-    pub(super) channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+pub(crate) struct Layout {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
     /// Rows of zeros above and columns of zeros left of the pixels.
-    pub(super) halo: [usize; 2],
+    pub(crate) halo: [usize; 2],
     /// Rows of zeros below and columns of zeros right of the pixels.
-    pub(super) far_halo: [usize; 2],
+    pub(crate) far_halo: [usize; 2],
     /// Channels of a block: [`LANES`], or 1 for the pictures that a session gets.
-    pub(super) lanes: usize,
+    pub(crate) lanes: usize,
 }
 
 impl Layout {
     /// In blocks, without a halo.
-    pub(super) fn bare(channels: usize, height: usize, width: usize) -> Self {
+    pub(crate) fn bare(channels: usize, height: usize, width: usize) -> Self {
         Self { channels, height, width, halo: [0; 2], far_halo: [0; 2], lanes: LANES }
     }
 
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.channels.div_ceil(self.lanes)
     }
 
     /// Pixels of a row with its halo.
-    pub(super) fn row(&self) -> usize {
+    pub(crate) fn row(&self) -> usize {
         self.halo[1] + self.width + self.far_halo[1]
     }
 
     /// Pixels of a plane with its halo.
-    pub(super) fn plane(&self) -> usize {
+    pub(crate) fn plane(&self) -> usize {
         (self.halo[0] + self.height + self.far_halo[0]) * self.row()
     }
 
     /// Pixels of all planes.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.blocks() * self.plane()
     }
 
     /// Where a pixel lies.
-    pub(super) fn at(&self, block: usize, y: usize, x: usize) -> usize {
+    pub(crate) fn at(&self, block: usize, y: usize, x: usize) -> usize {
         block * self.plane() + (self.halo[0] + y) * self.row() + self.halo[1] + x
     }
 
+    pub(crate) fn has_halo(&self) -> bool {
+        self.halo != [0; 2] || self.far_halo != [0; 2]
+    }
+
     /// Puts zeros into the halo of all planes.
-    pub(super) fn clear_halo<X: Copy>(&self, pixels: &mut [X], zero: X) {
-        if self.halo == [0; 2] && self.far_halo == [0; 2] {
-            return;
-        }
+    pub(crate) fn clear_halo<X: Copy>(&self, pixels: &mut [X], zero: X) {
         let row = self.row();
         for plane in pixels[..self.len()].chunks_exact_mut(self.plane()) {
             plane[..self.halo[0] * row].fill(zero);
@@ -66,6 +67,6 @@ impl Layout {
 }
 
 /// Blocks that hold so many channels.
-pub(super) fn blocks_of(channels: usize) -> usize {
+pub(crate) fn blocks_of(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }

@@ -4,8 +4,11 @@
 //! kernel's rows, its columns, and the channels of the block, in this order. A lane is an output channel, so the order does not depend
 //! on how wide the CPU's vectors are, on how many pixels make a tile, or on who computes what first.
 
-use super::layout::{Layout, blocks_of};
-use fooling_engine::simd::{F32x16, Kernel, LANES, Vector};
+use alloc::vec::Vec;
+
+use crate::ir::{self, Bounds};
+use crate::layout::{Layout, blocks_of};
+use crate::simd::{F32x16, Kernel, LANES, Vector};
 
 /// Inputs that lie side by side and are weighted one after another: some channels of a pixel, or a row of the kernel in the plane of a
 /// single channel.
@@ -23,54 +26,21 @@ struct Group {
     first: usize,
     blocks: usize,
     /// Its taps among all.
-    taps: std::ops::Range<usize>,
+    taps: core::ops::Range<usize>,
     /// Its weights among all: for each tap and channel a line for each block.
-    weights: std::ops::Range<usize>,
-}
-
-/// What a convolution computes, whatever the layout of its input.
-#[derive(Debug)]
-pub(super) struct Weights {
-    /// Output channels x input channels of a group x rows x columns.
-    pub(super) weights: Vec<f32>,
-    /// One an output channel.
-    pub(super) bias: Vec<f32>,
-    pub(super) groups: usize,
-    /// Rows and columns.
-    pub(super) kernel: [usize; 2],
-    pub(super) stride: [usize; 2],
-    pub(super) dilation: [usize; 2],
-    /// Rows above and columns left of the input that count as 0.
-    pub(super) before: [usize; 2],
-    pub(super) range: Range,
-}
-
-/// The activation at the end of a layer: what lies outside is put to the bound. Not-a-number stays.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Range {
-    pub(super) least: f32,
-    pub(super) most: f32,
-}
-
-impl Range {
-    pub(super) const ALL: Self = Self { least: f32::NEG_INFINITY, most: f32::INFINITY };
-
-    #[inline(always)]
-    pub(super) fn clamp<V: Vector>(self, value: V) -> V {
-        V::splat(self.most).min(V::splat(self.least).max(value))
-    }
+    weights: core::ops::Range<usize>,
 }
 
 /// A convolution laid out for its input and output.
 #[derive(Debug)]
-pub(super) struct Convolution {
+pub(crate) struct PackedConvolution {
     taps: Vec<Tap>,
     groups: Vec<Group>,
     weights: Vec<F32x16>,
     bias: Vec<F32x16>,
     stride: [usize; 2],
     before: [usize; 2],
-    range: Range,
+    bounds: Bounds,
     input: Layout,
     output: Layout,
     /// Output rows that are done for all groups before the next ones begin.
@@ -80,17 +50,17 @@ pub(super) struct Convolution {
 /// Input that a band of rows should not exceed, so that it stays in the second-level cache beside the weights.
 const BAND_BYTES: usize = 384 << 10;
 
-impl Convolution {
+impl PackedConvolution {
     /// `blocks` is the number of blocks a group, see [`Vector::BLOCKS`].
-    pub(super) fn new(layer: &Weights, input: Layout, output: Layout, blocks: usize) -> Self {
+    pub(crate) fn new(layer: &ir::Convolution, input: Layout, output: Layout, blocks: usize) -> Self {
         let mut this = Self {
             taps: Vec::new(),
             groups: Vec::new(),
             weights: Vec::new(),
-            bias: lines(&layer.bias),
+            bias: vectors(&layer.bias),
             stride: layer.stride,
             before: layer.before,
-            range: layer.range,
+            bounds: layer.bounds,
             input,
             output,
             band: output.height,
@@ -107,7 +77,7 @@ impl Convolution {
                 for &input in &order {
                     this.weights.extend((first..first + count).map(|block| {
                         let weight = |output| layer.weights[(part * outputs + output) * order.len() + input];
-                        F32x16(std::array::from_fn(|lane| Some(block * LANES + lane).filter(|&at| at < outputs).map_or(0.0, weight)))
+                        F32x16(core::array::from_fn(|lane| Some(block * LANES + lane).filter(|&at| at < outputs).map_or(0.0, weight)))
                     }));
                 }
                 let first = part * outputs / LANES + first;
@@ -121,7 +91,7 @@ impl Convolution {
 
     /// Adds the taps of the outputs that see `inputs` channels from `first` on, and returns the order in which they take their
     /// weights, as places in the weights of an output.
-    fn add_taps(&mut self, layer: &Weights, first: usize, inputs: usize) -> Vec<usize> {
+    fn add_taps(&mut self, layer: &ir::Convolution, first: usize, inputs: usize) -> Vec<usize> {
         let ([height, width], lanes) = (layer.kernel, self.input.lanes);
         let mut order = Vec::with_capacity(inputs * height * width);
         for channel in (0..inputs).step_by(lanes) {
@@ -151,8 +121,8 @@ impl Convolution {
 }
 
 /// Numbers in whole lines, filled up with 0.
-fn lines(numbers: &[f32]) -> Vec<F32x16> {
-    numbers.chunks(LANES).map(|chunk| F32x16(std::array::from_fn(|lane| chunk.get(lane).copied().unwrap_or(0.0)))).collect()
+fn vectors(numbers: &[f32]) -> Vec<F32x16> {
+    numbers.chunks(LANES).map(|chunk| F32x16(core::array::from_fn(|lane| chunk.get(lane).copied().unwrap_or(0.0)))).collect()
 }
 
 fn area(kernel: [usize; 2]) -> usize {
@@ -160,59 +130,59 @@ fn area(kernel: [usize; 2]) -> usize {
 }
 
 /// What an input is made of: lines of channels, or single numbers where each channel has a plane of its own.
-pub(super) trait Pixel: Copy {
+pub(crate) trait InputElement: Copy {
     /// The inputs that `count` weights in a row see, for a tile that spans `span` pixels.
-    fn seen(input: &[Self], at: usize, span: usize, count: usize) -> &[Self];
+    fn window(input: &[Self], at: usize, span: usize, count: usize) -> &[Self];
     /// Of them those that the weight `number` sees, `span` pixels.
-    fn by(seen: &[Self], number: usize, span: usize) -> &[Self];
+    fn under(seen: &[Self], number: usize, span: usize) -> &[Self];
     /// The number that it sees.
-    fn number(&self, number: usize) -> f32;
+    fn value(&self, number: usize) -> f32;
 }
 
-impl Pixel for F32x16 {
+impl InputElement for F32x16 {
     #[inline(always)]
-    fn seen(input: &[Self], at: usize, span: usize, _: usize) -> &[Self] {
+    fn window(input: &[Self], at: usize, span: usize, _: usize) -> &[Self] {
         &input[at..][..span]
     }
 
     #[inline(always)]
-    fn by(seen: &[Self], _: usize, _: usize) -> &[Self] {
+    fn under(seen: &[Self], _: usize, _: usize) -> &[Self] {
         seen
     }
 
     #[inline(always)]
-    fn number(&self, number: usize) -> f32 {
+    fn value(&self, number: usize) -> f32 {
         self.0[number % LANES]
     }
 }
 
-impl Pixel for f32 {
+impl InputElement for f32 {
     #[inline(always)]
-    fn seen(input: &[Self], at: usize, span: usize, count: usize) -> &[Self] {
+    fn window(input: &[Self], at: usize, span: usize, count: usize) -> &[Self] {
         &input[at..][..span - 1 + count]
     }
 
     #[inline(always)]
-    fn by(seen: &[Self], number: usize, span: usize) -> &[Self] {
+    fn under(seen: &[Self], number: usize, span: usize) -> &[Self] {
         &seen[number..][..span]
     }
 
     #[inline(always)]
-    fn number(&self, _: usize) -> f32 {
+    fn value(&self, _: usize) -> f32 {
         *self
     }
 }
 
 /// A convolution to be done.
-pub(super) struct Convolve<'a, X> {
-    pub(super) convolution: &'a Convolution,
+pub(crate) struct ConvolutionKernel<'a, X> {
+    pub(crate) convolution: &'a PackedConvolution,
     /// From the first block of its layout on.
-    pub(super) input: &'a [X],
+    pub(crate) input: &'a [X],
     /// From the first block of its layout on.
-    pub(super) output: &'a mut [F32x16],
+    pub(crate) output: &'a mut [F32x16],
 }
 
-impl<X: Pixel> Kernel for Convolve<'_, X> {
+impl<X: InputElement> Kernel for ConvolutionKernel<'_, X> {
     type Output = ();
 
     #[inline(always)]
@@ -226,7 +196,7 @@ impl<X: Pixel> Kernel for Convolve<'_, X> {
     }
 }
 
-impl<X: Pixel> Convolve<'_, X> {
+impl<X: InputElement> ConvolutionKernel<'_, X> {
     #[inline(always)]
     fn run_bands<V: Vector, const STRIDE: usize>(self) {
         let Self { convolution, input, output } = self;
@@ -247,8 +217,8 @@ impl<X: Pixel> Convolve<'_, X> {
 
 /// A row of a group's outputs, in tiles of about the same width.
 #[inline(always)]
-fn row<V: Vector, X: Pixel, const BLOCKS: usize, const STRIDE: usize>(
-    convolution: &Convolution,
+fn row<V: Vector, X: InputElement, const BLOCKS: usize, const STRIDE: usize>(
+    convolution: &PackedConvolution,
     group: &Group,
     input: &[X],
     output: &mut [F32x16],
@@ -262,14 +232,14 @@ fn row<V: Vector, X: Pixel, const BLOCKS: usize, const STRIDE: usize>(
     let mut x = 0;
     for tile in 0..tiles {
         let pixels = (width - x).div_ceil(tiles - tile);
-        let mut place = Place { convolution, group, output, y, x };
+        let mut target = Tile { convolution, group, output, y, x };
         let from = from + x * STRIDE;
         macro_rules! sized {
             ($($pixels:literal)*) => {
                 match pixels {
                     $($pixels if $pixels <= V::PIXELS => {
-                        let bias = place.bias::<V, BLOCKS>();
-                        place.put(sums::<V, X, $pixels, BLOCKS, STRIDE>(bias, taps, weights, input, from));
+                        let bias = target.bias::<V, BLOCKS>();
+                        target.put(sums::<V, X, $pixels, BLOCKS, STRIDE>(bias, taps, weights, input, from));
                     })*
                     _ => unreachable!("no tile is wider than PIXELS"),
                 }
@@ -282,7 +252,7 @@ fn row<V: Vector, X: Pixel, const BLOCKS: usize, const STRIDE: usize>(
 
 /// The sums of a tile: `PIXELS` pixels of `BLOCKS` blocks of channels.
 #[inline(always)]
-fn sums<V: Vector, X: Pixel, const PIXELS: usize, const BLOCKS: usize, const STRIDE: usize>(
+fn sums<V: Vector, X: InputElement, const PIXELS: usize, const BLOCKS: usize, const STRIDE: usize>(
     bias: [V; BLOCKS],
     taps: &[Tap],
     weights: &[[F32x16; BLOCKS]],
@@ -294,14 +264,14 @@ fn sums<V: Vector, X: Pixel, const PIXELS: usize, const BLOCKS: usize, const STR
     let mut sums = bias.map(|bias| [bias; PIXELS]);
     let mut weights = weights;
     for tap in taps {
-        let seen = X::seen(input, from + tap.offset, span, tap.count);
+        let seen = X::window(input, from + tap.offset, span, tap.count);
         let (now, later) = weights.split_at(tap.count);
         weights = later;
         for (number, weights) in now.iter().enumerate() {
-            let pixels = X::by(seen, number, span);
-            let weights: [V; BLOCKS] = std::array::from_fn(|block| V::load(&weights[block]));
+            let pixels = X::under(seen, number, span);
+            let weights: [V; BLOCKS] = core::array::from_fn(|block| V::load(&weights[block]));
             for pixel in 0..PIXELS {
-                let value = V::splat(pixels[pixel * STRIDE].number(number));
+                let value = V::splat(pixels[pixel * STRIDE].value(number));
                 for block in 0..BLOCKS {
                     sums[block][pixel] = value.mul_add(weights[block], sums[block][pixel]);
                 }
@@ -312,18 +282,18 @@ fn sums<V: Vector, X: Pixel, const PIXELS: usize, const BLOCKS: usize, const STR
 }
 
 /// Where a tile goes.
-struct Place<'a> {
-    convolution: &'a Convolution,
+struct Tile<'a> {
+    convolution: &'a PackedConvolution,
     group: &'a Group,
     output: &'a mut [F32x16],
     y: usize,
     x: usize,
 }
 
-impl Place<'_> {
+impl Tile<'_> {
     #[inline(always)]
     fn bias<V: Vector, const BLOCKS: usize>(&self) -> [V; BLOCKS] {
-        std::array::from_fn(|block| V::load(&self.convolution.bias[self.group.first + block]))
+        core::array::from_fn(|block| V::load(&self.convolution.bias[self.group.first + block]))
     }
 
     #[inline(always)]
@@ -331,8 +301,11 @@ impl Place<'_> {
         for (block, sums) in sums.into_iter().enumerate() {
             let at = self.convolution.output.at(self.group.first + block, self.y, self.x);
             for (line, sum) in self.output[at..][..PIXELS].iter_mut().zip(sums) {
-                self.convolution.range.clamp(sum).store(line);
+                self.convolution.bounds.clamp(sum).store(line);
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! A network as layers: what lowering makes of a graph, and what planning takes.
+
+use alloc::vec::Vec;
+
+use crate::simd::Vector;
+
+/// Number of a value among all values of a network.
+pub(crate) type Value = usize;
+
+/// The shape of what a layer gives for one picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Picture { channels: usize, height: usize, width: usize },
+    Vector(usize),
+}
+
+impl Shape {
+    /// How many numbers it has; more than a `usize` holds counts as the most that it holds.
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Picture { channels, height, width } => channels.saturating_mul(height).saturating_mul(width),
+            Self::Vector(len) => len,
+        }
+    }
+}
+
+/// What lies outside is set to the nearer bound. Not-a-number stays.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bounds {
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+}
+
+impl Bounds {
+    pub(crate) const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
+
+    #[inline(always)]
+    pub(crate) fn clamp<V: Vector>(self, value: V) -> V {
+        V::splat(self.high).min(V::splat(self.low).max(value))
+    }
+}
+
+/// A convolution, whatever the layout of its input.
+#[derive(Debug, Clone)]
+pub(crate) struct Convolution {
+    /// Output channels x input channels of a group x rows x columns.
+    pub(crate) weights: Vec<f32>,
+    /// One an output channel.
+    pub(crate) bias: Vec<f32>,
+    pub(crate) groups: usize,
+    /// Rows and columns.
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) dilation: [usize; 2],
+    /// Rows above and columns left of the input that count as 0.
+    pub(crate) before: [usize; 2],
+    pub(crate) bounds: Bounds,
+}
+
+/// A window that moves over a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolWindow {
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    /// Rows above and columns left of the picture.
+    pub(crate) before: [usize; 2],
+    pub(crate) output: [usize; 2],
+}
+
+/// What a pooling layer makes of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    /// The largest number; where one is not a number, the result depends on its place in the window, and on nothing else.
+    Max,
+    /// The sum of what the window sees of the picture, over how many pixels those are.
+    Mean,
+    /// The same sum over all pixels of the window.
+    MeanWithPadding,
+}
+
+/// Local response normalisation: `x / (bias + alpha / size * sum of squares over the window) ^ (quarters / 4)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Lrn {
+    pub(crate) size: usize,
+    pub(crate) alpha: f32,
+    pub(crate) bias: f32,
+    /// 2, 3 or 4: square roots are exact, other powers are not.
+    pub(crate) quarters: u8,
+}
+
+/// What a layer does.
+#[derive(Debug)]
+pub(crate) enum LayerKind {
+    Convolution(Convolution),
+    /// A convolution of each channel by itself.
+    Depthwise(Convolution),
+    /// A convolution of vectors: a product with a matrix.
+    Dense(Convolution),
+    Pool(Pooling, PoolWindow),
+    /// The mean over a picture, channel by channel; gives a vector.
+    GlobalAverage,
+    Lrn(Lrn),
+    /// Channels of one after channels of the other.
+    Concat,
+    Add(Bounds),
+    Clamp(Bounds),
+    /// A picture as a vector: channels x rows x columns.
+    Flatten,
+}
+
+/// An operation on values.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(crate) kind: LayerKind,
+    pub(crate) inputs: Vec<Value>,
+    pub(crate) output: Value,
+}
