@@ -12,6 +12,7 @@ pub mod classifier;
 #[cfg(feature = "cli")]
 mod cli;
 pub mod experiments;
+mod facade;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 pub mod genomes;
@@ -35,3 +36,5 @@ mod util;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use cli::main;
+
+pub use facade::{evolve, resume};

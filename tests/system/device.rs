@@ -1,11 +1,8 @@
 //! `--device`: what a build or a machine lacks is said in one line, and a run stays on the device that it was begun on.
 
-use std::ops::ControlFlow;
-use std::path::Path;
-
 use fooling::classifier::{Classifier, ClassifyError, Device, Mock, Session};
 use fooling::model::Model;
-use fooling::run::{self, EncodingName, Folder, Observer, Progress, RunConfig, RunError, Setup, Variant, rebuild};
+use fooling::run::{EncodingName, Folder, RunConfig, RunError, Setup, Variant, rebuild};
 
 use crate::program::{fooling, scratch};
 
@@ -107,16 +104,6 @@ impl Classifier for Elsewhere {
     }
 }
 
-struct Silent;
-
-impl Observer for Silent {
-    fn started(&mut self, _: u32, _: Option<&str>) {}
-
-    fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
 /// A journal made on a GPU replays where there is none, and is not gone on with there.
 #[test]
 fn a_journal_from_a_gpu_replays_anywhere_and_goes_on_nowhere_else() {
@@ -128,19 +115,19 @@ fn a_journal_from_a_gpu_replays_anywhere_and_goes_on_nowhere_else() {
     (config.generations, config.initial, config.batch) = (4, 40, 40);
     let there = Elsewhere(mock());
     let setup = Setup { config: config.clone(), model: &model, classifier: &there, threads: 3 };
-    run::start(&setup, &Folder::create(&root).unwrap(), &mut Silent).unwrap();
+    fooling::evolve(&setup, &Folder::create(&root).unwrap(), &mut ()).unwrap();
     assert!(rebuild(&Folder::view(&root).unwrap()).unwrap().compare(&Folder::view(&root).unwrap()).is_empty());
     fooling(dir.path(), "replay a").done();
     config.generations = 6;
     let here = mock();
     let setup = Setup { config, model: &model, classifier: &here, threads: 1 };
-    let refused = run::resume(&setup, &Folder::open(&root).unwrap(), &mut Silent);
+    let refused = fooling::resume(&setup, &Folder::open(&root).unwrap(), &mut ());
     assert!(
         matches!(&refused, Err(RunError::Journal { problem, .. }) if problem.contains("'cuda'") && problem.contains("'cpu'")),
         "{refused:?}"
     );
     let setup = Setup { classifier: &there, ..setup };
-    run::resume(&setup, &Folder::open(&root).unwrap(), &mut Silent).unwrap();
+    fooling::resume(&setup, &Folder::open(&root).unwrap(), &mut ()).unwrap();
 }
 
 /// What is missing is found one after another. Libraries that hold next to nothing stand for those of CUDA.

@@ -1,23 +1,11 @@
 //! A whole run, network and all, with other instructions: the same run to the last decision.
 
-use std::ops::ControlFlow;
-
 use fooling::classifier::{Classifier, Exact};
 use fooling::model::Model;
-use fooling::run::{self, EncodingName, Folder, Observer, Progress, RunConfig, Setup, Variant};
+use fooling::run::{EncodingName, Folder, RunConfig, Setup, Variant};
 use fooling::simd::Instructions;
 
 use crate::program::scratch;
-
-struct Silent;
-
-impl Observer for Silent {
-    fn started(&mut self, _: u32, _: Option<&str>) {}
-
-    fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
 
 /// What two machines compare, `decisions_digest`, of a short run against the built-in network.
 fn decisions(encoding: EncodingName, variant: Variant, classifier: &dyn Classifier, threads: usize) -> String {
@@ -25,7 +13,7 @@ fn decisions(encoding: EncodingName, variant: Variant, classifier: &dyn Classifi
     let mut config = RunConfig::of_method("lenet", variant, encoding, 1, false);
     (config.generations, config.initial, config.batch) = (8, 40, 40);
     let setup = Setup { config, model: &model, classifier, threads };
-    run::start(&setup, &Folder::create(&dir.path().join("a")).unwrap(), &mut Silent).unwrap().decisions_digest
+    fooling::evolve(&setup, &Folder::create(&dir.path().join("a")).unwrap(), &mut ()).unwrap().decisions_digest
 }
 
 /// The digests are written down: whatever machine runs this test must come to the same decisions.

@@ -6,7 +6,7 @@ use std::path::Path;
 use fooling::classifier::{Classifier, Fault, Mock};
 use fooling::model::Model;
 use fooling::report::Summary;
-use fooling::run::{self, EncodingName, Folder, Observer, Progress, RunConfig, RunError, Setup, Variant, rebuild};
+use fooling::run::{EncodingName, Folder, Observer, Progress, RunConfig, RunError, Setup, Variant, rebuild};
 
 use crate::program::{journal, record_ends, scratch};
 
@@ -23,8 +23,6 @@ const BATCH: usize = 16;
 struct Listener(Vec<(u32, usize)>);
 
 impl Observer for Listener {
-    fn started(&mut self, _: u32, _: Option<&str>) {}
-
     fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
         self.0.extend(progress.invalid_scores.map(|(child, _)| (progress.generation, child)));
         ControlFlow::Continue(())
@@ -46,9 +44,9 @@ fn evolve_heard(root: &Path, encoding: EncodingName, classifier: &dyn Classifier
     (config.generations, config.initial, config.batch) = (GENERATIONS, CHILDREN, CHILDREN);
     let setup = Setup { config, model: &model, classifier, threads: THREADS };
     if journal(root).exists() {
-        run::resume(&setup, &Folder::open(root)?, heard)
+        fooling::resume(&setup, &Folder::open(root)?, heard)
     } else {
-        run::start(&setup, &Folder::create(root)?, heard)
+        fooling::evolve(&setup, &Folder::create(root)?, heard)
     }
 }
 

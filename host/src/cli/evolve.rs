@@ -10,7 +10,7 @@ use clap::{Args, ValueHint};
 use fooling::classifier::{Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 use fooling::report::{Summary, percent};
-use fooling::run::{self, CoordinatesName, EncodingName, Folder, Observer, Progress, RunConfig, RunError, RunToml, Setup, Variant};
+use fooling::run::{CoordinatesName, EncodingName, Folder, Observer, Progress, RunConfig, RunError, RunToml, Setup, Variant};
 use fooling_core::MAX_BATCH;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -142,7 +142,7 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
     let setup = Setup { config, model: &model, classifier: &*classifier, threads };
     catch_interrupts()?;
     let mut observer = Watcher::new(setup.config.generations);
-    let evolve = if args.resume.is_some() { run::resume } else { run::start };
+    let evolve = if args.resume.is_some() { fooling::resume } else { fooling::evolve };
     let summary = evolve(&setup, &folder, &mut observer)?;
     observer.bar.finish_and_clear();
     print(&summary, &folder, args.json)?;

@@ -145,5 +145,5 @@ fn row(run: &Run) -> Vec<String> {
     let counts = [stats.at_50, stats.at_90, stats.at_99, stats.at_9999].map(|count| count.to_string());
     let front =
         [run.rebuilt.run.config.seed.to_string(), run.generations().to_string(), confidence(stats.median), confidence(stats.lowest)];
-    front.into_iter().chain(counts).chain([format!("{:.0}", run.speed.images_per_second)]).collect()
+    front.into_iter().chain(counts).chain([format!("{:.0}", run.summary.images_per_second)]).collect()
 }

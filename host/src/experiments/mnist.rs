@@ -191,13 +191,13 @@ fn speeds(groups: &[Group]) -> Table {
         let part = |of: &dyn Fn(&Run) -> f64| format!("{:.1} %", middle(of) * 100.0);
         vec![
             group.title.clone(),
-            format!("{:.0}", middle(&|run| run.speed.images_per_second)),
-            format!("{:.1}", middle(&|run| run.speed.seconds)),
-            part(&|run| run.speed.shares.mutate),
-            part(&|run| run.speed.shares.render),
-            part(&|run| run.speed.shares.infer),
-            part(&|run| run.speed.shares.archive),
-            part(&|run| run.speed.shares.write),
+            format!("{:.0}", middle(&|run| run.summary.images_per_second)),
+            format!("{:.1}", middle(&|run| run.summary.seconds)),
+            part(&|run| run.summary.shares.mutate),
+            part(&|run| run.summary.shares.render),
+            part(&|run| run.summary.shares.infer),
+            part(&|run| run.summary.shares.archive),
+            part(&|run| run.summary.shares.write),
         ]
     };
     Table {

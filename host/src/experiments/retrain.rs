@@ -206,7 +206,7 @@ fn row(number: usize, round: &Round, error: &str) -> Vec<String> {
         row.push(generation(of(&|run| run.first(|stats: &Stats| stats.median >= 0.99))));
         row.push(generation(middle(&effort(runs))));
     }
-    let evolving: f64 = round.runs.iter().flatten().map(|run| run.speed.seconds).sum();
+    let evolving: f64 = round.runs.iter().flatten().map(|run| run.summary.seconds).sum();
     row.push(round.course.map_or_else(|| "-".to_owned(), |course| format!("{:.0}", course.seconds)));
     row.push(format!("{evolving:.0}"));
     row

@@ -5,12 +5,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use super::networks::Network;
 use super::{ExperimentError, ExperimentObserver, ExperimentPlan};
+use crate::facade;
 use crate::picture::Picture;
-use crate::report;
+use crate::report::{self, Summary};
 use crate::run::{self, EncodingName, Folder, Observer, Progress, Rebuilt, RunConfig, RunToml, Setup, Stats, Variant};
 use crate::score::score_all;
 
@@ -23,8 +22,8 @@ pub(super) struct Run {
     pub(super) rebuilt: Rebuilt,
     /// Confidence after each generation.
     pub(super) curve: Vec<(u32, Stats)>,
-    /// Of the process that ended it.
-    pub(super) speed: Speed,
+    /// Its summary.json.
+    pub(super) summary: Summary,
 }
 
 impl Run {
@@ -48,24 +47,6 @@ impl Run {
     pub(super) fn pictures(&self) -> impl Iterator<Item = (usize, &Picture, f32)> {
         self.rebuilt.elites.iter().map(|elite| (self.rebuilt.class(elite.cell).0, &elite.picture, elite.score))
     }
-}
-
-/// How fast a run was, from its summary.json.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Speed {
-    pub(super) seconds: f64,
-    pub(super) images_per_second: f64,
-    pub(super) shares: Shares,
-}
-
-/// Where the time of a run went.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Shares {
-    pub(super) mutate: f64,
-    pub(super) render: f64,
-    pub(super) infer: f64,
-    pub(super) archive: f64,
-    pub(super) write: f64,
 }
 
 /// Where experiments are made.
@@ -143,12 +124,12 @@ impl Workspace<'_> {
             }
             let stopped = limit.is_some_and(|limit| limit.is_zero()) && recorded.is_some();
             if (recorded != Some(wanted) && !stopped) || !summed_up(&folder)? {
-                run::resume(&setup, &folder, &mut observer)?;
+                facade::resume(&setup, &folder, &mut observer)?;
             }
             folder
         } else {
             let folder = Folder::create(&root)?;
-            run::start(&setup, &folder, &mut observer)?;
+            facade::evolve(&setup, &folder, &mut observer)?;
             folder
         };
         if observer.interrupted {
@@ -197,13 +178,9 @@ impl Workspace<'_> {
 
 /// Whether all that follows from a journal is there. The summary is written last; one of a shorter journal does not count.
 fn summed_up(folder: &Folder) -> Result<bool, ExperimentError> {
-    #[derive(Deserialize)]
-    struct Of {
-        journal_digest: String,
-    }
     let Ok(text) = std::fs::read(folder.summary()) else { return Ok(false) };
     let digest = run::journal_file::digest(&run::journal_file::read(&folder.journal())?);
-    Ok(serde_json::from_slice::<Of>(&text).is_ok_and(|summary| summary.journal_digest == digest))
+    Ok(serde_json::from_slice::<Summary>(&text).is_ok_and(|summary| summary.journal_digest == digest))
 }
 
 /// What a run that is made left.
@@ -211,10 +188,10 @@ fn finish(folder: &Folder) -> Result<Run, ExperimentError> {
     let (rebuilt, curve) = (run::rebuild(folder)?, run::curve(folder)?);
     let path = folder.summary();
     let unreadable = |problem: String| ExperimentError::Summary { path: path.clone(), problem };
-    let summary = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
-    let speed = serde_json::from_slice(&summary).map_err(|error| unreadable(error.to_string()))?;
+    let text = std::fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+    let summary = serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
     folder.write(&folder.report(), report::html(folder)?.as_bytes())?;
-    Ok(Run { root: folder.root().to_owned(), rebuilt, curve, speed })
+    Ok(Run { root: folder.root().to_owned(), rebuilt, curve, summary })
 }
 
 /// Watches a run for the experiment's watcher.

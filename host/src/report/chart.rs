@@ -88,7 +88,7 @@ pub fn chart(across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) ->
 
 /// The plotting library escapes what means something in XML, but lets through what XML cannot say.
 fn clean(text: &str) -> String {
-    text.replace(|character: char| !super::page::is_printable_in_xml(character), " ")
+    text.replace(|character: char| !super::xml::is_printable_in_xml(character), " ")
 }
 
 type Failure = DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>;

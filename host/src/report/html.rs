@@ -127,23 +127,12 @@ fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunE
 
 #[cfg(test)]
 mod tests {
-    use std::ops::ControlFlow;
-
     use super::super::page::tests::parse;
     use super::*;
     use crate::classifier::Mock;
+    use crate::facade::evolve;
     use crate::model::Model;
-    use crate::run::{EncodingName, Observer, Progress, RunConfig, Setup, Variant, curve, start};
-
-    struct Silent;
-
-    impl Observer for Silent {
-        fn started(&mut self, _: u32, _: Option<&str>) {}
-
-        fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
-            ControlFlow::Continue(())
-        }
-    }
+    use crate::run::{EncodingName, RunConfig, Setup, Variant, curve};
 
     fn run(generations: u32) -> (tempfile::TempDir, Folder) {
         let (dir, model) = (tempfile::tempdir().unwrap(), Model::builtin("lenet").unwrap());
@@ -151,7 +140,7 @@ mod tests {
         (config.generations, config.initial, config.batch) = (generations, 40, 20);
         let folder = Folder::create(dir.path()).unwrap();
         let classifier = Mock::new(10, 8, 784, 5);
-        start(&Setup { config, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut Silent).unwrap();
+        evolve(&Setup { config, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut ()).unwrap();
         (dir, folder)
     }
 

@@ -5,16 +5,15 @@ mod html;
 mod page;
 mod sheet;
 mod summary;
-
-use fooling_core::Settings;
+mod xml;
 
 pub use chart::{Curve, VerticalAxis, chart};
 pub use html::{FRAMES, html};
 pub use page::{Page, Thumbnail};
 pub use sheet::{SheetEntry, pages};
-pub use summary::{Summary, Timing};
+pub use summary::{Shares, Summary};
 
-use crate::run::{Elites, Folder, RunError, RunToml, journal_file};
+use crate::run::{Finished, Folder, RunError, RunToml, journal_file};
 
 /// A confidence in per cent with that many digits behind the point. Further digits are cut off and not rounded, so that nothing short of
 /// certainty is shown as 100 %.
@@ -26,12 +25,13 @@ pub fn percent(confidence: f64, digits: usize) -> String {
     format!("{cut:.digits$} %")
 }
 
-/// Writes the pictures, sheets, curve and summary of a run, as its journal has it.
+/// Writes the pictures, sheets, curve and summary of a run into its folder.
 ///
 /// # Errors
 ///
 /// If a file cannot be written.
-pub(crate) fn write(folder: &Folder, settings: &Settings, elites: &Elites, timing: Timing) -> Result<Summary, RunError> {
+pub fn write(folder: &Folder, finished: &Finished) -> Result<Summary, RunError> {
+    let Finished { settings, elites, timing } = finished;
     let run = RunToml::read(folder)?;
     let encode = |path: &std::path::Path, png: Result<Vec<u8>, image::ImageError>| {
         let png = png.map_err(|source| RunError::Picture { path: path.to_owned(), source })?;
@@ -50,7 +50,7 @@ pub(crate) fn write(folder: &Folder, settings: &Settings, elites: &Elites, timin
         })
         .collect();
     let journal = journal_file::read(&folder.journal())?;
-    let summary = Summary::of(settings, &run, &journal, timing)?;
+    let summary = Summary::of(settings, &run, &journal, *timing)?;
     for (number, page) in pages(&summary.title(), entries).into_iter().enumerate() {
         encode(&folder.sheet(number + 1), page)?;
     }

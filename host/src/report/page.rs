@@ -1,36 +1,14 @@
 //! An HTML page in one file: no scripts, nothing fetched, pictures inside. It is well-formed XML too.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::chart::{Curve, VerticalAxis, chart};
 use super::percent;
+use super::xml::Text;
 use crate::picture::Picture;
-
-/// Text with everything escaped that means something in HTML. What XML has no way to write becomes a space.
-struct Text<'t>(&'t str);
-
-impl Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                _ => f.write_char(if is_printable_in_xml(character) { character } else { ' ' })?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether XML has a way to write a character.
-pub(super) fn is_printable_in_xml(character: char) -> bool {
-    !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}')
-}
 
 const STYLE: &str = "\
 :root{--ink:#16181d;--soft:#5a6170;--line:#dfe3e8;--page:#fafbfc;--box:#fff;--link:#005a8c;--mark:#0072b2;color-scheme:light dark}

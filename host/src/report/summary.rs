@@ -4,39 +4,22 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use fooling_core::{Settings, open_journal};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::model::hex;
-use crate::run::evaluator::Times;
-use crate::run::{RunError, RunToml, Scores, Stats, along, journal_file};
-
-/// Where the time of this process went.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Timing {
-    /// Pictures scored by this process.
-    pub pictures: u64,
-    /// Time from its first generation to its last.
-    pub elapsed: Duration,
-    /// Threads that evaluated.
-    pub threads: usize,
-    /// Of evaluation, added up over threads.
-    pub evaluation: Times,
-    /// Of offering children to the population.
-    pub archive: Duration,
-    /// Of writing the journal.
-    pub write: Duration,
-}
+use crate::run::{EncodingName, RunError, RunToml, Scores, Stats, Timing, Variant, along, journal_file};
 
 /// The outcome of a run in figures: `summary.json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// The model's name.
     pub model: String,
     /// `cppn` or `direct`.
-    pub encoding: crate::run::EncodingName,
+    pub encoding: EncodingName,
     /// `paper` or `released`.
-    pub variant: crate::run::Variant,
+    #[serde(alias = "face")]
+    pub variant: Variant,
     /// Seed of the run.
     pub seed: u64,
     /// Generations after the initial batch.
@@ -64,7 +47,7 @@ pub struct Summary {
 }
 
 /// Shares of the time of an evaluation, in [0, 1]; all together are 1, but for rounding and waiting for the last thread.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Shares {
     /// Choosing parents and mutating.
     pub mutate: f64,

@@ -1,7 +1,7 @@
 //! The confidence of all cells from generation to generation, read off decisions alone.
 
 use fooling_core::{JournalError, Placement, Record, Records};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The best score of each cell so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ impl Scores {
 }
 
 /// Confidence over the cells.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stats {
     /// Cells that have an elite.
     pub filled: usize,

@@ -3,18 +3,17 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use fooling_core::{Elite, Placement, Record, ReplayScratch, Search, Settings, open_journal, replay};
+use fooling_core::{Placement, Search, Settings, open_journal};
 
+use super::encoding::HostEncoding;
+use super::evaluator::{Evaluator, Times};
 use super::journal_file::{self, JournalFile};
 use super::provenance::SETTINGS_DIFFER;
-use super::rebuild::{Elites, read_records};
+use super::replay::{read_records, replay_all};
 use super::search::{EliteAccess, Job, check_room, with_search};
-use super::{Folder, Provenance, RunConfig, RunError, RunToml, Scores, Stats};
+use super::{Elites, Folder, Provenance, RunConfig, RunError, RunToml, Scores, Stats};
 use crate::classifier::{Classifier, InvalidScores};
 use crate::model::Model;
-use crate::report::{self, Summary, Timing};
-use crate::run::encoding::HostEncoding;
-use crate::run::evaluator::{Evaluator, Times};
 
 /// What a run is made of.
 #[derive(Debug)]
@@ -48,33 +47,68 @@ pub struct Progress {
     pub stats: Stats,
 }
 
-/// Who watches a run.
+/// Who watches a run. Every method may be left out; `()` does nothing.
 pub trait Observer {
-    /// Before anything is evolved: the first generation to come, and what is to be said of the journal.
-    fn started(&mut self, next_generation: u32, warning: Option<&str>);
+    /// Before anything is evolved: the next generation, and a warning about the journal, if there is one.
+    fn started(&mut self, next_generation: u32, warning: Option<&str>) {
+        let _ = (next_generation, warning);
+    }
 
     /// After each generation. [`ControlFlow::Break`] ends the run here, in good order.
-    fn generation(&mut self, progress: &Progress) -> ControlFlow<()>;
+    fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
+        let _ = progress;
+        ControlFlow::Continue(())
+    }
+}
+
+impl Observer for () {}
+
+/// Where the time of this process went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timing {
+    /// Pictures scored by this process.
+    pub pictures: u64,
+    /// Time from its first generation to its last.
+    pub elapsed: Duration,
+    /// Threads that evaluated.
+    pub threads: usize,
+    /// Of evaluation, added up over threads.
+    pub evaluation: Times,
+    /// Of offering children to the population.
+    pub archive: Duration,
+    /// Of writing the journal.
+    pub write: Duration,
+}
+
+/// A run as it stands when its last generation, or that at which the observer ended it, has been recorded.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The settings in the journal.
+    pub settings: Settings,
+    /// The elites.
+    pub elites: Elites,
+    /// Where the time of this process went.
+    pub timing: Timing,
 }
 
 /// Starts a run in an empty folder.
 ///
 /// # Errors
 ///
-/// [`RunError`]; what has been recorded can be gone on with.
-pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
+/// [`RunError`]; a run that was recorded in part can be [resumed](resume).
+pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
     let (settings, run) = prepare(setup)?;
     run.write(folder)?;
     let journal_file = JournalFile::begin(&folder.journal(), &settings, &run.provenance.journal_text())?;
     with_search(&settings, Evolve { setup, settings, folder, observer, recorded: None, journal: journal_file })
 }
 
-/// Goes on with the run in a folder, with the run configuration that is there; only the number of generations may be another one.
+/// Resumes the run in a folder, with the run configuration that is there; only the number of generations may differ.
 ///
 /// # Errors
 ///
 /// [`RunError`], above all if the journal is not that of this run configuration and this network.
-pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
+pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
     let (settings, path) = (settings(setup)?, folder.journal());
     // Before it is read: nobody else is to append to it from here on.
     let held = journal_file::hold(&path)?;
@@ -172,9 +206,9 @@ struct Evolve<'e> {
 }
 
 impl Job for Evolve<'_> {
-    type Output = Summary;
+    type Output = Finished;
 
-    fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(mut self, mut search: Search<E, P>) -> Result<Summary, RunError> {
+    fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(mut self, mut search: Search<E, P>) -> Result<Finished, RunError> {
         let mut scores = Scores::new(self.settings.cells());
         let mut warning = None;
         if let Some(recorded) = self.recorded.take() {
@@ -185,8 +219,7 @@ impl Job for Evolve<'_> {
         self.observer.started(search.generation(), warning.as_deref());
         let timing = self.evolve(&mut search, &mut scores)?;
         self.journal.finish()?;
-        let elites = Elites::of(&search, &self.settings);
-        report::write(self.folder, &self.settings, &elites, timing)
+        Ok(Finished { settings: self.settings, elites: Elites::of(&search, &self.settings), timing })
     }
 }
 
@@ -236,39 +269,4 @@ impl Evolve<'_> {
         }
         Ok(Timing { pictures, elapsed: begun.elapsed(), threads: *threads, evaluation: times, archive, write })
     }
-}
-
-/// Goes through a whole journal again.
-pub(super) fn replay_all<E: HostEncoding, P: EliteAccess<E::Genome>>(
-    settings: &Settings,
-    search: &mut Search<E, P>,
-    scores: &mut Scores,
-    journal: &[u8],
-) -> Result<(), String> {
-    replay_each(settings, search, journal, |record, _| scores.take_all(record))
-}
-
-/// Goes through a whole journal again, and shows each generation's record with the children that took a cell in it.
-pub(super) fn replay_each<E: HostEncoding, P: EliteAccess<E::Genome>>(
-    settings: &Settings,
-    search: &mut Search<E, P>,
-    journal: &[u8],
-    mut show: impl FnMut(&Record<'_>, &[Elite<E::Genome>]),
-) -> Result<(), String> {
-    let (_, records) = open_journal(journal).map_err(|error| error.to_string())?;
-    let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
-    let mut offspring: Vec<Elite<E::Genome>> = Vec::new();
-    let mut takes = vec![Placement { cell: 0, score: 0.0 }; settings.cells() as usize];
-    for record in records {
-        let record = record.map_err(|error| error.to_string())?;
-        let mut last = None;
-        let winners = record.decisions().filter(|(child, _)| last.replace(*child) != Some(*child)).count();
-        if offspring.len() < winners {
-            offspring.resize_with(winners, blank);
-        }
-        replay(search, &record, &mut ReplayScratch { offspring: &mut offspring, takes: &mut takes })
-            .map_err(|error| format!("generation {}: {error}", record.generation))?;
-        show(&record, &offspring[..winners]);
-    }
-    Ok(())
 }

@@ -9,8 +9,7 @@ use std::path::Path;
 
 use fooling_core::{Birth, Placement, Record, Rows, Search, Settings, open_journal};
 
-use super::evolve::replay_each;
-use super::rebuild::read_records;
+use super::replay::{read_records, replay_each};
 use super::search::{EliteAccess, Job, with_search};
 use super::{Folder, RunError, journal_file};
 use crate::picture::Picture;
@@ -176,22 +175,10 @@ fn best_take(record: &Record<'_>, child: u32) -> Placement {
 
 #[cfg(test)]
 mod tests {
-    use std::ops::ControlFlow;
-
     use super::*;
     use crate::classifier::Mock;
     use crate::model::Model;
-    use crate::run::{EncodingName, Observer, Progress, RunConfig, Setup, Variant, rebuild, start};
-
-    struct Silent;
-
-    impl Observer for Silent {
-        fn started(&mut self, _: u32, _: Option<&str>) {}
-
-        fn generation(&mut self, _: &Progress) -> ControlFlow<()> {
-            ControlFlow::Continue(())
-        }
-    }
+    use crate::run::{EncodingName, RunConfig, Setup, Variant, rebuild, start};
 
     fn run(encoding: EncodingName, variant: Variant, target: Option<usize>) -> (tempfile::TempDir, Folder) {
         let (dir, model) = (tempfile::tempdir().unwrap(), Model::builtin("lenet").unwrap());
@@ -199,7 +186,7 @@ mod tests {
         (config.generations, config.initial, config.batch, config.target) = (25, 70, 30, target);
         let classifier = Mock::new(10, 8, 784, 5);
         let folder = Folder::create(dir.path()).unwrap();
-        start(&Setup { config, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut Silent).unwrap();
+        start(&Setup { config, model: &model, classifier: &classifier, threads: 1 }, &folder, &mut ()).unwrap();
         (dir, folder)
     }
 

@@ -2,104 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use fooling_core::{Birth, JournalError, Records, Rows, Search, Settings, open_journal};
+use fooling_core::{Search, Settings, open_journal};
 
-use super::evolve::replay_all;
+use super::encoding::HostEncoding;
+use super::replay::{GoodRecords, read_records, replay_all};
 use super::search::{EliteAccess, Job, with_search};
-use super::{Folder, RunError, RunToml, Scores, Stats, along, journal_file};
-use crate::genomes;
+use super::{Elites, Folder, RebuiltElite, RunError, RunToml, Scores, Stats, along, journal_file};
 use crate::picture::Picture;
-use crate::run::encoding::HostEncoding;
-
-/// Who holds a cell, with its picture.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RebuiltElite {
-    /// The cell.
-    pub cell: usize,
-    /// Its score there.
-    pub score: f32,
-    /// Where it was born.
-    pub birth: Birth,
-    /// How often the cell's elite was replaced.
-    pub replaced: u32,
-    /// How often by a child of another cell's elite.
-    pub switched: u32,
-    /// Nodes and connections; nothing for a direct genome.
-    pub size: Option<(usize, usize)>,
-    /// The genome as a line of a genome file; nothing for a direct genome, whose picture is its genome.
-    pub genome: Option<String>,
-    /// Its picture.
-    pub picture: Picture,
-}
-
-/// The elites of a population, by cell.
-#[derive(Clone, Debug)]
-pub struct Elites(pub Vec<RebuiltElite>);
-
-impl Elites {
-    /// Draws them all.
-    pub(super) fn of<E: HostEncoding, P: EliteAccess<E::Genome>>(search: &Search<E, P>, settings: &Settings) -> Self {
-        let mut renderer = E::renderer(settings);
-        let elite = |cell| {
-            let cell_elite = search.population().cell_elite(cell)?;
-            let mut picture = Picture::new(settings.picture.side.into(), settings.channels.into());
-            E::render(&mut renderer, &cell_elite.elite.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
-            let cppn = E::network(&cell_elite.elite.genome);
-            Some(RebuiltElite {
-                cell,
-                score: cell_elite.score,
-                birth: cell_elite.elite.birth,
-                replaced: cell_elite.replaced,
-                switched: cell_elite.switched,
-                size: cppn.map(|cppn| (cppn.nodes().len(), cppn.links().len())),
-                genome: cppn.map(genomes::to_line),
-                picture,
-            })
-        };
-        Self((0..settings.cells() as usize).filter_map(elite).collect())
-    }
-}
-
-/// The good records of a journal, read to the end, and what is to be said of the rest.
-pub(super) struct GoodRecords<'j> {
-    pub(super) good: Records<'j>,
-    /// How many there are.
-    pub(super) generations: u32,
-    pub(super) warning: Option<String>,
-}
-
-/// Reads all records. A torn tail is let go with a warning; damage before it is an error.
-pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecords<'j>, RunError> {
-    let (_, mut good) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
-    let mut generations = 0_u32;
-    loop {
-        match good.next() {
-            None => return Ok(GoodRecords { good, generations, warning: None }),
-            Some(Ok(_)) => generations += 1,
-            Some(Err(JournalError::Torn)) => {
-                let lost = bytes.len() - good.good_bytes();
-                let warning =
-                    format!("the journal's last {lost} bytes are torn: 1 generation (number {generations}) is lost and computed again");
-                return Ok(GoodRecords { good, generations, warning: Some(warning) });
-            }
-            // Some file systems have the length of a file on disk before its contents: a power failure then leaves zeros at its end.
-            Some(Err(_)) if bytes[good.good_bytes()..].iter().all(|&byte| byte == 0) => {
-                let lost = bytes.len() - good.good_bytes();
-                let warning = format!(
-                    "the journal's last {lost} bytes are zeros, as a power failure leaves them: generation {generations} and what may have followed is lost and computed again"
-                );
-                return Ok(GoodRecords { good, generations, warning: Some(warning) });
-            }
-            Some(Err(error)) => {
-                let problem = format!(
-                    "{error}, in the record of generation {generations}; restore the file, or cut it to {} bytes (truncate -s) to lose what follows",
-                    good.good_bytes()
-                );
-                return Err(RunError::journal(path, &problem));
-            }
-        }
-    }
-}
 
 /// A run as its journal tells it.
 #[derive(Clone, Debug)]

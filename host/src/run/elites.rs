@@ -1,0 +1,57 @@
+//! The elites of a population, with their pictures.
+
+use fooling_core::{Birth, Rows, Search, Settings};
+
+use super::encoding::HostEncoding;
+use super::search::EliteAccess;
+use crate::genomes;
+use crate::picture::Picture;
+
+/// Who holds a cell, with its picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RebuiltElite {
+    /// The cell.
+    pub cell: usize,
+    /// Its score there.
+    pub score: f32,
+    /// Where it was born.
+    pub birth: Birth,
+    /// How often the cell's elite was replaced.
+    pub replaced: u32,
+    /// How often by a child of another cell's elite.
+    pub switched: u32,
+    /// Nodes and connections; nothing for a direct genome.
+    pub size: Option<(usize, usize)>,
+    /// The genome as a line of a genome file; nothing for a direct genome, whose picture is its genome.
+    pub genome: Option<String>,
+    /// Its picture.
+    pub picture: Picture,
+}
+
+/// The elites of a population, by cell.
+#[derive(Clone, Debug)]
+pub struct Elites(pub Vec<RebuiltElite>);
+
+impl Elites {
+    /// Draws them all.
+    pub(super) fn of<E: HostEncoding, P: EliteAccess<E::Genome>>(search: &Search<E, P>, settings: &Settings) -> Self {
+        let mut renderer = E::renderer(settings);
+        let elite = |cell| {
+            let cell_elite = search.population().cell_elite(cell)?;
+            let mut picture = Picture::new(settings.picture.side.into(), settings.channels.into());
+            E::render(&mut renderer, &cell_elite.elite.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+            let cppn = E::network(&cell_elite.elite.genome);
+            Some(RebuiltElite {
+                cell,
+                score: cell_elite.score,
+                birth: cell_elite.elite.birth,
+                replaced: cell_elite.replaced,
+                switched: cell_elite.switched,
+                size: cppn.map(|cppn| (cppn.nodes().len(), cppn.links().len())),
+                genome: cppn.map(genomes::to_line),
+                picture,
+            })
+        };
+        Self((0..settings.cells() as usize).filter_map(elite).collect())
+    }
+}

@@ -1,0 +1,79 @@
+//! Why a run could not be made, read or resumed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::classifier::ClassifyError;
+
+/// Why a run could not be made, read or resumed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A file operation failed.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// What was to be done.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A generation could not be recorded.
+    #[error("cannot write {}: {source}; what was recorded before is safe: make room, and resume the run", path.display())]
+    Record {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder already holds a run.
+    #[error("{} already holds a run; resume it, or name another folder (--out)", .0.display())]
+    Occupied(PathBuf),
+    /// The folder holds no run.
+    #[error("{} holds no run: there is no journal.fool in it", .0.display())]
+    NoRun(PathBuf),
+    /// Another process uses the folder.
+    #[error("{} is in use by another run; wait for it, or name another folder (--out)", .0.display())]
+    InUse(PathBuf),
+    /// The journal cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// What is wrong with it, and what to try.
+        problem: String,
+    },
+    /// run.toml cannot be used.
+    #[error("{}: {problem}", path.display())]
+    RunToml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The run configuration does not describe a run.
+    #[error("{0}")]
+    Config(String),
+    /// The network could not be asked.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
+    /// A picture could not be encoded.
+    #[error("cannot encode {}: {source}", path.display())]
+    Picture {
+        /// The picture.
+        path: PathBuf,
+        /// What the encoder said.
+        source: image::ImageError,
+    },
+}
+
+impl RunError {
+    pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File { action, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn journal(path: &Path, problem: &dyn std::fmt::Display) -> Self {
+        Self::Journal { path: path.to_owned(), problem: problem.to_string() }
+    }
+}

@@ -1,0 +1,85 @@
+//! Going through a journal again, without a network.
+
+use std::path::Path;
+
+use fooling_core::{Elite, JournalError, Placement, Record, Records, ReplayScratch, Search, Settings, open_journal, replay};
+
+use super::encoding::HostEncoding;
+use super::search::EliteAccess;
+use super::{RunError, Scores};
+
+/// The good records of a journal, read to the end, and what is to be said of the rest.
+pub(super) struct GoodRecords<'j> {
+    pub(super) good: Records<'j>,
+    /// How many there are.
+    pub(super) generations: u32,
+    pub(super) warning: Option<String>,
+}
+
+/// Reads all records. A torn tail is let go with a warning; damage before it is an error.
+pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecords<'j>, RunError> {
+    let (_, mut good) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
+    let mut generations = 0_u32;
+    loop {
+        match good.next() {
+            None => return Ok(GoodRecords { good, generations, warning: None }),
+            Some(Ok(_)) => generations += 1,
+            Some(Err(JournalError::Torn)) => {
+                let lost = bytes.len() - good.good_bytes();
+                let warning =
+                    format!("the journal's last {lost} bytes are torn: 1 generation (number {generations}) is lost and computed again");
+                return Ok(GoodRecords { good, generations, warning: Some(warning) });
+            }
+            // Some file systems have the length of a file on disk before its contents: a power failure then leaves zeros at its end.
+            Some(Err(_)) if bytes[good.good_bytes()..].iter().all(|&byte| byte == 0) => {
+                let lost = bytes.len() - good.good_bytes();
+                let warning = format!(
+                    "the journal's last {lost} bytes are zeros, as a power failure leaves them: generation {generations} and what may have followed is lost and computed again"
+                );
+                return Ok(GoodRecords { good, generations, warning: Some(warning) });
+            }
+            Some(Err(error)) => {
+                let problem = format!(
+                    "{error}, in the record of generation {generations}; restore the file, or cut it to {} bytes (truncate -s) to lose what follows",
+                    good.good_bytes()
+                );
+                return Err(RunError::journal(path, &problem));
+            }
+        }
+    }
+}
+
+/// Replays a whole journal.
+pub(super) fn replay_all<E: HostEncoding, P: EliteAccess<E::Genome>>(
+    settings: &Settings,
+    search: &mut Search<E, P>,
+    scores: &mut Scores,
+    journal: &[u8],
+) -> Result<(), String> {
+    replay_each(settings, search, journal, |record, _| scores.take_all(record))
+}
+
+/// Replays a whole journal, and shows each generation's record with the children that took a cell in it.
+pub(super) fn replay_each<E: HostEncoding, P: EliteAccess<E::Genome>>(
+    settings: &Settings,
+    search: &mut Search<E, P>,
+    journal: &[u8],
+    mut show: impl FnMut(&Record<'_>, &[Elite<E::Genome>]),
+) -> Result<(), String> {
+    let (_, records) = open_journal(journal).map_err(|error| error.to_string())?;
+    let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
+    let mut offspring: Vec<Elite<E::Genome>> = Vec::new();
+    let mut takes = vec![Placement { cell: 0, score: 0.0 }; settings.cells() as usize];
+    for record in records {
+        let record = record.map_err(|error| error.to_string())?;
+        let mut last = None;
+        let winners = record.decisions().filter(|(child, _)| last.replace(*child) != Some(*child)).count();
+        if offspring.len() < winners {
+            offspring.resize_with(winners, blank);
+        }
+        replay(search, &record, &mut ReplayScratch { offspring: &mut offspring, takes: &mut takes })
+            .map_err(|error| format!("generation {}: {error}", record.generation))?;
+        show(&record, &offspring[..winners]);
+    }
+    Ok(())
+}
