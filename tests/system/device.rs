@@ -1,5 +1,7 @@
 //! `--device`: what a build or a machine lacks is said in one line, and a run stays on the device that it was begun on.
 
+use std::path::Path;
+
 use fooling::classifier::{Classifier, ClassifyError, Device, Mock, Session};
 use fooling::model::Model;
 use fooling::run::{EncodingName, Folder, RunConfig, RunError, Setup, Variant, rebuild};
