@@ -1,14 +1,14 @@
 //! Reader of the four MNIST files in the idx format, plain or gzipped.
 //!
-//! Contract: a file is believed only as far as its bytes go. The header is held against the real size of a plain file,
-//! and against what its compressed bytes can possibly unfold to, before memory is taken; unpacking stops one byte
-//! after what the header promised.
+//! Contract: a header is not trusted. It is compared with the size of a plain file, and with the most that its
+//! compressed bytes can decompress to, before memory is taken; decompression stops one byte after what the header
+//! promised.
 //!
-//! Format (LeCun, Cortes, Burges), big-endian: images start with magic 2051, count, rows, columns and go on with one
+//! Format (LeCun, Cortes, Burges), big-endian: images start with magic 2051, count, rows and columns, followed by one
 //! byte a pixel, row by row, 0 = background, 255 = ink; labels start with magic 2049 and count, then one byte a label.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -22,16 +22,21 @@ pub const CLASSES: usize = 10;
 
 const IMAGES_MAGIC: u32 = 2051;
 const LABELS_MAGIC: u32 = 2049;
-/// No file may unfold to more than this; the largest of MNIST has 47 MB.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// No file may decompress to more than this; the largest of MNIST has 47 MB.
 const MAX_BODY: u64 = 1 << 28;
 /// Deflate cannot expand by more than this factor (zlib's technical notes, "Maximum Compression Factor").
 const MAX_DEFLATE_RATIO: u64 = 1032;
 
-/// What can be wrong with an MNIST folder; each message names the file.
+/// What is wrong with an MNIST folder; each message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum MnistError {
-    /// Neither the plain file nor the `.gz` is there.
-    #[error("{}: neither {name} nor {name}.gz is there; download the four MNIST files into this folder", dir.display())]
+    /// The file is there under none of its names.
+    #[error(
+        "{}: {name} is missing (also as {}, and with .gz); download the four MNIST files into this folder",
+        dir.display(),
+        with_dot(name)
+    )]
     Missing {
         /// The folder that was searched.
         dir: PathBuf,
@@ -60,7 +65,7 @@ pub enum MnistError {
     },
     /// The header promises more or fewer bytes than the file holds.
     #[error(
-        "{}: field `count` promises {promised} bytes after the header, but the file {holds}; it is cut off, padded or no MNIST file",
+        "{}: field `count` promises {promised} bytes after the header, but the file {holds}; it is cut short, padded or not an MNIST file",
         file.display()
     )]
     Size {
@@ -135,7 +140,8 @@ pub struct Mnist {
 }
 
 impl Mnist {
-    /// Reads all four files in `dir`; of a plain file and a `.gz` of the same name, the plain one is taken.
+    /// Reads all four files in `dir`, under their usual names: `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, with or without
+    /// `.gz`. The first of these that is there is read; its bytes tell whether it is compressed.
     ///
     /// # Errors
     /// [`MnistError`], if a file is missing, unreadable, or not what its name says.
@@ -163,8 +169,15 @@ fn load_pair(dir: &Path, images: &'static str, labels: &'static str) -> Result<D
 }
 
 fn find(dir: &Path, name: &'static str) -> Result<PathBuf, MnistError> {
-    let candidates = [dir.join(name), dir.join(format!("{name}.gz"))];
-    candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| MnistError::Missing { dir: dir.to_path_buf(), name })
+    let dotted = with_dot(name);
+    let names = [name.to_owned(), format!("{name}.gz"), format!("{dotted}.gz"), dotted];
+    let found = names.into_iter().map(|name| dir.join(name)).find(|path| path.is_file());
+    found.ok_or_else(|| MnistError::Missing { dir: dir.to_path_buf(), name })
+}
+
+/// The name with a dot before `idx`, as some mirrors have it.
+fn with_dot(name: &str) -> String {
+    name.replace("-idx", ".idx")
 }
 
 fn read_images(file: &Path) -> Result<Vec<u8>, MnistError> {
@@ -201,9 +214,10 @@ impl<'a> Idx<'a> {
         let fail = |reason| MnistError::Read { file: file.into(), reason };
         let handle = File::open(file).map_err(fail)?;
         let size = handle.metadata().map_err(fail)?.len();
-        let gzipped = file.extension().is_some_and(|extension| extension == "gz");
-        let reader: Box<dyn Read> =
-            if gzipped { Box::new(MultiGzDecoder::new(BufReader::new(handle))) } else { Box::new(BufReader::new(handle)) };
+        let mut plain = BufReader::new(handle);
+        // An idx file begins with two zeros.
+        let gzipped = plain.fill_buf().map_err(fail)?.starts_with(&GZIP_MAGIC);
+        let reader: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(plain)) } else { Box::new(plain) };
         Ok(Self { file, reader, size, gzipped, header: 0 })
     }
 
@@ -243,7 +257,7 @@ impl<'a> Idx<'a> {
         match body.len() as u64 {
             length if length == promised => Ok(body),
             length if length < promised => Err(self.wrong_size(promised, format!("ends after {length}"))),
-            _ => Err(self.wrong_size(promised, "goes on after them".into())),
+            _ => Err(self.wrong_size(promised, "has more after them".into())),
         }
     }
 
@@ -254,7 +268,7 @@ impl<'a> Idx<'a> {
         if self.gzipped {
             let most = self.size.saturating_mul(MAX_DEFLATE_RATIO);
             if promised > most {
-                return Err(self.wrong_size(promised, format!("cannot unfold to more than {most}")));
+                return Err(self.wrong_size(promised, format!("cannot decompress to more than {most}")));
             }
         } else if self.size != self.header + promised {
             return Err(self.wrong_size(promised, format!("has {}", self.size.saturating_sub(self.header))));
@@ -332,7 +346,24 @@ mod tests {
     fn a_missing_file_is_named() {
         let dir = good();
         std::fs::remove_file(dir.path().join("t10k-labels-idx1-ubyte")).unwrap();
-        assert!(message(&dir).contains("neither t10k-labels-idx1-ubyte nor t10k-labels-idx1-ubyte.gz"));
+        assert!(message(&dir).contains("t10k-labels-idx1-ubyte is missing (also as t10k-labels.idx1-ubyte, and with .gz)"));
+    }
+
+    #[test]
+    fn the_usual_names_are_found_and_the_bytes_tell_what_is_compressed() {
+        let images = idx(IMAGES_MAGIC, &[3, 28, 28], &pictures(3));
+        let labels = idx(LABELS_MAGIC, &[3], &[7, 0, 9]);
+        let names = ["-idx", ".idx"].map(|sign| ["", ".gz"].map(|ending| (sign, ending)));
+        for (sign, ending) in names.into_iter().flatten() {
+            for compressed in [false, true] {
+                let dir = TempDir::new().unwrap();
+                let stored = |bytes: &[u8]| if compressed { gzip(bytes) } else { bytes.to_vec() };
+                put(&dir, &format!("t10k-images{sign}3-ubyte{ending}"), &stored(&images));
+                put(&dir, &format!("t10k-labels{sign}1-ubyte{ending}"), &stored(&labels));
+                let set = load_test(dir.path()).unwrap();
+                assert_eq!((set.images.len(), &set.labels[..]), (3 * PIXELS, &[7, 0, 9][..]), "{sign}, {ending}, {compressed}");
+            }
+        }
     }
 
     #[test]
@@ -372,7 +403,7 @@ mod tests {
         let bomb = gzip(&idx(LABELS_MAGIC, &[3], &vec![1; 1 << 24]));
         assert!(bomb.len() < 1 << 15, "the bomb is small on disk");
         put(&dir, "t10k-labels-idx1-ubyte.gz", &bomb);
-        assert!(message(&dir).contains("goes on after them"));
+        assert!(message(&dir).contains("has more after them"));
     }
 
     #[test]

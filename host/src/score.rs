@@ -1,8 +1,22 @@
 //! What a network says of given pictures.
 
 use crate::classifier::{Classifier, ClassifyError};
-use crate::model::Model;
-use crate::picture::Picture;
+use crate::model::{Crops, Input, Model};
+use crate::picture::{DecodedImage, Picture};
+
+/// An image as a square picture from which the network's crops are cut.
+///
+/// The image is scaled to that square, and the aspect ratio is not kept. An image of that size stays as it is. So does one of exactly the
+/// size of a network with an oblong input, unless the scores are a mean over ten crops; where the square is only as large as that
+/// input's longer side, other images are scaled to the input's size, for nothing of them would be gained by cutting.
+#[must_use]
+pub fn fit(image: DecodedImage, input: &Input) -> Picture {
+    let Input { width, height, picture: side, crops, .. } = *input;
+    let exact = |wanted| (image.width(), image.height()) == wanted;
+    let oblong = width != height && crops != Crops::Ten && !exact((side, side));
+    let (width, height) = if oblong && (exact((width, height)) || side == width.max(height)) { (width, height) } else { (side, side) };
+    Picture::centred(&image.resized(width, height), side)
+}
 
 /// Scores pictures over several threads: for each picture a probability a class, NaN throughout where the network gave none.
 ///
@@ -52,4 +66,40 @@ pub fn top(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked.truncate(count);
     ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fit;
+    use crate::model::{Crops, Input, Model};
+    use crate::picture::DecodedImage;
+
+    fn image(width: usize, height: usize) -> DecodedImage {
+        let pixels: Vec<u8> = (1..=width * height).map(|i| i as u8).collect();
+        DecodedImage::read_from(&[format!("P5 {width} {height} 255\n").as_bytes(), &pixels].concat()[..]).unwrap()
+    }
+
+    fn input(width: usize, height: usize, picture: usize, crops: Crops) -> Input {
+        Input { width, height, picture, crops, ..Model::builtin("lenet").unwrap().card().input.clone() }
+    }
+
+    #[test]
+    fn an_image_of_exactly_the_networks_size_is_not_resampled() {
+        let square = fit(image(4, 4), &input(4, 4, 4, Crops::Whole));
+        assert!(square.bytes().iter().copied().eq(1..=16));
+        for side in [4, 6] {
+            let oblong = fit(image(4, 2), &input(4, 2, side, Crops::Centre));
+            let (left, top) = ((side - 4) / 2, (side - 2) / 2);
+            let seen: Vec<u8> = oblong.rows().skip(top).take(2).flat_map(|row| row[left..left + 4].to_vec()).collect();
+            assert_eq!((oblong.side(), &seen[..]), (side, &[1, 2, 3, 4, 5, 6, 7, 8][..]));
+        }
+        // A picture as evolved is cut as it was then.
+        let evolved = fit(image(4, 4), &input(4, 2, 4, Crops::Centre));
+        assert!(evolved.bytes().iter().copied().eq(1..=16));
+        // Of another size: scaled to the input, whole.
+        let scaled = fit(image(8, 8), &input(4, 2, 4, Crops::Centre));
+        assert!(scaled.rows().next().unwrap().iter().all(|&byte| byte == 0) && scaled.rows().nth(1).unwrap().iter().all(|&byte| byte > 0));
+        // A square input with a card that cuts crops out of larger pictures: the card says so.
+        assert!(fit(image(4, 4), &input(4, 4, 6, Crops::Centre)).bytes().iter().all(|&byte| byte > 0));
+    }
 }

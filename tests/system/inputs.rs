@@ -70,7 +70,14 @@ fn rubbish_is_no_picture() {
     write("more.png", &claiming(&png, 28, 29));
     std::fs::create_dir(dir.path().join("folder.png")).unwrap();
     for name in ["empty", "text", "jpeg", "half", "head", "huge", "none", "more", "folder", "missing"] {
-        fooling(dir.path(), &format!("score good.png {name}.png")).refused(&[&format!("{name}.png: ")]);
+        fooling(dir.path(), &format!("score {name}.png")).refused(&[&format!("{name}.png: ")]);
+        // One bad picture does not discard the others.
+        let scored = fooling(dir.path(), &format!("score --json good.png {name}.png good.png"));
+        assert_eq!(scored.code, Some(1), "{}", scored.stderr);
+        assert!(scored.stderr.contains(&format!("{name}.png: ")), "{}", scored.stderr);
+        let list: serde_json::Value = serde_json::from_str(&scored.stdout).unwrap();
+        let pictures: Vec<_> = list.as_array().unwrap().iter().map(|entry| entry["picture"].as_str().unwrap()).collect();
+        assert_eq!(pictures, ["good.png", "good.png"]);
     }
 }
 
@@ -111,7 +118,7 @@ fn small_files_that_claim_to_be_large() {
     let text = text.finish().unwrap();
     write("t10k-labels-idx1-ubyte.gz", &labels.finish().unwrap());
     write("t10k-images-idx3-ubyte", &[vec![0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28], vec![0; 784]].concat());
-    limited("score --mnist .").refused(&["t10k-labels-idx1-ubyte.gz", "goes on after them"]);
+    limited("score --mnist .").refused(&["t10k-labels-idx1-ubyte.gz", "has more after them"]);
     for kind in [*b"zTXt", *b"iCCP"] {
         let chunk = [&b"x\0\0"[..], &text].concat();
         write("text.png", &with_chunk(&png, kind, &chunk));

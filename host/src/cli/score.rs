@@ -4,22 +4,25 @@ use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use fooling::classifier::{DeviceChoice, Engine};
 use fooling::mnist;
 use fooling::model::{Crops, Model, short_name};
-use fooling::picture::Picture;
+use fooling::picture::{DecodedImage, Picture};
 use fooling::report::percent;
-use fooling::score::{score_all, top};
+use fooling::score::{fit, score_all, top};
 
 /// Ask a network about pictures, or for its errors on the MNIST test set
 ///
-/// Pictures are PNG files; one of another size is scaled to the network's (the aspect ratio is not kept).
+/// Pictures are PNG, JPEG, WebP, BMP, GIF (the first frame) and PNM files, or folders of them. One of another size is scaled to the
+/// network's (the aspect ratio is not kept). Transparent parts are shown on black, and EXIF orientation is applied.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fooling score picture.png other.png
-  fooling score --model squeezenet.onnx runs/*/cells/*.png
+  fooling score --model squeezenet.onnx photos/ cat.jpg
+  fooling score - < picture.png
   fooling score --model lenet --mnist data/mnist")]
 pub(super) struct ScoreArgs {
     /// A model's name (fooling models list), or the path of an ONNX file or of a model card
@@ -28,8 +31,8 @@ pub(super) struct ScoreArgs {
     /// Folder of the MNIST files: count the errors on the 10 000 test pictures
     #[arg(long, value_name = "DIR", conflicts_with = "pictures")]
     mnist: Option<PathBuf>,
-    /// PNG files
-    #[arg(required_unless_present = "mnist")]
+    /// Pictures, folders (their pictures, without those of folders inside), or `-` for standard input
+    #[arg(required_unless_present = "mnist", value_hint = ValueHint::AnyPath)]
     pictures: Vec<PathBuf>,
     /// What the network sees of a picture [default: as its card says]
     #[arg(long, value_enum)]
@@ -40,10 +43,10 @@ pub(super) struct ScoreArgs {
     /// What computes the scores
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
-    /// The processor's engine [default: exact, or tract for layers that exact has not]
+    /// The CPU's engine [default: exact, or tract if exact does not support the network]
     #[arg(long, value_enum)]
     engine: Option<Engine>,
-    /// Print the outcome as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -60,7 +63,7 @@ fn score_mnist(args: &ScoreArgs, model: &Model, dir: &Path) -> anyhow::Result<Ex
     let test = mnist::load_test(dir)?;
     anyhow::ensure!(
         model.classes() >= 10 && model.card().input.picture == 28,
-        "'{}' takes pictures of {} pixels for {} classes: it is no network for MNIST",
+        "'{}' takes pictures of {} pixels for {} classes: it is not a network for MNIST",
         model.name(),
         model.card().input.picture,
         model.classes()
@@ -81,43 +84,146 @@ fn score_mnist(args: &ScoreArgs, model: &Model, dir: &Path) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
-    let input = &model.card().input;
-    let channels = if input.channels.count() == 1 { 1 } else { 3 };
-    let mut pictures = Vec::new();
-    for path in &args.pictures {
-        let picture = Picture::read_fitted(path, input.picture, channels);
-        pictures.push(picture.map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))?);
-    }
-    let classifier = super::open_classifier(model, super::device(args.device), args.engine)?;
-    let scores = score_all(model, &*classifier, super::threads(args.threads), pictures.len(), |i| Cow::Borrowed(&pictures[i]))?;
-    let mut out = std::io::stdout().lock();
-    let mut json = Vec::new();
-    let mut refused = false;
-    for (path, scores) in args.pictures.iter().zip(scores.chunks_exact(model.classes())) {
-        if scores.iter().any(|score| score.is_nan()) {
-            say!("{}: the network's scores are no probabilities", path.display());
-            refused = true;
-            continue;
+/// Where a picture is read from.
+enum Source {
+    Stdin,
+    File(PathBuf),
+}
+
+impl Source {
+    /// As it is called in messages; what is not UTF-8 is replaced.
+    fn name(&self) -> Cow<'_, str> {
+        match self {
+            Self::Stdin => Cow::Borrowed("-"),
+            Self::File(path) => path.to_string_lossy(),
         }
-        let top: Vec<_> =
-            top(scores, 5).into_iter().map(|(class, score)| (class, model.labels().get(class).map_or("", String::as_str), score)).collect();
-        if args.json {
-            let top: Vec<_> = top
-                .iter()
-                .map(|(class, label, score)| serde_json::json!({ "class": class, "label": label, "confidence": score }))
-                .collect();
-            json.push(serde_json::json!({ "picture": path, "top": top }));
+    }
+
+    fn read(&self) -> Result<DecodedImage, String> {
+        match self {
+            Self::Stdin => DecodedImage::read_from(std::io::stdin().lock()),
+            Self::File(path) => DecodedImage::read(path),
+        }
+    }
+}
+
+/// The pictures that the arguments stand for, and a problem for each argument that stands for none.
+fn sources(arguments: &[PathBuf]) -> (Vec<Source>, Vec<String>) {
+    let (mut sources, mut problems) = (Vec::new(), Vec::new());
+    for argument in arguments {
+        if argument.as_os_str() == "-" {
+            sources.push(Source::Stdin);
+        } else if argument.is_dir() {
+            match pictures_in(argument) {
+                Ok(pictures) if pictures.is_empty() => problems.push(format!("{}: the folder has no pictures", argument.display())),
+                Ok(pictures) => sources.extend(pictures.into_iter().map(Source::File)),
+                Err(error) => problems.push(format!("{}: {error}", argument.display())),
+            }
         } else {
-            writeln!(out, "{}", path.display())?;
-            for (class, label, score) in top {
-                let label = if label.parse() == Ok(class) { "" } else { short_name(label) };
-                writeln!(out, "  {:>11}  {class} {label}", percent(score.into(), 5))?;
+            sources.push(Source::File(argument.clone()));
+        }
+    }
+    (sources, problems)
+}
+
+/// The files of a folder that have a picture's ending, by name.
+fn pictures_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    const ENDINGS: [&str; 10] = ["bmp", "gif", "jpeg", "jpg", "pbm", "pgm", "png", "pnm", "ppm", "webp"];
+    let is_picture = |path: &PathBuf| {
+        let ending = path.extension().and_then(std::ffi::OsStr::to_str).map(str::to_lowercase);
+        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) && path.is_file()
+    };
+    let entries: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    let mut pictures: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(is_picture).collect();
+    pictures.sort();
+    Ok(pictures)
+}
+
+/// Scores that are held at once.
+const MOST_SCORES: usize = 1 << 22;
+
+fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
+    let (sources, problems) = sources(&args.pictures);
+    let classifier = super::open_classifier(model, super::device(args.device), args.engine)?;
+    let mut results = Results { model, json: args.json.then(Vec::new), scored: 0, failed: 0 };
+    problems.iter().for_each(|problem| results.fail(problem));
+    for sources in sources.chunks((MOST_SCORES / model.classes()).max(1)) {
+        let read: Vec<OnceLock<Result<bool, String>>> = sources.iter().map(|_| OnceLock::new()).collect();
+        let picture = |i: usize| {
+            let (result, picture) = match sources[i].read() {
+                Ok(image) => (Ok(image.was_transparent()), fit(image, &model.card().input)),
+                Err(problem) => (Err(problem), Picture::new(model.card().input.picture, 1)),
+            };
+            read[i].get_or_init(|| result);
+            Cow::Owned(picture)
+        };
+        let scores = score_all(model, &*classifier, super::threads(args.threads), sources.len(), picture)?;
+        for ((source, read), scores) in sources.iter().zip(&read).zip(scores.chunks_exact(model.classes())) {
+            results.add(&source.name(), read.get().expect("every picture was asked for"), scores)?;
+        }
+    }
+    results.finish()
+}
+
+/// What is printed, and what there was.
+struct Results<'m> {
+    model: &'m Model,
+    json: Option<Vec<serde_json::Value>>,
+    scored: usize,
+    failed: usize,
+}
+
+impl Results<'_> {
+    fn fail(&mut self, problem: &str) {
+        say!("error: {problem}");
+        self.failed += 1;
+    }
+
+    /// `read`: whether the picture was transparent, or why there is none.
+    fn add(&mut self, name: &str, read: &Result<bool, String>, scores: &[f32]) -> anyhow::Result<()> {
+        match read {
+            Err(problem) => self.fail(&format!("{name}: {problem}")),
+            Ok(_) if scores.iter().any(|score| score.is_nan()) => {
+                self.scored += 1;
+                self.fail(&format!("{name}: the network's scores are not probabilities"));
+            }
+            Ok(transparent) => {
+                if *transparent {
+                    say!("{name}: its transparent parts are shown on black");
+                }
+                self.scored += 1;
+                self.show(name, &top(scores, 5))?;
             }
         }
+        Ok(())
     }
-    if args.json {
-        writeln!(out, "{:#}", serde_json::Value::from(json))?;
+
+    fn show(&mut self, name: &str, top: &[(usize, f32)]) -> anyhow::Result<()> {
+        let label = |class: usize| self.model.labels().get(class).map_or("", String::as_str);
+        if let Some(json) = &mut self.json {
+            let top = top.iter().map(|&(class, score)| serde_json::json!({ "class": class, "label": label(class), "confidence": score }));
+            let top: Vec<_> = top.collect();
+            json.push(serde_json::json!({ "picture": name, "top": top }));
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{name}")?;
+        for &(class, score) in top {
+            let label = if label(class).parse() == Ok(class) { "" } else { short_name(label(class)) };
+            writeln!(out, "  {:>11}  {class} {label}", percent(score.into(), 5))?;
+        }
+        Ok(())
     }
-    Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
+
+    /// The exit code: 1 if some pictures have no scores, 2 if none could be read.
+    fn finish(self) -> anyhow::Result<ExitCode> {
+        if let (Some(json), true) = (self.json, self.scored > 0) {
+            writeln!(std::io::stdout().lock(), "{:#}", serde_json::Value::from(json))?;
+        }
+        Ok(match (self.scored, self.failed) {
+            (_, 0) => ExitCode::SUCCESS,
+            (0, _) => ExitCode::from(2),
+            _ => ExitCode::from(1),
+        })
+    }
 }

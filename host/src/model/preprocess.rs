@@ -11,6 +11,7 @@ use fooling_core::Canvas;
 use super::card::{Channels, Crops, Input, Layout};
 #[cfg(any(test, feature = "cuda"))]
 use crate::gpu::plan::InputTables;
+use crate::picture::luma;
 use fooling_engine::simd::{Instructions, Kernel, Vector, dispatch};
 
 /// Turns picture rows into the input of a network.
@@ -200,7 +201,7 @@ impl Preprocess {
             match (colour, self.channels) {
                 (false, _) => self.write_channel(tensor, crop, y, channel, row.iter().copied()),
                 (true, Channels::Grey) => {
-                    let lumas = row.chunks_exact(3).map(|p| luma(p[0], p[1], p[2]));
+                    let lumas = row.as_chunks().0.iter().map(|&pixel| luma(pixel));
                     self.write_channel(tensor, crop, y, channel, lumas);
                 }
                 (true, channels) => {
@@ -326,12 +327,6 @@ fn table(formula: Formula) -> [f32; 256] {
     values
 }
 
-/// Brightness of a colour, ITU-R BT.601, in integers, rounded to nearest; equal channels give their own value.
-fn luma(red: u8, green: u8, blue: u8) -> u8 {
-    let sum = 299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue);
-    u8::try_from((sum + 500) / 1000).expect("weights sum to 1000")
-}
-
 /// Where the crops of a picture lie, in the order that [`Crops`] documents.
 fn crops(input: &Input) -> Vec<Crop> {
     let (right, bottom) = (input.picture - input.width, input.picture - input.height);
@@ -383,7 +378,7 @@ mod tests {
                 let pixel = pixels[(crop.top + y) * side + column];
                 let byte = match input.channels {
                     _ if grey => pixel[0],
-                    Channels::Grey => luma(pixel[0], pixel[1], pixel[2]),
+                    Channels::Grey => luma(pixel),
                     Channels::Rgb => pixel[c],
                     Channels::Bgr => pixel[2 - c],
                 };
@@ -470,12 +465,6 @@ mod tests {
         let plain = [(0, 0), (29, 0), (0, 29), (29, 29), (14, 14)];
         let expected: Vec<_> = [false, true].iter().flat_map(|&m| plain.map(|(left, top)| (left, top, m))).collect();
         assert_eq!(corners, expected);
-    }
-
-    #[test]
-    fn luma_of_grey_is_that_grey() {
-        assert!((0..=255).all(|byte| luma(byte, byte, byte) == byte));
-        assert_eq!([luma(255, 0, 0), luma(0, 255, 0), luma(0, 0, 255)], [76, 150, 29]);
     }
 
     #[test]
