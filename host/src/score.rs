@@ -1,8 +1,11 @@
 //! What a network says of given pictures.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::classifier::{Classifier, ClassifyError};
 use crate::model::{Crops, Input, Model};
 use crate::picture::{DecodedImage, Picture};
+use crate::util::workers::Workers;
 
 /// An image as a square picture from which the network's crops are cut.
 ///
@@ -34,11 +37,11 @@ pub fn score_all<'p>(
 ) -> Result<Vec<f32>, ClassifyError> {
     let (chunk, classes) = (classifier.batch(), classifier.classes());
     let mut scores = vec![0.0; count * classes];
-    let chunks = std::sync::Mutex::new(scores.chunks_mut(chunk * classes).enumerate());
-    let work = || -> Result<(), ClassifyError> {
-        let mut session = classifier.session()?;
+    let mut workers = Workers::new(threads.clamp(1, count.div_ceil(chunk).max(1)), || classifier.session())?;
+    let chunks = Mutex::new(scores.chunks_mut(chunk * classes).enumerate());
+    workers.run(|session| -> Result<(), ClassifyError> {
         loop {
-            let next = chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+            let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some((number, scores)) = next else { return Ok(()) };
             let filled = scores.len() / classes;
             for slot in 0..filled {
@@ -48,13 +51,6 @@ pub fn score_all<'p>(
             }
             let _refusals = session.run(filled, scores)?;
         }
-    };
-    std::thread::scope(|scope| {
-        // This thread works too, and where the system has no more threads to give, fewer do the same work.
-        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
-        let others: Vec<_> = (1..threads.clamp(1, count.div_ceil(chunk).max(1))).map_while(spawn).collect();
-        work()?;
-        others.into_iter().try_for_each(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
     Ok(scores)
 }

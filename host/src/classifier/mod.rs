@@ -14,6 +14,7 @@
 use fooling_core::{PictureSpec, StandardGenome};
 
 use crate::model::Preprocess;
+use crate::util::workers::WorkerPanic;
 
 #[cfg(test)]
 mod conformance;
@@ -159,6 +160,15 @@ pub enum ClassifyError {
         /// Scores that came.
         found: usize,
     },
+    /// A thread that scored pictures panicked, which is a bug of this program.
+    #[error("a thread panicked while it scored pictures: {0}; this is a bug of fooling: please report it")]
+    Panic(String),
+}
+
+impl From<WorkerPanic> for ClassifyError {
+    fn from(WorkerPanic(said): WorkerPanic) -> Self {
+        Self::Panic(said)
+    }
 }
 
 /// Checks what a caller of [`Session::run`] promises.

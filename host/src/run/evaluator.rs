@@ -2,8 +2,7 @@
 //!
 //! Which thread does which chunk changes nothing: a child depends on its place alone, and a picture's scores on the picture.
 
-use std::sync::Mutex;
-use std::thread::Builder;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fooling_core::{Elite, PictureSpec, Population, Search, Settings, StandardGenome};
@@ -11,6 +10,7 @@ use fooling_core::{Elite, PictureSpec, Population, Search, Settings, StandardGen
 use crate::classifier::{Classifier, ClassifyError, Device, InvalidScores, Session};
 use crate::model::Preprocess;
 use crate::run::encoding::HostEncoding;
+use crate::util::workers::Workers;
 
 /// Where the time of an evaluation goes, added up over threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl std::ops::AddAssign for Times {
     }
 }
 
-/// One thread's tools.
+/// A worker's tools.
 struct Worker<'c, E: HostEncoding> {
     session: Box<dyn Session + 'c>,
     renderer: E::Renderer,
@@ -48,14 +48,14 @@ pub struct Evaluator<'c, E: HostEncoding> {
     chunk: usize,
     /// Whether smaller chunks than a batch are worth while, so that all threads have some.
     even: bool,
-    workers: Vec<Worker<'c, E>>,
+    workers: Workers<Worker<'c, E>>,
     offspring: Vec<Elite<E::Genome>>,
     scores: Vec<f32>,
 }
 
 impl<E: HostEncoding> std::fmt::Debug for Evaluator<'_, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Evaluator").field("chunk", &self.chunk).field("workers", &self.workers.len()).finish_non_exhaustive()
+        f.debug_struct("Evaluator").field("chunk", &self.chunk).field("workers", &self.workers.count()).finish_non_exhaustive()
     }
 }
 
@@ -101,7 +101,7 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
         threads: usize,
     ) -> Result<Self, ClassifyError> {
         let chunk = classifier.batch();
-        let worker = |_| {
+        let worker = || -> Result<_, ClassifyError> {
             let scores = vec![0.0; chunk * classifier.classes()];
             Ok(Worker { session: classifier.session()?, renderer: E::renderer(settings), scores })
         };
@@ -110,7 +110,7 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
         let even = classifier.device() == Device::Cpu;
         let most = if even { largest } else { largest.div_ceil(chunk) };
         let useful = threads.clamp(1, most.max(1));
-        let workers = (0..useful).map(worker).collect::<Result<_, ClassifyError>>()?;
+        let workers = Workers::new(useful, worker)?;
         let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
         let offspring = std::iter::repeat_with(blank).take(largest).collect();
         let scores = vec![0.0; largest * classes.len()];
@@ -135,31 +135,21 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
     pub fn evaluate<P: Population<E::Genome> + Sync>(&mut self, search: &Search<E, P>) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
         let children = search.children() as usize;
         let (offspring, scores) = (&mut self.offspring[..children], &mut self.scores[..children * self.classes.len()]);
-        let chunk = if self.even { even_chunk(children, self.chunk, self.workers.len()) } else { self.chunk };
+        let chunk = if self.even { even_chunk(children, self.chunk, self.workers.count()) } else { self.chunk };
         let chunks = offspring.chunks_mut(chunk).zip(scores.chunks_mut(chunk * self.classes.len())).enumerate();
         let chunks = Mutex::new(chunks);
         let shared =
             Shared { search, preprocess: self.preprocess, picture: self.picture, classes: &self.classes, all_classes: self.all_classes };
-        let work = |worker: &mut Worker<'c, E>| {
+        let tallies = self.workers.run(|worker| -> Result<_, ClassifyError> {
             let mut tally = Tally::default();
             loop {
-                let next = chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
+                let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((number, (offspring, scores))) = next else { return Ok(tally) };
                 tally.add(shared.evaluate_chunk(worker, number * chunk, offspring, scores)?);
             }
-        };
-        let mut tally = Tally::default();
-        std::thread::scope(|scope| {
-            let (first, others) = self.workers.split_first_mut().expect("there is a worker");
-            // Where the system has no more threads to give, fewer do the same work.
-            let spawn = |worker| Builder::new().spawn_scoped(scope, || work(worker)).ok();
-            let others: Vec<_> = others.iter_mut().map_while(spawn).collect();
-            tally.add(work(first)?);
-            for other in others {
-                tally.add(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-            }
-            Ok::<_, ClassifyError>(())
         })?;
+        let mut tally = Tally::default();
+        tallies.into_iter().for_each(|other| tally.add(other));
         let (offspring, scores) = (&self.offspring[..children], &self.scores[..children * self.classes.len()]);
         Ok(Evaluated { offspring, scores, times: tally.times, refused: tally.refused })
     }

@@ -34,3 +34,9 @@ impl Drop for SilencedPanics {
         QUIET.set(self.before);
     }
 }
+
+/// What a panic said.
+pub(crate) fn text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
