@@ -1,12 +1,12 @@
-//! Images per second of an engine on networks, softmax and all, with pictures that are already in the input tensor.
+//! Images per second of an engine on networks, including the softmax, with pictures that are already in the input tensor.
 //!
 //! ```sh
 //! cargo run --release --example engine_speed -- exact 2 3 lenet squeezenet_v1_1.onnx    # engine, threads, seconds, models
 //! ```
 //!
-//! `cuda:64` in place of the engine is tract on CUDA with batches of 64 pictures (a build with the feature `cuda`).
+//! `cuda:64` instead of an engine means tract on CUDA with batches of 64 pictures (needs a build with the feature `cuda`).
 //!
-//! Prints a line for each model: its file, and images per second. `tests/engines/run` compares engines with it.
+//! Prints one line for each model: its file and its images per second. `tests/engines/run` uses it to compare engines.
 
 use std::path::Path;
 use std::time::Instant;
@@ -29,12 +29,12 @@ fn main() {
             #[cfg(feature = "cuda")]
             device if device.starts_with("cuda:") => {
                 let batch = device["cuda:".len()..].parse().expect("a number of pictures");
-                Box::new(TractGpu::new(&model, Device::Cuda, Some(batch)).expect("a network that the device takes"))
+                Box::new(TractGpu::new(&model, Device::Cuda, Some(batch)).expect("a network that the device supports"))
             }
-            "exact" => Box::new(Exact::new(&model).expect("a network that the engine knows")),
-            "tract" => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine knows")),
+            "exact" => Box::new(Exact::new(&model).expect("a network that the engine supports")),
+            "tract" => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine supports")),
             other => {
-                eprintln!("there is no engine {other}");
+                eprintln!("there is no engine called {other}");
                 std::process::exit(2);
             }
         };

@@ -1,13 +1,13 @@
-//! Writes an ONNX file with the graph of the model zoo's `bvlcalexnet-12` and seeded random weights: for measuring
-//! and testing where the real 244 MB cannot be had.
+//! Writes an ONNX file with the graph of the model zoo's `bvlcalexnet-12` and seeded random weights, for measurements and tests without the
+//! real 244 MB.
 //!
 //! ```sh
 //! cargo run --release --example random_alexnet -- alexnet.onnx       # full size
 //! cargo run --release --example random_alexnet -- small.onnx 8       # an eighth of the channels
 //! ```
 //!
-//! The graph: a fixed 1 x 3 x 224 x 224 input `data_0`, constants listed among the inputs as in files of old exporters, convolutions in
-//! two groups, LRN, pooling padded at the far edges, a reshape to `[1, 9216]`, three dense layers with dropout, the softmax `prob_1`.
+//! The graph: a fixed 1 x 3 x 224 x 224 input `data_0`, constants among the inputs as old exporters write them, convolutions in two groups,
+//! LRN, pooling padded at the far edges, a reshape to `[1, 9216]`, three dense layers with dropout, the softmax `prob_1`.
 
 use prost::Message as _;
 use tract_onnx::pb::tensor_proto::DataType;
@@ -30,11 +30,11 @@ fn main() {
     println!("{path}: {} bytes", bytes.len());
 }
 
-/// The graph with the channels of all layers but the last divided by `divisor` (1, 2, 4, 8 or 16).
+/// The graph with the channels of all layers except the last divided by `divisor` (1, 2, 4, 8 or 16).
 ///
 /// # Panics
 ///
-/// If `divisor` is another number.
+/// If `divisor` is a different number.
 pub(crate) fn alexnet(divisor: i64, seed: u64) -> Vec<u8> {
     assert!([1, 2, 4, 8, 16].contains(&divisor), "channels cannot be divided by {divisor}");
     let of = |channels: i64| channels / divisor;
@@ -44,7 +44,7 @@ pub(crate) fn alexnet(divisor: i64, seed: u64) -> Vec<u8> {
         let (kernel, strides, pads) = (vec![size, size], vec![stride, stride], vec![pad; 4]);
         vec![("kernel_shape", kernel), ("strides", strides), ("pads", pads), ("group", vec![group])]
     };
-    // Real pictures give activations of some tens, which its LRN was made for; the first layer is scaled to that.
+    // Real pictures give activations in the tens, for which its LRN was designed; the first layer is scaled accordingly.
     net.weighted("Conv", "data_0", "conv1_1", &[of(96), 3, 11, 11], 0.25, &conv(11, 4, 0, 1));
     net.node("Relu", &["conv1_1"], "conv1_2", &[]);
     net.lrn("conv1_2", "norm1_1");
@@ -111,7 +111,7 @@ impl Net {
         self.constant(name, &[shape.len() as i64], DataType::Int64, bytes);
     }
 
-    /// A layer with weights and biases; the weights keep the size of activations through a ReLU (He et al. 2015), times `gain`.
+    /// A layer with weights and biases; the weights preserve the size of activations through a ReLU (He et al. 2015), times `gain`.
     fn weighted(&mut self, operator: &str, input: &str, output: &str, dims: &[i64], gain: f32, attributes: &[(&str, Vec<i64>)]) {
         let fan_in: i64 = dims[1..].iter().product();
         let bound = gain * (6.0 / fan_in as f32).sqrt();

@@ -1,7 +1,7 @@
-//! Downloading a network: over HTTPS, resumed where it was broken off, seen under its name only after its digest has been checked.
+//! Downloads a network over HTTPS. An interrupted download is resumed, and the file gets its name only after its digest has been checked.
 //!
-//! The digest in the card decides whether a file is the right one, so neither the server nor the way to it need be trusted. Still no
-//! plain HTTP is spoken: what is fetched is nobody's business, and a redirect from HTTPS to HTTP is refused as well.
+//! The digest in the card decides whether the file is right, so neither the server nor the connection needs to be trusted. Plain HTTP is
+//! refused all the same, also after a redirect: what a user downloads is nobody else's business.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
@@ -12,97 +12,100 @@ use sha2::{Digest as _, Sha256};
 
 use crate::util::lock::Locked;
 
-/// Why a network could not be fetched. What has arrived stays beside the file, so that the next try goes on with it.
+/// Why a network could not be downloaded. What has arrived is kept next to the file, and the next attempt continues from there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The address is not one of HTTPS.
-    #[error("{0}: only https:// addresses are fetched from")]
+    /// The URL is not an HTTPS URL.
+    #[error("{0}: only https:// URLs are supported")]
     NotHttps(String),
-    /// The server could not be reached, or broke off.
+    /// The server could not be reached, or the connection was lost.
     #[error("{url}: {problem}")]
     Network {
-        /// The address.
+        /// The URL.
         url: String,
         /// What happened.
         problem: String,
     },
-    /// The server sends hardly anything any more.
-    #[error("{url}: fewer than {least} bytes came in {seconds:.0} s; what is here is kept, and the next try goes on from there")]
+    /// The server sends almost nothing.
+    #[error(
+        "{url}: fewer than {least} bytes arrived in {seconds:.0} s; what has arrived is kept, and the next attempt continues from \
+         there"
+    )]
     TooSlow {
-        /// The address.
+        /// The URL.
         url: String,
-        /// Bytes that should have come at least.
+        /// The number of bytes that should have arrived.
         least: u64,
-        /// In which time.
+        /// In this time.
         seconds: f64,
     },
-    /// The server does not give the file.
-    #[error("{url}: the server answers {status}{}", if *.status == 404 { "; the file is not there (any more)" } else { "" })]
+    /// The server does not send the file.
+    #[error("{url}: the server answered {status}{}", if *.status == 404 { "; the file is not there, or no longer there" } else { "" })]
     Status {
-        /// The address.
+        /// The URL.
         url: String,
         /// The HTTP status.
         status: u16,
     },
-    /// The server has more bytes than there should be.
-    #[error("{url}: it gives more than the {expected} bytes that the file has; this is not the file")]
+    /// The server sends more bytes than the file has.
+    #[error("{url}: the server sends more than the {expected} bytes of the file, so it is a different file")]
     TooLong {
-        /// The address.
+        /// The URL.
         url: String,
-        /// Bytes that the file should have, or may have at most.
+        /// The size of the file, or the largest accepted size.
         expected: u64,
     },
-    /// The file is another one.
-    #[error("{url}: what it gives has sha256 {found}, not {expected}: it is another file, and was thrown away")]
+    /// The file has the wrong digest.
+    #[error("{url}: the file has sha256 {found}, not {expected}; it was deleted")]
     Digest {
-        /// The address.
+        /// The URL.
         url: String,
-        /// The digest that the card gives.
+        /// The digest in the card.
         expected: String,
-        /// The digest of what came.
+        /// The digest of the downloaded file.
         found: String,
     },
     /// A file operation failed.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was to be done.
+        /// The operation.
         action: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         source: io::Error,
     },
-    /// Another process fetches the same file.
-    #[error("{} is being fetched by another process; wait for it", .0.display())]
+    /// Another process is downloading the same file.
+    #[error("another process is downloading {}; wait for it to finish", .0.display())]
     InUse(PathBuf),
 }
 
-/// What a file is to be.
+/// What is expected of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedFile {
     /// SHA-256, 64 hexadecimal digits.
     pub sha256: String,
-    /// Most bytes that are taken.
+    /// The largest accepted number of bytes.
     pub most_bytes: u64,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetched {
-    /// It was there already.
+    /// The file already existed.
     Present,
-    /// It was downloaded; so many bytes of it had been there from a try before.
+    /// The file was downloaded; this many bytes came from an earlier attempt.
     Downloaded {
-        /// Bytes that had been there.
+        /// Bytes from an earlier attempt.
         resumed_from: u64,
     },
 }
 
-/// How long a server is waited for. A large file over a slow line may take hours, so there is no limit on the whole.
+/// Timeouts. A large file over a slow connection may take hours, so there is no limit on the total time.
 #[derive(Debug, Clone, Copy)]
 struct Timeouts {
-    /// For the address, the connection, and each read.
+    /// For name resolution, for connecting, and for each read.
     silence: Duration,
     /// For the head of the answer. Also the time in which [`Timeouts::least`] bytes must come.
     slow: Duration,
@@ -113,7 +116,7 @@ impl Timeouts {
     const USUAL: Self = Self { silence: Duration::from_secs(30), slow: Duration::from_secs(60), least: 1 << 14 };
 }
 
-/// Speaks HTTPS, and nothing else.
+/// Speaks HTTPS only.
 #[derive(Debug, Clone)]
 pub struct Client {
     agent: ureq::Agent,
@@ -127,7 +130,7 @@ impl Default for Client {
 }
 
 impl Client {
-    /// Only the tests of this file have a client that speaks plain HTTP.
+    /// Only the tests in this file use a client that speaks plain HTTP.
     fn new(https_only: bool, patience: Timeouts) -> Self {
         let config = ureq::Agent::config_builder()
             .https_only(https_only)
@@ -138,21 +141,21 @@ impl Client {
             .timeout_per_read(Some(patience.silence))
             .timeout_per_write(Some(patience.silence))
             .timeout_recv_response(Some(patience.slow));
-        // A proxy of the surroundings is for the world outside.
+        // A proxy from the environment is not for the tests' local server.
         let config = if https_only { config } else { config.proxy(None) };
         Self { agent: config.build().into(), patience }
     }
 }
 
-/// What a server sends.
+/// The response of a server.
 struct Answer {
-    /// Where in the file it begins.
+    /// The position in the file at which it begins.
     from: u64,
     body: Box<dyn Read>,
 }
 
 impl Client {
-    /// Asks for a file, from byte `from` on. A server may begin at byte 0 all the same.
+    /// Requests a file from byte `from` on. A server may ignore that and begin at byte 0.
     fn get(&self, url: &str, from: u64) -> Result<Answer, FetchError> {
         let mut request = self.agent.get(url);
         if from > 0 {
@@ -167,17 +170,17 @@ impl Client {
         let from = match (status, begins) {
             (200, _) => 0,
             (206, Some(begins)) if begins == from => from,
-            // There is nothing behind what is here already, so that is wrong, or the server does not know ranges.
+            // Nothing follows the bytes that we have. Either they are wrong, or the server does not support ranges.
             (416 | 206, _) if from > 0 => return self.get(url, 0),
             _ => return Err(FetchError::Status { url: url.to_owned(), status }),
         };
         Ok(Answer { from, body: Box::new(answer.into_body().into_reader()) })
     }
 
-    /// Downloads the file at `url` to `to`, unless it is there. `progress` is told how many bytes of it are here.
+    /// Downloads the file at `url` to `to`, unless it exists. `progress` receives the number of bytes that have arrived.
     ///
-    /// What arrives is kept in `to` with `.part` behind its name, and renamed when all of it is here and its digest is right. A part from
-    /// an earlier try is gone on with if the server can do that.
+    /// Until the file is complete and its digest is right, it is kept as `to` with `.part` appended, then renamed. A part from an earlier
+    /// attempt is continued if the server supports that.
     ///
     /// # Errors
     ///
@@ -190,7 +193,7 @@ impl Client {
         let resumed_from = part.length;
         let mut found = self.complete(url, wanted, &mut part, progress)?;
         if !found.eq_ignore_ascii_case(&wanted.sha256) && resumed_from > 0 {
-            // The part may have been of another file: once more, from the start.
+            // The part may belong to a different file: try once more from the start.
             part.restart()?;
             found = self.complete(url, wanted, &mut part, progress)?;
         }
@@ -202,7 +205,7 @@ impl Client {
         Ok(Fetched::Downloaded { resumed_from })
     }
 
-    /// Downloads what is missing of a part and returns the digest of the whole.
+    /// Downloads the missing rest of a part and returns the digest of the whole file.
     fn complete(
         &self,
         url: &str,
@@ -210,7 +213,7 @@ impl Client {
         part: &mut PartialFile,
         progress: &mut dyn FnMut(u64),
     ) -> Result<String, FetchError> {
-        // A whole part that was not renamed any more need not be asked for.
+        // The part is complete but was not renamed: there is nothing to request.
         if part.length > 0 && part.digest().eq_ignore_ascii_case(&wanted.sha256) {
             return Ok(part.digest());
         }
@@ -234,7 +237,7 @@ impl Client {
                 Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => {
-                    let problem = format!("broken off after {} bytes: {error}; the next try goes on from there", part.length);
+                    let problem = format!("interrupted after {} bytes: {error}; the next attempt continues from there", part.length);
                     return Err(FetchError::Network { url: url.to_owned(), problem });
                 }
             };
@@ -247,12 +250,12 @@ impl Client {
     }
 }
 
-/// Where the bytes of a `Content-Range` begin: `bytes 100-199/200`.
+/// Where the bytes of a `Content-Range` begin, as in `bytes 100-199/200`.
 fn range_start(header: &str) -> Option<u64> {
     header.trim().strip_prefix("bytes")?.trim_start().split('-').next()?.parse().ok()
 }
 
-/// A file on its way, locked while it is open. An empty one leaves nothing behind.
+/// A file that is being downloaded, locked while it is open. If it is empty, it is removed.
 struct PartialFile {
     path: PathBuf,
     file: Locked,
@@ -261,19 +264,19 @@ struct PartialFile {
 }
 
 impl PartialFile {
-    /// Opens the part of a file, with what is in it from an earlier try.
+    /// Opens the part of a file, with the bytes of earlier attempts.
     fn open(to: &Path, most_bytes: u64) -> Result<Self, FetchError> {
         let mut path = to.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
         let fail = |action, source| FetchError::File { action, path: path.clone(), source };
         if let Some(folder) = to.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| fail("make the folder of", source))?;
+            std::fs::create_dir_all(folder).map_err(|source| fail("create the folder of", source))?;
         }
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path);
         let file = match Locked::new(file.map_err(|source| fail("make", source))?) {
             Ok(file) if file.is_at(&path) => file,
-            // One without its name was finished, or given up, by who had it until now.
+            // If its name is gone, the process that held it has finished or given up.
             Ok(_) | Err(TryLockError::WouldBlock) => return Err(FetchError::InUse(to.to_owned())),
             Err(TryLockError::Error(source)) => return Err(fail("lock", source)),
         };
@@ -308,7 +311,7 @@ impl PartialFile {
         crate::model::hex(&self.hash.clone().finalize())
     }
 
-    /// Throws it away; that it cannot be removed is no news, the next try finds that it does not fit.
+    /// Deletes it. If that fails, the next attempt finds that its digest is wrong.
     fn remove(&self) {
         let _ = std::fs::remove_file(&self.path);
     }
@@ -327,7 +330,7 @@ impl Drop for PartialFile {
     }
 }
 
-/// Adds all that can be read to a digest, and returns how many bytes that were.
+/// Adds everything that can be read to a digest, and returns the number of bytes.
 fn add(from: &mut impl Read, hash: &mut Sha256) -> io::Result<u64> {
     let mut buffer = vec![0; 1 << 16];
     let mut length = 0;

@@ -1,8 +1,8 @@
-//! Genome files: CPPN genomes as JSON, one a line.
+//! Genome files: CPPN genomes as JSON, one per line.
 //!
-//! `{"outputs": 1, "nodes": [{"id", "kind", "index", "activation"}...], "connections": [{"source", "target", "weight"}...]}`: node ids
-//! count from 0 (inputs, outputs, hidden), inputs and outputs have an index too, a weight is the shortest decimal that reads back as the
-//! same single. Other fields are let pass.
+//! `{"outputs": 1, "nodes": [{"id", "kind", "index", "activation"}...], "connections": [{"source", "target", "weight"}...]}`. Node ids
+//! count from 0 (inputs, outputs, hidden nodes). Inputs and outputs also have an index. A weight is the shortest decimal that reads back as
+//! the same `f32`. Other fields are ignored.
 
 use crate::model::card::printable;
 use fooling_core::{Activation, INPUTS, Link, StandardGenome};
@@ -20,7 +20,7 @@ struct Line {
 struct NodeLine {
     id: usize,
     kind: Kind,
-    /// Position among the inputs or the outputs; hidden nodes have none.
+    /// Position among the inputs or the outputs; none for hidden nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
     activation: String,
@@ -41,7 +41,7 @@ struct LinkLine {
     weight: f32,
 }
 
-/// The kind of a node and, but for hidden ones, its position among its kind.
+/// The kind of a node and, except for hidden nodes, its position among its kind.
 fn kind(id: usize, outputs: usize) -> (Kind, Option<usize>) {
     if id < INPUTS {
         (Kind::Input, Some(id))
@@ -52,7 +52,7 @@ fn kind(id: usize, outputs: usize) -> (Kind, Option<usize>) {
     }
 }
 
-/// A genome as a line, without its end.
+/// A genome as a line of text, without the newline.
 #[must_use]
 pub fn to_line(genome: &StandardGenome) -> String {
     let node = |(id, activation): (usize, &Activation)| {
@@ -68,27 +68,27 @@ pub fn to_line(genome: &StandardGenome) -> String {
     serde_json::to_string(&line).expect("names and finite numbers")
 }
 
-/// A genome from a line.
+/// Parses a genome from a line.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// What is wrong with the line.
 pub fn from_line(line: &str) -> Result<StandardGenome, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let mut activations = Vec::with_capacity(line.nodes.len());
     for (position, node) in line.nodes.iter().enumerate() {
         if node.id != position {
-            return Err(format!("node {position} has the id {}: ids count from 0 in the order of the list", node.id));
+            return Err(format!("node {position} has the id {}, but ids count from 0 in the order of the list", node.id));
         }
         let (kind, index) = kind(position, line.outputs);
         if node.kind != kind {
-            return Err(format!("node {position} is of the wrong kind: first come {INPUTS} inputs, then the outputs, then hidden nodes"));
+            return Err(format!("node {position} has the wrong kind: the order is {INPUTS} inputs, then outputs, then hidden nodes"));
         }
         if index.is_some() && node.index != index {
-            return Err(format!("node {position} has not the index {}, its position among its kind", index.unwrap_or_default()));
+            return Err(format!("node {position} must have the index {}, its position among its kind", index.unwrap_or_default()));
         }
         let activation = Activation::from_name(&node.activation).ok_or_else(|| {
-            format!("node {position}: '{}' is no activation (there are sine, sigmoid, gaussian, linear)", printable(&node.activation))
+            format!("node {position}: unknown activation '{}' (use sine, sigmoid, gaussian or linear)", printable(&node.activation))
         })?;
         activations.push(activation);
     }

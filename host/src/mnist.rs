@@ -1,4 +1,4 @@
-//! Reader of the four MNIST files in the idx format, plain or gzipped.
+//! Reads the four MNIST files in the idx format, plain or gzip.
 //!
 //! Contract: a header is not trusted. It is compared with the size of a plain file, and with the most that its
 //! compressed bytes can decompress to, before memory is taken; decompression stops one byte after what the header
@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-/// Side of an MNIST picture, in pixels.
+/// Side of an MNIST image in pixels.
 pub const SIDE: usize = 28;
-/// Bytes of one picture: `SIDE * SIDE`.
+/// Bytes of one image: `SIDE * SIDE`.
 pub const PIXELS: usize = SIDE * SIDE;
-/// Number of digits, so the labels are `0..10`.
+/// Number of digits; labels are `0..10`.
 pub const CLASSES: usize = 10;
 
 const IMAGES_MAGIC: u32 = 2051;
@@ -38,12 +38,12 @@ pub enum MnistError {
         with_dot(name)
     )]
     Missing {
-        /// The folder that was searched.
+        /// The folder.
         dir: PathBuf,
-        /// Standard name of the file, without `.gz`.
+        /// Name of the file, without `.gz`.
         name: &'static str,
     },
-    /// The operating system, or the gzip stream, refused.
+    /// The operating system or the gzip decoder reported an error.
     #[error("{}: cannot read: {reason}", file.display())]
     Read {
         /// The file.
@@ -51,7 +51,7 @@ pub enum MnistError {
         /// Why.
         reason: io::Error,
     },
-    /// A header field has a value that an MNIST file cannot have.
+    /// A header field has an invalid value.
     #[error("{}: field `{field}` is {found}, expected {expected}", file.display())]
     Field {
         /// The file.
@@ -60,10 +60,10 @@ pub enum MnistError {
         field: &'static str,
         /// The value in the file.
         found: u64,
-        /// What would have been right, in words.
+        /// The expected value, in words.
         expected: String,
     },
-    /// The header promises more or fewer bytes than the file holds.
+    /// The header promises more or fewer bytes than the file has.
     #[error(
         "{}: field `count` promises {promised} bytes after the header, but the file {holds}; it is cut short, padded or not an MNIST file",
         file.display()
@@ -71,13 +71,13 @@ pub enum MnistError {
     Size {
         /// The file.
         file: PathBuf,
-        /// Bytes after the header, by the header.
+        /// Bytes after the header, according to the header.
         promised: u64,
-        /// What the file holds instead, in words.
+        /// What the file has instead, in words.
         holds: String,
     },
-    /// Images and labels of one set differ in number.
-    #[error("{}: holds {labels} labels for the {images} images beside it; the files are of different sets", file.display())]
+    /// The numbers of images and labels differ.
+    #[error("{}: has {labels} labels for {images} images; the files belong to different sets", file.display())]
     Pairing {
         /// The labels file.
         file: PathBuf,
@@ -88,29 +88,29 @@ pub enum MnistError {
     },
 }
 
-/// Pictures with their labels.
+/// Images with their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// `len() * PIXELS` bytes, picture after picture, row by row; 0 = background, 255 = ink.
+    /// `len() * PIXELS` bytes, image after image, row by row; 0 = background, 255 = ink.
     pub images: Vec<u8>,
-    /// One label a picture, each in `0..CLASSES`.
+    /// One label for each image, each in `0..CLASSES`.
     pub labels: Vec<u8>,
 }
 
 impl Dataset {
-    /// Number of pictures.
+    /// Number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no picture; never so for a set that was read from files.
+    /// Whether there are no images; never true for a set that was read from files.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// The [`PIXELS`] bytes of picture `index`.
+    /// The [`PIXELS`] bytes of image `index`.
     ///
     /// # Panics
     /// If `index >= len()`.
@@ -119,7 +119,7 @@ impl Dataset {
         &self.images[index * PIXELS..][..PIXELS]
     }
 
-    /// The mean of every pixel over the pictures, [`PIXELS`] numbers from 0 to 255; of no pictures, zeros.
+    /// The mean of each pixel over the images: [`PIXELS`] numbers from 0 to 255, or zeros if there are no images.
     #[must_use]
     pub fn mean_image(&self) -> Vec<f32> {
         let mut sums = vec![0_u64; PIXELS];
@@ -130,7 +130,7 @@ impl Dataset {
     }
 }
 
-/// The whole of MNIST: 60 000 pictures to train on and 10 000 to test on.
+/// All of MNIST: 60 000 training images and 10 000 test images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mnist {
     /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`.
@@ -144,7 +144,7 @@ impl Mnist {
     /// `.gz`. The first of these that is there is read; its bytes tell whether it is compressed.
     ///
     /// # Errors
-    /// [`MnistError`], if a file is missing, unreadable, or not what its name says.
+    /// [`MnistError`], if a file is missing, unreadable or invalid.
     pub fn load(dir: &Path) -> Result<Self, MnistError> {
         Ok(Self { train: load_pair(dir, "train-images-idx3-ubyte", "train-labels-idx1-ubyte")?, test: load_test(dir)? })
     }
@@ -200,7 +200,7 @@ fn read_labels(file: &Path) -> Result<Vec<u8>, MnistError> {
     }
 }
 
-/// An idx file that is being read from its start to its end.
+/// An idx file that is being read from start to end.
 struct Idx<'a> {
     file: &'a Path,
     reader: Box<dyn Read>,
@@ -247,10 +247,10 @@ impl<'a> Idx<'a> {
         }
     }
 
-    /// The `promised` bytes after the header, and nothing after them.
+    /// The `promised` bytes after the header, and nothing more.
     fn body(mut self, promised: u64) -> Result<Vec<u8>, MnistError> {
         self.check_size(promised)?;
-        // At most MAX_BODY, and the compressed bytes on disk could really hold it.
+        // At most MAX_BODY, and no more than the compressed bytes can really contain.
         let mut body = Vec::with_capacity(promised as usize);
         let mut reader = self.reader.by_ref().take(promised + 1);
         reader.read_to_end(&mut body).map_err(|reason| MnistError::Read { file: self.file.into(), reason })?;
@@ -263,7 +263,7 @@ impl<'a> Idx<'a> {
 
     fn check_size(&self, promised: u64) -> Result<(), MnistError> {
         if promised > MAX_BODY {
-            return Err(self.wrong_size(promised, format!("may have {MAX_BODY} at most")));
+            return Err(self.wrong_size(promised, format!("may have at most {MAX_BODY}")));
         }
         if self.gzipped {
             let most = self.size.saturating_mul(MAX_DEFLATE_RATIO);
@@ -304,7 +304,7 @@ mod tests {
         (0..count * PIXELS).map(|i| (i % 251) as u8).collect()
     }
 
-    /// A folder with a good test set of three pictures, plain.
+    /// A folder with a valid test set of three images, plain.
     fn good() -> TempDir {
         let dir = TempDir::new().unwrap();
         put(&dir, "t10k-images-idx3-ubyte", &idx(IMAGES_MAGIC, &[3, 28, 28], &pictures(3)));
@@ -438,6 +438,6 @@ mod tests {
         put(&dir, "t10k-labels-idx1-ubyte", &idx(LABELS_MAGIC, &[3], &[1, 10, 2]));
         assert!(message(&dir).contains("`label` is 10, expected 0 to 9"));
         put(&dir, "t10k-labels-idx1-ubyte", &idx(LABELS_MAGIC, &[2], &[1, 2]));
-        assert!(message(&dir).contains("holds 2 labels for the 3 images"));
+        assert!(message(&dir).contains("has 2 labels for 3 images"));
     }
 }

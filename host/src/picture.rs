@@ -21,7 +21,7 @@ impl std::fmt::Debug for Picture {
     }
 }
 
-/// Largest width and height of a picture that is read.
+/// Largest width and height of a picture that can be read.
 const LARGEST: u32 = 8192;
 /// Largest picture file that is read, in bytes: one of the largest picture, not compressed, fits. Some decoders take all of it into memory.
 const LARGEST_FILE: u64 = 8 * (LARGEST as u64) * (LARGEST as u64) + (1 << 20);
@@ -33,7 +33,7 @@ impl Picture {
         Self { side, channels, bytes: vec![0; side * side * channels] }
     }
 
-    /// From its bytes; nothing if they are not side * side * channels.
+    /// Makes a picture from its bytes; none if their number is not side * side * channels.
     #[must_use]
     pub fn from_bytes(side: usize, channels: usize, bytes: Vec<u8>) -> Option<Self> {
         (bytes.len() == side * side * channels).then_some(Self { side, channels, bytes })
@@ -62,11 +62,11 @@ impl Picture {
         self.bytes.chunks_exact((self.side * self.channels).max(1))
     }
 
-    /// Overwrites row `y`.
+    /// Replaces row `y`.
     ///
     /// # Panics
     ///
-    /// If there is no such row or it has another length.
+    /// If there is no such row, or its length is wrong.
     pub fn put_row(&mut self, y: usize, row: &[u8]) {
         let width = self.side * self.channels;
         self.bytes[y * width..][..width].copy_from_slice(row);
@@ -88,7 +88,7 @@ impl Picture {
         encode(&self.bytes, self.side, self.side, self.channels)
     }
 
-    /// Reads a PNG file that is square and either grey or coloured, 8 bits a channel; the pixels as they are stored.
+    /// Reads a PNG file that is square and grey or colour, with 8 bits per channel, and keeps its pixels as they are.
     ///
     /// # Errors
     ///
@@ -97,12 +97,12 @@ impl Picture {
         let image = decode(open_file(path)?, |format| format == ImageFormat::Png)?;
         let (width, height, color) = (image.width(), image.height(), image.color());
         if width != height {
-            return Err(format!("it is {width} x {height} pixels, not square"));
+            return Err(format!("it has {width} x {height} pixels and is not square"));
         }
         let channels = match color {
             ColorType::L8 => 1,
             ColorType::Rgb8 => 3,
-            other => return Err(format!("its pixels are {other:?}, not 8-bit grey or colour")),
+            other => return Err(format!("its pixels are {other:?} instead of 8-bit grey or colour")),
         };
         Ok(Self { side: width as usize, channels, bytes: image.into_bytes() })
     }
@@ -123,7 +123,7 @@ impl Picture {
         picture
     }
 
-    /// This picture with another side, scaled, and with 1 or 3 channels.
+    /// This picture scaled to another side, with 1 or 3 channels.
     ///
     /// # Panics
     ///
@@ -145,7 +145,7 @@ impl Picture {
         Self { side, channels, bytes }
     }
 
-    /// In words, how `other` differs.
+    /// Describes how `other` differs.
     #[must_use]
     pub fn difference(&self, other: &Self) -> String {
         if (self.side, self.channels) != (other.side, other.channels) {
@@ -270,7 +270,7 @@ fn too_large() -> String {
 }
 
 fn open_file(path: &Path) -> Result<BufReader<File>, String> {
-    // Asked before it is opened: opening a pipe would wait for a writer.
+    // Checked before opening: opening a pipe would block until there is a writer.
     let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !found.is_file() {
         return Err("it is not a regular file".to_owned());
@@ -331,8 +331,8 @@ fn unknown_format(head: &[u8]) -> String {
     }
 }
 
-/// The memory that a PNG may take whose file begins so: its pixels, of four channels of 16 bits, and something for what else is in it. A
-/// colour profile, which is compressed, can otherwise become as large as the largest picture.
+/// The memory limit for a PNG that starts with these bytes: its pixels, with four channels of 16 bits, plus an allowance for everything
+/// else. Otherwise a compressed colour profile could grow to the size of the largest picture.
 fn most_memory(head: &[u8]) -> u64 {
     let side = |at: usize| head.get(at..at + 4).map_or(0, |side| u64::from(u32::from_be_bytes(side.try_into().expect("four bytes"))));
     // After the signature, and the length and name of the first chunk.

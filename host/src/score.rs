@@ -1,4 +1,4 @@
-//! What a network says of given pictures.
+//! Scores given pictures with a network.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -21,9 +21,9 @@ pub fn fit(image: DecodedImage, input: &Input) -> Picture {
     Picture::centred(&image.resized(width, height), side)
 }
 
-/// Scores pictures over several threads: for each picture a probability a class, NaN throughout where the network gave none.
+/// Scores pictures on several threads: for each picture a probability for each class, all NaN if the network did not return probabilities.
 ///
-/// `picture(i)` is asked for the pictures 0 to `count` - 1, from any thread.
+/// `picture(i)` is called for the pictures 0 to `count` - 1, from any thread.
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ pub fn score_all<'p>(
     Ok(scores)
 }
 
-/// The classes with the highest scores, highest first; of equals the lower number.
+/// The classes with the highest scores, highest first; for equal scores the lower number first.
 #[must_use]
 pub fn top(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
     let mut ranked: Vec<(usize, f32)> = scores.iter().copied().enumerate().collect();

@@ -1,23 +1,23 @@
-//! Rendering with the widest vectors that this CPU has.
+//! Rendering with the widest vectors that this CPU supports.
 //!
-//! Core's renderer is plain loops over lanes, all inlined into their caller. Here it is inlined into one function for each set of
-//! instructions, and the CPU is asked at run time which of them it has. The bits are the same in all of them: none contracts a
-//! multiplication and an addition, and `core/tests/simd.rs` compares them.
+//! Core's renderer is plain loops over lanes, all inlined into their caller. Here it is inlined into one function for each instruction set,
+//! and the CPU is queried at run time. All of them give the same bits: none contracts a multiplication and an addition, and
+//! `core/tests/simd.rs` compares them.
 
 use fooling_core::{Canvas, PictureSpec, Program, RenderError, Scratch};
 pub use fooling_engine::simd::Instructions;
 use fooling_engine::simd::{Kernel, Vector, dispatch};
 
-/// Lanes a group: the fastest of 4, 8, 16 and 32 with every set of instructions (see `core/benches/render.rs`). Rows are filled up to
-/// whole groups, and a tile is many groups long, so that the groups need not be as wide as a vector.
+/// Lanes per group: the fastest of 4, 8, 16 and 32 with every instruction set (see `core/benches/render.rs`). Rows are padded to whole
+/// groups, and a tile consists of many groups, so groups need not be as wide as a vector.
 pub const LANES: usize = 4;
 
-/// Renders a picture as [`Program::render`] does, with the widest vectors that there are. For its scratch ask
-/// [`Program::ample_scratch_floats`] with [`LANES`] lanes; with less it is slower.
+/// Renders a picture like [`Program::render`], with the widest vectors available. Use [`Program::ample_scratch_floats`] with [`LANES`]
+/// lanes for the size of the scratch; a smaller one is slower.
 ///
 /// # Errors
 ///
-/// If `scratch` is too small; the canvas has then seen nothing.
+/// If `scratch` is too small; nothing has been drawn then.
 pub fn render<const N: usize, const L: usize>(
     program: &Program<N, L>,
     picture: PictureSpec,

@@ -1,4 +1,4 @@
-//! What several test modules need: the shared data folder, and ONNX files made on the spot.
+//! Shared by test modules: the folder of test data, and ONNX files built in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -11,8 +11,8 @@ use tract_onnx::pb::{
 
 use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel};
 
-/// The folder of shared data, `$FOOLING_SHARED` or `../shared` beside the workspace. Without it the test is skipped, loudly;
-/// with `CI` set that is a failure.
+/// The folder of shared test data, `$FOOLING_SHARED` or `../shared` next to the workspace. Without it the test is skipped with a message;
+/// with `CI` set it fails.
 pub(crate) fn shared(test: &str) -> Option<PathBuf> {
     let folder =
         std::env::var_os("FOOLING_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
@@ -84,7 +84,7 @@ pub(crate) fn shared_cards() -> Vec<Card> {
     ]
 }
 
-/// An ONNX file in the making.
+/// An ONNX file under construction.
 #[derive(Debug, Clone)]
 pub(crate) struct Onnx {
     pub(crate) graph: GraphProto,
@@ -101,7 +101,7 @@ pub(crate) enum Value<'a> {
 }
 
 impl Onnx {
-    /// A graph with the float input `x` of these dimensions (0: open) and the output `y` of unsaid shape.
+    /// A graph with the float input `x` of these dimensions (0: open) and the output `y` of unspecified shape.
     pub(crate) fn new(opset: i64, input: &[i64]) -> Self {
         let graph = GraphProto { input: vec![float_value("x", Some(input))], output: vec![float_value("y", None)], ..Default::default() };
         Self { graph, opset }
@@ -125,7 +125,7 @@ impl Onnx {
         self
     }
 
-    /// Adds a node; its name is its output's.
+    /// Adds a node, named after its output.
     pub(crate) fn node(mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, Value<'_>)]) -> Self {
         self.graph.node.push(NodeProto {
             op_type: operator.into(),
@@ -184,14 +184,14 @@ fn float_value(name: &str, dims: Option<&[i64]>) -> ValueInfoProto {
     ValueInfoProto { name: name.into(), r#type: Some(kind), ..Default::default() }
 }
 
-/// A weight that looks random and is the same everywhere: -0.5 to 0.5.
+/// Pseudo-random weights that are the same everywhere: -0.5 to 0.5.
 pub(crate) fn weight(i: usize) -> f32 {
     let hash = (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     f32::from(u16::try_from(hash & 0xffff).unwrap()) / 65_536.0 - 0.5
 }
 
-/// A small network of everything that AlexNet has, for `batch` pictures (0: any): convolution, LRN, grouped
-/// convolution, pooling, a reshape to a fixed `[1, n]`, dense layers, dropout, softmax. Three channels, `side` wide; 7 classes.
+/// A small network with every layer of AlexNet, for `batch` pictures (0: any): convolution, LRN, grouped convolution, pooling, a reshape to
+/// a fixed `[1, n]`, dense layers, dropout, softmax. Three channels, `side` wide; 7 classes.
 pub(crate) fn small_alexnet(batch: i64, side: i64) -> Onnx {
     let pooled = (side / 2 - 1) / 2 + 1;
     let flat = 8 * pooled * pooled;
@@ -223,7 +223,7 @@ pub(crate) fn small_alexnet(batch: i64, side: i64) -> Onnx {
         .node("Softmax", &["d4"], "y", &[])
 }
 
-/// A card for an ONNX file made on the spot: NCHW, one class a letter.
+/// A card for an ONNX file built in memory: NCHW, one letter for each class.
 pub(crate) fn card_for(onnx: &[u8], channels: Channels, side: usize, classes: u8) -> Card {
     use sha2::Digest;
     let digest = sha2::Sha256::digest(onnx);

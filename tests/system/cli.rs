@@ -1,4 +1,4 @@
-//! The command line: texts, exit codes, JSON, and genomes out and in again.
+//! The command line: output, exit codes, JSON, and exporting and drawing genomes.
 
 use crate::program::{fooling, root, scratch};
 use crate::snapshot;
@@ -16,7 +16,7 @@ fn help_texts() {
     assert_eq!(version, format!("fooling {}\n", env!("CARGO_PKG_VERSION")));
 }
 
-/// What is wrong with a call is said, on which input, and what to try. (What the system says of files differs on Windows.)
+/// Error messages say what is wrong, with which input, and what to try. (System messages about files differ on Windows.)
 #[test]
 #[cfg(unix)]
 fn error_messages() {
@@ -63,7 +63,7 @@ fn json_is_json_with_the_fields_that_scripts_want() {
         assert!((0.0..=1.0).contains(&evolved[field].as_f64().unwrap()), "{field}");
     }
     assert!(evolved["at_9999"].as_u64() <= evolved["at_99"].as_u64());
-    // The file says what was printed.
+    // The file contains what was printed.
     let file: serde_json::Value = serde_json::from_slice(&std::fs::read(dir.path().join("a/summary.json")).unwrap()).unwrap();
     assert_eq!(file, evolved);
     let shown = fooling(dir.path(), "show a --json").done().json();
@@ -81,7 +81,7 @@ fn json_is_json_with_the_fields_that_scripts_want() {
     assert!(fooling(dir.path(), "models list").done().stdout.contains("lenet"));
 }
 
-/// `--json` puts nothing but JSON on stdout, progress goes to stderr, and a closed stdout (`| head`) is no error.
+/// `--json` prints nothing but JSON on stdout, progress goes to stderr, and a closed stdout (`| head`) is not an error.
 #[test]
 fn streams_are_kept_apart() {
     let dir = scratch();
@@ -111,13 +111,13 @@ fn genomes_come_out_and_go_in_again() {
         let rendered = std::fs::read(dir.path().join(format!("pictures/{class:04}.png"))).unwrap();
         assert!(rendered == cell, "the rendered file of class {class} is not its picture");
     }
-    // Another size is another look at the same genome, not another picture scaled.
+    // Another size draws the same genome again; it does not scale the picture.
     fooling(dir.path(), "render elites.jsonl --size 200 --out large --coordinates unit").done();
     let large = image::open(dir.path().join("large/0009.png")).unwrap();
     assert_eq!((large.width(), large.height()), (200, 200));
 }
 
-/// The card that ships describes the file that ships, and the one in the program is the same.
+/// The shipped card matches the shipped file, and the built-in copy is the same.
 #[test]
 fn the_shipped_card_and_the_built_in_model_agree() {
     let dir = scratch();

@@ -1,4 +1,4 @@
-//! `--device`: what a build or a machine lacks is said in one line, and a run stays on the device that it was begun on.
+//! `--device`: one line says what a build or a machine lacks, and a run stays on its device.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::program::{fooling, scratch};
 
 const RUN: &str = "evolve --batch 24 --seed 5 --generations 3";
 
-/// The last line of what a refused call says, which must be all of it.
+/// The last line of the message of a refused call, which must be the whole message.
 fn refusal(dir: &Path, line: &str) -> String {
     let outcome = fooling(dir, line).refused(&[]);
     assert_eq!((outcome.stdout.as_str(), outcome.stderr.lines().count()), ("", 1), "{line}: {}", outcome.stderr);
     outcome.stderr.trim_end().to_owned()
 }
 
-/// No GPU is found by chance: what is asked for by name is used or refused, and nothing is left behind.
+/// No GPU is chosen by accident: a device given by name is used or refused, and nothing is left behind.
 #[test]
 fn a_device_that_is_not_there_is_refused_in_one_line() {
     let dir = scratch();
@@ -27,12 +27,12 @@ fn a_device_that_is_not_there_is_refused_in_one_line() {
         }
         let line = refusal(dir.path(), &format!("{RUN} --out a --device {device}"));
         assert!(line.starts_with(&format!("error: the device `{device}` cannot be used: ")), "{line}");
-        assert!(!dir.path().join("a").exists(), "a folder was made for a run that cannot be");
+        assert!(!dir.path().join("a").exists(), "a folder was created for an impossible run");
         assert_eq!(line.contains("built without the feature"), !built, "{line}");
     }
 }
 
-/// `auto` goes on with the CPU, and says why; the run is that of `--device cpu`, and says so.
+/// `auto` falls back to the CPU and says why; the run is that of `--device cpu`, and says so.
 #[test]
 fn auto_says_what_it_takes_and_why() {
     if Device::Cuda.check().is_ok() || Device::Metal.check().is_ok() {
@@ -42,12 +42,12 @@ fn auto_says_what_it_takes_and_why() {
     let dir = scratch();
     fooling(dir.path(), &format!("{RUN} --out cpu")).done();
     let auto = fooling(dir.path(), &format!("{RUN} --out auto --device auto")).done();
-    auto.says(&["the device `cuda` cannot be used: ", "the device `metal` cannot be used: ", "the device is `cpu`"]);
+    auto.says(&["the device `cuda` cannot be used: ", "the device `metal` cannot be used: ", "using the device `cpu`"]);
     let journal = |run: &str| std::fs::read(dir.path().join(run).join("journal.fool")).unwrap();
     assert!(journal("cpu") == journal("auto"));
     let made: toml::Table = std::fs::read_to_string(dir.path().join("auto/run.toml")).unwrap().parse().unwrap();
     assert_eq!(made["made"]["device"].as_str(), Some("cpu"));
-    fooling(dir.path(), "score --device auto auto/cells/0000.png").done().says(&["the device is `cpu`"]);
+    fooling(dir.path(), "score --device auto auto/cells/0000.png").done().says(&["using the device `cpu`"]);
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn a_run_is_gone_on_with_on_its_own_device() {
     let dir = scratch();
     fooling(dir.path(), &format!("{RUN} --out a")).done();
     let line = refusal(dir.path(), "evolve --resume a --device cuda --generations 5");
-    assert!(line.contains("begun with --device cpu") && line.contains("leave --device out"), "{line}");
-    // `auto` is what the run was begun with, without a search for others.
+    assert!(line.contains("uses --device cpu") && line.contains("omit --device"), "{line}");
+    // `auto` means the device of the run; others are not tried.
     let auto = fooling(dir.path(), "evolve --resume a --device auto --generations 4").done();
     assert!(!auto.stderr.contains("cannot be used"), "{}", auto.stderr);
     fooling(dir.path(), "evolve --resume a --generations 5").done();
-    // What run.toml says is no way around what the journal says.
+    // Editing run.toml does not override what the journal says.
     let path = dir.path().join("a/run.toml");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("device = \"cpu\"", "device = \"cuda\"")).unwrap();
@@ -70,13 +70,13 @@ fn a_run_is_gone_on_with_on_its_own_device() {
     }
     std::fs::write(&path, text.replace("device = \"cpu\"", "device = \"abacus\"")).unwrap();
     fooling(dir.path(), "evolve --resume a").refused(&["run.toml", "abacus"]);
-    // Runs of early versions say nothing: there was one device.
+    // Runs of early versions do not state the device: there was only one.
     std::fs::write(&path, text.replace("device = \"cpu\"\n", "")).unwrap();
     fooling(dir.path(), "evolve --resume a --generations 6").done();
     fooling(dir.path(), "replay a").done();
 }
 
-/// A mock that says it is a GPU.
+/// A mock that claims to be a GPU.
 #[derive(Debug)]
 struct Elsewhere(Mock);
 
@@ -106,7 +106,7 @@ impl Classifier for Elsewhere {
     }
 }
 
-/// A journal made on a GPU replays where there is none, and is not gone on with there.
+/// A journal made on a GPU can be replayed without one, but not resumed.
 #[test]
 fn a_journal_from_a_gpu_replays_anywhere_and_goes_on_nowhere_else() {
     let dir = scratch();
@@ -132,7 +132,7 @@ fn a_journal_from_a_gpu_replays_anywhere_and_goes_on_nowhere_else() {
     fooling::resume(&setup, &Folder::open(&root).unwrap(), &mut ()).unwrap();
 }
 
-/// What is missing is found one after another. Libraries that hold next to nothing stand for those of CUDA.
+/// Missing parts are reported one after another. Nearly empty libraries stand in for those of CUDA.
 #[cfg(all(feature = "cuda", target_os = "linux"))]
 mod cuda {
     use std::path::Path;
@@ -174,14 +174,14 @@ mod cuda {
         driver("-DINIT=100", "-DVERSION=13000");
         assert!(said(folder).contains("the NVIDIA driver finds no GPU (cuInit returned 100)"));
         driver("-DINIT=0", "-DVERSION=12040");
-        assert!(said(folder).contains("it speaks CUDA 12.4, and 13.0 is needed"));
+        assert!(said(folder).contains("it supports CUDA 12.4, but 13.0 is needed"));
         driver("-DINIT=0", "-DVERSION=13000");
         for name in ["cudart", "nvrtc", "cublas", "cudnn"] {
             let line = said(folder);
-            assert!(line.contains(&format!("CUDA's library {name} is missing")), "{line}");
+            assert!(line.contains(&format!("the CUDA library {name} is missing")), "{line}");
             library(folder, &format!("lib{name}.so"), "int nothing;", &[]);
         }
-        // All is there, and none of it does anything: whatever tract and cudarc make of that, it is one line and no crash.
+        // Everything is there but does nothing: whatever tract and cudarc make of that, the result is one line and no crash.
         let line = said(folder);
         assert!(line.contains("CUDA does not work here") || line.contains("header files are missing"), "{line}");
     }

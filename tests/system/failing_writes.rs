@@ -1,4 +1,4 @@
-//! Writes that fail: files that may not grow, a file system without room, one that is read-only.
+//! Failing writes: files that may not grow, a full file system, a read-only file system.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -10,9 +10,9 @@ use crate::program::{Outcome, assert_same, contents, cut, fooling, journal, outc
 
 const RUN: &str = "--encoding direct --batch 50 --seed 6 --generations 60";
 
-/// Runs the program in a shell that does not let a file grow beyond so many blocks of 512 bytes.
+/// Runs the program in a shell that does not let a file grow beyond this many blocks of 512 bytes.
 ///
-/// With `heard`, a write beyond fails; else the process is killed by SIGXFSZ in the middle of it.
+/// With `heard`, a write beyond the limit fails; otherwise SIGXFSZ kills the process in the middle of the write.
 fn limited(dir: &Path, blocks: usize, heard: bool, line: &str) -> Outcome {
     let trap = if heard { "trap '' XFSZ; " } else { "" };
     let script = format!("{trap}ulimit -c 0; ulimit -f {blocks}; exec {} {line}", env!("CARGO_BIN_EXE_fooling"));
@@ -25,16 +25,16 @@ fn block_size(dir: &Path) -> usize {
     std::fs::metadata(dir.join("block")).unwrap().len() as usize
 }
 
-/// The blocks that run.toml needs, which is written before the journal begins.
+/// The blocks needed by run.toml, which is written before the journal is created.
 fn room_for_run_toml(files: &BTreeMap<String, Vec<u8>>, block: usize) -> usize {
     files["run.toml"].len().div_ceil(block)
 }
 
-/// What is on disk is whole records of the uninterrupted run.
+/// The journal consists of whole records of the uninterrupted run.
 #[track_caller]
 fn recorded(run: &Path, whole: &[u8]) -> usize {
     let bytes = std::fs::read(journal(run)).unwrap();
-    assert!(whole.starts_with(&bytes), "the journal is the beginning of the uninterrupted one");
+    assert!(whole.starts_with(&bytes), "the journal is a prefix of the uninterrupted one");
     record_ends(&bytes).len() - 1
 }
 
@@ -49,10 +49,10 @@ fn a_journal_that_may_not_grow() {
     for blocks in [least, least + 1] {
         let run = dir.path().join(format!("a{blocks}"));
         let line = format!("evolve --out a{blocks} {RUN}");
-        limited(dir.path(), blocks, true, &line).refused(&["journal.fool: File too large", "make room, and go on with --resume"]);
+        limited(dir.path(), blocks, true, &line).refused(&["journal.fool: File too large", "free some space, and resume the run"]);
         let generations = recorded(&run, &whole["journal.fool"]);
         assert!(generations > 0 && std::fs::metadata(journal(&run)).unwrap().len() as usize <= blocks * block);
-        // Still no room: again an error, again nothing is lost.
+        // Still no space: an error again, and again nothing is lost.
         limited(dir.path(), blocks, true, &format!("evolve --resume a{blocks}")).refused(&["File too large"]);
         assert_eq!(recorded(&run, &whole["journal.fool"]), generations);
         fooling(dir.path(), &format!("evolve --resume a{blocks}")).done();
@@ -71,7 +71,7 @@ fn killed_in_the_middle_of_a_write() {
     let killed = limited(dir.path(), blocks, false, &format!("evolve --out a {RUN}"));
     assert_eq!(killed.code, None, "killed by SIGXFSZ");
     let run = dir.path().join("a");
-    // The write went as far as it could: a torn record, if the limit is not just at the end of one.
+    // The write went as far as it could: a torn record, unless the limit is exactly at the end of one.
     assert_eq!(std::fs::read(journal(&run)).unwrap(), whole["journal.fool"][..limit]);
     let torn = !record_ends(&whole["journal.fool"]).contains(&limit);
     let resumed = fooling(dir.path(), "evolve --resume a").done();
@@ -79,7 +79,7 @@ fn killed_in_the_middle_of_a_write() {
     assert_same("after a kill in a write", &whole, &contents(&run));
 }
 
-/// The journal fits and the pictures do not: the run is recorded, and finished when there is room.
+/// The journal fits but the pictures do not: the run is recorded, and finished when there is space.
 #[test]
 fn pictures_without_room() {
     let dir = scratch();
@@ -92,18 +92,18 @@ fn pictures_without_room() {
     assert_same("after pictures without room", &whole, &contents(&dir.path().join("a")));
 }
 
-/// A small file system in memory, unmounted when the test is over.
+/// A small file system in memory, unmounted at the end of the test.
 struct Small<'d>(&'d Path);
 
 impl<'d> Small<'d> {
-    /// Nothing where this may not be done; even CI may run where it is not.
+    /// None if mounting is not allowed; even CI may run without permission.
     fn mount(at: &'d Path, size: &str) -> Option<Self> {
         std::fs::create_dir(at).unwrap();
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]).arg(at).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(at));
         }
-        eprintln!("SKIPPED: a full file system: no tmpfs can be mounted here (that takes root)");
+        eprintln!("SKIPPED: a full file system: no tmpfs can be mounted here (needs root)");
         None
     }
 
@@ -114,7 +114,7 @@ impl<'d> Small<'d> {
             if output.status.success() {
                 return;
             }
-            // A program that another test is just starting has a copy of every file that is open here, until it runs.
+            // A program that another test is starting holds copies of all open files until it runs.
             assert!(begun.elapsed() < Duration::from_secs(10), "{output:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -123,7 +123,7 @@ impl<'d> Small<'d> {
 
 impl Drop for Small<'_> {
     fn drop(&mut self) {
-        // A test that failed may still have a file open in it; the system forgets the mount when that is closed.
+        // A failed test may still have a file open in it; the system removes the mount when the file is closed.
         let _ = Command::new("umount").arg("-l").arg(self.0).status();
     }
 }
@@ -135,18 +135,18 @@ fn a_file_system_without_room() {
     let whole = contents(&dir.path().join("whole"));
     let disk = dir.path().join("disk");
     let Some(small) = Small::mount(&disk, "16k") else { return };
-    // Not even run.toml fits: nothing is begun.
+    // Not even run.toml fits: nothing is started.
     std::fs::write(disk.join("ballast"), vec![0; 16 << 10]).unwrap();
     fooling(dir.path(), &format!("evolve --out disk/a {RUN}")).refused(&["No space left on device"]);
-    // Room for run.toml and a page of the journal.
+    // Space for run.toml and one page of the journal.
     std::fs::remove_file(disk.join("ballast")).unwrap();
     std::fs::write(disk.join("ballast"), vec![0; 8 << 10]).unwrap();
     let run = disk.join("a");
     let _ = std::fs::remove_dir_all(&run);
-    fooling(dir.path(), &format!("evolve --out disk/a {RUN}")).refused(&["journal.fool: No space left on device", "make room"]);
+    fooling(dir.path(), &format!("evolve --out disk/a {RUN}")).refused(&["journal.fool: No space left on device", "free some space"]);
     let generations = recorded(&run, &whole["journal.fool"]);
     assert!(generations > 5, "{generations} generations fit");
-    // What there is can be looked at; gone on with it can be when there is room.
+    // What is there can be inspected, and resumed when there is space.
     fooling(dir.path(), "show disk/a").done();
     fooling(dir.path(), "evolve --resume disk/a").refused(&["No space left on device"]);
     small.remount("size=4m");

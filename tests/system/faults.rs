@@ -1,7 +1,7 @@
-//! A run is killed at, and refused, every call by which it changes a file: one call a run, by strace.
+//! A run is killed at, or gets an error from, every system call that changes a file: one call per run, using strace.
 //!
-//! Random kills (`kills`) seldom hit the instant between two calls; here none is left out. `FOOLING_ALL_FAULTS` does all, else every fourth;
-//! the outcome is printed (`--nocapture`).
+//! Random kills (`kills`) seldom hit the moment between two calls; this test covers all of them. With `FOOLING_ALL_FAULTS` every call is
+//! tested, otherwise every fourth. The results are printed (`--nocapture`).
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::program::{Outcome, assert_same, contents, cut, fooling, journal, outc
 
 const OPTIONS: &str = "--batch 16 --seed 3 --generations 3 --threads 1";
 
-/// Calls that change files, and how each is made to fail. Names differ between processors; unknown ones are left out.
+/// Calls that change files, and how each is made to fail. Names differ between CPUs; unknown ones are skipped.
 const CALLS: [(&str, &[&str]); 13] = [
     ("write", &["ENOSPC", "EDQUOT", "EROFS"]),
     ("fsync", &["EIO"]),
@@ -33,12 +33,12 @@ const CALLS: [(&str, &[&str]); 13] = [
 struct Call {
     name: String,
     text: String,
-    /// The how many-th of its name it is, from 1.
+    /// Its number among the calls of the same name, from 1.
     number: usize,
 }
 
 impl Call {
-    /// Whether it changes something, and not only reads or loads the program.
+    /// Whether it changes something, instead of reading or loading the program.
     fn changes(&self) -> bool {
         self.name != "openat" || self.text.contains("O_CREAT") || self.text.contains("O_WRONLY")
     }
@@ -47,12 +47,12 @@ impl Call {
 fn strace_works() -> bool {
     let works = Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|output| output.status.success());
     if !works {
-        skip("faults at every call", "strace is missing, or may not trace here");
+        skip("faults at every call", "strace is missing or not permitted");
     }
     works
 }
 
-/// Runs the program under strace, which may inject something, and returns its calls.
+/// Runs the program under strace, which may inject a fault, and returns its calls.
 fn traced(dir: &Path, line: &str, inject: Option<&str>) -> (Outcome, Vec<Call>) {
     let all: Vec<String> = CALLS.iter().map(|(name, _)| format!("?{name}")).collect();
     let mut command = Command::new("strace");
@@ -72,12 +72,12 @@ fn traced(dir: &Path, line: &str, inject: Option<&str>) -> (Outcome, Vec<Call>) 
         let number = counts.entry(name.to_owned()).and_modify(|count| *count += 1).or_insert(1);
         (thread == main).then(|| Call { name: name.to_owned(), text: call.to_owned(), number: *number })
     };
-    // Other threads have counts of their own, and change no files.
+    // Other threads have their own counts and do not change files.
     let lines = text.lines().filter(|line| line.starts_with(&main));
     (outcome, lines.filter_map(call).collect())
 }
 
-/// A run that is to be begun, or gone on with.
+/// A run that is started or resumed.
 struct Case {
     name: &'static str,
     line: String,
@@ -91,16 +91,16 @@ fn cases() -> [Case; 2] {
     };
     [
         Case { name: "begun", line: format!("evolve --out a {OPTIONS}"), prepare: |_, _| {} },
-        Case { name: "gone on with", line: "evolve --resume a --threads 1".to_owned(), prepare: torn },
+        Case { name: "resumed", line: "evolve --resume a --threads 1".to_owned(), prepare: torn },
     ]
 }
 
-/// After whatever has happened: what is there of the journal is good, and the run ends as if nothing had happened.
+/// After any fault: what there is of the journal is valid, and the run ends as if nothing had happened.
 fn recovers(what: &str, dir: &Path, whole: &BTreeMap<String, Vec<u8>>) {
     let run = dir.join("a");
     let line = match std::fs::read(journal(&run)) {
         Ok(bytes) => {
-            assert!(whole["journal.fool"].starts_with(&bytes), "{what}: the journal is no beginning of the uninterrupted one");
+            assert!(whole["journal.fool"].starts_with(&bytes), "{what}: the journal is not a prefix of the uninterrupted one");
             "evolve --resume a".to_owned()
         }
         Err(_) => format!("evolve --out a {OPTIONS}"),
@@ -136,7 +136,7 @@ fn at_every_call_that_changes_a_file() {
                 let became = match ended.code {
                     None => "killed",
                     Some(0) => "not harmed",
-                    Some(2) => "refused with an error",
+                    Some(2) => "ended with an error",
                     Some(code) => panic!("{what}: exit code {code}: {}", ended.stderr),
                 };
                 assert!(ended.code != Some(2) || ended.stderr.contains("error: "), "{what}: {}", ended.stderr);
@@ -147,16 +147,16 @@ fn at_every_call_that_changes_a_file() {
     }
     eprintln!("{tally:#?}");
     let count = |word: &str| tally.iter().filter(|(what, _)| what.contains(word)).map(|(_, count)| count).sum::<usize>();
-    // Whether a second has passed, and so something is forced to the disk, differs from run to run.
+    // Whether a second has passed, and something is therefore flushed, differs from run to run.
     let sure = |word: &str| {
         count(word) - tally.iter().filter(|(what, _)| what.contains("fdatasync") && what.contains(word)).map(|(_, n)| n).sum::<usize>()
     };
     let (kills, killed) = (sure("signal=KILL"), sure("KILL: killed"));
     assert!(kills > 20 && killed == kills, "{killed} of {kills} were killed");
-    assert!(count("refused with an error") > 10);
+    assert!(count("ended with an error") > 10);
 }
 
-/// The policy of `host/src/run/log.rs`, watched.
+/// Checks the policy of `host/src/run/journal_file.rs`.
 #[test]
 fn what_is_forced_to_the_disk() {
     if !strace_works() {
@@ -172,18 +172,18 @@ fn what_is_forced_to_the_disk() {
         found.unwrap_or_else(|| panic!("no {name} of {word}"))
     };
     let folder_after = |at: usize, folder: &str| calls[at..].iter().any(|call| call.name == "fsync" && call.text.contains(folder));
-    // Each file is forced before it gets its name, and the name after it.
+    // Each file is flushed before it is renamed, and the directory after that.
     for file in ["run.toml", "journal.fool"] {
         let (forced, named) = (at("fsync", &format!("/{file}.part>")), at("rename", &format!("/{file}.part\"")));
         assert!(forced < named && folder_after(named, "/above/a>"), "{file}");
     }
     assert!(at("fsync", "/above>") < at("rename", "run.toml.part\""), "the name of the folder");
-    // Records: at the end, before anything that follows from them, and else once a second.
+    // Records: flushed at the end, before everything that is computed from them, and otherwise once a second.
     let syncs: Vec<usize> = (0..calls.len()).filter(|&i| calls[i].name == "fdatasync").collect();
     assert!(calls[syncs[0]].text.contains("/journal.fool>"));
     assert!(*syncs.last().unwrap() < at("openat", "cells/0000.png.part"));
     assert!(syncs.len() as u64 <= seconds + 1, "{} in {seconds} s", syncs.len());
-    // What follows from the journal is not waited for.
+    // What is computed from the journal is not flushed.
     let forced = calls.iter().filter(|call| call.name.ends_with("sync") && !call.text.contains("/a/journal."));
     assert!(forced.clone().all(|call| !call.text.contains("cells") && !call.text.contains("summary")), "{}", forced.count());
 }

@@ -1,4 +1,4 @@
-//! Every byte of a real journal changed, and what becomes of it: an error that says so, or a torn tail. Never another run.
+//! Changes every byte of a real journal and checks the result: a clear error or a torn record. Never a different run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use fooling::run::{Folder, rebuild};
 
 use crate::program::{fooling, journal, record_ends, scratch};
 
-/// What a change became, in words.
+/// The result of a change, in words.
 fn outcome(run: &Path, good_members: &[(usize, f32)]) -> String {
     match rebuild(&Folder::view(run).expect("there is a journal")) {
         Err(error) => {
@@ -27,14 +27,14 @@ fn outcome(run: &Path, good_members: &[(usize, f32)]) -> String {
         Ok(rebuilt) => {
             let elites: Vec<(usize, f32)> = rebuilt.elites.iter().map(|elite| (elite.cell, elite.score)).collect();
             match rebuilt.warning {
-                Some(_) => "torn tail: the last generation is computed again".to_owned(),
-                None => format!("UNNOTICED (elites changed: {})", elites != good_members),
+                Some(_) => "torn record: the last generation is computed again".to_owned(),
+                None => format!("NOT DETECTED (elites changed: {})", elites != good_members),
             }
         }
     }
 }
 
-/// With `FOOLING_ALL_FLIPS` all eight bits of each byte, else one; and each byte set to 0 and to 255.
+/// With `FOOLING_ALL_FLIPS` all eight bits of each byte are flipped, otherwise one; and each byte is set to 0 and to 255.
 #[test]
 fn no_changed_byte_goes_unnoticed() {
     let dir = scratch();
@@ -55,7 +55,7 @@ fn no_changed_byte_goes_unnoticed() {
                 std::fs::write(journal(&run), &bad).unwrap();
                 let outcome = outcome(&run, &elites);
                 assert!(!outcome.starts_with("UNNOTICED"), "byte {at} from {} to {byte}: {outcome}", good[at]);
-                // Only what stands in the last record may look torn: else good records would be given up.
+                // Only damage in the last record may look like a torn record; otherwise valid records would be dropped.
                 let last = ends[ends.len() - 2];
                 assert!(at >= last || !outcome.starts_with("torn"), "byte {at} of {last} before the last record: {outcome}");
                 *outcomes.entry(outcome).or_default() += 1;
@@ -75,16 +75,16 @@ fn zeros_at_the_end_are_a_torn_tail() {
     let good = std::fs::read(&path).unwrap();
     let end = record_ends(&good)[3];
     std::fs::write(&path, [&good[..end], &[0; 4096]].concat()).unwrap();
-    fooling(dir.path(), "evolve --resume a").done().says(&["last 4096 bytes are zeros", "generation 3"]);
+    fooling(dir.path(), "evolve --resume a").done().says(&["last 4096 bytes of the journal are zeros", "generation 3"]);
     assert!(good == std::fs::read(&path).unwrap());
-    // Zeros in the middle of a record are damage: there may be good records behind.
+    // Zeros in the middle of a record are damage: there may be valid records behind them.
     let mut bad = good.clone();
     bad[end + 4..end + 20].fill(0);
     std::fs::write(&path, bad).unwrap();
     fooling(dir.path(), "evolve --resume a").refused(&["is damaged"]);
 }
 
-/// Sizes that a journal claims, or has: checked before memory is taken.
+/// Sizes that a journal has or claims: checked before memory is allocated.
 #[test]
 #[cfg(target_os = "linux")]
 fn absurd_sizes() {
@@ -98,7 +98,7 @@ fn absurd_sizes() {
     // A file of 4 GiB, nearly all of it a hole.
     std::fs::File::options().write(true).open(&path).unwrap().set_len(4 << 30).unwrap();
     limited("show a").refused(&["journal.fool: it is larger than any journal"]);
-    // Gigabytes of elites, of pictures and of children, in journals of some hundred bytes with good checksums.
+    // Gigabytes of elites, pictures and offspring, in journals of a few hundred bytes with valid checksums.
     let (header, _) = fooling_core::open_journal(&good).unwrap();
     let toml = std::fs::read_to_string(dir.path().join("a/run.toml")).unwrap();
     let cell = |class: u32| format!("[[cells]]\nclass = {class}\nlabel = \"\"\n");
@@ -113,12 +113,12 @@ fn absurd_sizes() {
         let mut bytes = Vec::new();
         JournalWriter::begin(&settings, "", &mut |part| bytes.extend_from_slice(part));
         std::fs::write(&path, bytes).unwrap();
-        limited("show a").refused(&["its settings are not those of run.toml"]);
+        limited("show a").refused(&["its settings do not match run.toml"]);
         let config = config.replace("encoding = \"cppn\"", &format!("encoding = \"{encoding}\""));
         let config = config.replace("\nbatch = 24", &format!("\nbatch = {batch}"));
         let cells: String = (0..cells).map(cell).collect();
         std::fs::write(dir.path().join("a/run.toml"), config + &cells).unwrap();
-        limited("show a").refused(&["pictures a generation take", "MiB of memory"]);
+        limited("show a").refused(&["pictures per generation take", "MiB of memory"]);
     }
     // A run.toml of 30 MB.
     std::fs::write(dir.path().join("a/run.toml"), toml + &cell(0).repeat(1 << 20)).unwrap();

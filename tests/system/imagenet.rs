@@ -7,7 +7,7 @@ use crate::program::{Outcome, command, fooling, outcome, scratch};
 #[path = "../../host/examples/random_alexnet.rs"]
 mod random_alexnet;
 
-/// A folder with the model zoo's AlexNet graph, an eighth as wide, under the name of the real one.
+/// A folder with the model zoo's AlexNet graph, an eighth as wide, named like the real one.
 fn with_alexnet() -> tempfile::TempDir {
     let dir = scratch();
     std::fs::write(dir.path().join("bvlcalexnet-12.onnx"), random_alexnet::alexnet(8, 1)).unwrap();
@@ -25,12 +25,12 @@ fn an_alexnet_for_one_picture_evolves_is_scored_resumed_and_replayed() {
     let dir = with_alexnet();
     let dir = dir.path();
     let evolved = fooling(dir, &format!("{RUN} a --generations 3")).done();
-    evolved.says(&["fed as the known network bvlcalexnet-12", "confidence over 21 classes"]);
+    evolved.says(&["its name suggests the known network bvlcalexnet-12", "confidence over 21 classes"]);
     let run = std::fs::read_to_string(dir.join("a/run.toml")).unwrap();
     assert!(run.contains("crops = \"ten\"") && run.contains("label = \"tabby\""), "{run}");
     fooling(dir, "replay a").done().says(&["21 of 21 pictures"]);
 
-    // What the run noted is what the network says of the picture by itself, in another batch and place.
+    // The recorded score equals the network's score of the picture by itself, in another batch and slot.
     let shown = fooling(dir, "show a --classes tabby --json").done().json();
     assert_eq!((shown.as_array().unwrap().len(), shown[0]["class"].as_u64()), (1, Some(281)));
     let all = "score --model bvlcalexnet-12.onnx --crops ten --json";
@@ -41,11 +41,11 @@ fn an_alexnet_for_one_picture_evolves_is_scored_resumed_and_replayed() {
     let found = top.iter().find(|entry| entry["class"] == best["class"]);
     assert!(found.is_none_or(|entry| entry["confidence"] == best["confidence"]), "{found:?} {best}");
     let centre = fooling(dir, &format!("{} {picture}", all.replace("ten", "centre"))).done().json();
-    assert_ne!(centre[0]["top"][0]["confidence"], top[0]["confidence"], "the crops decide");
+    assert_ne!(centre[0]["top"][0]["confidence"], top[0]["confidence"], "the crops matter");
 
-    // The same in two parts, the crops being those of the run.
+    // The same run in two parts; the crops are those of the run.
     fooling(dir, &format!("{RUN} b --generations 1")).done();
-    fooling(dir, "evolve --resume b --generations 3").done().says(&["going on with generation 2"]);
+    fooling(dir, "evolve --resume b --generations 3").done().says(&["resuming at generation 2"]);
     assert!(journal(dir, "a") == journal(dir, "b"));
 }
 
@@ -62,7 +62,7 @@ fn a_run_is_not_gone_on_with_when_its_network_is_fed_in_another_way() {
         std::fs::write(dir.join("bvlcalexnet-12.toml"), card).unwrap();
         fooling(dir, "evolve --resume a --generations 1")
     };
-    with_card(card.replace("104.0", "103.0")).refused(&["pictures fed as", "restore the model's card"]);
+    with_card(card.replace("104.0", "103.0")).refused(&["the preprocessing", "restore the model's card"]);
     assert!(journal(dir, "a") == begun);
     with_card(card).done();
 }
@@ -89,7 +89,7 @@ fn known_networks_are_listed_and_what_to_do_without_weights_is_said() {
     assert_eq!(list.lines().count(), 10, "{list}");
     cached(dir, "models show caffenet-12").done().says(&["sha256 = \"ea563e5c", "# 999 toilet tissue", "fooling models fetch caffenet-12"]);
     cached(dir, "evolve --model caffenet-12").refused(&["fooling models fetch caffenet-12", "caffenet-12.onnx", "--model FILE"]);
-    // There is a file, but it is not the one.
+    // There is a file, but it is the wrong one.
     std::fs::create_dir(dir.join("cache")).unwrap();
     std::fs::write(dir.join("cache/caffenet-12.onnx"), "not it").unwrap();
     cached(dir, "score --model caffenet-12 a.png").refused(&["sha256", "ea563e5c"]);
@@ -100,10 +100,10 @@ fn fetching_in_vain_says_how_to_do_it_by_hand() {
     let dir = scratch();
     let by_hand = "243863798 bytes with sha256 ea563e5c";
     let at = |url: &str| cached(dir.path(), &format!("models fetch caffenet-12 --url {url}"));
-    // Nobody listens on port 1.
-    at("https://127.0.0.1:1/x").refused(&["if this machine has no network", by_hand, "caffenet-12.onnx"]);
-    at("http://127.0.0.1:1/x").refused(&["only https:// addresses"]);
-    cached(dir.path(), "models fetch squeezenet_v1_1").refused(&["no address to fetch 'squeezenet_v1_1' from", "4950875 bytes"]);
+    // Nothing listens on port 1.
+    at("https://127.0.0.1:1/x").refused(&["without a network connection", by_hand, "caffenet-12.onnx"]);
+    at("http://127.0.0.1:1/x").refused(&["only https:// URLs"]);
+    cached(dir.path(), "models fetch squeezenet_v1_1").refused(&["no known address of 'squeezenet_v1_1'", "4950875 bytes"]);
     cached(dir.path(), "models fetch lenet").refused(&["built in"]);
     assert!(std::fs::read_dir(dir.path().join("cache")).unwrap().next().is_none(), "nothing is left behind");
 }

@@ -1,10 +1,10 @@
-//! Networks, pictures and places to write to that are not what they should be.
+//! Invalid networks, pictures and output locations.
 
 use std::path::Path;
 
 use crate::program::{fooling, root, scratch};
 
-/// The shipped network and its card, where a test may spoil them.
+/// The shipped network and its card, where a test may damage them.
 fn shipped(dir: &Path) -> (Vec<u8>, String) {
     let onnx = std::fs::read(root().join("models/lenet.onnx")).unwrap();
     let card = std::fs::read_to_string(root().join("models/lenet.toml")).unwrap();
@@ -20,10 +20,10 @@ fn truncated_networks_are_refused() {
     for length in [0, 1, 10, 1000, onnx.len() / 2, onnx.len() - 1] {
         std::fs::write(dir.path().join("lenet.onnx"), &onnx[..length]).unwrap();
         fooling(dir.path(), "evolve --model lenet.onnx --out a").refused(&["lenet.onnx", "sha256"]);
-        // Without a card there is no digest that could find it.
+        // Without a card there is no digest to detect it.
         std::fs::write(dir.path().join("bare.onnx"), &onnx[..length]).unwrap();
         fooling(dir.path(), "evolve --model bare.onnx --out a").refused(&["bare.onnx: "]);
-        assert!(!dir.path().join("a").exists(), "a run that cannot begin leaves nothing");
+        assert!(!dir.path().join("a").exists(), "a run that cannot start leaves nothing");
     }
 }
 
@@ -45,7 +45,7 @@ fn cards_that_do_not_fit_their_network_are_refused() {
         let replace = |old: &str| if old.split('=').next().unwrap().trim() == field { line.to_owned() } else { old.to_owned() };
         let changed: Vec<String> = card.lines().map(replace).collect();
         let changed = changed.join("\n");
-        assert_ne!(changed.trim(), card.trim(), "{field} stands on a line of its own in the card");
+        assert_ne!(changed.trim(), card.trim(), "{field} is on a line of its own in the card");
         std::fs::write(dir.path().join("lenet.toml"), changed).unwrap();
         fooling(dir.path(), "evolve --model lenet.toml --out a").refused(&["lenet", word]);
     }
@@ -81,7 +81,7 @@ fn rubbish_is_no_picture() {
     }
 }
 
-/// The same PNG with another size in its header, the checksum put right.
+/// The same PNG with another size in its header, and a correct checksum.
 fn claiming(png: &[u8], width: u32, height: u32) -> Vec<u8> {
     let mut bytes = png.to_vec();
     bytes[16..20].copy_from_slice(&width.to_be_bytes());
@@ -92,7 +92,7 @@ fn claiming(png: &[u8], width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// Small files that claim to be large, or become so: an error, and no memory is taken for them.
+/// Small files that claim to be large, or expand to be: an error, without allocating memory.
 #[test]
 #[cfg(target_os = "linux")]
 fn small_files_that_claim_to_be_large() {
@@ -106,7 +106,7 @@ fn small_files_that_claim_to_be_large() {
     limited("score good.png").done();
     write("huge.png", &claiming(&png, 60_000, 60_000));
     limited("score huge.png").refused(&["huge.png: "]);
-    // A gigabyte of zeros in a megabyte: as labels, as text of a picture, and as a line of genomes that never ends.
+    // A gigabyte of zeros in a megabyte: as labels, as text in a picture, and as an endless line of genomes.
     let zeros = vec![0; 1 << 20];
     let mut labels = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     let mut text = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
@@ -127,18 +127,18 @@ fn small_files_that_claim_to_be_large() {
     }
     let genomes = std::fs::File::create(dir.path().join("genomes.jsonl")).unwrap();
     genomes.set_len(1 << 40).unwrap();
-    limited("render genomes.jsonl --size 28").refused(&["genomes.jsonl, line 1: it is longer than any genome"]);
-    // Five million attributes of a node, two bytes each in the file and more than a kilobyte in memory; and as many as are taken.
+    limited("render genomes.jsonl --size 28").refused(&["genomes.jsonl, line 1: longer than any genome"]);
+    // Five million attributes of a node, two bytes each in the file and more than a kilobyte in memory; and the largest accepted number.
     for (count, problem) in [(5_000_000, "entries: 5000001 (nodes, attributes, "), (45_000, "0 inputs; a picture classifier has one")] {
         let (graph, node, attributes) = (field(0x3a, 2 * count + 5), field(0x0a, 2 * count), [0x2a, 0].repeat(count));
         write("net.onnx", &[&graph[..], &node, &attributes].concat());
         limited("score --model net.onnx good.png").refused(&["net.onnx: ", problem]);
     }
-    // A card that is all list: 75 times as large in memory as in the file.
+    // A card that is one long list: 75 times as large in memory as in the file.
     write("net.toml", format!("labels = [{}]", "1,".repeat((4 << 19) - 6)).as_bytes());
     limited("score --model net.onnx good.png").refused(&["net.toml: "]);
     write("net.toml", &[b'#'; (4 << 20) + 1]);
-    limited("score --model net.onnx good.png").refused(&["net.toml: 4194305 bytes are too many for card; at most 4194304 are read"]);
+    limited("score --model net.onnx good.png").refused(&["net.toml: 4194305 bytes are too many for card; at most 4194304 are supported"]);
 }
 
 /// A tag and a length, which takes four bytes.
@@ -156,7 +156,7 @@ fn with_chunk(png: &[u8], kind: [u8; 4], bytes: &[u8]) -> Vec<u8> {
     [&png[..33], &length, &kind, bytes, &crc.sum().to_be_bytes(), &png[33..]].concat()
 }
 
-/// Opening a pipe would wait for somebody at its other end.
+/// Opening a pipe would block until there is a process at the other end.
 #[test]
 #[cfg(unix)]
 fn pipes_are_no_files() {
@@ -183,7 +183,7 @@ fn pipes_are_no_files() {
     }
 }
 
-/// Pictures of other sizes, channels and depths are fitted.
+/// Pictures of other sizes, channels and depths are converted.
 #[test]
 fn other_pictures_are_fitted() {
     let dir = scratch();
@@ -214,7 +214,7 @@ fn mnist_files_that_are_not() {
     write(&[header(0x803, &[2, 28, 28]), vec![0; 2 * 784]].concat(), &labels);
     fooling(dir.path(), "score --mnist .").refused(&["t10k"]);
     write(&[header(0x803, &[1, 28, 28]), vec![0; 784]].concat(), &labels);
-    fooling(dir.path(), "score --mnist .").done().says(&["on 1 test pictures"]);
+    fooling(dir.path(), "score --mnist .").done().says(&["on 1 test images"]);
 }
 
 /// A card's name is a name, not a path.
@@ -229,7 +229,7 @@ fn a_cards_name_does_not_lead_out_of_the_folder_of_runs() {
     assert!(dir.path().join("here/below/runs/.._.._e_v-cppn-1/journal.fool").is_file());
 }
 
-/// Root may write anywhere, so files stand where folders should be.
+/// Root may write anywhere, so the tests put files where folders should be.
 #[test]
 fn places_that_cannot_be_written_to() {
     let dir = scratch();
@@ -240,11 +240,11 @@ fn places_that_cannot_be_written_to() {
         fooling(dir.path(), &format!("evolve --out {out} --generations 0 --batch 16")).refused(&["cannot ", word]);
     }
     if cfg!(target_os = "linux") {
-        fooling(dir.path(), "evolve --out /proc/fooling --generations 0").refused(&["cannot make the folder /proc/fooling"]);
+        fooling(dir.path(), "evolve --out /proc/fooling --generations 0").refused(&["cannot create the folder /proc/fooling"]);
     }
     std::fs::remove_dir(dir.path().join("taken/run.toml")).unwrap();
     fooling(dir.path(), "evolve --out taken --generations 1 --batch 16").done();
-    // A picture that cannot be written: said after the run, which can be finished once there is room.
+    // A picture that cannot be written is reported after the run, which can be finished when there is space.
     std::fs::remove_file(dir.path().join("taken/cells/0003.png")).unwrap();
     std::fs::create_dir(dir.path().join("taken/cells/0003.png")).unwrap();
     fooling(dir.path(), "evolve --resume taken --generations 3").refused(&["cannot write", "0003.png"]);
@@ -253,7 +253,7 @@ fn places_that_cannot_be_written_to() {
     fooling(dir.path(), "replay taken").done();
 }
 
-/// Results that cannot be printed or stored are an error, not silence.
+/// Results that cannot be printed or stored are an error.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_device() {
@@ -266,7 +266,7 @@ fn a_full_device() {
         assert_eq!(output.status.code(), Some(2), "{line}");
         assert!(String::from_utf8(output.stderr).unwrap().contains("No space left"), "{line}");
     }
-    // That nobody hears how far a run is, does not end it.
+    // Progress that cannot be printed does not end a run.
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let line = "evolve --out unheard --generations 3 --batch 16 --device auto";
     let mut unheard = crate::program::command(dir.path(), line.split_whitespace());

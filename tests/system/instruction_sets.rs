@@ -1,4 +1,4 @@
-//! A whole run, network and all, with other instructions: the same run to the last decision.
+//! A whole run, including the network, with other instruction sets: the same run, to the last placement.
 
 use fooling::classifier::{Classifier, Exact};
 use fooling::model::Model;
@@ -7,7 +7,7 @@ use fooling::simd::Instructions;
 
 use crate::program::scratch;
 
-/// What two machines compare, `decisions_digest`, of a short run against the built-in network.
+/// The value that two machines compare, `decisions_digest`, of a short run against the built-in network.
 fn decisions(encoding: EncodingName, variant: Variant, classifier: &dyn Classifier, threads: usize) -> String {
     let (dir, model) = (scratch(), Model::builtin("lenet").unwrap());
     let mut config = RunConfig::of_method("lenet", variant, encoding, 1, false);
@@ -16,7 +16,7 @@ fn decisions(encoding: EncodingName, variant: Variant, classifier: &dyn Classifi
     fooling::evolve(&setup, &Folder::create(&dir.path().join("a")).unwrap(), &mut ()).unwrap().decisions_digest
 }
 
-/// The digests are written down: whatever machine runs this test must come to the same decisions.
+/// The digests are constants: every machine that runs this test must make the same decisions.
 #[test]
 fn a_run_is_the_same_run_on_every_machine() {
     let model = Model::builtin("lenet").unwrap();

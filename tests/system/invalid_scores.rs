@@ -1,4 +1,4 @@
-//! A network that gives no probabilities, too few, or none at all: through the library, with the mock.
+//! A network that does not return probabilities, returns too few, or none at all: through the library, with the mock.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::program::{journal, record_ends, scratch};
 const GENERATIONS: u32 = 12;
 const CHILDREN: u32 = 40;
 const THREADS: usize = 3;
-/// What a thread takes at once, so that all three have about as much to do: 14, 14 and 12 pictures.
+/// What a thread takes at once, so that all three have about the same amount of work: 14, 14 and 12 pictures.
 const CHUNK: usize = 14;
-/// Pictures in a batch of the mock, at most.
+/// The mock's batch size.
 const BATCH: usize = 16;
 
-/// Notes which children are said to be refused.
+/// Records which offspring are reported as rejected.
 #[derive(Default)]
 struct Listener(Vec<(u32, usize)>);
 
@@ -33,7 +33,7 @@ fn mock() -> Mock {
     Mock::new(10, BATCH, 28 * 28, 1)
 }
 
-/// Starts a run with this classifier, or goes on with it.
+/// Starts a run with this classifier, or resumes it.
 fn evolve(root: &Path, encoding: EncodingName, classifier: &dyn Classifier) -> Result<Summary, RunError> {
     evolve_heard(root, encoding, classifier, &mut Listener::default())
 }
@@ -52,11 +52,11 @@ fn evolve_heard(root: &Path, encoding: EncodingName, classifier: &dyn Classifier
 
 const ENCODINGS: [EncodingName; 2] = [EncodingName::Cppn, EncodingName::Direct];
 
-/// Pictures without probabilities are refused, counted and reported; all others live.
+/// Pictures without probabilities are rejected, counted and reported; all others are accepted.
 #[test]
 fn scores_that_are_no_probabilities_are_refused_and_counted() {
     for encoding in ENCODINGS {
-        // Slot 3 is filled in all three batches of a generation, slot 12 in the first two.
+        // Slot 3 is used in all three batches of a generation, slot 12 in the first two.
         for (fault, a_generation) in [(Fault::Nan(3), 3), (Fault::Infinity(12), 2), (Fault::Sum(3), 3)] {
             let dir = scratch();
             let root = dir.path().join("a");
@@ -66,12 +66,12 @@ fn scores_that_are_no_probabilities_are_refused_and_counted() {
             assert_eq!(summary.evaluations, u64::from((GENERATIONS + 1) * CHILDREN));
             assert_eq!(summary.stats.filled, 10);
             let rebuilt = rebuild(&Folder::view(&root).unwrap()).unwrap();
-            // No elite came from a refused slot, and no score is anything but a probability.
+            // No elite came from a rejected slot, and every score is a probability.
             let slot = match fault {
                 Fault::Nan(slot) | Fault::Infinity(slot) | Fault::Sum(slot) => slot,
                 other => panic!("{other:?}"),
             };
-            assert_eq!(heard.0, (0..=GENERATIONS).map(|generation| (generation, slot)).collect::<Vec<_>>(), "the first is told of");
+            assert_eq!(heard.0, (0..=GENERATIONS).map(|generation| (generation, slot)).collect::<Vec<_>>(), "the first one is reported");
             for elite in &rebuilt.elites {
                 assert_ne!(elite.birth.child as usize % CHUNK, slot, "{fault:?}");
                 assert!((0.0..=1.0).contains(&elite.score));
@@ -81,7 +81,7 @@ fn scores_that_are_no_probabilities_are_refused_and_counted() {
     }
 }
 
-/// An engine that fails in mid-run ends the run with an error; what was recorded can be gone on with.
+/// An engine that fails during a run ends the run with an error; what was recorded can be resumed.
 #[test]
 fn an_engine_that_fails_in_mid_run() {
     for encoding in ENCODINGS {
@@ -107,7 +107,7 @@ fn an_engine_that_fails_in_mid_run() {
 fn an_engine_that_gives_too_few_scores_or_no_session() {
     let dir = scratch();
     let whole = evolve(&dir.path().join("whole"), EncodingName::Cppn, &mock()).unwrap();
-    for (name, fault, words) in [("count", Fault::Count, "159 scores where 160 were due"), ("session", Fault::Session, "no session")] {
+    for (name, fault, words) in [("count", Fault::Count, "159 scores instead of 160"), ("session", Fault::Session, "refuse sessions")] {
         let root = dir.path().join(name);
         let error = evolve(&root, EncodingName::Cppn, &mock().with_fault(fault)).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
@@ -117,7 +117,7 @@ fn an_engine_that_gives_too_few_scores_or_no_session() {
     }
 }
 
-/// A network with another number of classes than its card says cannot begin a run.
+/// A run cannot start if the network's number of classes differs from its card's.
 #[test]
 fn a_classifier_with_another_number_of_classes() {
     let dir = scratch();

@@ -1,4 +1,4 @@
-//! A reader of journals written from their description alone (`core/src/journal.rs`): nothing of `fooling-core` is used here.
+//! A journal reader written from the description of the format alone (`core/src/journal.rs`): it uses nothing of `fooling-core`.
 
 use crate::program::{fooling, journal, root, scratch};
 
@@ -13,7 +13,7 @@ fn crc(previous: u32, bytes: &[u8]) -> u32 {
 struct Input<'j> {
     bytes: &'j [u8],
     at: usize,
-    /// Where what the next checksum sums up begins.
+    /// Where the bytes covered by the next checksum begin.
     start: usize,
     checksum: u32,
 }
@@ -36,7 +36,7 @@ impl<'j> Input<'j> {
     }
 }
 
-/// A decision: generation, child, cell, score.
+/// A placement: generation, child, cell, score.
 type Decision = (u64, u64, u64, f32);
 
 struct Journal {
@@ -95,7 +95,7 @@ fn a_journal_is_what_its_description_says() {
         assert_eq!((found.side, found.channels, found.cells, found.encoding), (28, 1, 10, code));
         assert!(found.provenance.lines().any(|line| line.starts_with("sha256 ")), "{}", found.provenance);
         assert_eq!(found.generations, 10);
-        // Who took a cell last holds it, and each was better than the one before.
+        // The last offspring that took a cell holds it, and each was better than the one before.
         let rows = fooling(dir.path(), &format!("show {encoding} --json")).done().json();
         for row in rows.as_array().unwrap() {
             let takes: Vec<&Decision> = found.decisions.iter().filter(|decision| row["class"] == decision.2).collect();
@@ -108,7 +108,7 @@ fn a_journal_is_what_its_description_says() {
     }
 }
 
-/// A journal of version 1 that is kept: readers of later versions must read it too, or say that they do not.
+/// A stored journal of version 1: readers of later versions must be able to read it too, or refuse it.
 #[test]
 fn the_kept_journal_can_be_read() {
     let found = read(&std::fs::read(root().join("fixtures/ports/host.journal")).unwrap());

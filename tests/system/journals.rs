@@ -1,4 +1,4 @@
-//! Journals that are damaged, foreign or of another run; run.toml changed; pictures changed.
+//! Journals that are damaged, foreign or of another run; changes to run.toml; changed pictures.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ fn short_run(dir: &Path) -> Vec<u8> {
     std::fs::read(journal(&dir.join("a"))).unwrap()
 }
 
-/// `show`, `replay` and `--resume` all refuse, and the journal stays as it is.
+/// `show`, `replay` and `--resume` all refuse, and the journal is unchanged.
 #[track_caller]
 fn all_refuse(dir: &Path, words: &[&str]) {
     let before = std::fs::read(journal(&dir.join("a"))).unwrap();
     for line in ["show a", "replay a", "evolve --resume a"] {
         fooling(dir, line).refused(words).says(&["journal.fool"]);
     }
-    assert!(before == std::fs::read(journal(&dir.join("a"))).unwrap(), "a refused journal is left alone");
+    assert!(before == std::fs::read(journal(&dir.join("a"))).unwrap(), "a refused journal is not changed");
 }
 
 #[test]
@@ -30,10 +30,10 @@ fn a_damaged_journal_is_refused_and_says_where() {
         let mut bad = good.clone();
         bad[ends[generation] + 9] ^= 0x10;
         std::fs::write(&path, bad).unwrap();
-        let place = format!("generation {generation}; restore the file, or cut it to {} bytes", ends[generation]);
+        let place = format!("generation {generation}; restore the file, or truncate it to {} bytes", ends[generation]);
         all_refuse(dir.path(), &["is damaged", &place]);
     }
-    // A record left out, or put in twice.
+    // A record omitted, or repeated.
     for spliced in [[&good[..ends[2]], &good[ends[3]..]].concat(), [&good[..ends[3]], &good[ends[2]..]].concat()] {
         std::fs::write(&path, spliced).unwrap();
         all_refuse(dir.path(), &["is damaged"]);
@@ -66,10 +66,10 @@ fn a_torn_journal_can_be_looked_at_and_gone_on_with() {
     let expected = contents(&dir.path().join("a"));
     let ends = record_ends(&good);
     cut(&dir.path().join("a"), &dir.path().join("torn"), ends[6] - 3);
-    let warning = format!("the journal's last {} bytes are torn: 1 generation (number 5) is lost", ends[6] - 3 - ends[5]);
+    let warning = format!("the last {} bytes of the journal are torn: 1 generation (number 5) is lost", ends[6] - 3 - ends[5]);
     fooling(dir.path(), "show torn").done().says(&[&warning]);
     fooling(dir.path(), "replay torn").failed_check(&[&warning, "0000.png"]);
-    fooling(dir.path(), "evolve --resume torn").done().says(&[&warning, "going on with generation 5"]);
+    fooling(dir.path(), "evolve --resume torn").done().says(&[&warning, "resuming at generation 5"]);
     assert_same("torn", &expected, &contents(&dir.path().join("torn")));
 }
 
@@ -80,13 +80,13 @@ fn a_changed_run_toml_is_refused() {
     let path = dir.path().join("a/run.toml");
     let good = std::fs::read_to_string(&path).unwrap();
     let changes = [
-        ("seed = 8", "seed = 9", "its settings are not those of run.toml"),
-        ("eta = 15", "eta = 14", "its settings are not those of run.toml"),
-        ("batch = 24", "batch = 25", "its settings are not those of run.toml"),
-        ("weight = 0.1", "weight = 0.2", "its settings are not those of run.toml"),
-        ("encoding = \"cppn\"", "encoding = \"direct\"", "its settings are not those of run.toml"),
-        ("class = 3", "class = 4", "its settings are not those of run.toml"),
-        ("\n[[cells]]\nclass = 9\nlabel = \"9\"\n", "\n", "its settings are not those of run.toml"),
+        ("seed = 8", "seed = 9", "its settings do not match run.toml"),
+        ("eta = 15", "eta = 14", "its settings do not match run.toml"),
+        ("batch = 24", "batch = 25", "its settings do not match run.toml"),
+        ("weight = 0.1", "weight = 0.2", "its settings do not match run.toml"),
+        ("encoding = \"cppn\"", "encoding = \"direct\"", "its settings do not match run.toml"),
+        ("class = 3", "class = 4", "its settings do not match run.toml"),
+        ("\n[[cells]]\nclass = 9\nlabel = \"9\"\n", "\n", "its settings do not match run.toml"),
         ("halving = 1000", "halving = 1000\nspeed = 3", "unknown field `speed`"),
         ("eta = 15", "", "missing field `eta`"),
         ("seed = 8", "seed = -8", "run.toml"),
@@ -113,10 +113,10 @@ fn a_run_is_gone_on_with_by_its_own_network_only() {
     let before = short_run(dir.path());
     let toml = std::fs::read(dir.path().join("a/run.toml")).unwrap();
     fooling(dir.path(), &format!("evolve --resume a --model {other} --generations 9"))
-        .refused(&["made with a network whose sha256 is", "name the right one (--model)"]);
-    assert!(before == std::fs::read(journal(&dir.path().join("a"))).unwrap(), "the journal is left alone");
-    assert!(toml == std::fs::read(dir.path().join("a/run.toml")).unwrap(), "run.toml is left alone");
-    // The right one may lie elsewhere.
+        .refused(&["made with a network whose sha256 is", "use the right one (--model)"]);
+    assert!(before == std::fs::read(journal(&dir.path().join("a"))).unwrap(), "the journal is not changed");
+    assert!(toml == std::fs::read(dir.path().join("a/run.toml")).unwrap(), "run.toml is not changed");
+    // The right network may have moved.
     let shipped = root().join("models/lenet.onnx");
     let args = ["evolve".as_ref(), "--resume".as_ref(), "a".as_ref(), "--model".as_ref(), shipped.as_os_str()];
     outcome(&mut command(dir.path(), args)).done();
@@ -129,11 +129,11 @@ fn a_journal_of_another_network_is_not_taken_for_that_of_a_run() {
     short_run(dir.path());
     fooling(dir.path(), &format!("evolve --model {other} --out b --batch 24 --seed 8 --generations 6")).done();
     std::fs::copy(journal(&dir.path().join("b")), journal(&dir.path().join("a"))).unwrap();
-    all_refuse(dir.path(), &["its network is not that of run.toml"]);
-    fooling(dir.path(), "report a").refused(&["its network is not that of run.toml"]);
+    all_refuse(dir.path(), &["its network does not match run.toml"]);
+    fooling(dir.path(), "report a").refused(&["its network does not match run.toml"]);
 }
 
-/// A card names its mean image; what counts is what stands in it.
+/// A card names its mean image; the contents of that file matter.
 #[test]
 fn a_run_is_not_gone_on_with_when_its_mean_image_is_another() {
     let dir = scratch();
@@ -145,13 +145,13 @@ fn a_run_is_not_gone_on_with_when_its_mean_image_is_another() {
     fooling(dir, "evolve --model lenet.toml --out a --batch 16 --generations 1").done();
     mean(100.0).unwrap();
     let before = std::fs::read(journal(&dir.join("a"))).unwrap();
-    fooling(dir, "evolve --resume a --generations 2").refused(&["the mean image of sha256", "restore the model's card"]);
+    fooling(dir, "evolve --resume a --generations 2").refused(&["the mean image with sha256", "restore the model's card"]);
     assert!(before == std::fs::read(journal(&dir.join("a"))).unwrap());
     mean(0.0).unwrap();
     fooling(dir, "evolve --resume a --generations 2").done();
 }
 
-/// What a run leaves is read by stricter rules than it would be written by; that is found out at its beginning, and leaves nothing.
+/// Reading a run is stricter than writing one. This is checked at the start, and leaves nothing behind.
 #[test]
 fn a_run_that_could_not_be_read_again_is_not_begun() {
     let dir = scratch();
@@ -159,7 +159,7 @@ fn a_run_that_could_not_be_read_again_is_not_begun() {
     shipped_with(dir, "labels = [", "labels_file = \"labels.txt\"\n# [");
     let long: Vec<String> = (0..10).map(|class| class.to_string().repeat(900_000)).collect();
     std::fs::write(dir.join("labels.txt"), long.join("\n")).unwrap();
-    fooling(dir, "evolve --model lenet.toml --out a --generations 1 --batch 16").refused(&["run.toml would have", "shorter labels"]);
+    fooling(dir, "evolve --model lenet.toml --out a --generations 1 --batch 16").refused(&["run.toml would take", "shorter labels"]);
     #[cfg(unix)]
     {
         let tab = dir.join("a\tb");
@@ -167,20 +167,20 @@ fn a_run_that_could_not_be_read_again_is_not_begun() {
         std::fs::copy(root().join("models/lenet.onnx"), tab.join("lenet.onnx")).unwrap();
         std::fs::copy(root().join("models/lenet.toml"), tab.join("lenet.toml")).unwrap();
         let model = ["evolve", "--model", "a\tb/lenet.toml", "--out", "a", "--generations", "1", "--batch", "16"];
-        outcome(&mut command(dir, model)).refused(&["its path", "control characters"]);
+        outcome(&mut command(dir, model)).refused(&["path of the model", "control characters"]);
     }
     fooling(dir, "evolve --out a --rate weight=2").refused(&["the rate weight is 2"]);
-    assert!(!dir.join("a").exists(), "a folder with nothing in it");
+    assert!(!dir.join("a").exists(), "an empty folder");
 }
 
-/// Somebody's own run.toml is not replaced; that of a run which was killed before it had a journal is.
+/// A foreign run.toml is not replaced; that of a run which was killed before it had a journal is.
 #[test]
 fn a_folder_with_a_file_of_somebodys_own_is_refused() {
     let dir = scratch();
     let path = dir.path().join("a/run.toml");
     std::fs::create_dir(dir.path().join("a")).unwrap();
     std::fs::write(&path, "[my]\nown = 1\n").unwrap();
-    fooling(dir.path(), "evolve --out a --generations 1 --batch 16").refused(&["a/run.toml", "a run would replace it"]);
+    fooling(dir.path(), "evolve --out a --generations 1 --batch 16").refused(&["a/run.toml", "a run would overwrite it"]);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "[my]\nown = 1\n");
     std::fs::remove_file(&path).unwrap();
     short_run(dir.path());
@@ -196,7 +196,7 @@ fn shipped_with(dir: &Path, old: &str, new: &str) {
     std::fs::copy(root().join("models/lenet.onnx"), dir.join("lenet.onnx")).unwrap();
 }
 
-/// A network that differs in one weight, with its card; returns the card's name.
+/// A network that differs in one weight, with its card; returns the name of the card.
 fn other_lenet(dir: &Path) -> &'static str {
     use sha2::Digest as _;
     let mut onnx = std::fs::read(root().join("models/lenet.onnx")).unwrap();
@@ -224,7 +224,7 @@ fn replay_finds_every_changed_picture() {
     let json = fooling(dir.path(), "replay a --json").failed_check(&[]).json();
     assert_eq!(json["differences"].as_array().unwrap().len(), 1);
     image::GrayImage::new(28, 27).save(&path).unwrap();
-    fooling(dir.path(), "replay a").failed_check(&["0004.png: it is 28 x 27 pixels, not square"]);
+    fooling(dir.path(), "replay a").failed_check(&["0004.png: it has 28 x 27 pixels and is not square"]);
     image::GrayImage::new(29, 29).save(&path).unwrap();
     fooling(dir.path(), "replay a").failed_check(&["0004.png: 29 x 29 x 1 instead of 28 x 28 x 1"]);
     std::fs::write(&path, &good[..good.len() / 2]).unwrap();
@@ -235,7 +235,7 @@ fn replay_finds_every_changed_picture() {
     fooling(dir.path(), "replay a").done();
 }
 
-/// A run folder may be somebody else's: it does not command the terminal, and nothing outside it is written to.
+/// A run folder may come from a stranger: it does not control the terminal, and nothing outside it is written to.
 #[test]
 #[cfg(unix)]
 fn a_foreign_folder_does_no_harm() {
@@ -259,14 +259,14 @@ fn a_foreign_folder_does_no_harm() {
     let said = fooling(dir.path(), "show a").refused(&["run.toml"]);
     assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
     std::fs::write(&path, &toml).unwrap();
-    // The provenance in a journal is the writer's text.
+    // The provenance in a journal is text from its writer.
     let (header, _) = fooling_core::open_journal(&good).unwrap();
     let sha256 = String::from_utf8_lossy(header.provenance).lines().find(|line| line.starts_with("sha256 ")).unwrap().to_owned();
     for (provenance, word) in [
-        ("sha256 \u{1b}[2J\n".to_owned(), "its network is not that of run.toml"),
-        (format!("{sha256}\ninput \u{1b}[2J\n"), "pictures fed as \\u{1b}[2J"),
-        (format!("{sha256}\noutput \u{1b}[2J\n"), "output taken for \\u{1b}[2J"),
-        (format!("{sha256}\ndevice \u{1b}[2J\n"), "begun on the device '[2J'"),
+        ("sha256 \u{1b}[2J\n".to_owned(), "its network does not match run.toml"),
+        (format!("{sha256}\ninput \u{1b}[2J\n"), "the preprocessing \\u{1b}[2J"),
+        (format!("{sha256}\noutput \u{1b}[2J\n"), "the output kind \\u{1b}[2J"),
+        (format!("{sha256}\ndevice \u{1b}[2J\n"), "made on the device '[2J'"),
     ] {
         let mut bytes = Vec::new();
         fooling_core::JournalWriter::begin(&header.settings, &provenance, &mut |part| bytes.extend_from_slice(part));
@@ -275,7 +275,7 @@ fn a_foreign_folder_does_no_harm() {
         assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);
     }
     std::fs::write(journal(&dir.path().join("a")), &good).unwrap();
-    // A link where a file is written beside its place.
+    // A link where a temporary file is written.
     let precious = dir.path().join("precious");
     std::fs::write(&precious, "precious").unwrap();
     for name in

@@ -29,10 +29,10 @@ enum Phase {
     Finishing(usize),
 }
 
-/// What killed processes left.
+/// What killed processes left behind.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Kills that found the process alive.
+    /// Kills that hit a running process.
     kills: u32,
     /// Kills before there was a journal.
     before_the_journal: u32,
@@ -42,7 +42,7 @@ struct Tally {
     after_the_last_generation: u32,
     /// Kills that left a torn record.
     torn: u32,
-    /// Kills that left a file half-written beside its place.
+    /// Kills that left a half-written temporary file.
     half_written: u32,
     /// Processes that ended before they could be killed.
     missed: u32,
@@ -161,7 +161,7 @@ fn note(path: &Path, generations: usize, (before, whole): (usize, &[u8]), tally:
         tally.before_the_journal += 1;
         return;
     };
-    let (_, mut records) = fooling_core::open_journal(&bytes).expect("a journal has its header from the first");
+    let (_, mut records) = fooling_core::open_journal(&bytes).expect("a journal has its header from the start");
     let mut torn = false;
     let mut count = 0;
     for record in records.by_ref() {

@@ -1,4 +1,4 @@
-//! The whole program, from outside: what it promises to somebody who has a shell and a disk.
+//! Tests of the whole program from outside: what it promises to a user with a shell and a disk.
 
 mod cli;
 mod device;

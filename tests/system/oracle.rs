@@ -1,4 +1,4 @@
-//! `fooling render` on the genomes of the paper's own program, against its pictures.
+//! Compares the output of `fooling render` with the pictures of the paper's own program.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ fn renders_the_papers_own_genomes() {
     }
 }
 
-/// Renders the genomes and holds them against their pictures; returns how many there were.
+/// Draws the genomes and compares them with their pictures; returns their number.
 fn check(size: u64, lines: &[&str]) -> usize {
     let dir = scratch();
     std::fs::write(dir.path().join("genomes.jsonl"), lines.join("\n")).unwrap();
@@ -31,7 +31,7 @@ fn check(size: u64, lines: &[&str]) -> usize {
     let mut rest = &raw[..];
     for line in lines {
         let line: Value = serde_json::from_str(line).unwrap();
-        // Where the original stops short of the exact evaluation, its exact pictures count.
+        // Where the original stops before the exact evaluation, its exact pictures are used.
         let field = if line["exact_equals_steps"] == true { "pixels_base64" } else { "exact_pixels_base64" };
         let expected = base64::engine::general_purpose::STANDARD.decode(line[field].as_str().unwrap()).unwrap();
         let (ours, others) = rest.split_at(expected.len());

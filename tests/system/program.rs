@@ -1,4 +1,4 @@
-//! Running the program, and what a run leaves in its folder.
+//! Runs the program, and reads what a run leaves in its folder.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The program with these arguments, in a folder, shielded from the surroundings that could change its texts.
+/// The program with these arguments, in a folder, isolated from the environment, which could change its output.
 pub(crate) fn command<S: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fooling"));
     command.args(args).current_dir(dir).stdin(Stdio::null());
@@ -18,7 +18,7 @@ pub(crate) fn command<S: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item 
     command
 }
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -33,12 +33,12 @@ impl From<Output> for Outcome {
     }
 }
 
-/// Runs the program to its end; `line` is its arguments, separated by blanks.
+/// Runs the program to its end; `line` has its arguments, separated by spaces.
 pub(crate) fn fooling(dir: &Path, line: &str) -> Outcome {
     outcome(&mut command(dir, line.split_whitespace()))
 }
 
-/// Runs the program to its end with no more than half a GiB of address space, which is plenty for a small run or network.
+/// Runs the program to its end with at most half a GiB of address space, which is plenty for a small run or network.
 #[cfg(target_os = "linux")]
 pub(crate) fn within_half_a_gigabyte(dir: &Path, line: &str) -> Outcome {
     let script = format!("ulimit -v 524288; exec {} {line}", env!("CARGO_BIN_EXE_fooling"));
@@ -53,20 +53,20 @@ pub(crate) fn outcome(command: &mut Command) -> Outcome {
 }
 
 impl Outcome {
-    /// It is done, with exit code 0.
+    /// Success: exit code 0.
     #[track_caller]
     pub(crate) fn done(self) -> Self {
         assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
         self
     }
 
-    /// A check failed: exit code 1, and all of this on stdout or stderr.
+    /// A check failed: exit code 1, and stdout or stderr contain all of this.
     #[track_caller]
     pub(crate) fn failed_check(self, words: &[&str]) -> Self {
         self.ended(1, words)
     }
 
-    /// The usage or an input was wrong: exit code 2, and all of this on stdout or stderr.
+    /// Wrong usage or bad input: exit code 2, and stdout or stderr contain all of this.
     #[track_caller]
     pub(crate) fn refused(self, words: &[&str]) -> Self {
         self.ended(2, words)
@@ -78,7 +78,7 @@ impl Outcome {
         self.says(words)
     }
 
-    /// All of this is on stdout or stderr.
+    /// Stdout or stderr contain all of this.
     #[track_caller]
     pub(crate) fn says(self, words: &[&str]) -> Self {
         for word in words {
@@ -94,7 +94,7 @@ impl Outcome {
     }
 }
 
-/// A process that is ended when the test is, however that goes.
+/// A process that is killed at the end of the test, however the test ends.
 #[derive(Debug)]
 pub(crate) struct Running(pub(crate) Child);
 
@@ -103,7 +103,7 @@ impl Running {
         Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts"))
     }
 
-    /// Waits until something holds, at most a minute.
+    /// Waits at most a minute until something holds.
     #[track_caller]
     pub(crate) fn wait_until(&mut self, what: &str, holds: impl Fn() -> bool) {
         let begun = Instant::now();
@@ -117,7 +117,7 @@ impl Running {
     /// Sends a signal by its name.
     #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
-        // The shell's own: not every system has a program of that name.
+        // The shell's own `kill`: not every system has a program of that name.
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.0.id())]).status().expect("there is a shell");
         assert!(sent.success(), "the process takes a signal");
     }
@@ -131,7 +131,7 @@ impl Running {
             assert!(begun.elapsed() < Duration::from_secs(120), "it has not ended after two minutes");
             std::thread::sleep(Duration::from_millis(2));
         }
-        // What is printed in these tests fits into a pipe, so that it can be read afterwards.
+        // The output of these tests fits into a pipe, so it can be read afterwards.
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         self.0.stderr.take().expect("it was piped").read_to_end(&mut stderr).expect("readable");
         self.0.stdout.take().expect("it was piped").read_to_end(&mut stdout).expect("readable");
@@ -141,7 +141,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may already have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -152,8 +152,8 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the workspace").to_owned()
 }
 
-/// The folder of shared data, `$FOOLING_SHARED` or `../shared` beside the workspace. Without it the test is skipped, loudly;
-/// with `CI` set that is a failure.
+/// The folder of shared test data, `$FOOLING_SHARED` or `../shared` next to the workspace. Without it the test is skipped with a message;
+/// with `CI` set it fails.
 pub(crate) fn shared(test: &str) -> Option<PathBuf> {
     let folder = std::env::var_os("FOOLING_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     if folder.is_dir() {
@@ -163,7 +163,7 @@ pub(crate) fn shared(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// Says that a test is skipped; in CI that is a failure.
+/// Reports that a test is skipped, which is a failure in CI.
 pub(crate) fn skip(test: &str, why: &str) {
     assert!(std::env::var_os("CI").is_none(), "CI must not skip {test}: {why}");
     eprintln!("SKIPPED: {test}: {why}");
@@ -174,7 +174,7 @@ pub(crate) fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-/// All that a finished run leaves, by name, without what may differ between two equal runs: the lock, and the times in the summary.
+/// Everything that a finished run leaves, by name, without what may differ between two equal runs: the lock, and the times in the summary.
 pub(crate) fn contents(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     collect(run, run, &mut files);
@@ -209,7 +209,7 @@ pub(crate) fn untimed(summary: &[u8]) -> Value {
     summary
 }
 
-/// Two runs left the same.
+/// Checks that two runs left the same files.
 #[track_caller]
 pub(crate) fn assert_same(what: &str, left: &BTreeMap<String, Vec<u8>>, right: &BTreeMap<String, Vec<u8>>) {
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();

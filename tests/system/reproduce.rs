@@ -15,7 +15,7 @@ fn journals(experiment: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     journals
 }
 
-/// Whether a page is whole, and names nothing outside of itself.
+/// Whether a page is complete and refers to nothing outside itself.
 fn check_page(path: &Path) {
     let page = fs::read_to_string(path).unwrap();
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
@@ -42,7 +42,7 @@ fn a_run_becomes_a_page() {
     assert_eq!(fs::read_to_string(dir.path().join("page.part")).unwrap(), "somebody's own");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "nothing else is left");
     assert_eq!(fs::read(dir.path().join("page.html")).unwrap(), fs::read(dir.path().join("r/report.html")).unwrap());
-    fooling(dir.path(), "report nowhere").refused(&["nowhere", "holds no run"]);
+    fooling(dir.path(), "report nowhere").refused(&["nowhere", "does not contain a run"]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn an_experiment_is_made_once_and_gone_on_with() {
     // Nothing is made again.
     let again = mnist_cppn(dir.path());
     assert!(!again.stderr.contains("generation"), "{}", again.stderr);
-    // One run was killed in the middle: it is gone on with, and ends as it did.
+    // One run was killed in the middle: it is resumed, and ends as it did.
     let (path, journal) = &made[0];
     fs::write(path, &journal[..journal.len() * 2 / 3]).unwrap();
     fs::remove_file(path.with_file_name("summary.json")).unwrap();
@@ -72,7 +72,7 @@ fn an_experiment_is_made_once_and_gone_on_with() {
     assert_eq!(journals(&experiment), made);
     let after: serde_json::Value = serde_json::from_slice(&fs::read(experiment.join("results.json")).unwrap()).unwrap();
     assert_eq!(after["findings"], results["findings"]);
-    // Another was killed after its last generation: the pictures and figures are those of the part before.
+    // Another was killed after its last generation, and the pictures and figures are those of an earlier part.
     let run = made[1].0.parent().unwrap();
     let summary = run.join("summary.json");
     let old = fs::read_to_string(&summary).unwrap().replace("\"journal_digest\": \"", "\"journal_digest\": \"0");
@@ -94,7 +94,7 @@ fn runs_of_another_kind_are_not_taken_for_these() {
     fooling(dir.path(), "reproduce imagenet-cppn --hours nan").refused(&["--hours"]);
 }
 
-/// Makes a quick experiment with one seed, and looks at what it left.
+/// Makes a quick experiment with one seed, and checks its results.
 fn quick(dir: &Path, experiment: &str, shared: &Path, words: &[&str]) {
     let line = format!(
         "reproduce {experiment} --quick --seeds 1 --out {experiment} --models {} --data {}",
@@ -156,12 +156,12 @@ mod with_training {
         retrain("--seeds 1 --rounds 1").done().says(&["against network 1"]);
         check_page(&dir.path().join("r/report.html"));
         let first = network(1);
-        assert!(learnt(1) > 10, "{} pictures to learn from", learnt(1));
-        // The next round goes on from there, and makes nothing again.
+        assert!(learnt(1) > 10, "{} training pictures", learnt(1));
+        // The next round continues from there, and repeats nothing.
         let second = retrain("--seeds 1 --rounds 2").done();
         assert!(!second.stderr.contains("network 1: epoch") && second.stderr.contains("network 2: epoch"), "{}", second.stderr);
         assert!(network(1) == first);
-        assert!(learnt(2) > learnt(1), "the second network learns from the pictures of both rounds");
+        assert!(learnt(2) > learnt(1), "the second network is trained on the pictures of both rounds");
         // A network that is lost is trained again, to the same bytes.
         let lost = network(2);
         for ending in ["onnx", "toml", "json"] {
@@ -169,7 +169,7 @@ mod with_training {
         }
         retrain("--seeds 1 --rounds 2").done();
         assert!(network(2) == lost);
-        // With other seeds the networks would have learnt from other pictures.
+        // With other seeds the networks would be trained on other pictures.
         retrain("--seeds 2 --rounds 2").refused(&["round_01", "--out"]);
     }
 }

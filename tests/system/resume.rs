@@ -9,7 +9,7 @@ const KINDS: [&str; 4] = [
     "--encoding direct --variant paper",
     "--encoding direct --variant released",
 ];
-/// Enough for elites to be replaced several times, and for a batch that does not divide into the engine's.
+/// Enough for elites to be replaced several times, and a batch that is not a multiple of the engine's.
 const SHORT: &str = "--batch 24 --seed 5";
 
 #[test]
@@ -54,7 +54,7 @@ fn the_number_of_threads_changes_nothing() {
     }
 }
 
-/// Stopped in good order after each generation, and gone on with.
+/// Stopped cleanly after each generation, and resumed.
 #[test]
 fn resumed_at_every_generation() {
     const LAST: u32 = 7;
@@ -81,7 +81,7 @@ fn resumed_from_a_journal_that_ends_anywhere() {
         let ends = record_ends(&std::fs::read(journal(&whole)).unwrap());
         let expected = contents(&whole);
         for (generation, window) in ends.windows(2).enumerate() {
-            // At the end of a record; with a part of the next one; with all of it but a byte.
+            // At the end of a record; with a part of the next one; with all of it except one byte.
             for length in [window[0], window[0] + 5, window[1] - 1] {
                 let out = format!("{number}-{length}");
                 cut(&whole, &dir.path().join(&out), length);
@@ -100,14 +100,14 @@ fn resumed_with_another_number_of_generations() {
     let dir = scratch();
     fooling(dir.path(), &format!("evolve --out long {SHORT} --generations 9")).done();
     fooling(dir.path(), &format!("evolve --out a {SHORT} --generations 4")).done();
-    // Nothing is left to do, and nothing changes but that it is done again.
+    // There is nothing to do, and nothing changes except that the results are written again.
     let before = contents(&dir.path().join("a"));
     fooling(dir.path(), "evolve --resume a").done();
     assert_same("resumed at its end", &before, &contents(&dir.path().join("a")));
     fooling(dir.path(), "evolve --resume a --generations 9").done();
     let long = contents(&dir.path().join("long"));
     assert_same("resumed to 9", &long, &contents(&dir.path().join("a")));
-    // Fewer than there are: what has been recorded stays.
+    // Fewer generations than there are: what has been recorded stays.
     let summary = fooling(dir.path(), "evolve --resume a --generations 2 --json").done().json();
     assert_eq!(summary["generations"], 9);
     assert_eq!(long["journal.fool"], contents(&dir.path().join("a"))["journal.fool"]);
@@ -137,7 +137,7 @@ fn a_target_is_evolved_for_alone() {
     let rows = fooling(dir.path(), "show a --json").done().json();
     assert_eq!(rows.as_array().unwrap().len(), 1);
     assert_eq!(rows[0]["class"], 8);
-    // A single objective gets the best of all that it has seen: later is never worse.
+    // A single objective keeps the best that it has seen: the score never falls.
     let longer = fooling(dir.path(), "evolve --resume a --generations 30 --json").done().json();
     assert!(longer["lowest"].as_f64() >= summary["lowest"].as_f64());
     fooling(dir.path(), "replay a").done();
@@ -146,14 +146,14 @@ fn a_target_is_evolved_for_alone() {
     assert_same("target, resumed", &contents(&dir.path().join("b")), &contents(&dir.path().join("a")));
 }
 
-/// What a cell claims is what the network says of its picture.
+/// The score of a cell is the network's score of its picture.
 fn scores_are_those_of_the_pictures(dir: &std::path::Path, run: &str) {
     let rows = fooling(dir, &format!("show {run} --json")).done().json();
     for row in rows.as_array().unwrap() {
         let class = row["class"].as_u64().unwrap();
         let scored = fooling(dir, &format!("score {run}/cells/{class:04}.png --json")).done().json();
         let top = scored[0]["top"].as_array().unwrap().iter().find(|top| top["class"] == class);
-        // A class that is not among the first five has a low score, which the table says too.
+        // A class that is not among the top five has a low score, which the table shows too.
         let found = top.map_or(0.0, |top| top["confidence"].as_f64().unwrap());
         let claimed = row["confidence"].as_f64().unwrap();
         assert!(top.is_none() && claimed < 0.2 || found == claimed, "class {class}: {claimed} claimed, {found} found");

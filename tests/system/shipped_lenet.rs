@@ -1,10 +1,10 @@
-//! What the program is for: the shipped network is good, and it is fooled.
+//! The purpose of the program: the shipped network is good, and it is fooled.
 
 use std::ffi::OsString;
 
 use crate::program::{command, fooling, outcome, scratch, shared};
 
-/// The paper's LeNet has 0.94 % errors; ours has 66 of 10 000 on machines with fused multiply-add.
+/// The paper's LeNet makes 0.94 % errors; ours makes 66 of 10 000 on machines with fused multiply-add.
 #[test]
 fn the_shipped_lenet_reads_mnist() {
     let Some(shared) = shared("the errors of the shipped LeNet on MNIST") else { return };
@@ -14,11 +14,11 @@ fn the_shipped_lenet_reads_mnist() {
     assert_eq!(scored["pictures"], 10_000);
     let errors = scored["errors"].as_u64().unwrap();
     assert!(errors <= 94, "{errors} errors");
-    // A wrong normalisation or a mixed-up channel would be no small difference; nor would a test that scores the training set.
+    // Wrong normalisation or channels would make a large difference; so would a test on the training set.
     assert!(errors >= 40, "{errors} errors are too good to be true");
 }
 
-/// The main job: one command, not even with a word behind it, ten pictures, each held to be its digit with over 99.9 %.
+/// The main job: one command without arguments, ten pictures, each classified as its digit with more than 99.9 %.
 #[test]
 fn the_main_job() {
     let dir = scratch();
@@ -27,7 +27,7 @@ fn the_main_job() {
     let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(run.join("summary.json")).unwrap()).unwrap();
     assert_eq!((&summary["seed"], &summary["generations"], &summary["filled"]), (&1.into(), &200.into(), &10.into()));
     assert!(summary["lowest"].as_f64().unwrap() >= 0.999, "lowest {}", summary["lowest"]);
-    // The network itself says so of the files, one class each.
+    // The network itself confirms this for the files, one for each class.
     let mut args = vec!["score".to_owned(), "--json".to_owned()];
     args.extend((0..10).map(|class| format!("runs/lenet-cppn-1/cells/{class:04}.png")));
     let scored = outcome(&mut command(dir.path(), args)).done().json();

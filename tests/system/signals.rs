@@ -23,14 +23,14 @@ fn an_interrupt_ends_a_run_in_good_order() {
         let dir = scratch();
         let running = endless(dir.path(), &format!("{ENDLESS} --encoding {encoding}"));
         running.signal(signal);
-        running.end().done().says(&["ending after this generation", "go on     fooling evolve --resume a"]);
+        running.end().done().says(&["stopping after this generation", "continue  fooling evolve --resume a"]);
         let run = dir.path().join("a");
-        // All is there, and all of it agrees: no torn record, pictures and figures of the last generation.
+        // Everything is there and consistent: no torn record, and pictures and figures of the last generation.
         fooling(dir.path(), "replay a").done();
         let generations = record_ends(&std::fs::read(journal(&run)).unwrap()).len() - 2;
         let summary: serde_json::Value = serde_json::from_slice(&contents(&run)["summary.json"]).unwrap();
         assert_eq!(summary["generations"], generations);
-        // It goes on to where a run without interrupts gets.
+        // Resumed, it ends like a run without interrupts.
         let last = generations + 4;
         fooling(dir.path(), &format!("evolve --resume a --generations {last}")).done();
         let whole = format!("evolve --out whole --seed 4 --batch 24 --encoding {encoding} --generations {last}");
@@ -39,7 +39,7 @@ fn an_interrupt_ends_a_run_in_good_order() {
     }
 }
 
-/// Under nohup a run outlives the terminal; without it, a hangup ends it in good order.
+/// Under nohup a run outlives the terminal; without it, a hangup ends the run cleanly.
 #[test]
 fn a_hangup_ends_a_run_but_not_under_nohup() {
     use std::io::Read as _;
@@ -49,7 +49,7 @@ fn a_hangup_ends_a_run_but_not_under_nohup() {
         let bytes = std::fs::read(journal(&dir.path().join("a"))).unwrap_or_default();
         fooling_core::open_journal(&bytes).map_or(0, |(_, records)| records.flatten().count())
     };
-    // What this process does not hear, a child cannot: these tests may be running under nohup themselves.
+    // A signal that this process ignores is ignored by its children: these tests may be running under nohup.
     let deaf = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
         u64::from_str_radix(ignored.trim(), 16).is_ok_and(|signals| signals & 1 != 0)
@@ -58,7 +58,7 @@ fn a_hangup_ends_a_run_but_not_under_nohup() {
         let _ = std::fs::remove_dir_all(dir.path().join("a"));
         let mut shell = std::process::Command::new("sh");
         let mut running = Running::start(shell.args(["-c", &format!("{trap}{program}")]).current_dir(dir.path()));
-        // The first generation is told after signals are caught.
+        // The first generation is reported after signal handlers are installed.
         running.0.stderr.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         running.signal("HUP");
         if outlives {
@@ -66,7 +66,7 @@ fn a_hangup_ends_a_run_but_not_under_nohup() {
             running.wait_until("records after the hangup", || recorded() > before + 50);
             running.signal("TERM");
         }
-        running.end().done().says(&["ending after this generation"]);
+        running.end().done().says(&["stopping after this generation"]);
         fooling(dir.path(), "replay a").done();
     }
 }
@@ -80,12 +80,12 @@ fn a_second_interrupt_ends_it_at_once() {
     let mut running = Running::start(&mut command(dir.path(), line.split_whitespace()));
     running.wait_until("a journal", || journal(&dir.path().join("a")).exists());
     running.signal("INT");
-    // The first one has been heard.
+    // The first one has been received.
     let mut first = [0; 20];
     running.0.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
     running.signal("INT");
     assert_eq!(running.end().code, Some(130));
-    // Nothing was recorded but the header, which is enough to go on from.
+    // Nothing was recorded except the header, which is enough to resume.
     assert_eq!(record_ends(&std::fs::read(journal(&dir.path().join("a"))).unwrap()).len(), 1);
 }
 
@@ -106,17 +106,17 @@ fn a_folder_has_one_run_at_a_time_and_a_kill_leaves_no_lock() {
     let running = endless(dir.path(), ENDLESS);
     fooling(dir.path(), "evolve --resume a").refused(&["a is in use by another run"]);
     fooling(dir.path(), ENDLESS).refused(&["a is in use by another run"]);
-    // The file looks like one that a killed run has left; the run goes on, and has its folder for itself.
+    // The file looks like one left by a killed run; the run continues, and keeps its folder to itself.
     std::fs::remove_file(dir.path().join("a/lock")).unwrap();
     let run_toml = || std::fs::read(dir.path().join("a/run.toml")).unwrap();
     let before = run_toml();
     fooling(dir.path(), "evolve --resume a --generations 7").refused(&["a is in use by another run"]);
-    assert!(run_toml() == before, "it is left alone");
-    // Looking is free, also while it runs.
+    assert!(run_toml() == before, "it is not changed");
+    // Reading is always allowed, also during the run.
     fooling(dir.path(), "show a").done().says(&["confidence"]);
     running.signal("KILL");
     assert_eq!(running.end().code, None, "killed");
-    fooling(dir.path(), ENDLESS).refused(&["a holds a run already", "--resume"]);
+    fooling(dir.path(), ENDLESS).refused(&["a already contains a run", "--resume"]);
     let rows = fooling(dir.path(), "show a --json").done().json();
     let recorded = record_ends(&std::fs::read(journal(&dir.path().join("a"))).unwrap_or_default());
     assert!(recorded.len() > 4 && rows.as_array().unwrap().len() == 10);

@@ -1,8 +1,8 @@
-//! Texts against files under fixtures/cli; `FOOLING_BLESS=1` writes them anew.
+//! Compares texts with files under fixtures/cli; `FOOLING_BLESS=1` rewrites them.
 
 use crate::program::root;
 
-/// The text is that of the file.
+/// The text must equal the file.
 #[track_caller]
 pub(crate) fn check(name: &str, text: &str) {
     let path = root().join("fixtures/cli").join(name);
@@ -10,7 +10,7 @@ pub(crate) fn check(name: &str, text: &str) {
         std::fs::write(&path, text).expect("the fixture is writable");
         return;
     }
-    // Git may have checked it out with other line ends.
+    // Git may have checked it out with other line endings.
     let expected = std::fs::read_to_string(&path).unwrap_or_default().replace("\r\n", "\n");
     if expected != text {
         let new = path.with_extension("new");

@@ -1,18 +1,18 @@
-//! A network as operators with the meaning that ONNX gives them: what a decoder makes, and what lowering takes.
+//! A network as operators with ONNX's semantics: the output of a decoder, and the input of lowering.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The type of a tensor's elements as the file gives it.
+/// The element type of a tensor in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ElementType {
     /// 32-bit floats.
     F32,
-    /// 16-bit floats, held as 32-bit ones.
+    /// 16-bit floats, stored as 32-bit floats.
     F16,
-    /// 64-bit floats, rounded to 32-bit ones.
+    /// 64-bit floats, rounded to 32-bit floats.
     F64,
     /// Signed bytes.
     I8,
@@ -26,18 +26,18 @@ pub enum ElementType {
     I32,
     /// 64-bit signed integers.
     I64,
-    /// Truth values, 0 or 1.
+    /// Booleans, 0 or 1.
     Bool,
 }
 
-/// The numbers of a tensor in row-major order.
+/// The elements of a tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Numbers {
     /// Floats of any type.
     Floats(Vec<f32>),
     /// Bytes, as signed or unsigned numbers (see [`ElementType`]).
     Bytes(Vec<i16>),
-    /// Larger integers and truth values.
+    /// Larger integers and booleans.
     Integers(Vec<i64>),
 }
 
@@ -46,7 +46,7 @@ pub enum Numbers {
 pub struct Tensor {
     /// What the file stores.
     pub element: ElementType,
-    /// Dimensions; empty for a single number.
+    /// Dimensions; empty for a scalar.
     pub shape: Vec<usize>,
     /// As many as the product of the dimensions.
     pub numbers: Numbers,
@@ -70,7 +70,7 @@ pub enum Attribute {
     Floats(Vec<f32>),
     /// Texts.
     Texts(Vec<String>),
-    /// A kind that no supported operator has: a subgraph, a sparse tensor.
+    /// A kind that no supported operator has: a subgraph or a sparse tensor.
     Other,
 }
 
@@ -81,44 +81,44 @@ pub struct Node {
     pub name: String,
     /// `Conv`, `Relu`, ...
     pub operator: String,
-    /// Whose operator it is; empty for the standard ones (`ai.onnx` is written as empty).
+    /// The domain of the operator; empty for the standard ones (`ai.onnx` is stored as empty).
     pub domain: String,
-    /// Names of values; an empty name stands for an input that is left out.
+    /// Names of values; an empty name means that the input is omitted.
     pub inputs: Vec<String>,
-    /// Names of values; an empty name stands for an output that is not wanted.
+    /// Names of values; an empty name means that the output is not used.
     pub outputs: Vec<String>,
     /// By name.
     pub attributes: BTreeMap<String, Attribute>,
 }
 
-/// What a network is given.
+/// An input of the network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
     /// Its name.
     pub name: String,
     /// The type of its elements.
     pub element: ElementType,
-    /// Its dimensions; `None` for each that the file leaves open.
+    /// Its dimensions; `None` for those that the file leaves open.
     pub shape: Vec<Option<usize>>,
 }
 
 /// A network: nodes in topological order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Graph {
-    /// The version of the standard operators.
+    /// The opset version of the standard operators.
     pub opset: i64,
-    /// Inputs that are no constants.
+    /// Inputs that are not constants.
     pub inputs: Vec<Input>,
-    /// Names of the values that come out.
+    /// Names of the output values.
     pub outputs: Vec<String>,
     /// Constants of the file.
     pub constants: BTreeMap<String, Tensor>,
-    /// Each after the nodes that it reads from.
+    /// Each after the nodes whose outputs it reads.
     pub nodes: Vec<Node>,
 }
 
 impl Node {
-    /// An integer attribute, or its default where it is missing. One of another kind counts as missing.
+    /// An integer attribute, or its default if it is missing. An attribute of another kind counts as missing.
     #[must_use]
     pub fn int(&self, name: &str, default: i64) -> i64 {
         match self.attributes.get(name) {
@@ -127,7 +127,7 @@ impl Node {
         }
     }
 
-    /// A float attribute, or its default where it is missing.
+    /// A float attribute, or its default if it is missing.
     #[must_use]
     pub fn float(&self, name: &str, default: f32) -> f32 {
         match self.attributes.get(name) {
@@ -172,7 +172,7 @@ impl Node {
         }
     }
 
-    /// The input at `place`, unless it is left out.
+    /// The input at `place`, unless it is omitted.
     #[must_use]
     pub fn input(&self, place: usize) -> Option<&str> {
         self.inputs.get(place).map(String::as_str).filter(|name| !name.is_empty())
@@ -198,7 +198,7 @@ impl Tensor {
         Self { element: ElementType::I64, shape: [numbers.len()].into(), numbers: Numbers::Integers(numbers) }
     }
 
-    /// The numbers, if they are floats.
+    /// The elements, if they are floats.
     #[must_use]
     pub fn floats(&self) -> Option<&[f32]> {
         match &self.numbers {
@@ -207,7 +207,7 @@ impl Tensor {
         }
     }
 
-    /// The numbers, if they are integers of more than a byte, or truth values.
+    /// The elements, if they are integers of more than a byte, or booleans.
     #[must_use]
     pub fn integers(&self) -> Option<&[i64]> {
         match &self.numbers {

@@ -7,7 +7,7 @@ use crate::simd::Vector;
 /// Number of a value among all values of a network.
 pub(crate) type Value = usize;
 
-/// The shape of what a layer gives for one picture.
+/// The shape of a layer's output for one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Picture { channels: usize, height: usize, width: usize },
@@ -45,14 +45,14 @@ impl Bounds {
 pub(crate) struct Convolution {
     /// Output channels x input channels of a group x rows x columns.
     pub(crate) weights: Vec<f32>,
-    /// One an output channel.
+    /// One for each output channel.
     pub(crate) bias: Vec<f32>,
     pub(crate) groups: usize,
     /// Rows and columns.
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
     pub(crate) dilation: [usize; 2],
-    /// Rows above and columns left of the input that count as 0.
+    /// Rows above and columns to the left of the input that count as 0.
     pub(crate) before: [usize; 2],
     pub(crate) bounds: Bounds,
 }
@@ -62,19 +62,19 @@ pub(crate) struct Convolution {
 pub(crate) struct PoolWindow {
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
-    /// Rows above and columns left of the picture.
+    /// Rows above and columns to the left of the picture.
     pub(crate) before: [usize; 2],
     pub(crate) output: [usize; 2],
 }
 
-/// What a pooling layer makes of a window.
+/// What a pooling layer computes for a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pooling {
     /// The largest number; where one is not a number, the result depends on its place in the window, and on nothing else.
     Max,
-    /// The sum of what the window sees of the picture, over how many pixels those are.
+    /// The sum over the visible part of the window, divided by its number of pixels.
     Mean,
-    /// The same sum over all pixels of the window.
+    /// The same sum divided by all pixels of the window.
     MeanWithPadding,
 }
 
@@ -92,15 +92,15 @@ pub(crate) struct Lrn {
 #[derive(Debug)]
 pub(crate) enum LayerKind {
     Convolution(Convolution),
-    /// A convolution of each channel by itself.
+    /// A convolution of each channel separately.
     Depthwise(Convolution),
-    /// A convolution of vectors: a product with a matrix.
+    /// A convolution of vectors: a matrix product.
     Dense(Convolution),
     Pool(Pooling, PoolWindow),
-    /// The mean over a picture, channel by channel; gives a vector.
+    /// The average over a picture, for each channel; gives a vector.
     GlobalAverage,
     Lrn(Lrn),
-    /// Channels of one after channels of the other.
+    /// The channels of one value after those of the other.
     Concat,
     Add(Bounds),
     Clamp(Bounds),

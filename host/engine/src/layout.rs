@@ -1,20 +1,20 @@
-//! Where the numbers of a layer's output lie.
+//! Where the numbers of a layer's output are stored.
 
 use crate::simd::LANES;
 
-/// Channels in blocks, one plane after another; a plane is rows of pixels, a pixel the block's channels side by side.
+/// Channels in blocks, one plane after another. A plane consists of rows of pixels, a pixel of the block's channels side by side.
 ///
-/// Around a plane there can be a halo of zeros, which convolutions with padding read as they read pixels.
+/// A plane can be surrounded by a halo of zeros, which convolutions with padding read like pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) channels: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
-    /// Rows of zeros above and columns of zeros left of the pixels.
+    /// Rows of zeros above and columns of zeros to the left of the pixels.
     pub(crate) halo: [usize; 2],
-    /// Rows of zeros below and columns of zeros right of the pixels.
+    /// Rows of zeros below and columns of zeros to the right of the pixels.
     pub(crate) far_halo: [usize; 2],
-    /// Channels of a block: [`LANES`], or 1 for the pictures that a session gets.
+    /// Channels of a block: [`LANES`], or 1 for the input of a session.
     pub(crate) lanes: usize,
 }
 
@@ -28,22 +28,22 @@ impl Layout {
         self.channels.div_ceil(self.lanes)
     }
 
-    /// Pixels of a row with its halo.
+    /// Pixels in a row, including the halo.
     pub(crate) fn row(&self) -> usize {
         self.halo[1] + self.width + self.far_halo[1]
     }
 
-    /// Pixels of a plane with its halo.
+    /// Pixels in a plane, including the halo.
     pub(crate) fn plane(&self) -> usize {
         (self.halo[0] + self.height + self.far_halo[0]) * self.row()
     }
 
-    /// Pixels of all planes.
+    /// Pixels in all planes.
     pub(crate) fn len(&self) -> usize {
         self.blocks() * self.plane()
     }
 
-    /// Where a pixel lies.
+    /// The position of a pixel.
     pub(crate) fn at(&self, block: usize, y: usize, x: usize) -> usize {
         block * self.plane() + (self.halo[0] + y) * self.row() + self.halo[1] + x
     }
@@ -52,7 +52,7 @@ impl Layout {
         self.halo != [0; 2] || self.far_halo != [0; 2]
     }
 
-    /// Puts zeros into the halo of all planes.
+    /// Writes zeros into the halo of all planes.
     pub(crate) fn clear_halo<X: Copy>(&self, pixels: &mut [X], zero: X) {
         let row = self.row();
         for plane in pixels[..self.len()].chunks_exact_mut(self.plane()) {
@@ -66,7 +66,7 @@ impl Layout {
     }
 }
 
-/// Blocks that hold so many channels.
+/// The number of blocks for this many channels.
 pub(crate) fn blocks_of(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }

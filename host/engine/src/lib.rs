@@ -1,7 +1,8 @@
-//! `fooling-engine`: picture classifiers in arithmetic whose every operation and order is fixed, so that the scores have the same bits on
-//! every machine.
+//! `fooling-engine`: runs picture classifiers with arithmetic in which every operation and its order are fixed, so that the scores have the
+//! same bits on every machine.
 //!
-//! A decoder makes a [`Graph`] of a file; the engine folds its constants, lowers it to layers, plans where values lie, and runs it.
+//! A decoder turns a file into a [`Graph`]. The engine folds its constants, lowers it to layers, plans where values are stored, and runs
+//! it.
 
 #![no_std]
 extern crate alloc;

@@ -1,7 +1,7 @@
-//! From an ONNX graph to layers: shapes inferred and bounded, constants resolved, activations and normalisations folded into the layer
-//! before them.
+//! From an ONNX graph to layers: shapes are inferred and checked, constants resolved, activations and normalisations folded into the
+//! preceding layer.
 //!
-//! What this engine has no layer for is no error of the network: [`Unsupported`] says what it was, and another engine may have it.
+//! A network that this engine does not support is not wrong: [`Unsupported`] says what is not supported, and another engine may support it.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -15,7 +15,7 @@ use crate::ir::{Bounds, Convolution, Layer, LayerKind, Lrn, PoolWindow, Pooling,
 use crate::limits::{MAX_ELEMENTS, MAX_WORK};
 use crate::simd::LANES;
 
-/// A network as layers, each after those that it needs. Value 0 is the picture.
+/// A network as layers, each after those that it reads. Value 0 is the picture.
 #[derive(Debug)]
 pub(crate) struct Lowered {
     pub(crate) shapes: Vec<Shape>,
@@ -39,7 +39,7 @@ pub(crate) fn lower(graph: &Graph, end: &str, input: [usize; 3]) -> Result<Lower
     }
     let (output, output_dims) = lowering.values.get(end).cloned().ok_or_else(|| Unsupported("the output is a constant".into()))?;
     if !matches!(lowering.shapes[output], Shape::Vector(_)) {
-        return unsupported("the output is not a vector a picture");
+        return unsupported("the output is not one vector for each picture");
     }
     Ok(Lowered { shapes: lowering.shapes, layers: lowering.layers, output, output_dims })
 }
@@ -50,7 +50,7 @@ fn node_part(node: &Node) -> String {
     format!("node `{}` ({})", printable(name.map_or("", String::as_str)), printable(&node.operator))
 }
 
-/// Which nodes the value `end` depends on.
+/// The nodes on which the value `end` depends.
 fn needed(graph: &Graph, end: &str) -> Vec<bool> {
     let mut values = BTreeSet::from([end]);
     let mut needed: Vec<bool> = graph
@@ -71,15 +71,15 @@ fn needed(graph: &Graph, end: &str) -> Vec<bool> {
 
 struct Lowering<'g> {
     constants: BTreeMap<&'g str, &'g Tensor>,
-    /// Values that depend on the picture, each with its shape in ONNX's eyes, the batch (1) first.
+    /// Values that depend on the picture, each with its ONNX shape, in which the batch (1) comes first.
     values: BTreeMap<&'g str, (Value, Vec<usize>)>,
-    /// How many nodes read each value; the end of the graph is read as well.
+    /// The number of nodes that read each value; the end of the graph counts as a reader.
     readers: BTreeMap<&'g str, usize>,
-    /// Values that have several names, with readers of their own.
+    /// Values that have several names, each with its own readers.
     shared: BTreeSet<Value>,
     shapes: Vec<Shape>,
     layers: Vec<Layer>,
-    /// Multiplications for a picture.
+    /// Multiplications per picture.
     work: usize,
     /// Convolution of all layers, filled up to whole blocks of outputs.
     weights: usize,
@@ -121,50 +121,50 @@ impl<'g> Lowering<'g> {
             "Concat" => self.concat(node),
             "Add" | "Sum" => self.sum(node),
             "Flatten" | "Reshape" | "Squeeze" => self.reshape(node),
-            "Dropout" if self.trains(node) => unsupported("is told to train"),
+            "Dropout" if self.trains(node) => unsupported("was exported in training mode"),
             "Dropout" | "Identity" => {
                 let value = self.input(node, 0)?;
                 self.alias(node, value);
                 Ok(())
             }
-            _ => unsupported("this engine has no such layer"),
+            _ => unsupported("this engine does not support the operator"),
         }
     }
 
     fn input(&self, node: &Node, at: usize) -> Result<(Value, Vec<usize>)> {
         let name = node.inputs.get(at).map_or("", String::as_str);
-        self.values.get(name).cloned().ok_or_else(|| Unsupported(format!("its input `{}` is not made of the picture", printable(name))))
+        self.values.get(name).cloned().ok_or_else(|| Unsupported(format!("its input `{}` does not depend on the picture", printable(name))))
     }
 
     fn picture(&self, node: &Node, at: usize) -> Result<(Value, [usize; 3])> {
         let (value, _) = self.input(node, at)?;
         match self.shapes[value] {
             Shape::Picture { channels, height, width } => Ok((value, [channels, height, width])),
-            Shape::Vector(_) => unsupported("its input is no picture"),
+            Shape::Vector(_) => unsupported("its input is not a picture"),
         }
     }
 
-    /// The constant at an input of a node: its dimensions and numbers. `None` if there is none.
+    /// The constant at an input of a node: its dimensions and numbers. `None` if the input is omitted.
     fn floats(&self, node: &Node, at: usize) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
         let Some(name) = node.inputs.get(at).filter(|name| !name.is_empty()) else { return Ok(None) };
         let Some(tensor) = self.constants.get(name.as_str()) else {
-            return unsupported(format!("its input `{}` is no constant", printable(name)));
+            return unsupported(format!("its input `{}` is not a constant", printable(name)));
         };
         let Some(numbers) = tensor.floats().filter(|_| tensor.element == ElementType::F32) else {
-            return unsupported(format!("`{}` is not of 32-bit floats", printable(name)));
+            return unsupported(format!("`{}` does not have 32-bit floats", printable(name)));
         };
         if numbers.iter().any(|number| !number.is_finite()) {
-            return unsupported(format!("`{}` has numbers that are not finite", printable(name)));
+            return unsupported(format!("`{}` contains numbers that are not finite", printable(name)));
         }
         Ok(Some((tensor.shape.clone(), numbers.into())))
     }
 
-    /// Gives the node's output the name of a value.
+    /// Makes the node's output a name of a value.
     fn name(&mut self, node: &'g Node, value: (Value, Vec<usize>)) {
         self.values.insert(&node.outputs[0], value);
     }
 
-    /// Gives the node's output the name of the value that it reads. If others read that value too, it must stay as it is.
+    /// Makes the node's output a name of the value that it reads. If others read that value too, it must not be changed.
     fn alias(&mut self, node: &'g Node, value: (Value, Vec<usize>)) {
         if self.readers.get(node.inputs[0].as_str()) != Some(&1) {
             self.shared.insert(value.0);
@@ -172,7 +172,7 @@ impl<'g> Lowering<'g> {
         self.name(node, value);
     }
 
-    /// Whether a dropout is told to drop, or may be.
+    /// Whether a dropout is active, or may be.
     fn trains(&self, node: &Node) -> bool {
         node.input(2).is_some_and(|name| match self.constants.get(name) {
             Some(told) => told.integers().is_none_or(|told| told.iter().any(|&told| told != 0)),
@@ -180,10 +180,10 @@ impl<'g> Lowering<'g> {
         })
     }
 
-    /// Adds a layer whose output has this shape; `dims` is that shape in ONNX's eyes.
+    /// Adds a layer whose output has this shape; `dims` is the same shape in ONNX's form.
     fn layer(&mut self, node: &'g Node, kind: LayerKind, inputs: Vec<Value>, shape: Shape, dims: Vec<usize>) -> Result<()> {
         if shape.len() > MAX_ELEMENTS || shape.len() == 0 {
-            return unsupported(format!("gives {} numbers for a picture", shape.len()));
+            return unsupported(format!("gives {} numbers for each picture", shape.len()));
         }
         let output = self.shapes.len();
         self.shapes.push(shape);
@@ -197,13 +197,13 @@ impl<'g> Lowering<'g> {
         self.layer(node, kind, inputs, Shape::Picture { channels, height, width }, vec![1, channels, height, width])
     }
 
-    /// Counts multiplications, and bounds them.
+    /// Counts multiplications, and checks the limit.
     fn works(&mut self, multiplications: usize) -> Result<()> {
         self.work = self.work.saturating_add(multiplications);
-        if self.work > MAX_WORK { unsupported("too many multiplications for a picture") } else { Ok(()) }
+        if self.work > MAX_WORK { unsupported("too many multiplications per picture") } else { Ok(()) }
     }
 
-    /// Counts the weights of a layer as they will be laid out, and bounds them.
+    /// Counts the weights of a layer as they will be laid out, and checks the limit.
     fn holds(&mut self, outputs: usize, groups: usize, weights: usize) -> Result<()> {
         let filled_up = (outputs / groups).next_multiple_of(LANES).saturating_mul(groups).saturating_mul(weights / outputs);
         self.weights = self.weights.saturating_add(filled_up);
@@ -224,9 +224,9 @@ impl<'g> Lowering<'g> {
         let plain = Convolution { weights, bias, groups, kernel: [rows, columns], stride, dilation, before: [0; 2], bounds: Bounds::NONE };
         let Shape::Picture { channels, height, width } = self.shapes[value] else {
             if [rows, columns] != [1, 1] || groups != 1 || pads(node)? != [0; 4] {
-                return unsupported("is no dense layer, but its input is a vector");
+                return unsupported("is not a dense layer, but its input is a vector");
             }
-            // Strides and dilations change nothing where there is but one pixel.
+            // Strides and dilations have no effect if there is only one pixel.
             let plain = Convolution { stride: [1; 2], dilation: [1; 2], ..plain };
             return self.dense_layer(node, value, plain, vec![1, outputs, 1, 1]);
         };
@@ -264,7 +264,7 @@ impl<'g> Lowering<'g> {
         let ([rows, columns], [_, _]) = (&matrix[..], &dims[..]) else { return unsupported("is not a product of two matrices") };
         let plain = node.float("alpha", 1.0) == 1.0 && node.float("beta", 1.0) == 1.0 && node.int("transA", 0) == 0;
         if !plain {
-            return unsupported("has a factor, or a turned input");
+            return unsupported("has a factor, or a transposed input");
         }
         let turned = node.int("transB", 0) != 0;
         let (inputs, outputs) = if turned { (*columns, *rows) } else { (*rows, *columns) };
@@ -295,7 +295,7 @@ impl<'g> Lowering<'g> {
         self.layer(node, LayerKind::Dense(layer), vec![value], Shape::Vector(outputs), dims)
     }
 
-    /// The layer that makes the node's first input, if nobody else reads what it makes.
+    /// The layer that makes the node's first input, if nothing else reads its output.
     fn layer_before(&mut self, node: &Node) -> Option<&mut LayerKind> {
         let name = node.inputs[0].as_str();
         let value = self.values.get(name)?.0;
@@ -305,7 +305,7 @@ impl<'g> Lowering<'g> {
         self.layers.iter_mut().find(|layer| layer.output == value).map(|layer| &mut layer.kind)
     }
 
-    /// The weights of the layer before a node, if they may be changed: no activation has been applied to what it makes.
+    /// The weights of the layer before a node, if they may be changed: no activation follows the layer yet.
     fn weights_before(&mut self, node: &Node) -> Option<&mut Convolution> {
         match self.layer_before(node)? {
             LayerKind::Convolution(weights) | LayerKind::Depthwise(weights) | LayerKind::Dense(weights) => {
@@ -315,7 +315,7 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    /// Where the layer before a node takes its activation, if it has none yet.
+    /// Where the layer before a node stores its activation, if it has none yet.
     fn bounds_before(&mut self, node: &Node) -> Option<&mut Bounds> {
         let range = match self.layer_before(node)? {
             LayerKind::Convolution(weights) | LayerKind::Depthwise(weights) | LayerKind::Dense(weights) => &mut weights.bounds,
@@ -331,7 +331,7 @@ impl<'g> Lowering<'g> {
             return unsupported("lacks a constant");
         };
         if node.int("training_mode", 0) != 0 || node.outputs.len() > 1 {
-            return unsupported("is told to train");
+            return unsupported("was exported in training mode");
         }
         let epsilon = f64::from(node.float("epsilon", 1e-5));
         let value = self.input(node, 0)?;
@@ -342,7 +342,7 @@ impl<'g> Lowering<'g> {
         }
         let each = weights.weights.len() / outputs;
         for output in 0..outputs {
-            // In double precision, each rounded once: the same everywhere.
+            // In double precision, each rounded once: the same on every machine.
             let factor = f64::from(scale.1[output]) / libm::sqrt(f64::from(variance.1[output]) + epsilon);
             for weight in &mut weights.weights[output * each..][..each] {
                 *weight = (f64::from(*weight) * factor) as f32;
@@ -351,7 +351,7 @@ impl<'g> Lowering<'g> {
             weights.bias[output] = bias as f32;
         }
         if weights.weights.iter().chain(&weights.bias).any(|weight| !weight.is_finite()) {
-            return unsupported("makes weights that are not finite");
+            return unsupported("produces weights that are not finite");
         }
         self.name(node, value);
         Ok(())
@@ -376,7 +376,7 @@ impl<'g> Lowering<'g> {
         };
         let (low, high) = (bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?);
         if low.is_nan() || high.is_nan() || low > high {
-            return unsupported("its bounds are no range");
+            return unsupported("its bounds are not a range");
         }
         self.activation(node, Bounds { low, high })
     }
@@ -410,7 +410,7 @@ impl<'g> Lowering<'g> {
         self.layer(node, LayerKind::GlobalAverage, vec![value], Shape::Vector(channels), dims)
     }
 
-    /// A mean over rows and columns.
+    /// An average over rows and columns.
     fn mean(&mut self, node: &'g Node) -> Result<()> {
         let axes = self.axes(node)?;
         if axes != [2, 3] && axes != [-2, -1] {
@@ -419,7 +419,7 @@ impl<'g> Lowering<'g> {
         self.global_average(node, node.int("keepdims", 1) != 0)
     }
 
-    /// The axes that a node works on, given as an attribute or as a constant.
+    /// The axes of a node, given as an attribute or as a constant.
     fn axes(&self, node: &Node) -> Result<Vec<i64>> {
         match (node.ints("axes"), node.input(1).and_then(|name| Some((name, self.constants.get(name)?)))) {
             (Some(axes), None) => Ok(axes.into()),
@@ -444,19 +444,19 @@ impl<'g> Lowering<'g> {
 
     fn concat(&mut self, node: &'g Node) -> Result<()> {
         if ![1, -3].contains(&node.int("axis", 0)) {
-            return unsupported("does not join channels");
+            return unsupported("does not concatenate channels");
         }
         let parts = (0..node.inputs.len()).map(|at| self.picture(node, at)).collect::<Result<Vec<_>>>()?;
         let (_, [_, height, width]) = parts[0];
         if parts.iter().any(|(_, part)| part[1..] != [height, width]) {
-            return unsupported("joins pictures of different sizes");
+            return unsupported("concatenates pictures of different sizes");
         }
         let channels = parts.iter().fold(0, |sum: usize, (_, part)| sum.saturating_add(part[0]));
         self.picture_layer(node, LayerKind::Concat, parts.iter().map(|part| part.0).collect(), [channels, height, width])
     }
 
     fn sum(&mut self, node: &'g Node) -> Result<()> {
-        let [first, second] = &node.inputs[..] else { return unsupported("has not two inputs") };
+        let [first, second] = &node.inputs[..] else { return unsupported("does not have two inputs") };
         if self.constants.contains_key(second.as_str()) {
             return self.late_bias(node);
         }
@@ -472,14 +472,14 @@ impl<'g> Lowering<'g> {
     fn late_bias(&mut self, node: &'g Node) -> Result<()> {
         let value = self.input(node, 0)?;
         let (dims, bias) = self.floats(node, 1)?.unwrap_or_default();
-        // Behind the channels come rows and columns, if anything.
+        // After the channels come rows and columns, if any.
         let Some(behind) = value.1.len().checked_sub(2) else { return unsupported("adds to a value without channels") };
         let places = || dims.iter().rev().enumerate();
         let per_channel = dims.len() > behind && dims.len() <= value.1.len() && places().all(|(at, &dim)| at == behind || dim == 1);
         let Some(weights) = self.weights_before(node) else { return unsupported("does not follow a layer with weights") };
         let bare = weights.bias.iter().all(|&bias| bias == 0.0);
         if !per_channel || bias.len() != weights.bias.len() || !bare {
-            return unsupported("is no bias of the layer before it");
+            return unsupported("is not a bias of the layer before it");
         }
         weights.bias = bias;
         self.name(node, value);
@@ -495,28 +495,28 @@ impl<'g> Lowering<'g> {
             "Reshape" if node.int("allowzero", 0) != 0 => return unsupported("has a shape of 0"),
             "Reshape" => {
                 let shape = node.input(1).and_then(|name| Some((name, self.constants.get(name)?)));
-                let Some((name, shape)) = shape else { return unsupported("its shape is no constant") };
+                let Some((name, shape)) = shape else { return unsupported("its shape is not a constant") };
                 reshaped(&dims, len, integer_values(shape, name)?)?
             }
-            _ => return unsupported("is no flattening"),
+            _ => return unsupported("does not flatten"),
         };
         if matches!(self.shapes[value], Shape::Vector(_)) || to == dims {
             self.alias(node, (value, to));
             return Ok(());
         }
         if !is_flat(&to[1..], len) {
-            return unsupported("gives no vector");
+            return unsupported("does not give a vector");
         }
         self.layer(node, LayerKind::Flatten, vec![value], Shape::Vector(len), to)
     }
 }
 
-/// The shape without these axes, each of which must be 1, and none the batch.
+/// The shape without these axes, each of which must have length 1, and none of which may be the batch.
 fn squeezed(dims: &[usize], axes: &[i64]) -> Result<Vec<usize>> {
     let rank = i64::try_from(dims.len()).unwrap_or(0);
     let axes: BTreeSet<i64> = axes.iter().map(|&axis| if axis < 0 { axis + rank } else { axis }).collect();
     if axes.iter().any(|&axis| usize::try_from(axis).ok().filter(|&axis| axis > 0).and_then(|axis| dims.get(axis)) != Some(&1)) {
-        return unsupported("takes away more than rows and columns of one");
+        return unsupported("removes more than rows and columns of length 1");
     }
     Ok((0..rank).zip(dims).filter(|(axis, _)| !axes.contains(axis)).map(|(_, &dim)| dim).collect())
 }
@@ -526,7 +526,7 @@ fn is_flat(rest: &[usize], len: usize) -> bool {
     rest.first() == Some(&len) && rest[1..].iter().all(|&dim| dim == 1)
 }
 
-/// The shape that a picture of `dims` (batch first) gets: it must stay one row a picture.
+/// The shape to which a picture of `dims` (batch first) is reshaped: it must stay one row for each picture.
 fn reshaped(dims: &[usize], len: usize, shape: &[i64]) -> Result<Vec<usize>> {
     let Some((batch, rest)) = shape.split_first() else { return unsupported("its shape is empty") };
     let known = |at: usize, dim: i64| if dim == 0 { dims.get(at + 1).copied() } else { usize::try_from(dim).ok() };
@@ -542,14 +542,14 @@ fn reshaped(dims: &[usize], len: usize, shape: &[i64]) -> Result<Vec<usize>> {
         _ => false,
     };
     if !batch_stays {
-        return unsupported("its shape does not keep one row a picture");
+        return unsupported("its shape does not keep one row for each picture");
     }
     let rest: Vec<usize> = rest.iter().enumerate().map(|(at, &dim)| known(at, dim).unwrap_or(len / product)).collect();
-    if is_flat(&rest, len) || rest == dims[1..] { Ok([&[1], &rest[..]].concat()) } else { unsupported("its shape is no vector") }
+    if is_flat(&rest, len) || rest == dims[1..] { Ok([&[1], &rest[..]].concat()) } else { unsupported("its shape is not a vector") }
 }
 
-/// A grouped convolution whose groups do not begin at whole blocks as one without groups: the weights between groups are 0, and adding
-/// products of finite numbers with 0 changes no sum.
+/// Turns a grouped convolution whose groups do not start at whole blocks into an ungrouped one: the weights between groups are 0, and
+/// adding products of finite numbers with 0 does not change a sum.
 fn ungrouped(layer: Convolution) -> Result<Convolution> {
     let (outputs, groups) = (layer.bias.len() / layer.groups, layer.groups);
     let each = layer.weights.len() / layer.bias.len();
@@ -567,7 +567,7 @@ fn ungrouped(layer: Convolution) -> Result<Convolution> {
     Ok(Convolution { weights, groups: 1, ..layer })
 }
 
-/// How a window moves over a picture of `side` rows and columns; `extent` is what it spans.
+/// How a window moves over a picture of `side` rows and columns; `extent` is the size that it spans.
 fn window(node: &Node, side: [usize; 2], extent: [usize; 2], stride: [usize; 2]) -> Result<PoolWindow> {
     let mode = node.text("auto_pad").unwrap_or("NOTSET");
     let given = pads(node)?;
@@ -582,11 +582,11 @@ fn window(node: &Node, side: [usize; 2], extent: [usize; 2], stride: [usize; 2])
                 let less = all / 2;
                 if mode == "SAME_UPPER" { (less, all - less) } else { (all - less, less) }
             }
-            _ => return unsupported("has padding of an unknown kind"),
+            _ => return unsupported("has an unknown kind of padding"),
         };
         let Some(room) = (side[axis] + before + after).checked_sub(extent[axis]) else { return unsupported("is larger than its input") };
         let mut count = if round_up { room.div_ceil(stride[axis]) } else { room / stride[axis] } + 1;
-        // A window that would begin behind the picture is left out.
+        // A window that would start beyond the picture is omitted.
         if round_up && (count - 1) * stride[axis] >= side[axis] + before {
             count -= 1;
         }
@@ -595,7 +595,7 @@ fn window(node: &Node, side: [usize; 2], extent: [usize; 2], stride: [usize; 2])
     Ok(window)
 }
 
-/// An attribute of two positive numbers, for rows and columns; `None` if it is not there.
+/// An attribute of two positive numbers, for rows and columns; `None` if it is absent.
 fn extents(node: &Node, name: &str) -> Result<Option<[usize; 2]>> {
     let Some(numbers) = node.ints(name) else { return Ok(None) };
     let numbers: Option<Vec<usize>> = numbers.iter().map(|&i| usize::try_from(i).ok().filter(|&i| i > 0)).collect();

@@ -1,8 +1,8 @@
-//! From layers to steps: where each value lies, which values share memory, and the weights laid out for the kernels.
+//! From layers to steps: where each value is stored, which values share memory, and the weights laid out for the kernels.
 //!
-//! The **body** of a network, up to where pictures become vectors, is run for one picture after another: what a layer makes is then still
-//! in the cache when the next one reads it. Its **head**, the layers of vectors, is run for a whole batch, so that the weights of
-//! dense layers (235 MB of AlexNet's 244) are read once a batch.
+//! The **body** of a network, up to where pictures become vectors, is run for one picture after another: the output of a layer is then
+//! still in the cache when the next one reads it. Its **head**, the layers on vectors, is run for a whole batch, so that the weights of
+//! dense layers (235 MB of AlexNet's 244) are read once per batch.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ impl Buffer {
 /// What a step of the body does, for one picture.
 #[derive(Debug)]
 pub(crate) enum BodyStep {
-    /// Zeros around a picture that is about to be made.
+    /// Zeros around a picture that is about to be computed.
     ClearHalo,
     /// The first convolution, of the network's input.
     First(PackedConvolution),
@@ -46,11 +46,11 @@ pub(crate) enum BodyStep {
     Lrn(Lrn, Buffer),
     /// One picture, or the sum of two, clamped.
     Add(Bounds, Buffer, Option<Buffer>),
-    /// The channels of one picture, into those of another that begin with this number.
+    /// Copies the channels of one picture into another, starting at this channel.
     Copy(Buffer, usize),
     /// Into a vector.
     GlobalAverage(Buffer),
-    /// Into a vector, channels x rows x columns.
+    /// Into a vector, as channels x rows x columns.
     Flatten(Buffer),
 }
 
@@ -61,17 +61,17 @@ pub(crate) enum HeadStep {
     Add(Bounds, Buffer, Option<Buffer>),
 }
 
-/// A network ready to run.
+/// A network that is ready to run.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The picture: planes of single numbers, perhaps with a halo.
+    /// The picture: planes of single numbers, possibly with a halo.
     pub(crate) input: Layout,
     /// Each with the place that it writes.
     pub(crate) body: Vec<(BodyStep, Buffer)>,
     pub(crate) head: Vec<(HeadStep, Buffer)>,
-    /// The vector that comes out.
+    /// The output vector.
     pub(crate) output: Buffer,
-    /// Rows of a vector: pictures, or crops, of a batch.
+    /// Rows of a vector: the pictures, or crops, of a batch.
     pub(crate) rows: usize,
     /// Units of sixteen numbers: first scratch, then a picture with its halo (if it has one), then all buffers.
     pub(crate) scratch: usize,
@@ -185,7 +185,7 @@ impl Planner<'_> {
         plan.body.push((step, to));
     }
 
-    /// The parts of a whole that have not been made in their place.
+    /// The parts of a concatenation that have not been computed in place.
     fn copy_parts(&self, plan: &mut Plan, layer: &Layer) {
         let whole = self.buffer(layer.output);
         let mut channel = 0;
@@ -199,7 +199,7 @@ impl Planner<'_> {
     }
 }
 
-/// Pictures without halos as single rows, where the convolution looks at one pixel at a time: rows then need not come out even.
+/// Pictures without halos as single rows, if the convolution sees one pixel at a time: rows then need not divide evenly into tiles.
 fn flat(layouts: [Layout; 2], layer: &Convolution) -> [Layout; 2] {
     let single = layer.kernel == [1; 2] && layer.stride == [1; 2] && layer.before == [0; 2];
     let bare = layouts.iter().all(|layout| layout.halo == [0; 2] && layout.far_halo == [0; 2]);
@@ -215,13 +215,13 @@ struct Place {
     layout: Layout,
 }
 
-/// Where pictures lie. Several can lie in one root: the parts of a concatenation are made in their place.
+/// Where pictures are stored. Several can share one root: the parts of a concatenation are computed in place.
 struct Storage {
     input: Layout,
-    /// The value that the root of each value is named after; of no meaning for vectors.
+    /// The value after which the root of each value is named; unused for vectors.
     roots: Vec<Value>,
     places: Vec<Option<Place>>,
-    /// Whether a layer is the first to write into its root.
+    /// Whether a layer is the first to write to its root.
     begins: Vec<bool>,
     /// Lines of each slot.
     slots: Vec<usize>,
@@ -234,7 +234,7 @@ impl Storage {
             _ => false,
         };
         if lowered.layers.iter().any(|layer| layer.inputs.contains(&0) && !readable(layer)) {
-            return unsupported("the picture goes into something else than a convolution");
+            return unsupported("the picture is read by something other than a convolution");
         }
         let (roots, first_blocks) = roots(lowered);
         let layouts = layouts(lowered, &roots);
@@ -253,12 +253,12 @@ impl Storage {
     }
 }
 
-/// The root of each value, and the block of the root at which it begins.
+/// The root of each value, and the block of the root at which it starts.
 fn roots(lowered: &Lowered) -> (Vec<Value>, Vec<usize>) {
     let mut apart = vec![false; lowered.layers.len()];
     loop {
         let (roots, first_blocks) = roots_but(lowered, &apart);
-        // A layer cannot write into the memory that it reads, for which it would have to be lent twice.
+        // A layer cannot write to the memory that it reads, which would have to be borrowed twice.
         let clashes = |layer: &&Layer| {
             if matches!(layer.kind, LayerKind::Concat) {
                 return misplaced(lowered, layer, &roots, &first_blocks);
@@ -276,7 +276,7 @@ fn roots(lowered: &Lowered) -> (Vec<Value>, Vec<usize>) {
     }
 }
 
-/// Whether a part of a concatenation lies in the same root as the whole, but at another place: a part of several wholes.
+/// Whether a part of a concatenation is in the same root as the whole, but at another place: a part of several wholes.
 fn misplaced(lowered: &Lowered, whole: &Layer, roots: &[Value], first_blocks: &[usize]) -> bool {
     let mut block = first_blocks[whole.output];
     whole.inputs.iter().any(|&part| {
@@ -288,12 +288,12 @@ fn misplaced(lowered: &Lowered, whole: &Layer, roots: &[Value], first_blocks: &[
     })
 }
 
-/// The same, with the concatenations that are to be made by copying.
+/// The same, with the concatenations that must be made by copying.
 fn roots_but(lowered: &Lowered, apart: &[bool]) -> (Vec<Value>, Vec<usize>) {
     let mut roots: Vec<Value> = (0..lowered.shapes.len()).collect();
     let mut first_blocks = vec![0; lowered.shapes.len()];
     let channels = |value: Value| if let Shape::Picture { channels, .. } = lowered.shapes[value] { channels } else { 0 };
-    // The last first, so that the whole has its place before its parts get theirs.
+    // In reverse order, so that the whole has its place before its parts get theirs.
     for (layer, _) in lowered.layers.iter().zip(apart).rev().filter(|(layer, apart)| matches!(layer.kind, LayerKind::Concat) && !**apart) {
         let whole_blocks = layer.inputs[..layer.inputs.len() - 1].iter().all(|&part| channels(part) % LANES == 0);
         let free = |&part: &Value| part != 0 && roots[part] == part && layer.inputs.iter().filter(|&&other| other == part).count() == 1;
@@ -329,7 +329,7 @@ fn layouts(lowered: &Lowered, roots: &[Value]) -> Vec<Option<Layout>> {
     layouts
 }
 
-/// From which layer to which each root is in use; `None` for vectors and the input.
+/// The first and last layer that use each root; `None` for vectors and the input.
 fn lives(lowered: &Lowered, roots: &[Value]) -> Vec<Option<(usize, usize)>> {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; lowered.shapes.len()];
     for (number, layer) in lowered.layers.iter().enumerate() {
@@ -342,7 +342,7 @@ fn lives(lowered: &Lowered, roots: &[Value]) -> Vec<Option<(usize, usize)>> {
     lives
 }
 
-/// A slot for each root, shared by those that are not in use at the same time; and how many lines each slot needs.
+/// A slot for each root, shared by roots that are not in use at the same time, and the number of lines of each slot.
 fn assign_slots(layouts: &[Option<Layout>], lives: &[Option<(usize, usize)>]) -> (Vec<Option<usize>>, Vec<usize>) {
     let mut order: Vec<(usize, usize, usize)> =
         lives.iter().enumerate().filter_map(|(root, life)| life.map(|(first, last)| (first, last, root))).collect();
@@ -353,7 +353,7 @@ fn assign_slots(layouts: &[Option<Layout>], lives: &[Option<(usize, usize)>]) ->
     for (first, last, root) in order {
         let lines = layouts[root].map_or(0, |layout| layout.len());
         let free = slots.iter().enumerate().filter(|(_, slot)| slot.1 < first);
-        // The one that fits best: the smallest that is large enough, else the largest.
+        // The best fit: the smallest that is large enough, otherwise the largest.
         let best = free.min_by_key(|(_, slot)| if slot.0 >= lines { (0, slot.0) } else { (1, usize::MAX - slot.0) }).map(|(at, _)| at);
         let at = best.unwrap_or_else(|| {
             slots.push((0, 0));

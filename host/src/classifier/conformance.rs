@@ -1,10 +1,10 @@
-//! What every [`Classifier`] must pass; see the promises in the [module](super).
+//! The tests that every [`Classifier`] must pass; see the promises in the [module](super).
 
 use super::{Classifier, Refusals, Session};
 use crate::model::Model;
 use crate::testing::{shared, shared_cards};
 
-/// Checks the promises of the seam on `classifier`.
+/// Tests that `classifier` keeps its promises.
 pub(crate) fn run(classifier: &dyn Classifier) {
     assert!(classifier.batch() > 0 && classifier.classes() > 0 && classifier.slot_len() > 0);
     assert!(!classifier.description().is_empty());
@@ -17,7 +17,7 @@ pub(crate) fn run(classifier: &dyn Classifier) {
     threads_agree(classifier);
 }
 
-/// A picture that depends on `seed`, as numbers around those of bytes; picture 0 is all zeros.
+/// A picture that depends on `seed`, with numbers in the range of bytes; picture 0 is all zeros.
 fn picture(seed: usize, slot: &mut [f32]) {
     for (i, number) in slot.iter_mut().enumerate() {
         let hash = (i * 7 + 1).wrapping_mul(seed).wrapping_mul(2_654_435_761) >> 7;
@@ -34,7 +34,7 @@ fn score(session: &mut dyn Session, classes: usize, seeds: &[usize]) -> Vec<u32>
     scores.iter().map(|score| score.to_bits()).collect()
 }
 
-/// Scores of one picture, in the first slot of a new session.
+/// Scores of one picture in the first slot of a new session.
 fn alone(classifier: &dyn Classifier, seed: usize) -> Vec<u32> {
     score(&mut *classifier.session().unwrap(), classifier.classes(), &[seed])
 }
@@ -61,7 +61,7 @@ fn scores_are_probabilities(classifier: &dyn Classifier) {
     }
 }
 
-/// Without this a classifier that ignores its input would pass.
+/// Without this test a classifier that ignores its input would pass.
 fn pictures_differ(classifier: &dyn Classifier) {
     assert_ne!(alone(classifier, 1), alone(classifier, 2));
 }
@@ -81,8 +81,8 @@ fn padding_changes_nothing(classifier: &dyn Classifier) {
     for slot in 1..classifier.batch() {
         session.slot(slot).fill(1e30);
     }
-    assert_eq!(score(&mut *session, classifier.classes(), &[1]), expected, "free slots change scores");
-    assert_eq!(session.run(0, &mut []).unwrap(), Refusals::default(), "an empty batch is no error");
+    assert_eq!(score(&mut *session, classifier.classes(), &[1]), expected, "unused slots change scores");
+    assert_eq!(session.run(0, &mut []).unwrap(), Refusals::default(), "an empty batch is not an error");
 }
 
 fn position_and_neighbours_change_nothing(classifier: &dyn Classifier) {
@@ -93,7 +93,7 @@ fn position_and_neighbours_change_nothing(classifier: &dyn Classifier) {
         let seeds: Vec<usize> = (0..batch).map(|slot| (slot + turn * 2 + 1) % batch).collect();
         let scores = score(&mut *session, classes, &seeds);
         for (slot, (row, seed)) in scores.chunks_exact(classes).zip(seeds).enumerate() {
-            assert_eq!(row, expected[seed], "picture {seed} scores otherwise in slot {slot}");
+            assert_eq!(row, expected[seed], "picture {seed} scores differently in slot {slot}");
         }
     }
 }
@@ -110,7 +110,7 @@ fn threads_agree(classifier: &dyn Classifier) {
     });
 }
 
-/// Checks that two classifiers of the same network give the same scores, give or take `tolerance`, for pictures of all kinds.
+/// Tests that two classifiers of the same network give the same scores within `tolerance`, for pictures of all kinds.
 pub(crate) fn agrees(classifier: &dyn Classifier, reference: &dyn Classifier, tolerance: f32) {
     assert_eq!((classifier.classes(), classifier.slot_len()), (reference.classes(), reference.slot_len()));
     for seed in 0..classifier.batch().min(4) {
@@ -134,7 +134,7 @@ pub(super) fn reference_input(name: &str, kind: &str, slot: &mut [f32]) {
     }
 }
 
-/// Compares a classifier of batches of at least 2 with the shared reference outputs.
+/// Compares a classifier with a batch of at least 2 with the shared reference outputs.
 pub(super) fn agrees_with_onnxruntime(make: impl Fn(&Model) -> Box<dyn Classifier>) {
     let Some(shared) = shared("agreement with reference_outputs.json") else {
         return;
@@ -157,7 +157,7 @@ pub(super) fn agrees_with_onnxruntime(make: impl Fn(&Model) -> Box<dyn Classifie
             for pair in expected {
                 let class = usize::try_from(pair[0].as_u64().unwrap()).unwrap();
                 let (found, expected) = (f64::from(scores[class]), pair[1].as_f64().unwrap());
-                // The reference has six decimals; logits of a few hundred differ in their last bits.
+                // The reference has six decimals, and logits of a few hundred differ in their last bits.
                 let near = (found - expected).abs() < 2e-6 + 2e-4 * expected;
                 assert!(near, "{}, {kind}, class {class}: {found}, onnxruntime {expected}", card.name);
             }

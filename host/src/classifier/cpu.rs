@@ -1,22 +1,22 @@
-//! Which engine computes scores on the processor.
+//! Chooses the engine that computes scores on the CPU.
 
 #[cfg(feature = "tract")]
 use super::{BATCH, TractCpu};
 use super::{Classifier, Exact};
 use crate::model::{Model, ModelError};
 
-/// An engine for the processor.
+/// An engine for the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Engine {
-    /// This program's own: the same bits on every machine; for the layers of usual picture classifiers
+    /// This project's engine: the same bits on every machine, for the layers of common picture classifiers
     Exact,
     /// tract: any network that it supports (a build with the feature `tract`)
     Tract,
 }
 
 impl Engine {
-    /// The engine that a description of a classifier names, as it is recorded with a run.
+    /// The engine in the description of a classifier that is recorded with a run.
     #[must_use]
     pub fn described(description: &str) -> Option<Self> {
         match description.split_whitespace().next()? {

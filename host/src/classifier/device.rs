@@ -1,8 +1,7 @@
-//! Which device computes the scores.
+//! Chooses the device that runs the network.
 //!
-//! The device is part of what decides a run's bits: two devices add up in another order. So it is never chosen by what
-//! happens to be in the machine unless the user says so (`auto`), it is recorded with the run, and a run is gone on with on the
-//! device that it was begun on.
+//! The device is part of what decides the bits of a run, because two devices add in different orders. So it is never chosen by what happens
+//! to be in the machine unless the user asks for that (`auto`); it is recorded with the run, and a run is only resumed on its own device.
 
 use std::fmt;
 
@@ -11,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::{Classifier, open_cpu};
 use crate::model::{Model, ModelError};
 
-/// A device that can compute scores, as it is recorded with a run.
+/// A device that can run networks, as it is recorded with a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
-    /// The processor.
+    /// The CPU.
     #[default]
     Cpu,
     /// An NVIDIA GPU, through CUDA.
@@ -24,18 +23,18 @@ pub enum Device {
     Metal,
 }
 
-/// What a user asks for.
+/// The user's choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum DeviceChoice {
-    /// The processor
+    /// The CPU
     #[default]
     Cpu,
-    /// An NVIDIA GPU (a build with the feature `cuda`)
+    /// An NVIDIA GPU (needs a build with the feature `cuda`)
     Cuda,
-    /// An Apple GPU (a build with the feature `metal`)
+    /// An Apple GPU (needs a build with the feature `metal`)
     Metal,
-    /// A GPU if one can be used, else the processor; says which, and why
+    /// A GPU if one can be used, else the CPU; prints the choice and the reason
     Auto,
 }
 
@@ -61,11 +60,11 @@ pub enum OpenError {
     Device(#[from] Unavailable),
 }
 
-/// Prepares a model on a device, for as many pictures at once as suit the device.
+/// Prepares a model on a device, with the batch size that suits the device.
 ///
 /// # Errors
 ///
-/// [`OpenError`]: the device is not there or not part of this build; the network is not fit for it.
+/// [`OpenError`]: the device does not exist or is not part of this build, or the network does not fit it.
 pub fn open(model: &Model, device: Device) -> Result<Box<dyn Classifier>, OpenError> {
     match device {
         Device::Cpu => Ok(open_cpu(model, None)?),
@@ -90,13 +89,13 @@ impl Device {
         }
     }
 
-    /// The device of that name.
+    /// The device with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Cpu, Self::Cuda, Self::Metal].into_iter().find(|device| device.name() == name)
     }
 
-    /// Whether the device can be used, by this build on this machine.
+    /// Whether this build can use the device on this machine.
     ///
     /// # Errors
     ///
@@ -109,7 +108,7 @@ impl Device {
             #[cfg(all(feature = "metal", target_os = "macos"))]
             Self::Metal => Ok(()),
             #[cfg(all(feature = "metal", not(target_os = "macos")))]
-            Self::Metal => Err(Unavailable { device: self, missing: "Metal is there on Macs only".into() }),
+            Self::Metal => Err(Unavailable { device: self, missing: "Metal exists on Macs only".into() }),
             #[allow(unreachable_patterns, reason = "which features a build has")]
             Self::Cuda | Self::Metal => Err(self.without_feature()),
         }
@@ -129,7 +128,7 @@ impl fmt::Display for Device {
 }
 
 impl DeviceChoice {
-    /// The device that is meant, and for [`Auto`](Self::Auto) why those before it were passed over.
+    /// The chosen device and, for [`Auto`](Self::Auto), why those before it cannot be used.
     #[must_use]
     pub fn device(self) -> (Device, Vec<Unavailable>) {
         let mut passed_over = Vec::new();

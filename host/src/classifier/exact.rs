@@ -1,4 +1,4 @@
-//! The network on the CPU, in arithmetic of our own: the same scores to the last bit on every machine.
+//! Runs the network on the CPU with our own arithmetic: the same scores to the last bit on every machine.
 //!
 //! An engine that picks its kernels by CPU adds in another order on another CPU, and its scores differ in their last bits. In
 //! [`fooling_engine`] the order of every sum is fixed, and all operations are IEEE's. So a run is the same run everywhere, whatever the
@@ -18,10 +18,10 @@ use super::scores::{Finisher, Raw};
 use super::{BATCH, Classifier, ClassifyError, Refusals, Session, check_call};
 use crate::model::{Layout as Axes, Model, ModelError, Output};
 
-/// Goes up when the bits of the scores change.
+/// Increased when the bits of the scores change.
 const VERSION: u32 = 1;
 
-/// A network on the CPU, by the engine of this crate.
+/// A network on the CPU, run by this crate's engine.
 #[derive(Debug)]
 pub struct Exact {
     network: Network,
@@ -32,17 +32,17 @@ pub struct Exact {
 }
 
 impl Exact {
-    /// Prepares a model, for as many pictures at once as suit it.
+    /// Prepares a model, with the batch size that suits it.
     ///
     /// # Errors
     ///
-    /// [`ModelError`]: the file has changed since the model was loaded; a layer that this engine does not have; another number of classes than
-    /// there are labels; tensors or work beyond all bounds.
+    /// [`ModelError`]: the file has changed since the model was loaded; a layer is not supported; the number of classes is not the number
+    /// of labels; tensors or work exceed the limits.
     pub fn new(model: &Model) -> Result<Self, ModelError> {
         Self::build(model, None, Instructions::widest())
     }
 
-    /// The same for batches of `batch` pictures, and with certain instructions. Neither changes a bit of the scores.
+    /// The same for batches of `batch` pictures, and with a given instruction set. Neither changes a bit of the scores.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Exact {
         let file = network.file().to_owned();
         let fail = |problem: String| ModelError::network(&file, "engine (exact)", problem);
         if model.card().input.layout != Axes::Nchw {
-            return Err(fail("the input's channels come last".into()));
+            return Err(fail("the input is channels-last".into()));
         }
         let crops = model.preprocess().crops();
         let [_, channels, height, width] = model.preprocess().shape(1);
@@ -70,14 +70,14 @@ impl Exact {
         let end = softmax.map_or(&network.graph().output[0].name, |softmax| &softmax.logits);
         let layers = Layers::new(&graph, end, [channels, height, width]).map_err(|unsupported| fail(unsupported.to_string()))?;
         if softmax.is_some_and(|softmax| !softmax.spans(layers.output_shape())) {
-            return Err(fail("the softmax is over something else than the classes".into()));
+            return Err(fail("the softmax is not over the classes".into()));
         }
         let classes = layers.outputs();
         model.check_classes(&file, classes)?;
         let batch = batch.unwrap_or(if layers.wants_batch() { BATCH } else { 1 });
         let rows = batch.saturating_mul(crops);
         if rows.saturating_mul(channels * height * width) > MAX_ELEMENTS {
-            return Err(fail(format!("{batch} pictures at once are too large; choose a smaller batch")));
+            return Err(fail(format!("a batch of {batch} pictures is too large; choose a smaller batch")));
         }
         let logits = softmax.is_some() || model.card().output == Output::Logits;
         let raw = if logits { Raw::Logits } else { Raw::Probabilities };

@@ -1,15 +1,15 @@
-//! A classifier without a network, for tests: fast, exact everywhere, and able to misbehave on demand.
+//! A classifier without a network, for tests: fast, exact on every machine, and able to misbehave on demand.
 //!
-//! Each class looks at [`PROBES`] places of the input. The more of the numbers there have the bits set that the class
-//! likes, the higher its score, so that evolution has something to climb. All arithmetic is on integers up to a last
-//! division, so its scores are the same on every machine.
+//! Each class looks at [`PROBES`] places of the input. The more numbers there have the bits set that the class prefers, the higher its
+//! score, so evolution can make progress. All arithmetic is on integers up to one last division, so the scores are the same on every
+//! machine.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::scores::{Finisher, Raw};
 use super::{Classifier, ClassifyError, Refusals, Session, check_call};
 
-/// How many numbers of the input a class looks at.
+/// The number of inputs that a class looks at.
 const PROBES: u64 = 64;
 const ENGINE: &str = "the mock classifier";
 
@@ -25,9 +25,9 @@ pub enum Fault {
     Sum(usize),
     /// From this batch on (counted over all sessions, from 0) the engine fails.
     Error(usize),
-    /// There are fewer scores than there should be.
+    /// There are too few scores.
     Count,
-    /// No session can be had.
+    /// Sessions cannot be created.
     Session,
 }
 
@@ -44,7 +44,7 @@ pub struct Mock {
 }
 
 impl Mock {
-    /// A mock with so many classes, pictures a batch, and numbers a picture. Another seed is another "network".
+    /// A mock with this many classes, pictures per batch and numbers per picture. Another seed gives another "network".
     ///
     /// # Panics
     ///
@@ -55,7 +55,7 @@ impl Mock {
         Self { classes, batch, slot_len, seed, fault: None, batches: AtomicUsize::new(0) }
     }
 
-    /// The same mock, misbehaving.
+    /// The same mock, but misbehaving.
     #[must_use]
     pub fn with_fault(self, fault: Fault) -> Self {
         Self { fault: Some(fault), ..self }
@@ -71,14 +71,13 @@ impl Mock {
         }
     }
 
-    /// How much a class likes an input: 0 to 64 x 256.
+    /// How well an input matches a class: 0 to 64 x 256.
     fn liking(&self, class: usize, input: &[f32]) -> u64 {
         let class = class as u64;
         let probe = |probe: u64| {
             let hash = mix(self.seed ^ mix(class * PROBES + probe));
             let number = input[usize::try_from(hash % input.len() as u64).expect("less than a length")];
-            // The upper half of the mantissa and the last bit of the exponent: 8 bits that rise with the number
-            // within a power of two.
+            // The upper half of the mantissa and the last bit of the exponent: 8 bits that grow with the number within a power of two.
             let bits = u64::from(number.to_bits() >> 16) & 0xff;
             if hash >> 63 == 0 { bits } else { 255 - bits }
         };
@@ -86,7 +85,7 @@ impl Mock {
     }
 }
 
-/// A power of two with a straight line between the whole powers: `2^(x / 256)`, near enough, and exact to compute.
+/// An approximation of `2^(x / 256)`, linear between powers of two and exact to compute.
 fn exp2(x: u64) -> f64 {
     f64::from_bits((1023 << 52) + (x << 44))
 }
@@ -118,7 +117,7 @@ impl Classifier for Mock {
 
     fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError> {
         if self.fault == Some(Fault::Session) {
-            return Err(failure("told to have no session"));
+            return Err(failure("configured to refuse sessions"));
         }
         Ok(Box::new(MockSession {
             mock: self,
@@ -141,7 +140,7 @@ struct MockSession<'a> {
 }
 
 impl MockSession<'_> {
-    /// Spoils the raw scores, or fails, as the mock was told to.
+    /// Spoils the raw scores, or fails, as configured.
     fn misbehave(&mut self, batch: usize) -> Result<(), ClassifyError> {
         let classes = self.mock.classes;
         match self.mock.fault {
@@ -152,7 +151,7 @@ impl MockSession<'_> {
                 #[expect(clippy::cast_precision_loss, reason = "a count of classes")]
                 row.fill(2.0 / classes as f32);
             }
-            Some(Fault::Error(first)) if batch >= first => return Err(failure("told to fail")),
+            Some(Fault::Error(first)) if batch >= first => return Err(failure("configured to fail")),
             Some(Fault::Count) => {
                 let expected = self.raw.len();
                 return Err(ClassifyError::ScoreCount { engine: ENGINE, expected, found: expected - 1 });

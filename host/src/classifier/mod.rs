@@ -1,15 +1,13 @@
-//! The seam between the search and a network: a batch of pictures in, a probability for each class out.
+//! The interface between search and network: a batch of pictures in, a probability for each class out.
 //!
-//! One [`Classifier`] serves a run; each worker thread takes a [`Session`] of its own, writes pictures straight into its
-//! input slots (see [`Preprocess`]) and runs it. Every implementation keeps these promises, which
-//! one suite checks on all of them:
+//! A run has one [`Classifier`]. Each worker thread takes a [`Session`], writes pictures straight into its input slots (see [`Preprocess`])
+//! and runs it. Every implementation keeps these promises, which one set of conformance tests checks for all of them:
 //!
-//! - **The batch is fixed.** An engine may choose other kernels for another batch size, and with them other last bits. So a
-//!   session always runs [`Classifier::batch`] pictures, whatever the number of threads; free slots keep what was in them.
-//! - **A picture's scores depend on that picture alone**: not on its slot, its neighbours, the session, or what ran before.
-//! - **Scores are probabilities.** The softmax is taken in this crate's own arithmetic, the mean over crops as well. A
-//!   picture whose scores are not finite or do not sum to 1 is refused: its scores are NaN, which no archive accepts,
-//!   and [`Refusals`] counts it.
+//! - **The batch size is fixed.** An engine may choose other kernels for another batch size, and these may give other last bits. So a
+//!   session always runs [`Classifier::batch`] pictures, whatever the number of threads; unused slots keep their old content.
+//! - **The scores of a picture depend on that picture alone**: not on its slot, its neighbours, the session, or what ran before.
+//! - **Scores are probabilities.** The softmax and the mean over crops are computed by this crate's own arithmetic. A picture whose scores
+//!   are not finite or do not sum to 1 is rejected: its scores become NaN, which no archive accepts, and [`Refusals`] counts it.
 
 use fooling_core::{PictureSpec, StandardGenome};
 
@@ -42,29 +40,29 @@ pub use tract_gpu::TractGpu;
 #[cfg(feature = "cuda")]
 pub use tract_gpu::{Export, ExportError, export};
 
-/// Pictures that a session takes at once, unless a caller has a reason for another number. It is part of what decides the last bits.
+/// The default number of pictures per batch. It is part of what decides the last bits.
 pub const BATCH: usize = 16;
 
-/// A network ready to score pictures, shared by all threads of a run.
+/// A network that is ready to score pictures, shared by all threads of a run.
 pub trait Classifier: Send + Sync + std::fmt::Debug {
-    /// How many classes there are.
+    /// The number of classes.
     fn classes(&self) -> usize;
 
-    /// How many pictures a session takes at once; the same for every session and call.
+    /// The number of pictures in a batch; the same for every session and call.
     fn batch(&self) -> usize;
 
-    /// How many numbers the input of one picture has, all crops included.
+    /// The number of inputs for one picture, including all crops.
     fn slot_len(&self) -> usize;
 
-    /// What computes the scores, for run.toml and the journal: engine, version, device, anything that may change bits.
+    /// Describes what computes the scores, for run.toml and the journal: engine, version, device, and anything else that may change bits.
     fn description(&self) -> String;
 
-    /// Which device computes the scores.
+    /// Chooses the device that runs the network.
     fn device(&self) -> Device {
         Device::Cpu
     }
 
-    /// What a user should be told before it is used, if anything.
+    /// A note for the user, if there is one.
     fn remark(&self) -> Option<String> {
         None
     }
@@ -74,11 +72,11 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
         false
     }
 
-    /// A session for one thread.
+    /// Creates a session for one thread.
     ///
     /// # Errors
     ///
-    /// [`ClassifyError`] if the engine cannot set one up.
+    /// [`ClassifyError`] if the engine cannot create one.
     fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError>;
 }
 
@@ -97,14 +95,14 @@ pub trait Session: Send {
     ///
     /// # Errors
     ///
-    /// [`ClassifyError`] if the engine fails; then `scores` mean nothing and the session may go on failing.
+    /// [`ClassifyError`] if the engine fails. Then `scores` are undefined, and the session may keep failing.
     ///
     /// # Panics
     ///
-    /// If `filled` is more than the batch, or `scores` has not `filled * classes` entries.
+    /// If `filled` is larger than the batch, or the length of `scores` is not `filled * classes`.
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError>;
 
-    /// What draws pictures where the scores are computed, if this session can.
+    /// The part of this session that can draw pictures, if it has one.
     fn painter(&mut self) -> Option<&mut dyn Painter> {
         None
     }
@@ -112,8 +110,7 @@ pub trait Session: Send {
 
 /// A [`Session`] that can draw.
 pub trait Painter {
-    /// Draws CPPNs into the first slots, as [`Session::slot`] and [`Preprocess`] would have filled them, to the
-    /// last bit. The next [`Session::run`] scores them.
+    /// Draws CPPNs into the first slots, with the same bits as [`Session::slot`] and [`Preprocess`]. The next [`Session::run`] scores them.
     ///
     /// # Errors
     ///
@@ -123,9 +120,9 @@ pub trait Painter {
 
 /// The pictures of a batch whose scores were not probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[must_use = "refused pictures are to be counted and reported"]
+#[must_use = "rejected pictures must be counted and reported"]
 pub struct Refusals {
-    /// How many there are.
+    /// The number of records.
     pub count: usize,
     /// The first of them: its slot, and what was wrong.
     pub first: Option<(usize, InvalidScores)>,
@@ -143,21 +140,21 @@ impl Refusals {
 #[non_exhaustive]
 pub enum ClassifyError {
     /// The engine failed.
-    #[error("{engine} failed: {problem}; what was recorded before is safe, resume the run to try again")]
+    #[error("{engine} failed: {problem}; everything recorded before is safe, resume the run to try again")]
     Engine {
         /// Which engine.
         engine: &'static str,
-        /// What it said.
+        /// Its message.
         problem: String,
     },
-    /// The engine returned more or fewer scores than pictures times classes.
-    #[error("{engine} returned {found} scores where {expected} were due; the network's output is not what its card says")]
+    /// The number of returned scores is not pictures times classes.
+    #[error("{engine} returned {found} scores instead of {expected}; the network's output does not match its card")]
     ScoreCount {
         /// Which engine.
         engine: &'static str,
-        /// Scores that were due.
+        /// The expected number of scores.
         expected: usize,
-        /// Scores that came.
+        /// The number of scores returned.
         found: usize,
     },
     /// A thread that scored pictures panicked, which is a bug of this program.
@@ -171,7 +168,7 @@ impl From<WorkerPanic> for ClassifyError {
     }
 }
 
-/// Checks what a caller of [`Session::run`] promises.
+/// Checks the arguments of [`Session::run`].
 fn check_call(filled: usize, batch: usize, classes: usize, scores: &[f32]) {
     assert!(filled <= batch, "{filled} pictures in a batch of {batch}");
     assert_eq!(scores.len(), filled * classes, "scores are pictures x classes");

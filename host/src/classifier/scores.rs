@@ -3,7 +3,7 @@
 //! The softmax is computed in f64 with `libm`'s `exp`, summed in the order of the classes, averaged over the crops in their
 //! order, and rounded to f32 once. So two machines whose engines agree on the logits agree on the scores.
 
-/// What was wrong with the scores of a picture.
+/// What is wrong with the scores of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidScores {
@@ -16,7 +16,10 @@ pub enum InvalidScores {
         value: f32,
     },
     /// A probability is below 0 or above 1.
-    #[error("class {class} has the probability {value}, which is not within 0 to 1; if the output is logits, say so in the card")]
+    #[error(
+        "class {class} has the probability {value}, which is not between 0 and 1; if the output is logits, set output = \"logits\" \
+         in the card"
+    )]
     OutOfRange {
         /// The class.
         class: usize,
@@ -24,23 +27,23 @@ pub enum InvalidScores {
         value: f32,
     },
     /// The probabilities do not sum to 1.
-    #[error("the probabilities sum to {sum}, not 1; if the output is logits, say so in the card")]
+    #[error("the probabilities sum to {sum}, not 1; if the output is logits, set output = \"logits\" in the card")]
     Sum {
         /// Their sum.
         sum: f64,
     },
 }
 
-/// How far from 1 the sum of a network's own probabilities may be, and how far out of 0..=1 each of them: single
-/// precision over thousands of classes, and half-precision weights, stay well within.
+/// Tolerance for a network's own probabilities: how far their sum may be from 1, and each of them outside 0..=1. Single precision over
+/// thousands of classes and half-precision weights stay well within it.
 const TOLERANCE: f64 = 1e-3;
 
-/// What the network's last layer gives.
+/// What the network's output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Raw {
-    /// The softmax is still to be taken.
+    /// The softmax has not been taken.
     Logits,
-    /// Probabilities, to be checked.
+    /// Probabilities, which are checked.
     Probabilities,
 }
 
@@ -59,9 +62,9 @@ impl Finisher {
         Self { raw, terms: vec![0.0; classes], sums: vec![0.0; classes] }
     }
 
-    /// Scores of one picture from the raw scores of its crops, one crop after another.
+    /// The scores of one picture from the raw scores of its crops, one crop after another.
     ///
-    /// A picture that is refused gets NaN for every class.
+    /// A rejected picture gets NaN for every class.
     pub(super) fn finish(&mut self, raw: &[f32], scores: &mut [f32]) -> Result<(), InvalidScores> {
         let result = self.sum_crops(raw);
         if result.is_err() {
@@ -105,7 +108,7 @@ fn softmax_terms(logits: &[f32], terms: &mut [f64]) -> f64 {
     total
 }
 
-/// Copies probabilities to `terms`, checked; they are taken as they are, so the divisor is 1.
+/// Copies probabilities to `terms` and checks them; they are used as they are, so the divisor is 1.
 fn checked_terms(probabilities: &[f32], terms: &mut [f64]) -> Result<f64, InvalidScores> {
     let mut sum = 0.0;
     for (class, (term, &value)) in terms.iter_mut().zip(probabilities).enumerate() {
@@ -147,7 +150,7 @@ mod tests {
     fn the_bits_of_the_softmax_are_fixed() {
         let logits: Vec<f32> = (0_u8..10).map(|i| f32::from(i * 7 % 10) * 0.731 - 2.5).collect();
         let bits: Vec<u32> = finish(Raw::Logits, 10, &logits).unwrap().iter().map(|s| s.to_bits()).collect();
-        // From the same formula in Python (double precision, one rounding to single).
+        // From the same formula in Python (double precision, rounded once to single).
         assert_eq!(bits, GOLDEN, "{bits:#x?}");
     }
 
@@ -174,7 +177,7 @@ mod tests {
         assert!(matches!(nan, InvalidScores::NotFinite { class: 0, .. }));
         assert_eq!(refused(Raw::Probabilities, &[7.0, -6.0]), InvalidScores::OutOfRange { class: 0, value: 7.0 });
         assert_eq!(refused(Raw::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { sum: 0.75 });
-        // The second crop is looked at as well.
+        // The second crop is checked as well.
         assert_eq!(refused(Raw::Probabilities, &[0.5, 0.5, 1.0, 1.0]), InvalidScores::Sum { sum: 2.0 });
     }
 }

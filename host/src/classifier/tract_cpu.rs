@@ -1,15 +1,15 @@
-//! The network on the CPU, by tract.
+//! Runs the network on the CPU with tract.
 //!
-//! tract plans a graph for one shape and runs it on the calling thread; a run uses all cores by giving each worker a
-//! session, and all sessions share the plans and their weights.
+//! tract plans a graph for one input shape and runs it on the calling thread. A run uses all cores by giving each worker a session; all
+//! sessions share the plans and their weights.
 //!
-//! A network is run in two parts. Its **body**, convolutions and pooling, sees one crop after another: for a single picture
-//! tract multiplies in place and fuses biases and activations, for more it transposes before and after each convolution
-//! (SqueezeNet takes 1.7 times as long a picture in a batch of 16, MobileNet twice). Its **head**, the dense layers at the end,
-//! sees the whole batch at once, so that their weights (235 MB of AlexNet's 244) are read once a batch.
+//! A network is run in two parts. Its **body**, convolutions and pooling, processes one crop after another: for a single picture tract
+//! multiplies in place and fuses biases and activations, for more it transposes before and after each convolution (in a batch of 16,
+//! SqueezeNet takes 1.7 times as long per picture, MobileNet twice as long). Its **head**, the dense layers at the end, processes the whole
+//! batch at once, so that their weights (235 MB of AlexNet's 244) are read once per batch.
 //!
-//! The final softmax is cut off and taken in [`scores`](super::scores): tract's own differs between CPUs, while the
-//! layers before it give the same bits on all x86-64 CPUs that have FMA, for fixed batches of body and head.
+//! The final softmax is removed and computed in [`scores`](super::scores): tract's own differs between CPUs, while the layers before it
+//! give the same bits on all x86-64 CPUs with FMA, for fixed batches of body and head.
 
 pub(super) mod plan;
 
@@ -27,9 +27,9 @@ pub(crate) use plan::classes_of;
 use plan::{Planned, compile, error_text};
 
 const ENGINE: &str = "tract";
-/// Kept in step with Cargo.lock by a test.
+/// A test compares this with Cargo.lock.
 pub(super) const TRACT_VERSION: &str = "0.23.9";
-/// Crops that the body sees at once; see the module's documentation.
+/// The number of crops that the body processes at once; see the module documentation.
 const BODY_BATCH: usize = 1;
 
 type State = SimpleState<TypedFact, Box<dyn TypedOp>>;
@@ -46,13 +46,13 @@ pub struct TractCpu {
 }
 
 impl TractCpu {
-    /// Prepares a model for batches of `batch` pictures. 16 is a good choice for all networks tried: few enough to share
-    /// a generation evenly among threads, enough for the dense layers of AlexNet.
+    /// Prepares a model for batches of `batch` pictures. 16 is a good choice for all networks tried: small enough to share a generation
+    /// evenly among threads, large enough for the dense layers of AlexNet.
     ///
     /// # Errors
     ///
-    /// [`ModelError`]: the file has changed since the model was loaded; an operator, shape or type that tract cannot run;
-    /// another number of classes than there are labels; tensors or work beyond all bounds.
+    /// [`ModelError`]: the file has changed since the model was loaded; tract does not support an operator, shape or type; the number of
+    /// classes is not the number of labels; tensors or work exceed the limits.
     ///
     /// # Panics
     ///
@@ -83,7 +83,7 @@ impl TractCpu {
         Ok(cpu)
     }
 
-    /// Checks that the pictures and scores of a batch fit into memory that a session may take.
+    /// Checks that the pictures and scores of a batch fit into the memory that a session may use.
     fn check_buffers(&self) -> Result<(), String> {
         let crop = self.crop_len().max(self.classes);
         let numbers = crop.checked_mul(self.crops).and_then(|picture| picture.checked_mul(self.batch));
@@ -108,8 +108,8 @@ impl TractCpu {
         })
     }
 
-    /// Tries whether the pictures of a batch are independent, for a graph that was made for another batch: a picture must
-    /// score the same bits in another slot with other neighbours.
+    /// Tests that the pictures of a batch are independent, for a graph that was exported for another batch size: a picture must get the
+    /// same bits in another slot with other neighbours.
     fn probe(&self) -> Result<(), String> {
         if self.batch == 1 {
             return Ok(());
@@ -120,7 +120,7 @@ impl TractCpu {
             fill_pattern(session.slot(0), first);
             fill_pattern(session.slot(self.batch - 1), last);
             let mut scores = vec![0.0; self.batch * self.classes];
-            // A refusal gives NaN in both runs; the search will meet it again and count it.
+            // A rejected picture gets NaN in both runs; the search will meet it again and count it.
             let _refusals = session.run(self.batch, &mut scores).map_err(|error| error.to_string())?;
             let scores = &scores[at * self.classes..][..self.classes];
             Ok::<_, String>(scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>())
@@ -128,8 +128,8 @@ impl TractCpu {
         if score(1.0, -0.5, 0)? == score(0.0, 1.0, self.batch - 1)? {
             return Ok(());
         }
-        Err("the network was made for one picture at a time, and in a batch its pictures influence each other; export it \
-             with an open batch"
+        Err("the network was exported for one picture at a time, and the pictures of a batch influence each other; export it with a \
+             symbolic batch size"
             .into())
     }
 }
@@ -155,7 +155,7 @@ impl Classifier for TractCpu {
     }
 
     fn description(&self) -> String {
-        let head = if self.head.is_some() { ", dense layers apart" } else { "" };
+        let head = if self.head.is_some() { ", dense layers separate" } else { "" };
         format!("tract {TRACT_VERSION} on the CPU, batch {} x {} crops{head}", self.batch, self.crops)
     }
 
@@ -228,12 +228,12 @@ impl Session for TractSession<'_> {
     }
 }
 
-/// A part of the network, running.
+/// A part of the network with its state.
 struct Part<'a> {
     planned: &'a Planned,
     /// `None` after a panic inside the engine.
     state: Option<State>,
-    /// The engine borrows it for a run and gives it back, so that it is made but once.
+    /// The engine borrows it for a run and returns it, so it is allocated only once.
     input: Arc<Tensor>,
 }
 
@@ -245,7 +245,7 @@ impl<'a> Part<'a> {
     }
 
     fn input(&mut self) -> &mut [f32] {
-        // Alone in holding the tensor but after a failed run, when a copy does no harm.
+        // Other references to the tensor exist only after a failed run, and then a copy does no harm.
         let input = Arc::make_mut(&mut self.input);
         let numbers = input.to_plain_array_view_mut::<f32>().expect("made of f32 in plain memory");
         numbers.into_slice().expect("made contiguous")

@@ -1,11 +1,11 @@
-//! The network on a GPU, by tract.
+//! Runs the network on a GPU with tract.
 //!
-//! The whole graph sees the whole batch, of which a launch takes hundreds of rows. It is rewritten first so that no node is left to the CPU
-//! (see [`model::network::device`](crate::model)); the final softmax is cut off and taken in [`scores`](super::scores), as on the CPU.
+//! The whole graph processes the whole batch, hundreds of rows in each launch. It is rewritten first so that no node is left to the CPU
+//! (see [`model::network::device`](crate::model)). The final softmax is removed and computed in [`scores`](super::scores), as on the CPU.
 //!
-//! tract keeps a stream, the library handles and the scratch of convolutions for each thread. A run asks for a session a worker and has
-//! new threads for each generation, so a session has a thread of its own ([`worker`]), which lives as long as it and does nothing but
-//! talk to the device. While it waits, the worker's other threads draw: overlap is having more than one session.
+//! tract keeps a stream, library handles and scratch memory for convolutions in each thread. So every session has a thread of its own
+//! ([`worker`]), which lives as long as the session and only talks to the device. While it waits, other threads draw: two or more sessions
+//! overlap.
 
 #[cfg(feature = "cuda")]
 mod export;
@@ -14,7 +14,7 @@ mod planning;
 mod report;
 mod worker;
 
-// Nothing of it is named: linked, it registers its runtime.
+// Nothing in it is named: being linked, it registers its runtime.
 #[cfg(all(feature = "metal", target_os = "macos"))]
 use tract_metal as _;
 
@@ -36,7 +36,7 @@ use report::Report;
 use worker::Worker;
 
 const ENGINE: &str = "tract on the GPU";
-/// Rows (pictures times crops) of a batch: hundreds keep a device busy, and this number divides the generations of METHOD.
+/// Rows (pictures times crops) in a batch: hundreds keep a device busy, and this number divides the default batch sizes of a run.
 const ROWS: usize = 200;
 
 /// A network on a GPU.
@@ -65,7 +65,7 @@ pub(crate) struct Prepared {
     pub(crate) proto: tract_onnx::pb::ModelProto,
 }
 
-/// Rewrites and types a model's graph for so many rows.
+/// Rewrites a model's graph for a number of rows, and infers its types.
 pub(crate) fn prepare(model: &Model, rows: usize) -> Result<Prepared, ModelError> {
     let network = model.network()?;
     let (file, softmax) = (network.file().to_owned(), network.facts().softmax.clone());
@@ -81,7 +81,7 @@ pub(crate) fn prepare(model: &Model, rows: usize) -> Result<Prepared, ModelError
     Ok(Prepared { typed, changes, proto })
 }
 
-/// Pictures of a batch for a model: as many as make [`ROWS`], fewer where a tensor would be too large.
+/// Pictures in a batch for a model: enough for [`ROWS`], or fewer if a tensor would be too large.
 pub(crate) fn batch_for(model: &Model) -> Result<usize, ModelError> {
     let one = prepare(model, 1)?.typed.model;
     let volume = |fact: &TypedFact| concrete(fact).map_or(0, |shape| shape.iter().product::<usize>());
@@ -91,11 +91,11 @@ pub(crate) fn batch_for(model: &Model) -> Result<usize, ModelError> {
 }
 
 impl TractGpu {
-    /// Prepares a model for batches of `batch` pictures on a GPU, or of as many as suit it.
+    /// Prepares a model for batches of `batch` pictures on a GPU, or of the number that suits it.
     ///
     /// # Errors
     ///
-    /// [`OpenError`](super::OpenError): the device cannot be used; the network cannot.
+    /// [`OpenError`](super::OpenError): the device or the network cannot be used.
     ///
     /// # Panics
     ///
@@ -107,7 +107,7 @@ impl TractGpu {
         let runtime = runtime
             .ok()
             .flatten()
-            .ok_or_else(|| super::Unavailable { device, missing: "tract has no such runtime in this build".into() })?;
+            .ok_or_else(|| super::Unavailable { device, missing: "this build of tract does not have the runtime".into() })?;
         let batch = batch.map_or_else(|| batch_for(model), Ok)?;
         Ok(Self::with_runtime(model, device, runtime, batch)?)
     }
@@ -119,14 +119,14 @@ impl TractGpu {
         let file = network.file().to_owned();
         let rows = batch.saturating_mul(crops);
         if rows.saturating_mul(model.preprocess().slot_len() / crops) > MAX_ELEMENTS {
-            let problem = format!("{batch} pictures at once are too large; choose a smaller batch");
+            let problem = format!("a batch of {batch} pictures is too large; choose a smaller batch");
             return Err(ModelError::network(&file, "batch", problem));
         }
         let Typed { model: graph, output, softmax_cut } = prepare(model, rows)?.typed;
         let classes = output.iter().product();
         model.check_classes(&file, classes)?;
         let shape = model.preprocess().shape(rows).to_vec();
-        // Nothing of it is used after a panic.
+        // Nothing in it is used after a panic.
         let prepared = contained(AssertUnwindSafe(move || runtime.prepare(graph).map_err(|error| error_text(&error))));
         let runnable: Arc<dyn Runnable> =
             Arc::from(prepared.map_err(|problem| ModelError::network(&file, "engine (tract on the GPU)", problem))?);
@@ -151,7 +151,7 @@ impl Classifier for TractGpu {
     }
 
     fn description(&self) -> String {
-        // Begins with the device, so that no engine of the processor is read out of it.
+        // Starts with the device, so it cannot be mistaken for an engine of the CPU.
         format!("{} through tract {TRACT_VERSION}, batch {} x {} crops", self.device, self.batch, self.crops)
     }
 
@@ -163,7 +163,7 @@ impl Classifier for TractGpu {
         let slow = self.report.slow();
         (!slow.is_empty()).then(|| {
             format!(
-                "{} of the network's nodes run slowly on {}, or not on it: {}; look at them with: fooling models export --device {0}",
+                "{} of the network's nodes run slowly on {}, or not on it: {}; list them with: fooling models export --device {0}",
                 slow.len(),
                 self.device,
                 slow.join(", ")
@@ -186,9 +186,9 @@ fn failure(problem: String) -> ClassifyError {
 struct GpuSession<'a> {
     gpu: &'a TractGpu,
     worker: Worker,
-    /// The input of all slots. The worker borrows it for a run and gives it back.
+    /// The input of all slots. The worker borrows it for a run and returns it.
     input: Arc<Tensor>,
-    /// Whether the pictures are on the device already.
+    /// Whether the pictures are already on the device.
     drawn: bool,
     finisher: Finisher,
 }
@@ -197,7 +197,7 @@ impl Session for GpuSession<'_> {
     fn slot(&mut self, picture: usize) -> &mut [f32] {
         self.drawn = false;
         let len = self.gpu.slot_len();
-        // Alone in holding the tensor but after a failed run, when a copy does no harm.
+        // Other references to the tensor exist only after a failed run, and then a copy does no harm.
         let input = Arc::make_mut(&mut self.input);
         let numbers = input.to_plain_array_view_mut::<f32>().expect("made of f32 in plain memory");
         &mut numbers.into_slice().expect("made contiguous")[picture * len..][..len]

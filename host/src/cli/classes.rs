@@ -1,12 +1,12 @@
-//! Classes as users name them: by number, by a range of numbers, by name.
+//! Classes as users name them: by number, by range of numbers, or by name.
 
 use anyhow::Context as _;
 use fooling::model::{Model, short_name};
 
-/// The classes of a model or of a run, by number, ascending; there is one at least.
+/// The classes of a model or of a run, by number, ascending; at least one.
 #[derive(Debug)]
 pub(super) struct Classes<'c> {
-    /// What has them, for messages.
+    /// The model or run that has them, for messages.
     of: &'c str,
     labels: Vec<(usize, &'c str)>,
 }
@@ -24,12 +24,12 @@ impl<'c> Classes<'c> {
         self.labels.last().map_or(0, |(class, _)| *class)
     }
 
-    /// A class by its number, or by its name; by a part of its label if that is in no other one. Case does not matter.
+    /// A class by number, by name, or by a part of its label that occurs in no other label. Case does not matter.
     pub(super) fn find(&self, wanted: &str) -> anyhow::Result<usize> {
         if let Ok(number) = wanted.parse::<usize>() {
             anyhow::ensure!(
                 self.labels.iter().any(|(class, _)| *class == number),
-                "class {number} is not one of the {} of '{}' (0 to {})",
+                "class {number} is not one of the {} classes of '{}' (0 to {})",
                 self.labels.len(),
                 self.of,
                 self.last()
@@ -37,7 +37,7 @@ impl<'c> Classes<'c> {
             return Ok(number);
         }
         let lower = wanted.to_lowercase();
-        // The best kind of match that there is decides, if it is the only one of its kind.
+        // The best kind of match decides, if only one label matches in that way.
         let kinds: [fn(&str, &str) -> bool; 3] = [
             |label, wanted| label == wanted || short_name(label) == wanted,
             |label, wanted| label.split(", ").any(|name| name == wanted),
@@ -58,7 +58,7 @@ impl<'c> Classes<'c> {
         }
     }
 
-    /// Classes by numbers, ranges of numbers and names, separated by commas; ascending, each once.
+    /// Parses numbers, ranges and names, separated by commas, into ascending classes without duplicates.
     pub(super) fn select(&self, text: &str) -> anyhow::Result<Vec<usize>> {
         let mut classes = Vec::new();
         for part in text.split(',').map(str::trim) {
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!([found("0"), found("TENCH"), found("tinca t"), found("hen"), found("ai"), found("harr")], [0, 0, 0, 1, 2, 3].map(Ok));
         assert_eq!(found("he").unwrap_err(), "'he' is in 3 labels of 'animals': 1 hen, 3 hen harrier, 4 sea hen; use a number");
         assert!(found("dog").unwrap_err().contains("no label of 'animals' contains 'dog'"));
-        assert_eq!(found("8").unwrap_err(), "class 8 is not one of the 6 of 'animals' (0 to 5)");
+        assert_eq!(found("8").unwrap_err(), "class 8 is not one of the 6 classes of 'animals' (0 to 5)");
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         assert!(selected("2-1").unwrap_err().contains("'2-1' is not a range"));
         assert!(selected("3-6").unwrap_err().contains("(0 to 5)"));
         assert!(selected("1,eight").unwrap_err().starts_with("--classes: no label"));
-        // A run may have some classes only.
+        // A run may have only some of the classes.
         let some = Classes::new("run", vec![(2, "a"), (5, "b"), (9, "c")]);
         assert_eq!(some.select("0-5,c").unwrap(), [2, 5, 9]);
     }

@@ -16,9 +16,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupts::{catch_interrupts, interrupted};
 
-/// Evolve pictures against a network, one for each of its classes
+/// Evolve pictures that fool a network, one for each of its classes
 ///
-/// A run folder holds the journal from which everything can be rebuilt, the pictures, a contact sheet (sheet.png) and the figures.
+/// A run folder holds the journal, from which everything can be rebuilt, and the pictures, a contact sheet (sheet.png) and the figures.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,16 +33,16 @@ pub(super) struct EvolveArgs {
     /// A model's name (fooling models list), or the path of an ONNX file or of a model card [default: lenet]
     #[arg(long, value_hint = ValueHint::FilePath)]
     model: Option<String>,
-    /// How pictures are written as genomes
+    /// How pictures are encoded as genomes
     #[arg(long, value_enum, default_value = "cppn", conflicts_with = "resume")]
     encoding: EncodingName,
-    /// The paper's text, or its released program with its quirks
+    /// Follow the text of the paper, or the program that its authors released
     #[arg(alias = "face", long, value_enum, default_value = "paper", conflicts_with = "resume")]
     variant: Variant,
     /// Generations after the initial batch [default: 200]
     #[arg(long)]
     generations: Option<u32>,
-    /// Pictures a generation [default: 200; 400 for colour CPPNs; 40 with --target]
+    /// Pictures in each generation [default: 200; 400 for colour CPPNs; 40 with --target]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
     batch: Option<u32>,
     /// Pictures in the initial batch [default: as --batch; 100 with --target]
@@ -51,43 +51,43 @@ pub(super) struct EvolveArgs {
     /// Seed of the run; the same seed gives the same run
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), conflicts_with = "resume")]
     seed: u64,
-    /// Threads; changes no result [default: all cores]
+    /// Number of threads; does not change the result [default: all cores]
     #[arg(long, value_parser = super::thread_count())]
     threads: Option<u16>,
-    /// What computes the scores; with --resume, what the run was begun with [default: cpu]
+    /// Where the network runs; with --resume, the device of the run [default: cpu]
     #[arg(long, value_enum)]
     device: Option<DeviceChoice>,
-    /// The processor's engine; with --resume, that which the run was begun with [default: exact, or tract for layers that exact has not]
+    /// What runs the network on the CPU; with --resume, the engine of the run [default: exact, or tract if exact does not support a layer]
     #[arg(long, value_enum, conflicts_with = "resume")]
     engine: Option<Engine>,
-    /// Folder of the run [default: a new one under runs/]
+    /// Run folder [default: a new one under runs/]
     #[arg(long, conflicts_with = "resume", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
-    /// Go on with the run in this folder
+    /// Continue the run in this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     resume: Option<PathBuf>,
-    /// What the network sees of a picture [default: as its card says]
+    /// The part of a picture that the network sees [default: from the model card]
     #[arg(long, value_enum, conflicts_with = "resume")]
     crops: Option<Crops>,
-    /// Only these classes, as numbers, ranges and names: 0-9,281,"tank suit"
+    /// Evolve only these classes, given as numbers, ranges and names: 0-9,281,"tank suit"
     #[arg(long, conflicts_with_all = ["resume", "target"])]
     classes: Option<String>,
-    /// Evolve for one class only, by number or name, with the single-objective EA
+    /// Evolve for one class only, given by number or name, with the single-objective EA
     #[arg(long, value_name = "CLASS", conflicts_with = "resume")]
     target: Option<String>,
-    /// What a CPPN is told of a pixel's place
+    /// The x and y that a CPPN sees
     #[arg(long, value_enum, default_value = "pixel", conflicts_with = "resume")]
     coordinates: CoordinatesName,
-    /// Activations that CPPN nodes may have, of sine,sigmoid,gaussian,linear [default: all]
+    /// Activations that CPPN nodes may have: a list of sine,sigmoid,gaussian,linear [default: all]
     #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
     activations: Option<Vec<String>>,
-    /// A rate of mutation: weight, activation, add_link, remove_link, add_node, remove_node (CPPN), gene (direct)
+    /// Set a mutation rate: weight, activation, add_link, remove_link, add_node, remove_node (CPPN), gene (direct)
     #[arg(long = "rate", value_name = "NAME=P", conflicts_with = "resume")]
     rates: Vec<String>,
-    /// Distribution index of polynomial mutation; the larger, the smaller the steps
+    /// Distribution index of polynomial mutation; larger values make smaller steps
     #[arg(long, default_value_t = 15, conflicts_with = "resume")]
     eta: u8,
-    /// Generations after which the direct encoding's rate halves, 0 for never [default: 1000 (paper), 0 (released)]
+    /// Generations after which the mutation rate of the direct encoding halves; 0 for never [default: 1000 (paper), 0 (released)]
     #[arg(long, conflicts_with = "resume")]
     halving: Option<u32>,
     /// Print the summary as JSON
@@ -96,7 +96,7 @@ pub(super) struct EvolveArgs {
 }
 
 impl EvolveArgs {
-    /// What `fooling evolve` without options asks for.
+    /// The arguments of `fooling evolve` without options.
     pub(super) fn default_run() -> Self {
         #[derive(clap::Parser)]
         struct Alone {
@@ -119,7 +119,7 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
             config.generations = args.generations.unwrap_or(config.generations);
             let model = super::open_model(args.model.as_deref().unwrap_or(&config.model))?;
             let model = super::with_crops(model, config.crops)?;
-            // A run of an engine that there is no more goes on with the present one, and says so.
+            // A run whose engine version no longer exists is resumed with the present one, and a message says so.
             let engine = Engine::described(&provenance.engine).filter(|_| device == Device::Cpu);
             let classifier = super::open_classifier(&model, device, engine)?;
             (folder, config, model, classifier)
@@ -129,7 +129,7 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
             let model = super::with_crops(super::open_model(name)?, args.crops)?;
             let config = config(args, name, &model)?;
             let device = super::device(args.device.unwrap_or_default());
-            // What can be refused is refused before there is a folder with nothing in it.
+            // Refuse whatever can be refused before a folder is created.
             device.check()?;
             let classifier = super::open_classifier(&model, device, args.engine)?;
             let setup = Setup { config, model: &model, classifier: &*classifier, threads };
@@ -149,7 +149,7 @@ pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The device that a run was begun on. Another one would add up in another order, and the run would be no run of either.
+/// The device of the run. Another device adds in another order, and the result would be a run of neither.
 fn same_device(asked: Option<DeviceChoice>, begun: Device) -> anyhow::Result<Device> {
     let asked = match asked {
         None | Some(DeviceChoice::Auto) => return Ok(begun),
@@ -157,7 +157,7 @@ fn same_device(asked: Option<DeviceChoice>, begun: Device) -> anyhow::Result<Dev
     };
     anyhow::ensure!(
         asked == begun,
-        "the run was begun with --device {begun} and scores of `{asked}` differ in the last bits; leave --device out, or start a new run"
+        "the run uses --device {begun}, and scores of `{asked}` differ in the last bits; omit --device, or start a new run"
     );
     Ok(begun)
 }
@@ -166,7 +166,7 @@ fn same_device(asked: Option<DeviceChoice>, begun: Device) -> anyhow::Result<Dev
 fn config(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<RunConfig> {
     let channels = if model.card().input.channels.count() == 1 { 1 } else { 3 };
     let target = args.target.as_deref().map(|wanted| super::classes::Classes::of_model(model).find(wanted)).transpose()?;
-    // A run is gone on with from another folder too.
+    // A run can be resumed from another working directory.
     let name = if Path::new(name).exists() { std::path::absolute(name)?.to_string_lossy().into_owned() } else { name.to_owned() };
     let mut config = RunConfig::of_method(&name, args.variant, args.encoding, channels, target.is_some());
     config.seed = args.seed;
@@ -187,20 +187,20 @@ fn config(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<RunCon
     for rate in &args.rates {
         let (name, value) = rate.split_once('=').with_context(|| format!("--rate {rate}: expected NAME=P"))?;
         let value = value.parse().with_context(|| format!("--rate {rate}: '{value}' is not a number"))?;
-        *config.rates.by_name(name).with_context(|| format!("--rate {rate}: there is no rate '{name}'"))? = value;
+        *config.rates.by_name(name).with_context(|| format!("--rate {rate}: there is no rate named '{name}'"))? = value;
     }
     Ok(config)
 }
 
-/// A folder under runs/ that was not there yet.
+/// A folder under runs/ that does not exist yet.
 fn new_folder(model: &Model, config: &RunConfig) -> Result<Folder, RunError> {
-    // The name stands in a card, which may be somebody else's: it must not lead out of runs/.
+    // The name comes from a card, which may be untrusted: it must not lead out of runs/.
     let plain = |c: char| if c.is_alphanumeric() || "-_.+ ".contains(c) { c } else { '_' };
     let name: String = model.name().chars().map(plain).take(100).collect();
     let folder = |number: u32| Path::new("runs").join(format!("{name}-{}-{number}", config.encoding.name()));
     for folder in (1..u32::MAX).map(folder).filter(|folder| !folder.exists()) {
         match Folder::create(&folder) {
-            // Another process was quicker.
+            // Another process was faster.
             Err(RunError::InUse(_) | RunError::Occupied(_)) => {}
             created => return created,
         }
@@ -208,14 +208,14 @@ fn new_folder(model: &Model, config: &RunConfig) -> Result<Folder, RunError> {
     Folder::create(&folder(0))
 }
 
-/// Shows how far a run is: a bar on a terminal, else a line now and then.
+/// Shows the progress of a run: a bar on a terminal, otherwise occasional lines.
 struct Watcher {
     bar: ProgressBar,
     plain: bool,
     /// Generations between two plain lines.
     every: u32,
     next_generation: u32,
-    /// Whether it has been said why pictures are refused.
+    /// Whether the reason for rejected pictures has been printed.
     warned: bool,
 }
 
@@ -235,7 +235,7 @@ impl Observer for Watcher {
             say!("warning: {warning}");
         }
         if next_generation > 0 {
-            say!("going on with generation {next_generation}");
+            say!("resuming at generation {next_generation}");
         }
         self.next_generation = next_generation;
         self.bar.set_position(next_generation.into());
@@ -246,9 +246,9 @@ impl Observer for Watcher {
         let Progress { generation, generations, pictures, refused, invalid_scores, elapsed, stats } = *progress;
         let seconds = elapsed.as_secs_f64();
         let rate = if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 };
-        let refused = if refused > 0 { format!(", {refused} REFUSED (scores were no probabilities)") } else { String::new() };
+        let refused = if refused > 0 { format!(", {refused} REJECTED (scores are not probabilities)") } else { String::new() };
         if let Some((child, what)) = invalid_scores.filter(|_| !std::mem::replace(&mut self.warned, true)) {
-            self.bar.suspend(|| say!("warning: picture {child} of generation {generation} is refused: {what}"));
+            self.bar.suspend(|| say!("warning: picture {child} of generation {generation} is rejected: {what}"));
         }
         let message = format!(
             "{rate:.0} images/s, median {}, lowest {}, {} at 99 %, {} at 99.99 % of {}{refused}",
@@ -291,9 +291,9 @@ fn print(summary: &Summary, folder: &Folder, json: bool) -> anyhow::Result<()> {
     )?;
     writeln!(out, "look at   {}", folder.sheet(1).display())?;
     let root = folder.root().display();
-    writeln!(out, "check it  fooling replay {root}")?;
+    writeln!(out, "check     fooling replay {root}")?;
     if generations < &RunToml::read(folder)?.config.generations {
-        writeln!(out, "go on     fooling evolve --resume {root}")?;
+        writeln!(out, "continue  fooling evolve --resume {root}")?;
     }
     Ok(())
 }

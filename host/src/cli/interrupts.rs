@@ -1,4 +1,4 @@
-//! What ends a run in good order: an interrupt (control and C), a request to terminate, and, on Unix, a hangup.
+//! Signals that end a run cleanly: an interrupt (Ctrl-C), a request to terminate and, on Unix, a hangup.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,12 +6,12 @@ use anyhow::Context as _;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether there was an interrupt since [`catch_interrupts`].
+/// Whether there has been an interrupt since [`catch_interrupts`].
 pub(super) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// The first interrupt ends the run after its generation, the second one ends the program.
+/// The first interrupt ends the run after the current generation, the second one ends the program.
 pub(super) fn catch_interrupts() -> anyhow::Result<()> {
     watch().context("cannot catch interrupts")
 }
@@ -20,20 +20,20 @@ fn interrupt() {
     if INTERRUPTED.swap(true, Ordering::Relaxed) {
         std::process::exit(130);
     }
-    say!("\nending after this generation; once more to end at once");
+    say!("\nstopping after this generation; interrupt again to stop at once");
 }
 
 #[cfg(unix)]
 fn watch() -> std::io::Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    // Whoever starts a run with nohup wants it to outlive the terminal.
+    // With nohup, the user wants the run to outlive the terminal.
     let signals: &[i32] = if hangup_is_ignored() { &[SIGINT, SIGTERM] } else { &[SIGINT, SIGTERM, SIGHUP] };
     let mut signals = signal_hook::iterator::Signals::new(signals)?;
     std::thread::Builder::new().name("interrupts".into()).spawn(move || signals.forever().for_each(|_| interrupt()))?;
     Ok(())
 }
 
-/// As Linux tells it, in a mask whose lowest bit is signal 1; where it is not told, a hangup ends a run.
+/// Linux reports ignored signals in a mask whose lowest bit is signal 1. Elsewhere a hangup ends the run.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

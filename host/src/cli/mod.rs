@@ -1,6 +1,6 @@
-//! The command line: one file a subcommand; parsing apart from doing.
+//! The command line: one file for each subcommand; parsing is separate from doing.
 
-/// A line on stderr. That it cannot be written, to a full disk or a terminal that was closed, is no reason to end a run of days.
+/// Prints a line on stderr. A long run must not end because a disk is full or a terminal was closed.
 macro_rules! say {
     ($($text:tt)*) => {{
         use std::io::Write as _;
@@ -27,22 +27,21 @@ use fooling::classifier::{self, Classifier, Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = "Examples:
   fooling                                         the same as fooling evolve
-  fooling evolve                                  ten pictures against the built-in LeNet
-  fooling evolve --encoding direct --seed 7       the same with a gene a pixel
-  fooling show runs/lenet-cppn-1                  who holds which class
+  fooling evolve                                  ten pictures that fool the built-in LeNet
+  fooling evolve --encoding direct --seed 7       the same with pixels as genes
+  fooling show runs/lenet-cppn-1                  list the elite of each class
   fooling replay runs/lenet-cppn-1                rebuild every picture without the network
-  fooling report runs/lenet-cppn-1                a page with curves, pictures and their ancestors
-  fooling score --model lenet picture.png         what does the network say?
+  fooling report runs/lenet-cppn-1                write a page with curves, pictures and ancestors
+  fooling score --model lenet picture.png         ask the network about a picture
 
-Exit codes: 0 done, 1 a check failed, 2 usage or input error.";
+Exit codes: 0 success, 1 a check failed, 2 wrong usage or bad input.";
 
 #[derive(Debug, Parser)]
 #[command(name = "fooling", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
-    /// Without a command: evolve, with all defaults
+    /// The default is to evolve with all defaults.
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -62,7 +61,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    // Whoever just types the program's name wants to see what it does.
+    // Without arguments, show what the program does.
     let command = Cli::parse().command.unwrap_or_else(|| Command::Evolve(evolve::EvolveArgs::default_run()));
     let result = match command {
         Command::Evolve(args) => evolve::run(&args),
@@ -76,7 +75,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args),
     };
     result.unwrap_or_else(|error| {
-        // A reader that has seen enough (`| head`) is no error.
+        // A reader that closes the pipe early (`| head`) is not an error.
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
@@ -85,7 +84,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// An error with its causes, each said once: many messages quote their cause already.
+/// Formats an error with its causes, without repetition: many messages already quote their cause.
 fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -96,13 +95,13 @@ fn message(error: &anyhow::Error) -> String {
     message
 }
 
-/// Opens a built-in model or a fetched one by name, or a model by the path of its ONNX file or card, and says what had to be assumed.
+/// Opens a built-in or downloaded model by name, or a model by the path of its ONNX file or card, and prints what had to be assumed.
 fn open_model(name: &str) -> anyhow::Result<Model> {
     let path = std::path::Path::new(name);
     let named = path.extension().is_none() && !path.exists();
     let model = if named { Model::named(name)? } else { Model::load(path)? };
     if let Some(known) = model.recognised() {
-        say!("{name}: it is the known network {known} (fooling models show {known})");
+        say!("{name}: recognised as {known} (fooling models show {known})");
     }
     for assumption in model.assumptions() {
         say!("{name}: assumed: {assumption}");
@@ -110,41 +109,41 @@ fn open_model(name: &str) -> anyhow::Result<Model> {
     Ok(model)
 }
 
-/// The model with the crops that were asked for, if any were.
+/// The model with the requested crops, if any.
 fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
     let Some(crops) = crops else { return Ok(model) };
     let before = model.card().input.picture;
     let model = model.with_crops(crops)?;
     let picture = model.card().input.picture;
     if picture != before {
-        say!("{}: pictures are {picture} x {picture} for these crops, not {before} x {before}", model.name());
+        say!("{}: with these crops, pictures are {picture} x {picture}, not {before} x {before}", model.name());
     }
     Ok(model)
 }
 
-/// The device that is meant; what `auto` passed over, and what it took, is said.
+/// The chosen device; prints what `auto` chose and why the others cannot be used.
 fn device(asked: DeviceChoice) -> Device {
     let (device, passed_over) = asked.device();
     for why in passed_over {
         say!("{why}");
     }
     if asked == DeviceChoice::Auto {
-        say!("the device is `{device}`");
+        say!("using the device `{device}`");
     }
     device
 }
 
-/// The model on a device, and on the processor with the engine that was asked for.
+/// The model on a device, or on the CPU with the requested engine.
 fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> anyhow::Result<Box<dyn Classifier>> {
     if device == Device::Cpu {
         let classifier = classifier::open_cpu(model, engine)?;
         if engine.is_none() && !classifier.same_everywhere() {
             let why = classifier::Exact::new(model).map_or_else(|error| error.to_string(), |_| String::new());
-            say!("{why}; tract scores instead, and the last bits of its scores can differ between machines");
+            say!("{why}; using tract, whose scores can differ in the last bits between machines");
         }
         return Ok(classifier);
     }
-    anyhow::ensure!(engine.is_none(), "--engine is for the processor, and the device is {device}; leave one of them out");
+    anyhow::ensure!(engine.is_none(), "--engine is for the CPU, and the device is {device}; omit one of them");
     let classifier = classifier::open(model, device)?;
     if let Some(remark) = classifier.remark() {
         say!("{}: {remark}", model.name());
@@ -152,12 +151,12 @@ fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> any
     Ok(classifier)
 }
 
-/// Threads that may be asked for: more than any machine has cores, and fewer than would take its memory.
+/// Accepted values of `--threads`: more than the cores of any machine, and not so many that memory runs out.
 fn thread_count() -> impl clap::builder::TypedValueParser<Value = u16> {
     clap::value_parser!(u16).range(1..=1024)
 }
 
-/// Threads to use: what was asked for, or all there are.
+/// The number of threads: as requested, or one for each core.
 fn threads(asked: Option<u16>) -> usize {
     let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     asked.map_or_else(all, usize::from)

@@ -10,7 +10,7 @@ use fooling::classifier::DeviceChoice;
 use fooling::mnist::Mnist;
 use fooling::model::{BUILTINS, Card, KNOWN, Known, cache_folder};
 
-/// List models, show their cards, fetch weights, make a mean image, or prepare a network for a GPU
+/// List models, show their cards, download weights, compute a mean image, or prepare a network for a GPU
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,16 +25,16 @@ pub(super) struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the models that have a name, and where their weights are
+    /// List the named models and where their weights are
     List,
-    /// Show what is known of a model: its card, and its labels
+    /// Show the card and the labels of a model
     Show {
         /// A model's name, or the path of an ONNX file or of a model card
         model: String,
     },
-    /// Download a network's weights over HTTPS, and check them
+    /// Download the weights of a network over HTTPS, and check them
     ///
-    /// A download that was broken off is gone on with. The file is seen under its name only when its digest is that of the card.
+    /// Continues an interrupted download. The file gets its name only after its digest has been checked against the card.
     Fetch(FetchArgs),
     /// Write the mean of MNIST's training images, for cards with mean = "FILE"
     Mean {
@@ -45,10 +45,10 @@ enum Command {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: PathBuf,
     },
-    /// Rewrite a network for a GPU, check it, and say which of its nodes run there (a build with the feature `cuda`)
+    /// Rewrite a network for a GPU, check it, and list the nodes that run there (needs a build with the feature `cuda`)
     ///
-    /// Neither driver nor card is needed. What runs on a GPU is rewritten in the same way when it is loaded; the files are for looking
-    /// at it, for half precision, and for other programs. A graph with nodes that would run on the CPU is refused.
+    /// Needs neither a driver nor a card. `--device cuda` rewrites a network in the same way while loading it; the files are for
+    /// inspection, for half precision and for other programs. A graph with nodes that would run on the CPU is refused.
     Export(ExportArgs),
 }
 
@@ -59,13 +59,13 @@ struct ExportArgs {
     /// The device to prepare it for
     #[arg(long, value_enum)]
     device: DeviceChoice,
-    /// The ONNX file to write; its card is written beside it [default: NAME.cuda.onnx]
+    /// ONNX file to write; its card is written next to it [default: NAME.cuda.onnx]
     #[arg(long, value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
-    /// Half precision (f16) weights and arithmetic, but for the softmax
+    /// Use half precision (f16) for weights and arithmetic, except the softmax
     #[arg(long)]
     half: bool,
-    /// Take a graph of which nodes run on the CPU, or by a slow kernel
+    /// Accept a graph with nodes that run on the CPU or on a slow kernel
     #[arg(long)]
     allow_slow: bool,
 }
@@ -77,7 +77,7 @@ struct FetchArgs {
     /// Folder for downloads [default: $FOOLING_CACHE, or fooling in the user's cache folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     cache: Option<PathBuf>,
-    /// Another address to fetch it from; the digest decides whether it is the same file
+    /// Download from this URL instead; the digest must still match
     #[arg(long, value_hint = ValueHint::Url)]
     url: Option<String>,
 }
@@ -108,8 +108,8 @@ fn list() -> anyhow::Result<()> {
         let card = known.card();
         let state = match (known.path_in(&cache).is_file(), &card.url) {
             (true, _) => "fetched",
-            (false, Some(_)) => "to be fetched",
-            (false, None) => "to be named by its path, or fetched with --url",
+            (false, Some(_)) => "not downloaded",
+            (false, None) => "use it by its path, or download it with --url",
         };
         line(known.name, &card, known.labels().len(), state)?;
     }
@@ -134,9 +134,9 @@ fn show(name: &str) -> anyhow::Result<()> {
         let cache = cache_folder();
         let path = known.path_in(&cache);
         if path.is_file() {
-            say!("its weights are at {}", path.display());
+            say!("the weights are at {}", path.display());
         } else {
-            say!("its weights are not here: {}", known.how_to_get(&cache));
+            say!("the weights are not here: {}", known.how_to_get(&cache));
         }
     }
     Ok(())
@@ -145,7 +145,7 @@ fn show(name: &str) -> anyhow::Result<()> {
 fn mean(data: &Path, out: &Path) -> anyhow::Result<()> {
     let mean = Mnist::load(data)?.train.mean_image();
     let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
-    std::fs::write(out, bytes).with_context(|| format!("cannot write {}; name another file with --out", out.display()))?;
+    std::fs::write(out, bytes).with_context(|| format!("cannot write {}; choose another file with --out", out.display()))?;
     writeln!(std::io::stdout().lock(), "{}", out.display())?;
     Ok(())
 }
@@ -153,7 +153,10 @@ fn mean(data: &Path, out: &Path) -> anyhow::Result<()> {
 #[cfg(not(feature = "cuda"))]
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
     for_cuda(args)?;
-    anyhow::bail!("this program was built without the feature `cuda`, which knows what runs where; build it with --features cuda")
+    anyhow::bail!(
+        "this program was built without the feature `cuda`, which is needed to plan a network for a GPU; build it with \
+         --features cuda"
+    )
 }
 
 #[cfg(feature = "cuda")]
@@ -169,9 +172,9 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
         say!("SLOW: {slow}");
     }
     let nodes = export.on_device + export.slow.len();
-    let mut text = format!("{} of {nodes} nodes run on the device, {} transfers a batch", export.on_device, export.transfers);
+    let mut text = format!("{} of {nodes} nodes run on the device, {} transfers per batch", export.on_device, export.transfers);
     text += &format!(", {} pictures a batch\n", export.batch);
-    text += &format!("largest difference of a probability from the original's, on the CPU: {:e}\n", export.difference);
+    text += &format!("largest difference of a probability from the original on the CPU: {:e}\n", export.difference);
     write!(std::io::stdout().lock(), "{text}{}\n{}\n", out.display(), out.with_extension("toml").display())?;
     Ok(())
 }
@@ -180,9 +183,9 @@ fn for_cuda(args: &ExportArgs) -> anyhow::Result<()> {
     let ExportArgs { model, device, out: _, half: _, allow_slow: _ } = args;
     match device {
         DeviceChoice::Cuda => Ok(()),
-        DeviceChoice::Cpu => anyhow::bail!("'{model}' is ready for the CPU as it is"),
-        DeviceChoice::Metal => anyhow::bail!("graphs are planned for CUDA only so far; for Metal they are rewritten when they are loaded"),
-        DeviceChoice::Auto => anyhow::bail!("name the device to prepare '{model}' for (--device cuda)"),
+        DeviceChoice::Cpu => anyhow::bail!("'{model}' already runs on the CPU as it is"),
+        DeviceChoice::Metal => anyhow::bail!("only CUDA is supported so far; for Metal, networks are rewritten when they are loaded"),
+        DeviceChoice::Auto => anyhow::bail!("choose the device to prepare '{model}' for (--device cuda)"),
     }
 }
 
@@ -195,8 +198,8 @@ fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
 
 fn known(name: &str) -> anyhow::Result<&'static Known> {
     let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
-    anyhow::ensure!(BUILTINS.iter().all(|builtin| builtin.name != name), "'{name}' is built in: there is nothing to fetch");
-    Known::by_name(name).ok_or_else(|| anyhow::anyhow!("no network called '{name}' is known; there are {}", names.join(", ")))
+    anyhow::ensure!(BUILTINS.iter().all(|builtin| builtin.name != name), "'{name}' is built in: there is nothing to download");
+    Known::by_name(name).ok_or_else(|| anyhow::anyhow!("there is no network called '{name}'; known are {}", names.join(", ")))
 }
 
 #[cfg(feature = "fetch")]
@@ -207,15 +210,15 @@ fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     let cache = args.cache.clone().unwrap_or_else(cache_folder);
     let (card, path) = (known.card(), known.path_in(&cache));
     let url = args.url.as_ref().or(card.url.as_ref());
-    let url = url.with_context(|| format!("no address to fetch '{}' from: give one (--url), or {}", known.name, known.by_hand(&cache)))?;
+    let url = url.with_context(|| format!("no known address of '{}': give one with --url, or {}", known.name, known.by_hand(&cache)))?;
     let wanted = ExpectedFile { sha256: card.sha256.clone(), most_bytes: known.bytes };
     let bar = bar(known.bytes);
     let fetched = Client::default().fetch(url, &wanted, &path, &mut |bytes| bar.set_position(bytes));
     bar.finish_and_clear();
-    match fetched.map_err(|error| anyhow::anyhow!("{error}\nif this machine has no network: {}", known.by_hand(&cache)))? {
-        Fetched::Present => say!("it was there already"),
+    match fetched.map_err(|error| anyhow::anyhow!("{error}\nwithout a network connection: {}", known.by_hand(&cache)))? {
+        Fetched::Present => say!("already downloaded"),
         Fetched::Downloaded { resumed_from: 0 } => {}
-        Fetched::Downloaded { resumed_from } => say!("went on after {resumed_from} bytes of an earlier try"),
+        Fetched::Downloaded { resumed_from } => say!("continued after {resumed_from} bytes of an earlier attempt"),
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", path.display())?;
@@ -224,7 +227,7 @@ fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// On a terminal only.
+/// Only on a terminal.
 #[cfg(feature = "fetch")]
 fn bar(bytes: u64) -> indicatif::ProgressBar {
     use std::io::IsTerminal as _;

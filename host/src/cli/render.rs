@@ -12,13 +12,13 @@ use fooling::run::encoding::CppnRenderer;
 use fooling::run::{CoordinatesName, Variant};
 use fooling_core::{ColourSpace, PictureSpec, Rows};
 
-/// Render CPPN genomes, one a line, to PNG files
+/// Draw CPPN genomes, one per line, as PNG files
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fooling render elites.jsonl --size 512 --out pictures
-  fooling render elites.jsonl --size 28 --raw bytes.bin      channel bytes of all genomes, before colour conversion, in one file")]
+  fooling render elites.jsonl --size 28 --raw bytes.bin      raw channel bytes of all genomes in one file")]
 pub(super) struct RenderArgs {
-    /// Genomes as JSON, one a line (see `fooling show --genomes`)
+    /// Genomes as JSON, one per line (see `fooling show --genomes`)
     genomes: PathBuf,
     /// Width and height in pixels
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -26,18 +26,18 @@ pub(super) struct RenderArgs {
     /// Folder for the PNG files, 0000.png and so on
     #[arg(long, default_value = ".")]
     out: PathBuf,
-    /// Write the bytes of all pictures, before colour conversion, to this one file instead
+    /// Write the bytes of all pictures to this file instead, before colour conversion
     #[arg(long, value_name = "FILE", conflicts_with = "out")]
     raw: Option<PathBuf>,
     /// How colours are read: HSV (paper) or wrapped HLS (released)
     #[arg(alias = "face", long, value_enum, default_value = "paper")]
     variant: Variant,
-    /// What the CPPN is told of a pixel's place
+    /// The x and y that the CPPN sees
     #[arg(long, value_enum, default_value = "pixel")]
     coordinates: CoordinatesName,
 }
 
-/// Longest line that is read, in bytes; that of the largest genome has about 90 000.
+/// Longest accepted line in bytes; the largest genome takes about 90 000.
 const LONGEST: u64 = 1 << 21;
 
 pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
@@ -60,7 +60,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     for number in 0.. {
         let mut line = String::new();
         let length = lines.by_ref().take(LONGEST).read_line(&mut line).with_context(|| format!("cannot read {name}"))?;
-        anyhow::ensure!((length as u64) < LONGEST, "{name}, line {}: it is longer than any genome ({LONGEST} bytes)", number + 1);
+        anyhow::ensure!((length as u64) < LONGEST, "{name}, line {}: longer than any genome ({LONGEST} bytes)", number + 1);
         if length == 0 {
             break;
         }
@@ -82,7 +82,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     if let Some(mut file) = raw {
         file.flush().with_context(cannot_write_raw)?;
     }
-    anyhow::ensure!(count > 0, "{name} holds no genome");
+    anyhow::ensure!(count > 0, "{name} contains no genome");
     let place = args.raw.as_ref().unwrap_or(&args.out).display();
     writeln!(std::io::stdout(), "{count} pictures of {0} x {0} pixels in {place}", args.size)?;
     Ok(ExitCode::SUCCESS)

@@ -7,15 +7,15 @@ use std::process::ExitCode;
 use clap::Args;
 use fooling::run::{Folder, rebuild};
 
-/// Rebuild every elite from the journal, without the network, and hold it against its stored picture
+/// Rebuild every elite from the journal, without the network, and compare it with its stored picture
 ///
 /// Exit code 1 if a picture is missing or differs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  fooling replay runs/lenet-cppn-1")]
 pub(super) struct ReplayArgs {
-    /// Folder of a run
+    /// Run folder
     dir: PathBuf,
-    /// Print the outcome as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -38,8 +38,8 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
             writeln!(out, "{}: {}", difference.path.display(), difference.what)?;
         }
         let same = pictures - differences.len();
-        writeln!(out, "{same} of {pictures} pictures rebuilt from {generations} generations are the stored ones, byte for byte")?;
+        writeln!(out, "{same} of {pictures} pictures, rebuilt from {generations} generations, equal the stored ones byte for byte")?;
     }
-    // A run without a single picture has nothing that could be confirmed.
+    // A run without any picture has nothing to confirm.
     Ok(if differences.is_empty() && pictures > 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -10,13 +10,13 @@ use fooling::run::Folder;
 
 /// Write a run as one HTML page: curves, pictures, and the lineages of the elites
 ///
-/// The page is read off the journal alone, needs no other file, and no JavaScript.
+/// The page is built from the journal alone. It needs no other file and no JavaScript.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fooling report runs/lenet-cppn-1
   fooling report runs/lenet-cppn-1 --out page.html")]
 pub(super) struct ReportArgs {
-    /// Folder of a run
+    /// Run folder
     #[arg(value_hint = ValueHint::DirPath)]
     dir: PathBuf,
     /// File to write [default: report.html in the run's folder]

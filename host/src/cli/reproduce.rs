@@ -8,46 +8,46 @@ use clap::{Args, ValueHint};
 use fooling::classifier::{Device, DeviceChoice};
 use fooling::experiments::{Experiment, ExperimentObserver, ExperimentPlan, reproduce};
 
-/// Make an experiment of the paper, and set its figures beside those measured
+/// Repeat an experiment of the paper, and print its figures next to the reported ones
 ///
-/// The folder gets report.html, table.md and results.json, and a folder for each run. What is there already is not made again, so the
-/// same command goes on with an experiment that was stopped.
+/// The output folder gets report.html, table.md and results.json, and one folder for each run. Finished runs are not repeated, so the same
+/// command continues an experiment that was stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fooling reproduce mnist-cppn
   fooling reproduce mnist-direct --models networks --out runs/direct
   fooling reproduce transfer --models networks --quick
-  fooling reproduce retrain --data mnist                                   (a build with --features train)
+  fooling reproduce retrain --data mnist                                   (needs a build with --features train)
   fooling reproduce imagenet-cppn --models networks --hours 8 --seeds 1")]
 pub(super) struct ReproduceArgs {
-    /// Which experiment
+    /// The experiment
     #[arg(value_enum)]
     experiment: Experiment,
-    /// Small runs, for a test of minutes: the figures mean nothing
+    /// Small runs to try it out in minutes; the figures mean nothing
     #[arg(long)]
     quick: bool,
     /// Folder of the four MNIST files
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     data: Option<PathBuf>,
-    /// Folder of further networks: lenet.onnx (the paper's), mnist_cntk.onnx, squeezenet_v1_1.onnx, ...
+    /// Folder of other networks: lenet.onnx (the paper's), mnist_cntk.onnx, squeezenet_v1_1.onnx, ...
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Option<PathBuf>,
-    /// Folder of the experiment [default: runs/reproduce/EXPERIMENT, with --quick EXPERIMENT-quick]
+    /// Output folder [default: runs/reproduce/EXPERIMENT, with --quick EXPERIMENT-quick]
     #[arg(long, value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
-    /// Runs of each kind, with the seeds 1, 2, ... [default: 5; 2 with --quick]
+    /// Number of runs of each kind, with the seeds 1, 2, ... [default: 5; 2 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
-    /// Rounds of retrain [default: 15; 2 with --quick]
+    /// Rounds of the experiment retrain [default: 15; 2 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Longest time for all ImageNet runs together; they can be gone on with
+    /// Time limit for all ImageNet runs together, in hours; they can be resumed
     #[arg(long, value_name = "H", default_value_t = 1.0, value_parser = hours)]
     hours: f64,
-    /// What computes the scores
+    /// Where the network runs
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
-    /// Threads; changes no result [default: all cores]
+    /// Number of threads; does not change the result [default: all cores]
     #[arg(long, value_parser = super::thread_count())]
     threads: Option<u16>,
     /// Print the results as JSON
@@ -90,7 +90,7 @@ pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command that makes the experiment again; folders are the user's own affair.
+/// The command that repeats the experiment, without the user's folders.
 fn command(args: &ReproduceArgs, name: &str, seeds: u32, device: Device) -> String {
     let mut command = format!("fooling reproduce {name} --seeds {seeds}");
     if device != Device::Cpu {
@@ -106,7 +106,7 @@ fn command(args: &ReproduceArgs, name: &str, seeds: u32, device: Device) -> Stri
     if imagenet { format!("{command} --hours {}", args.hours) } else { command }
 }
 
-/// Tells how far it is, a line at a time.
+/// Reports progress, one line at a time.
 struct Lines;
 
 impl ExperimentObserver for Lines {

@@ -14,7 +14,7 @@ use fooling::picture::{DecodedImage, Picture};
 use fooling::report::percent;
 use fooling::score::{fit, score_all, top};
 
-/// Ask a network about pictures, or for its errors on the MNIST test set
+/// Ask a network about pictures, or measure its errors on the MNIST test set
 ///
 /// Pictures are PNG, JPEG, WebP, BMP, GIF (the first frame) and PNM files, or folders of them. One of another size is scaled to the
 /// network's (the aspect ratio is not kept). Transparent parts are shown on black, and EXIF orientation is applied.
@@ -28,19 +28,19 @@ pub(super) struct ScoreArgs {
     /// A model's name (fooling models list), or the path of an ONNX file or of a model card
     #[arg(long, default_value = "lenet")]
     model: String,
-    /// Folder of the MNIST files: count the errors on the 10 000 test pictures
+    /// Folder of the MNIST files: count the errors on the 10 000 test images
     #[arg(long, value_name = "DIR", conflicts_with = "pictures")]
     mnist: Option<PathBuf>,
     /// Pictures, folders (their pictures, without those of folders inside), or `-` for standard input
     #[arg(required_unless_present = "mnist", value_hint = ValueHint::AnyPath)]
     pictures: Vec<PathBuf>,
-    /// What the network sees of a picture [default: as its card says]
+    /// The part of a picture that the network sees [default: from the model card]
     #[arg(long, value_enum)]
     crops: Option<Crops>,
-    /// Threads [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long, value_parser = super::thread_count())]
     threads: Option<u16>,
-    /// What computes the scores
+    /// Where the network runs
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
     /// The CPU's engine [default: exact, or tract if exact does not support the network]
@@ -79,7 +79,7 @@ fn score_mnist(args: &ScoreArgs, model: &Model, dir: &Path) -> anyhow::Result<Ex
         let outcome = serde_json::json!({ "model": model.name(), "pictures": test.len(), "errors": errors, "error_percent": percent });
         writeln!(out, "{outcome:#}")?;
     } else {
-        writeln!(out, "{}: {errors} errors on {} test pictures ({percent:.2} %)", model.name(), test.len())?;
+        writeln!(out, "{}: {errors} errors on {} test images ({percent:.2} %)", model.name(), test.len())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,10 +11,10 @@ use fooling::run::{Folder, Rebuilt, RebuiltElite, rebuild};
 
 use super::classes::Classes;
 
-/// Show who holds each class of a run, or their genomes
+/// List the elite of each class of a run, or print their genomes
 ///
-/// Columns: class, confidence, the generation in which the elite was born, nodes and connections of its CPPN, how often the class has
-/// changed hands (goal switches), and how often to a child of another class's elite.
+/// Columns: class, confidence, the generation in which the elite was born, the nodes and links of its CPPN, how often the class got a new
+/// elite, and how often the new elite's parent was not the previous one (goal switches).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fooling show runs/lenet-cppn-1
@@ -22,15 +22,15 @@ use super::classes::Classes;
   fooling show runs/big --classes 0-99,tabby --by-score
   fooling show runs/lenet-cppn-1 --genomes > elites.jsonl && fooling render elites.jsonl --size 512")]
 pub(super) struct ShowArgs {
-    /// Folder of a run
+    /// Run folder
     dir: PathBuf,
-    /// Print the CPPN genomes, one a line, as `fooling render` reads them
+    /// Print the CPPN genomes, one per line, in the format that `fooling render` reads
     #[arg(long, conflicts_with = "json")]
     genomes: bool,
-    /// Highest confidence first
+    /// Sort by confidence, highest first
     #[arg(long)]
     by_score: bool,
-    /// Only these classes, as numbers, ranges and names: 0-9,tabby
+    /// Only these classes, given as numbers, ranges and names: 0-9,tabby
     #[arg(long)]
     classes: Option<String>,
     /// Print the table as JSON
@@ -57,7 +57,7 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
         for elite in &rebuilt.elites {
             let genome = elite.genome.as_ref();
             let genome =
-                genome.ok_or_else(|| anyhow::anyhow!("this run has the direct encoding: its pictures (cells/*.png) are its genomes"))?;
+                genome.ok_or_else(|| anyhow::anyhow!("this run uses the direct encoding: its pictures (cells/*.png) are its genomes"))?;
             writeln!(out, "{genome}")?;
         }
     } else if args.json {

@@ -1,11 +1,11 @@
-//! `fooling train`: LeNet from the MNIST files to an ONNX file with its card.
+//! `fooling train`: from the MNIST files to a LeNet in an ONNX file with its card.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-/// Train LeNet on MNIST and write it as ONNX, with a model card beside it.
+/// Train LeNet on MNIST and write it as ONNX, with a model card.
 ///
 /// Needs a build with the feature `train`: cargo run --release --features train -- train ...
 #[derive(Args, Clone, Debug)]
@@ -19,63 +19,59 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 
-    /// How often each training image is learnt from
+    /// Number of epochs
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) epochs: u32,
 
-    /// Decides the first weights, the order of the images and their shifts
+    /// Decides the initial weights, the order of the images and their shifts
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Threads; one a core if not given. Does not change the result.
+    /// Number of threads; one per core by default. Does not change the result.
     ///
-    /// The training framework adds threads of its own for additions of large tensors, one a core, unless the environment
-    /// variable CANDLE_NUM_THREADS says how many.
+    /// The training framework uses more threads to add large tensors: one per core, unless the environment variable CANDLE_NUM_THREADS sets
+    /// a number.
     #[arg(long)]
     pub(crate) threads: Option<usize>,
 
-    /// Images in a minibatch
+    /// Images per minibatch
     #[arg(long, default_value_t = 64)]
     pub(crate) batch: usize,
 
-    /// Step size at the start; it falls to 0 along half a cosine
+    /// Initial learning rate; it falls to 0 along half a cosine
     #[arg(long, value_name = "RATE", default_value_t = 0.02)]
     pub(crate) learning_rate: f64,
 
-    /// Share of the last step that the next one keeps
+    /// Momentum: the share of the last step that is kept in the next one
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
     pub(crate) momentum: f64,
 
-    /// Pull of the weights towards 0
+    /// Weight decay
     #[arg(long, value_name = "RATE", default_value_t = 5e-4)]
     pub(crate) weight_decay: f64,
 
-    /// Move each image, each time, by up to so many pixels
+    /// Shift each image randomly by up to this many pixels, each time it is used
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pub(crate) shift: u8,
 
-    /// Print the outcome as JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  The shipped LeNet:
+const EXAMPLES: &str = "Examples:
+  The built-in LeNet:
     cargo run --release --features train -- train --data mnist --out models/lenet.onnx
-  A quick one from another seed, to see how pictures transfer between networks:
+  A quick one with another seed, to see how pictures transfer between networks:
     cargo run --release --features train -- train --data mnist --out other.onnx --epochs 5 --seed 2";
 
-/// Trains, or says how to get a program that can.
+/// Trains, or explains how to get a program that can.
 #[cfg(not(feature = "train"))]
 pub(crate) fn run(_args: TrainArgs) -> anyhow::Result<ExitCode> {
-    anyhow::bail!(
-        "this build cannot train: the training framework is left out unless asked for; \
-         use `cargo run --release --features train -- train ...`"
-    )
+    anyhow::bail!("this program was built without the feature `train`; use `cargo run --release --features train -- train ...`")
 }
 
-/// Trains, with progress on stderr and the outcome on stdout.
+/// Trains, with progress on stderr and the result on stdout.
 #[cfg(feature = "train")]
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<ExitCode> {
     let json = args.json;
@@ -112,7 +108,7 @@ mod with_train {
         writeln!(out, "test error {:.2} % ({} of {})", last.error_percent(), last.errors, last.tested)
     }
 
-    /// A bar for the epoch's minibatches on a terminal, and a line an epoch everywhere.
+    /// A bar for the minibatches of an epoch on a terminal, and one line for each epoch everywhere.
     #[derive(Default)]
     pub(super) struct Progress {
         bar: Option<ProgressBar>,

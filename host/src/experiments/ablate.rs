@@ -1,9 +1,9 @@
-//! `ablate`: pictures with a repeated pattern, copy after copy taken away.
+//! `ablate`: removes copies of a repeated pattern, one after another.
 //!
-//! Copies are found by autocorrelation, along x and along y: the period is the smallest shift of at least three pixels at which the
-//! correlation of the picture with itself has a peak of 0.6 or more. The axis with the higher peak counts. The picture is then that many
-//! whole copies side by side (and what is left at the edge). Copies are taken away from the far end, by painting them over, what is left
-//! at the edge included, with the picture's mean colour. The paper removed copies by hand.
+//! Copies are found by autocorrelation along x and along y. The period is the smallest shift of at least three pixels at which the
+//! correlation of the picture with itself has a peak of 0.6 or more; the axis with the higher peak counts. The picture then consists of
+//! whole copies side by side, plus a rest at the edge. Copies are removed from the far end, including the rest, by painting them over with
+//! the picture's mean colour. The paper removed copies by hand.
 
 use super::networks::Network;
 use super::results::{Finding, SheetPicture, Table, confidence, share};
@@ -16,12 +16,12 @@ use crate::run::{EncodingName, Variant};
 
 /// The smallest shift that counts as a period, in pixels.
 const SHORTEST: usize = 3;
-/// The lowest correlation of copies.
+/// The lowest correlation between copies.
 const ALIKE: f64 = 0.6;
 /// Pictures on the page.
 const SHOWN: usize = 6;
 
-/// Which way copies lie.
+/// The direction in which copies repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Axis {
     Across,
@@ -36,15 +36,15 @@ struct Repetition {
     period: usize,
     /// Whole copies; at least 2.
     copies: usize,
-    /// Correlation of the picture with itself, a period further.
+    /// Correlation of the picture with itself, shifted by one period.
     correlation: f64,
 }
 
-/// What became of a picture's confidence.
+/// How a picture's confidence changes.
 struct Ablated {
     class: usize,
     repetition: Repetition,
-    /// Confidence with all copies, one less, and so on to one.
+    /// Confidence with all copies, with one less, and so on down to one.
     confidences: Vec<f32>,
     /// The picture with all copies, half of them, and one.
     stages: [Picture; 3],
@@ -53,11 +53,11 @@ struct Ablated {
 pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
     let mut found = Outcome::default();
     found.method.push(
-        "Pictures are evolved with CPPNs (MAP-Elites, paper variant); those at 99 % (ImageNet: 50 %) or more are looked at. A pattern repeats if \
-         the picture's autocorrelation along x or y has a peak of 0.6 or more at a shift of 3 pixels to half the side; the smallest such \
-         shift is the period. Copies are painted over with the mean colour, from the far end, until one is left. (The paper removed \
-         copies by hand.) The rank test is that of Wilcoxon, over the pictures. ImageNet: the runs of imagenet-cppn in the folder beside \
-         this one are taken and gone on with."
+        "Pictures are evolved with CPPNs (MAP-Elites, paper variant); those at 99 % (ImageNet: 50 %) or more are examined. A pattern \
+         repeats if the picture's autocorrelation along x or y has a peak of 0.6 or more at a shift of 3 pixels to half the side; the \
+         smallest such shift is the period. Copies are painted over with the mean colour, from the far end, until one is left. (The \
+         paper removed copies by hand.) The rank test is Wilcoxon's, over the pictures. ImageNet: the runs of imagenet-cppn in the \
+         neighbouring folder are used and resumed."
             .to_owned(),
     );
     for network in workspace.lenets()? {
@@ -119,8 +119,8 @@ fn period(picture: &Picture, axis: Axis) -> Option<Repetition> {
     Some(Repetition { axis, period, copies: side / period, correlation: correlations[period] })
 }
 
-/// The columns (or rows) of a picture, without the mean of their own place across the axis: a pattern that only changes the other way
-/// does not repeat along this one.
+/// The columns (or rows) of a picture, minus the mean along this axis: a pattern that changes only in the other direction does not repeat
+/// along this one.
 fn lines(picture: &Picture, axis: Axis) -> Vec<Vec<f64>> {
     let side = picture.side();
     let place = |along: usize, over: usize| if axis == Axis::Across { (along, over) } else { (over, along) };
@@ -154,7 +154,7 @@ fn correlation(lines: &[Vec<f64>], shift: usize) -> f64 {
     if scale > 0.0 { product / scale } else { 0.0 }
 }
 
-/// The picture with only the first `left` copies; with all of them it is as it was.
+/// The picture with only the first `left` copies; with all of them it is unchanged.
 fn keep(picture: &Picture, repetition: Repetition, left: usize) -> Picture {
     let mut kept = picture.clone();
     if left >= repetition.copies {
@@ -276,7 +276,7 @@ fn shown(network: &Network, ablated: &Ablated) -> Vec<SheetPicture> {
 mod tests {
     use super::*;
 
-    /// A picture of stripes: `bright` is asked for each place.
+    /// A picture of stripes: `bright` is called for each place.
     fn picture(side: usize, channels: usize, bright: impl Fn(usize, usize) -> u8) -> Picture {
         let pixel = |at: usize| bright(at / channels % side, at / channels / side);
         Picture::from_bytes(side, channels, (0..side * side * channels).map(pixel).collect()).unwrap()

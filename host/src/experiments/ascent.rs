@@ -1,4 +1,4 @@
-//! `ascent`: the paper's third kind of picture, by gradient ascent from noise.
+//! `ascent`: the paper's third kind of picture, made by gradient ascent from noise.
 
 use rand_core::{Rng as _, SeedableRng as _};
 use rand_pcg::Pcg64Mcg;
@@ -14,25 +14,25 @@ use crate::picture::Picture;
 use crate::report::{Curve, VerticalAxis, percent};
 use crate::train::{LeNet, Objective, SCALE, onnx};
 
-/// Length of a step, in inputs of which each lies in [0, 1).
+/// Length of a step, in network inputs, which are in [0, 1).
 const STEP: f32 = 0.25;
-/// Share of the picture that the L2 decay takes at each step.
+/// Share of the picture that the L2 decay removes in each step.
 const DECAY: f32 = 0.01;
 const STEPS: u32 = 200;
 const SURE: f64 = 0.9999;
-/// Steps that the film shows, besides the last.
+/// Steps shown in the filmstrip, besides the last.
 const FRAMES: [u32; 9] = [0, 2, 4, 6, 8, 10, 15, 20, 50];
-/// The digits whose films are shown.
+/// The digits whose filmstrips are shown.
 const FILMED: [usize; 2] = [3, 8];
 
-/// A picture a digit, as they climbed.
+/// One picture for each digit, over the steps.
 struct Climb {
-    /// At each step, the confidence of each digit's picture.
+    /// The confidence of each digit's picture at each step.
     confidences: Vec<Vec<f32>>,
     pictures: Vec<Picture>,
-    /// The steps of the film, and the digits' pictures at each.
+    /// The steps of the filmstrip, and the digits' pictures at each.
     film: Vec<(u32, Vec<Picture>)>,
-    /// Confidence of the pictures of 8-bit pixels.
+    /// Confidence of the pictures rounded to 8 bits.
     final_scores: Vec<f32>,
 }
 
@@ -40,9 +40,9 @@ pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentEr
     let steps = workspace.quick_or(30, STEPS);
     let mut found = Outcome::default();
     found.method.push(format!(
-        "Gradient ascent on the logarithm of the class's probability, from uniform noise, a picture a digit: {steps} steps, each of length \
-         {STEP} along the gradient, after which the L2 decay takes {DECAY} of every pixel and the pixels are held in their range. At the \
-         end they are rounded to 8 bits and scored as evolved pictures are. Seeds 1 to {}.",
+        "Gradient ascent on the log probability of the class, starting from uniform noise, one picture for each digit: {steps} steps of \
+         length {STEP} along the gradient. After each step, the L2 decay removes {DECAY} of every pixel and pixels are clamped to their \
+         range. At the end they are rounded to 8 bits and scored like evolved pictures. Seeds 1 to {}.",
         workspace.plan.seeds
     ));
     for network in workspace.lenets()? {
@@ -56,7 +56,7 @@ pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentEr
     Ok(found)
 }
 
-/// The network as the training framework has it, which knows its gradient.
+/// The network in the training framework, which computes gradients.
 fn lenet(workspace: &Workspace<'_>, network: &Network) -> Result<LeNet, ExperimentError> {
     match &workspace.plan.models {
         Some(folder) if network.key == "lenet_paper" => Ok(onnx::read(&folder.join("lenet.onnx"))?),
@@ -90,7 +90,7 @@ fn pictures(inputs: &[f32]) -> Vec<Picture> {
     inputs.chunks_exact(PIXELS).map(|picture| Picture::from_bytes(SIDE, 1, bytes(picture)).expect("28 x 28")).collect()
 }
 
-/// A step along the gradient, and the decay. A gradient that has vanished leads nowhere.
+/// A step along the gradient, followed by the decay. A gradient of zero does not move.
 fn ascend(picture: &mut [f32], gradient: &[f32]) {
     let length = gradient.iter().map(|g| g * g).sum::<f32>().sqrt();
     let scale = if length > 0.0 { STEP / length } else { 0.0 };
@@ -118,7 +118,7 @@ fn report(found: &mut Outcome, network: &Network, climbs: &[Climb], steps: u32) 
     let curves = climbs.iter().enumerate().flat_map(|(number, climb)| {
         let name = |text: &str| if number == 0 { text.to_owned() } else { String::new() };
         [
-            Curve { name: name("median of the digits, a line a seed"), points: line(climb, &middle), colour: 0, faint: false },
+            Curve { name: name("median of the digits, one line for each seed"), points: line(climb, &middle), colour: 0, faint: false },
             Curve { name: name("lowest of the digits"), points: line(climb, &lowest), colour: 1, faint: false },
         ]
     });
@@ -143,7 +143,7 @@ fn report(found: &mut Outcome, network: &Network, climbs: &[Climb], steps: u32) 
     });
 }
 
-/// The picture of a digit on its way up.
+/// The picture of a digit at one step.
 fn film(climb: &Climb, class: usize, title: &str) -> Figure {
     let shown = |(step, pictures): &(u32, Vec<Picture>)| SheetPicture {
         picture: pictures[class].clone(),
@@ -164,7 +164,7 @@ mod tests {
         let expected = [0.65 * 0.99, 0.3 * 0.99, 0.0, 255.0 * SCALE * 0.99];
         assert!(picture.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{picture:?}");
         ascend(&mut picture, &[0.0; 4]);
-        assert!((picture[0] - 0.65 * 0.99 * 0.99).abs() < 1e-6, "without a gradient only the decay is left");
+        assert!((picture[0] - 0.65 * 0.99 * 0.99).abs() < 1e-6, "without a gradient only the decay remains");
         let mut edges = [0.0, 255.0 * SCALE];
         ascend(&mut edges, &[-1.0, 1.0]);
         assert_eq!(edges, [0.0, 255.0 * SCALE]);

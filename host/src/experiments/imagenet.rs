@@ -1,4 +1,4 @@
-//! `imagenet-cppn` and `imagenet-direct`: a thousand classes, for as long as `--hours` allows.
+//! `imagenet-cppn` and `imagenet-direct`: a thousand classes, within the time limit `--hours`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,17 +12,17 @@ use super::{Experiment, ExperimentError, Figure, Outcome};
 use crate::report::VerticalAxis;
 use crate::run::{EncodingName, RunConfig, Variant};
 
-/// The network to evolve against; with `--quick` the smallest one.
+/// The network to fool; with `--quick` the smallest one.
 pub(super) fn network(workspace: &Workspace<'_>) -> Result<Network, ExperimentError> {
     workspace.network(workspace.quick_or("mobilenet_v1_025_128", "squeezenet_v1_1"))
 }
 
-/// [`network`] for an experiment that has a part on LeNets too: nothing, with a word, if the folder of networks lacks it.
+/// [`network`] for an experiment that also has a part with LeNets: none, with a message, if the folder of networks does not contain it.
 pub(super) fn network_if_there(workspace: &mut Workspace<'_>) -> Result<Option<Network>, ExperimentError> {
     match network(workspace) {
         Ok(network) => Ok(Some(network)),
         Err(ExperimentError::NoNetwork { path }) => {
-            workspace.watcher.says(&format!("without {}: nothing is done on ImageNet's classes", path.display()));
+            workspace.watcher.says(&format!("without {}: skipping the ImageNet part", path.display()));
             Ok(None)
         }
         Err(error) => Err(error),
@@ -40,8 +40,8 @@ pub(super) fn config(workspace: &Workspace<'_>, network: &Network, encoding: Enc
     config
 }
 
-/// The CPPN runs of the experiment `imagenet-cppn` in the folder beside this one's: long ones are made once for all experiments.
-/// They are gone on with for as long as `--hours` allows; with 0, those are taken that are there.
+/// The CPPN runs of the experiment `imagenet-cppn` in the neighbouring folder: long runs are shared by all experiments. They are resumed
+/// within the time limit `--hours`; with 0, existing runs are used as they are.
 pub(super) fn cppn_runs(workspace: &mut Workspace<'_>, network: &Network) -> Result<Vec<Run>, ExperimentError> {
     let folder = Experiment::ImagenetCppn.name().to_owned() + workspace.quick_or("-quick", "");
     let root = workspace.plan.out.parent().unwrap_or(&workspace.plan.out).join(folder);
@@ -55,7 +55,7 @@ fn evolve(workspace: &mut Workspace<'_>, network: &Network, encoding: EncodingNa
         let name = format!("{}-{}-{seed}", network.key, encoding.name());
         let folder = root.join(&name);
         if limit.is_zero() && !folder.exists() && seed > 1 {
-            workspace.watcher.says(&format!("{name}: not there, and --hours 0 leaves no time to make it"));
+            workspace.watcher.says(&format!("{name}: missing, and --hours 0 leaves no time to run it"));
             continue;
         }
         let config = config(workspace, network, encoding, seed);
@@ -78,8 +78,8 @@ pub(super) fn run(workspace: &mut Workspace<'_>, encoding: EncodingName) -> Resu
     let what = |text: &str| format!("{text} ({}, after {} generations)", network.title, done.join(", "));
     let mut found = Outcome::default();
     found.method.push(format!(
-        "MAP-Elites over 1000 classes on {}, one centre crop, {} encoding, paper variant. The paper's runs have {full} generations on AlexNet \
-         with ten crops; these ended after {} because of --hours {}. The same command goes on with them.",
+        "MAP-Elites over 1000 classes on {}, one centre crop, {} encoding, paper variant. The paper's runs have {full} generations on \
+         AlexNet with ten crops; these ended after {} because of --hours {}. The same command continues them.",
         network.title,
         encoding.name(),
         done.join(", "),
@@ -109,17 +109,17 @@ pub(super) fn run(workspace: &mut Workspace<'_>, encoding: EncodingName) -> Resu
     ));
     let sure = over_runs(&runs, "classes at 99 %", 1, &|stats| stats.at_99 as f64);
     found.exhibits.push(Figure::Chart("Classes at 99 %".into(), "generation".into(), "classes".into(), VerticalAxis::UpTo(1000.0), sure));
-    found.exhibits.push(Figure::Sheet("The surest of seed 1".into(), shown(&runs[0], 60)));
+    found.exhibits.push(Figure::Sheet("Highest confidence of seed 1".into(), shown(&runs[0], 60)));
     found.exhibits.extend(films(&runs[0], 5)?);
     Ok(found)
 }
 
-/// Dogs (domestic ones, Chihuahua to Mexican hairless) and cats (tabby to Egyptian cat) of ImageNet's thousand classes.
+/// Dogs (domestic ones, Chihuahua to Mexican hairless) and cats (tabby to Egyptian cat) among ImageNet's thousand classes.
 fn is_pet(class: usize) -> bool {
     (151..=268).contains(&class) || (281..=285).contains(&class)
 }
 
-/// The classes of dogs and cats against the others, each class by its median over the runs.
+/// Compares the classes of dogs and cats with the others, each class by its median over the runs.
 fn pets(runs: &[Run], what: &str, encoding: EncodingName) -> [Finding; 2] {
     let mut scores: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
     for (class, _, score) in runs.iter().flat_map(Run::pictures) {
@@ -136,7 +136,7 @@ fn pets(runs: &[Run], what: &str, encoding: EncodingName) -> [Finding; 2] {
     let test = mann_whitney(&pets, &others);
     [
         Finding::of_values(format!("confidence in {what}, over the classes"), reported, pets, confidence),
-        Finding::of_test(format!("{what} against the other classes"), reported, &words, test),
+        Finding::of_test(format!("{what} compared with the other classes"), reported, &words, test),
     ]
 }
 

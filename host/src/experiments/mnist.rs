@@ -8,12 +8,12 @@ use crate::model::short_name;
 use crate::report::{Curve, FRAMES, VerticalAxis, percent};
 use crate::run::{Ancestor, EncodingName, Folder, Lineage, RebuiltElite, Stats, Variant, lineages};
 
-/// What the paper calls sure.
+/// The paper's threshold of near certainty.
 pub(super) const SURE: f64 = 0.9999;
-/// The generations of the table.
+/// The generations in the table.
 const MARKS: [u32; 4] = [10, 50, 100, 200];
 
-/// Other settings of the direct encoding: name, factor of the pictures a generation, eta, rate.
+/// Other settings of the direct encoding: name, factor for pictures per generation, eta, rate.
 const VARIANTS: [(&str, u32, u8, f64); 6] = [
     ("paper", 1, 15, 0.1),
     ("twice", 2, 15, 0.1),
@@ -22,7 +22,7 @@ const VARIANTS: [(&str, u32, u8, f64); 6] = [
     ("eta-2", 1, 2, 0.1),
     ("twice-eta-5", 2, 5, 0.1),
 ];
-/// Elites of a run whose lineages are shown.
+/// The number of elites whose lineages are shown.
 pub(super) const FILMS: usize = 2;
 
 /// The runs of one network and variant.
@@ -51,8 +51,8 @@ pub(super) fn run(workspace: &mut Workspace<'_>, encoding: EncodingName) -> Resu
         workspace.plan.seeds,
     ));
     found.method.push(
-        "Medians and lowest confidences are over the ten digits of a run. A figure over runs is their median, in brackets its interval; \
-         for five runs that is their range, which holds the true median with 93.75 %."
+        "Medians and lowest confidences are over the ten digits of a run. A figure over runs is their median, with its interval in \
+         brackets; for five runs that is their range, which contains the true median with a probability of 93.75 %."
             .to_owned(),
     );
     if encoding == EncodingName::Cppn {
@@ -121,7 +121,7 @@ fn findings(group: &Group, encoding: EncodingName, last: u32) -> Vec<Finding> {
     findings
 }
 
-/// A row a seed: median and lowest confidence at some generations.
+/// One row for each seed: median and lowest confidence at some generations.
 fn marks(group: &Group, last: u32) -> Table {
     let marks: Vec<u32> = MARKS.into_iter().filter(|mark| *mark <= last).collect();
     let heads = marks.iter().flat_map(|mark| [format!("{mark}: median"), format!("{mark}: lowest")]);
@@ -136,9 +136,9 @@ fn marks(group: &Group, last: u32) -> Table {
     }
 }
 
-/// Other settings of the direct encoding: what it would take to have every digit by generation 50.
+/// Other settings of the direct encoding: what it takes to have every digit by generation 50.
 fn variants(workspace: &mut Workspace<'_>) -> Result<Table, ExperimentError> {
-    let network = workspace.lenets()?.pop().expect("there is the shipped one at least");
+    let network = workspace.lenets()?.pop().expect("there is at least the shipped one");
     let mut rows = Vec::new();
     for (name, factor, eta, rate) in VARIANTS {
         let mut runs = Vec::new();
@@ -207,7 +207,7 @@ fn speeds(groups: &[Group]) -> Table {
     }
 }
 
-/// The median over runs of a figure, generation by generation, above a thin line a run.
+/// The median over runs of a figure, by generation, with a faint line for each run.
 pub(super) fn over_runs(runs: &[Run], name: &str, colour: usize, of: &dyn Fn(&Stats) -> f64) -> Vec<Curve> {
     let points = |run: &Run| run.curve.iter().map(|(generation, stats)| (f64::from(*generation), of(stats))).collect();
     let mut curves: Vec<Curve> = runs.iter().map(|run| Curve { name: String::new(), points: points(run), colour, faint: true }).collect();
@@ -231,7 +231,7 @@ fn sheet(group: &Group) -> Figure {
     Figure::Sheet(format!("Elites of seed 1, {}", group.title), shown(&group.runs[0], 10))
 }
 
-/// The elites of a run, or the `most` surest of them if there are more.
+/// The elites of a run, or the `most` with the highest confidence if there are more.
 pub(super) fn shown(run: &Run, most: usize) -> Vec<SheetPicture> {
     let shown = |elite: &RebuiltElite| SheetPicture {
         picture: elite.picture.clone(),
@@ -244,7 +244,7 @@ pub(super) fn shown(run: &Run, most: usize) -> Vec<SheetPicture> {
     run.rebuilt.surest(most).into_iter().map(shown).collect()
 }
 
-/// The lineages of the `most` surest elites of a run, each from its first ancestor.
+/// The lineages of the `most` elites with the highest confidence, each from its first ancestor.
 pub(super) fn films(run: &Run, most: usize) -> Result<Vec<Figure>, ExperimentError> {
     let cells: Vec<usize> = run.rebuilt.surest(most).iter().map(|elite| elite.cell).collect();
     let name = |cell| short_name(run.rebuilt.class(cell).1);
@@ -253,7 +253,7 @@ pub(super) fn films(run: &Run, most: usize) -> Result<Vec<Figure>, ExperimentErr
         lines: vec![name(ancestor.cell).to_owned(), percent(ancestor.score.into(), 2), format!("gen. {}", ancestor.birth.generation)],
     };
     let film = |Lineage { cell, length, film }: Lineage| {
-        let title = format!("How {} came about: {} of {length} pictures, the first ancestor to the elite", name(cell), film.len());
+        let title = format!("Lineage of {}: {} of {length} pictures, from the first ancestor to the elite", name(cell), film.len());
         Figure::Film(title, film.into_iter().map(shown).collect())
     };
     let folder = Folder::open(&run.root)?;

@@ -1,7 +1,7 @@
-//! The paper's experiments, each from start to end, with the figures that the paper reports beside those measured here.
+//! The paper's experiments, each from start to end, with the figures that the paper reports next to those measured here.
 //!
-//! An experiment is a folder: each of its runs is a run folder under `runs/`, which is made once, and gone on with if it was stopped.
-//! When all are there, the experiment writes `results.json`, `table.md` and `report.html`. `--quick` changes numbers and no code path.
+//! An experiment is a folder. Each of its runs is a run folder under `runs/`, which is made once, and resumed if it was stopped. When all
+//! are finished, the experiment writes `results.json`, `table.md` and `report.html`. `--quick` changes numbers but no code path.
 
 mod ablate;
 #[cfg(feature = "train")]
@@ -40,19 +40,19 @@ pub enum Experiment {
     MnistDirect,
     /// Digits with CPPNs, on both LeNets, with both variants
     MnistCppn,
-    /// Pictures evolved on one network, shown to another
+    /// Pictures evolved on one network, scored by another
     Transfer,
-    /// The single-objective EA a class against MAP-Elites
+    /// The single-objective EA for each class compared with MAP-Elites
     SingleVsMap,
-    /// Repeated patterns, copy after copy taken away
+    /// Remove copies of a repeated pattern, one after another
     Ablate,
-    /// Gradient ascent from noise, against LeNet (needs a build with the feature `train`)
+    /// Gradient ascent from noise on LeNet (needs a build with the feature `train`)
     Ascent,
-    /// Networks that are taught that evolved pictures are "fooling", round after round (needs the feature `train`)
+    /// Networks retrained with evolved pictures as an extra class "fooling", for several rounds (needs a build with the feature `train`)
     Retrain,
     /// 1000 classes with CPPNs
     ImagenetCppn,
-    /// 1000 classes with a gene a pixel and channel
+    /// 1000 classes with the direct encoding
     ImagenetDirect,
 }
 
@@ -74,7 +74,7 @@ impl Experiment {
     }
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Debug)]
 pub struct ExperimentPlan {
     /// Which experiment.
@@ -83,7 +83,7 @@ pub struct ExperimentPlan {
     pub quick: bool,
     /// Folder of the MNIST files.
     pub data: Option<PathBuf>,
-    /// Folder of further networks.
+    /// Folder of other networks.
     pub models: Option<PathBuf>,
     /// Folder of the experiment.
     pub out: PathBuf,
@@ -91,22 +91,22 @@ pub struct ExperimentPlan {
     pub seeds: u32,
     /// Rounds of `retrain`.
     pub rounds: u32,
-    /// Longest time for the ImageNet runs of this process together, in hours.
+    /// Time limit for the ImageNet runs of this process together, in hours.
     pub hours: f64,
-    /// What computes the scores.
+    /// The device.
     pub device: Device,
-    /// Threads; changes no bit.
+    /// Number of threads; does not change the result.
     pub threads: usize,
     /// The command, for the report.
     pub command: String,
 }
 
-/// Sees an experiment go on.
+/// Observes an experiment.
 pub trait ExperimentObserver {
-    /// Something to tell.
+    /// Prints a message.
     fn says(&mut self, line: &str);
 
-    /// Whether to end after the generation in work.
+    /// Whether to stop after the current generation.
     fn interrupted(&self) -> bool {
         false
     }
@@ -122,30 +122,30 @@ pub enum ExperimentError {
     /// A network could not be loaded.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A network could not be opened on the device.
+    /// A network could not be prepared for the device.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// A network could not be asked.
+    /// A network could not be run.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
-    /// A network is not there.
-    #[error("this experiment needs the network {}; name the folder that has it (--models)", path.display())]
+    /// A network is missing.
+    #[error("this experiment needs the network {}; give the folder that contains it (--models)", path.display())]
     NoNetwork {
-        /// Where it was looked for.
+        /// The path where it was expected.
         path: PathBuf,
     },
-    /// The folder has runs of another kind.
-    #[error("{} holds a run with other settings or of another network; name another folder (--out)", path.display())]
+    /// The folder contains runs of another kind.
+    #[error("{} contains a run with other settings or of another network; choose another folder (--out)", path.display())]
     OtherRun {
         /// The run.
         path: PathBuf,
     },
     /// A run's summary cannot be read.
-    #[error("{}: {problem}; remove it, and it is written again", path.display())]
+    #[error("{}: {problem}; delete it, and it will be written again", path.display())]
     Summary {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         problem: String,
     },
     /// A file could not be written.
@@ -153,7 +153,7 @@ pub enum ExperimentError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         source: std::io::Error,
     },
     /// A picture could not be encoded.
@@ -164,17 +164,17 @@ pub enum ExperimentError {
     #[error(transparent)]
     Train(#[from] crate::train::TrainError),
     /// The program was built without training.
-    #[error("this experiment needs training, which this build has not: build with --features train")]
+    #[error("this experiment needs training; build the program with --features train")]
     NoTraining,
-    /// The MNIST files are not named.
-    #[error("this experiment trains networks on MNIST; name the folder that has its files (--data)")]
+    /// The folder of the MNIST files is not given.
+    #[error("this experiment trains networks on MNIST; give the folder of its files (--data)")]
     NoData,
-    /// Ended by the user.
-    #[error("ended before all runs were made; the same command goes on")]
+    /// Stopped by the user.
+    #[error("stopped before all runs were finished; the same command continues")]
     Interrupted,
 }
 
-/// Makes an experiment and writes what it found.
+/// Runs an experiment and writes its results.
 ///
 /// # Errors
 ///
@@ -219,7 +219,7 @@ pub fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObserver) ->
     Ok(results)
 }
 
-/// What an experiment found, before it is told what made it.
+/// The results of an experiment, without what is known of how it was run.
 #[derive(Debug, Default)]
 struct Outcome {
     method: Vec<String>,

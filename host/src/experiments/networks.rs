@@ -1,4 +1,4 @@
-//! The networks of the experiments: the one that ships, and those in a folder that the user names.
+//! The networks of the experiments: the shipped one, and those in a folder given by the user.
 
 use std::path::Path;
 
@@ -9,26 +9,26 @@ use crate::model::{Known, Model};
 /// The paper's own LeNet in a folder of networks.
 const LENET: &str = "lenet";
 
-/// A network ready to be asked.
+/// A network that is ready to score pictures.
 #[derive(Debug)]
 pub struct Network {
-    /// Its name in file names: small letters, digits and underscores.
+    /// Its name in file names: lower-case letters, digits and underscores.
     pub key: String,
-    /// Its name for readers.
+    /// Its name in reports.
     pub title: String,
     /// Its card and labels.
     pub model: Model,
-    /// What runs it.
+    /// The classifier that runs it.
     pub classifier: Box<dyn Classifier>,
 }
 
 impl Network {
-    /// The LeNet that is part of the program.
+    /// The built-in LeNet.
     pub(super) fn shipped(device: Device) -> Result<Self, ExperimentError> {
         Self::of("lenet_shipped", "the shipped LeNet", Model::builtin("lenet")?, device)
     }
 
-    /// A network from `folder`: with the card beside it if there is one, else with the one that the program has for it.
+    /// A network from `folder`, with the card next to it, or else with the program's own card for it.
     pub(super) fn from_folder(folder: &Path, file: &str, device: Device) -> Result<Self, ExperimentError> {
         let path = folder.join(format!("{file}.onnx"));
         if !path.is_file() {
@@ -54,7 +54,7 @@ impl Network {
         Ok(Self { key: key.to_owned(), title: title.to_owned(), model, classifier })
     }
 
-    /// Channels of a picture for it.
+    /// Number of channels of its pictures.
     pub(super) fn channels(&self) -> u8 {
         if self.model.card().input.channels.count() == 1 { 1 } else { 3 }
     }

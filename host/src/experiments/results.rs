@@ -1,4 +1,4 @@
-//! What an experiment found: `results.json`, `table.md`, and what stands in `report.html`.
+//! The results of an experiment: `results.json`, `table.md`, and the contents of `report.html`.
 
 use std::fmt::Write as _;
 
@@ -8,28 +8,28 @@ use super::stats::{Median, RankTest, median};
 use crate::picture::Picture;
 use crate::report::{Curve, Page, Thumbnail, VerticalAxis, percent};
 
-/// A figure of the paper beside its measured twin.
+/// A figure of the paper next to its measured counterpart.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     /// What is measured, on which network and with which variant.
     pub what: String,
     /// What the paper says.
     pub reported: String,
-    /// What was measured, in words.
+    /// What was measured, as text.
     pub measured: String,
-    /// What it was measured on: a value a run (or picture).
+    /// The values: one for each run (or picture).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<f64>,
     /// Their median and its interval.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub median: Option<Median>,
-    /// A rank test, where two things are compared.
+    /// A rank test, if two things are compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<RankTest>,
 }
 
 impl Finding {
-    /// A median over runs (or pictures), written by `show`.
+    /// A median over runs (or pictures), formatted by `show`.
     pub(super) fn of_values(what: String, reported: &str, values: Vec<f64>, show: fn(f64) -> String) -> Self {
         let median = median(&values);
         let measured = median.map_or_else(
@@ -76,7 +76,7 @@ pub(super) fn share(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
 }
 
-/// A generation, or that it never came.
+/// A generation, or that it was not reached.
 pub(super) fn generation(value: f64) -> String {
     if value.is_finite() { format!("{value}") } else { "not reached".to_owned() }
 }
@@ -97,18 +97,18 @@ pub struct Table {
 pub struct SheetPicture {
     /// The picture.
     pub picture: Picture,
-    /// What stands under it.
+    /// Its caption.
     pub lines: Vec<String>,
 }
 
 /// A chart or a sheet of the page.
 #[derive(Clone, Debug)]
 pub enum Figure {
-    /// Curves: title, what goes across, what goes up.
+    /// Curves: title, horizontal axis, vertical axis.
     Chart(String, String, String, VerticalAxis, Vec<Curve>),
     /// Pictures: title and pictures.
     Sheet(String, Vec<SheetPicture>),
-    /// Pictures in the order in which they came about: title and pictures.
+    /// Pictures in order of origin: title and pictures.
     Film(String, Vec<SheetPicture>),
 }
 
@@ -132,24 +132,24 @@ impl Figure {
     }
 }
 
-/// All that an experiment found.
+/// Everything that an experiment found.
 #[derive(Clone, Debug, Serialize)]
 pub struct Results {
     /// Its name.
     pub experiment: String,
-    /// Whether it was made small.
+    /// Whether it was a quick one.
     pub quick: bool,
-    /// The command that makes it again.
+    /// The command that repeats it.
     pub command: String,
     /// Version of this program.
     pub fooling: String,
-    /// The processor.
+    /// The CPU.
     pub cpu: String,
     /// Threads.
     pub threads: usize,
     /// How it was done, in sentences.
     pub method: Vec<String>,
-    /// Reported and measured.
+    /// Reported and measured figures.
     pub findings: Vec<Finding>,
     /// Details.
     pub tables: Vec<Table>,

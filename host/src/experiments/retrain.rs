@@ -1,8 +1,8 @@
-//! `retrain`: networks that are taught that evolved pictures are "fooling", and evolution against them.
+//! `retrain`: networks are trained to recognise evolved pictures as "fooling", and evolution continues against them.
 //!
-//! Round i: pictures are evolved against network i, some join the training set as an eleventh class, and network i + 1 learns from
-//! scratch. The pictures are elites of their time, not only the last ones: a run of 200 generations has some hundreds of them at 90 % or
-//! more, and the paper's 6000 would otherwise take 600 runs.
+//! Round i: pictures are evolved against network i, some of them join the training set as an eleventh class, and network i + 1 is trained
+//! from scratch. The pictures are elites from the whole course of a run, not only its last ones: a run of 200 generations has a few hundred
+//! at 90 % or more, while the paper's 6000 last elites would need 600 runs.
 
 use super::networks::Network;
 use super::results::{Finding, SheetPicture, Table, confidence, generation, share};
@@ -22,20 +22,20 @@ const FOOLING: u8 = CLASSES as u8;
 /// The confidence at which a picture counts as fooling.
 const LEAST: f32 = 0.9;
 const SURE: f64 = 0.9999;
-/// Generations of a run: more than the paper's, because retrained networks take more.
+/// Generations of a run: more than the paper's, because retrained networks are harder to fool.
 const GENERATIONS: u32 = 500;
-/// The paper's.
+/// The paper's number.
 const PAPERS: u32 = 200;
 const ENCODINGS: [EncodingName; 2] = [EncodingName::Cppn, EncodingName::Direct];
 
-/// What became of a round.
+/// The results of a round.
 #[derive(Debug)]
 struct Round {
     /// Runs against the network of this round, by encoding.
     runs: [Vec<Run>; 2],
     /// Errors of the network on the test set.
     errors: usize,
-    /// Pictures in its training set that are "fooling", and how many of them it calls so; none for the first network.
+    /// Pictures of class "fooling" in its training set, and how many of them it classifies as such; none for the first network.
     fooling: usize,
     recalled: usize,
     /// How it was trained; the first one was not trained here.
@@ -77,7 +77,7 @@ pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentEr
 fn evolve(workspace: &mut Workspace<'_>, network: &Network, round: usize, encoding: EncodingName) -> Result<Vec<Run>, ExperimentError> {
     let mut runs = Vec::new();
     for seed in workspace.seeds() {
-        // Other seeds each round, or the same random pictures would come again and again.
+        // Other seeds in each round, or the same random pictures would come up again and again.
         let mut config = workspace.config(network, encoding, Variant::Paper, seed + 1000 * round as u64);
         config.classes = (0..CLASSES).collect();
         config.generations = workspace.quick_or(config.generations, GENERATIONS);
@@ -86,7 +86,7 @@ fn evolve(workspace: &mut Workspace<'_>, network: &Network, round: usize, encodi
     Ok(runs)
 }
 
-/// Sure pictures of a round's runs, about as many of each run.
+/// Pictures of high confidence from a round's runs, about the same number from each run.
 fn collect(runs: &[Vec<Run>; 2], wanted: usize) -> Result<Vec<Picture>, ExperimentError> {
     let count: usize = runs.iter().map(Vec::len).sum();
     let mut pictures = Vec::new();
@@ -98,12 +98,12 @@ fn collect(runs: &[Vec<Run>; 2], wanted: usize) -> Result<Vec<Picture>, Experime
     Ok(pictures)
 }
 
-/// The median confidence that each run came to by a generation.
+/// The median confidence of each run at a generation.
 fn reached(runs: &[Run], generation: u32) -> Vec<f64> {
     runs.iter().map(|run| run.at(generation).median).collect()
 }
 
-/// The generation in which the median of each run came to 99.99 %.
+/// The generation in which the median of each run reached 99.99 %.
 fn effort(runs: &[Run]) -> Vec<f64> {
     runs.iter().map(|run| run.first(|stats| stats.median >= SURE)).collect()
 }
@@ -116,9 +116,10 @@ fn report(workspace: &Workspace<'_>, history: &[Round], tested: usize) -> Result
     let mut found = Outcome::default();
     let config = &history[0].runs[0][0].rebuilt.run.config;
     found.method.push(format!(
-        "Network 0 is the shipped LeNet. Each round evolves pictures of the ten digits against the newest network ({} seeds and both encodings, \
-         paper variant, {} generations of {}), takes those of all their elites that had 90 % or more, evenly over time, as class \"fooling\" (6000 in the first \
-         round, then 1000 a round), and trains the next network from scratch on MNIST and all of them: {} epochs.",
+        "Network 0 is the shipped LeNet. Each round evolves pictures of the ten digits against the newest network ({} seeds and both \
+         encodings, paper variant, {} generations of {}). Of all elites that had 90 % or more, some are taken, evenly over time, as \
+         class \"fooling\" (6000 in the first round, then 1000 per round). The next network is trained from scratch on MNIST and all of \
+         these: {} epochs.",
         workspace.plan.seeds,
         config.generations,
         config.batch,
@@ -150,7 +151,7 @@ fn report(workspace: &Workspace<'_>, history: &[Round], tested: usize) -> Result
     Ok(found)
 }
 
-/// What fresh evolution comes to with one encoding, against the first network, the next, and the last.
+/// What evolution reaches with one encoding against the first network, the second, and the last.
 fn findings(history: &[Round], which: usize) -> Vec<Finding> {
     let last = history.len() - 1;
     let name = ENCODINGS[which].name();
@@ -212,7 +213,7 @@ fn row(number: usize, round: &Round, error: &str) -> Vec<String> {
     row
 }
 
-/// What fresh evolution reaches, in how many generations, and what the networks know of earlier pictures; network by network.
+/// What evolution reaches, in how many generations, and how networks classify earlier pictures, by network.
 fn charts(history: &[Round]) -> [Figure; 3] {
     let last = history[0].runs[0][0].generations();
     let curve = |name: &str, colour, of: &dyn Fn(&Round) -> f64| {
@@ -227,19 +228,19 @@ fn charts(history: &[Round]) -> [Figure; 3] {
     let recalled = |round: &Round| if round.fooling == 0 { f64::NAN } else { 100.0 * round.recalled as f64 / round.fooling as f64 };
     [
         chart(
-            &format!("Median confidence that fresh evolution reaches in {} generations", PAPERS.min(last)),
+            &format!("Median confidence that evolution reaches in {} generations", PAPERS.min(last)),
             "confidence",
             VerticalAxis::Nines,
             both(&|runs| middle(&reached(runs, PAPERS))),
         ),
         chart(
-            "Generation in which the median reaches 99.99 % (none where it does not)",
+            "Generation in which the median reaches 99.99 % (no point if it does not)",
             "generation",
             VerticalAxis::UpTo(f64::from(last)),
             both(&|runs| middle(&effort(runs))),
         ),
         chart(
-            "Earlier rounds' pictures that a network calls fooling",
+            "Earlier rounds' pictures that a network classifies as fooling",
             "per cent",
             VerticalAxis::UpTo(100.0),
             vec![curve("called fooling", 2, &recalled)],

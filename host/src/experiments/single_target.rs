@@ -1,4 +1,4 @@
-//! `single-vs-map`: the single-objective EA, once a class, against MAP-Elites with as many evaluations in all.
+//! `single-vs-map`: the single-objective EA, once for each class, compared with MAP-Elites for the same total number of evaluations.
 
 use super::mnist::{films, shown};
 use super::networks::Network;
@@ -9,10 +9,10 @@ use super::{ExperimentError, Figure, Outcome};
 use crate::report::{Curve, VerticalAxis};
 use crate::run::{EncodingName, RunConfig, Variant};
 
-/// Ten classes of ImageNet of many kinds: goldfish, hen, tabby, lion, bee, balloon, cello, school bus, strawberry, volcano.
+/// Ten varied classes of ImageNet: goldfish, hen, tabby, lion, bee, balloon, cello, school bus, strawberry, volcano.
 const CLASSES: [usize; 10] = [1, 8, 281, 291, 309, 417, 486, 779, 949, 980];
 
-/// A contest on one network.
+/// A comparison on one network.
 struct Contest<'c> {
     network: &'c Network,
     encoding: EncodingName,
@@ -21,10 +21,10 @@ struct Contest<'c> {
     generations: Option<u32>,
 }
 
-/// One seed's runs.
+/// The runs of one seed.
 struct Pair {
     map: Run,
-    /// A run a class.
+    /// One run for each class.
     singles: Vec<Run>,
 }
 
@@ -88,7 +88,7 @@ fn contest(workspace: &mut Workspace<'_>, found: &mut Outcome, contest: &Contest
     let Pair { map, singles } = &pairs[0];
     found.exhibits.push(Figure::Sheet(format!("MAP-Elites, seed 1, {title}"), shown(map, 10)));
     let singles = singles.iter().flat_map(|run| shown(run, 1)).collect();
-    found.exhibits.push(Figure::Sheet(format!("Single-objective, a run a class, {title}"), singles));
+    found.exhibits.push(Figure::Sheet(format!("Single-objective, one run for each class, {title}"), singles));
     found.exhibits.extend(films(map, 1)?);
     Ok(())
 }
@@ -117,7 +117,7 @@ fn pair(workspace: &mut Workspace<'_>, contest: &Contest<'_>, seed: u64) -> Resu
 /// the paper's single-objective EA for one class, with so many evaluations (or a few fewer, to a whole generation).
 fn single(network: &Network, encoding: EncodingName, seed: u64, target: usize, evaluations: u32) -> RunConfig {
     let mut config = RunConfig::of_method(&network.key, Variant::Paper, encoding, network.channels(), true);
-    // A seed of its own for each: runs of one seed begin with the same random genomes.
+    // A different seed for each: runs with the same seed start with the same random genomes.
     (config.seed, config.target) = (1000 * (1 + target as u64) + seed, Some(target));
     if evaluations < 4 * config.initial {
         (config.initial, config.batch) = ((evaluations / 4).max(1), (evaluations / 10).max(1));
@@ -131,7 +131,7 @@ fn evaluations(run: &Run, generation: u32) -> u32 {
     config.initial + config.batch * generation.min(run.generations())
 }
 
-/// The last generation that a run had finished with so many evaluations.
+/// The last generation that a run had finished after this many evaluations.
 fn generation_at(run: &Run, evaluations: u32) -> u32 {
     let config = &run.rebuilt.run.config;
     evaluations.saturating_sub(config.initial) / config.batch
@@ -146,7 +146,7 @@ impl Pair {
         self.map.at(generation_at(&self.map, budget)).median
     }
 
-    /// The median over the classes, each having had its share of the evaluations.
+    /// The median over the classes, each after its share of the evaluations.
     fn singles_at(&self, budget: u32) -> f64 {
         let share = budget / self.singles.len() as u32;
         let scores: Vec<f64> = self.singles.iter().map(|run| run.at(generation_at(run, share)).highest).collect();
@@ -166,6 +166,6 @@ fn chart(title: &str, pairs: &[Pair]) -> Figure {
         curves
     };
     let mut all = curves("MAP-Elites", 0, &Pair::map_at);
-    all.extend(curves("single-objective, a run a class", 1, &Pair::singles_at));
+    all.extend(curves("single-objective, one run for each class", 1, &Pair::singles_at));
     Figure::Chart(format!("Median of the classes, {title}"), "evaluations".into(), "confidence".into(), VerticalAxis::Nines, all)
 }

@@ -1,4 +1,4 @@
-//! Medians, their intervals, and two rank tests: Mann and Whitney's for samples, Wilcoxon's for pairs.
+//! Medians with confidence intervals, and two rank tests: Mann-Whitney for samples, Wilcoxon for pairs.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ pub struct Median {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// The probability with which such an interval holds the median of the distribution that the values are drawn from.
+    /// The probability with which such an interval contains the median of the distribution from which the values are drawn.
     pub coverage: f64,
 }
 
@@ -20,11 +20,11 @@ const COVERAGE: f64 = 0.9;
 
 /// The median of some values.
 ///
-/// The interval goes from the k-th lowest to the k-th highest value. The true median lies outside it with a probability that binomial
-/// coefficients give, whatever the distribution (Conover 1999, 3.2): k is the largest for which it holds the median with at least 90 %.
-/// Four values or fewer cannot do so; then it is their range.
+/// The interval goes from the k-th lowest to the k-th highest value. The true median lies outside it with a probability given by binomial
+/// coefficients, whatever the distribution (Conover 1999, 3.2). k is the largest number for which the interval contains it with at least
+/// 90 %. With four values or fewer no interval does; then it is their range.
 ///
-/// Nothing if there is no value, or one is not a number.
+/// None if there is no value, or one is NaN.
 #[must_use]
 pub fn median(values: &[f64]) -> Option<Median> {
     if values.is_empty() || values.iter().any(|value| value.is_nan()) {
@@ -38,10 +38,10 @@ pub fn median(values: &[f64]) -> Option<Median> {
     Some(Median { median: middle, low: sorted[k], high: sorted[n - 1 - k], coverage })
 }
 
-/// How many of `n` values are left out at either end, and the coverage of what is left.
+/// The number of values out of `n` left out at either end, and the coverage of the rest.
 fn interval(n: usize) -> (usize, f64) {
     let mut chosen = (0, 0.0);
-    // The probability that at most k of the values are under the true median.
+    // The probability that at most k of the values are below the true median.
     let mut tail = 0.0;
     for k in 0..n.div_ceil(2) {
         tail += half_and_half(n, k);
@@ -54,7 +54,7 @@ fn interval(n: usize) -> (usize, f64) {
     chosen
 }
 
-/// The probability of k heads in n throws of a coin; by logarithms, which stay in range for any n.
+/// The probability of k heads in n throws of a coin; computed with logarithms, which stay in range for any n.
 fn half_and_half(n: usize, k: usize) -> f64 {
     let factorial = |x: usize| libm::lgamma(x as f64 + 1.0);
     (factorial(n) - factorial(k) - factorial(n - k) - n as f64 * std::f64::consts::LN_2).exp()
@@ -63,11 +63,11 @@ fn half_and_half(n: usize, k: usize) -> f64 {
 /// Which rank test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Method {
-    /// Two samples that have nothing to do with each other. The statistic is U of the first: in how many of all pairs its value is the
-    /// larger one, equal ones counting as a half.
+    /// Two independent samples. The statistic is U of the first: the number of pairs in which its value is larger, where equal values count
+    /// as a half.
     #[serde(rename = "Mann-Whitney U")]
     MannWhitney,
-    /// Pairs: two values of each picture or run. The statistic is W+: the sum of the ranks of the differences that favour the first.
+    /// Pairs: two values for each picture or run. The statistic is W+: the sum of the ranks of the differences in favour of the first.
     #[serde(rename = "Wilcoxon signed-rank W")]
     Wilcoxon,
 }
@@ -83,28 +83,28 @@ impl Method {
     }
 }
 
-/// The outcome of a rank test.
+/// The result of a rank test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RankTest {
     /// Which test.
     pub method: Method,
     /// Its statistic.
     pub statistic: f64,
-    /// The probability of a statistic at least as far from its mean, to either side, if the first and the second do not differ.
+    /// The probability of a statistic at least as far from its mean, in either direction, if the two do not differ.
     pub p: f64,
     /// The statistic as a share of its largest value: 1 if the first is always larger, 0 if the second is.
     pub effect: f64,
 }
 
-/// Samples up to this size together are tested exactly.
+/// Samples with up to this many values together are tested exactly.
 const EXACT: usize = 60;
 
-/// Tests whether one of two samples tends to larger values (Mann and Whitney 1947), two-sided.
+/// Tests whether one of two samples tends to have larger values (Mann and Whitney 1947), two-sided.
 ///
-/// Up to 60 values p is exact, by counting all ways to deal the ranks to the samples, ties included; beyond that it is the normal
-/// approximation with the correction for ties and for continuity.
+/// Up to 60 values p is exact: all ways to assign the ranks to the samples are counted, including ties. Beyond that it is the normal
+/// approximation, corrected for ties and continuity.
 ///
-/// Nothing if a sample is empty, or a value is not a number.
+/// None if a sample is empty, or a value is NaN.
 #[must_use]
 pub fn mann_whitney(first: &[f64], second: &[f64]) -> Option<RankTest> {
     let (n, m) = (first.len(), second.len());
@@ -119,7 +119,7 @@ pub fn mann_whitney(first: &[f64], second: &[f64]) -> Option<RankTest> {
     Some(RankTest { method: Method::MannWhitney, statistic: u, p, effect: u / pairs })
 }
 
-/// Twice the rank of each value among all, from 1; equal values share the mean of their ranks, which is why they are doubled.
+/// Twice the rank of each value among all, from 1; equal values share the mean of their ranks, which is why ranks are doubled.
 fn doubled_ranks(first: &[f64], second: &[f64]) -> Vec<usize> {
     let all: Vec<f64> = first.iter().chain(second).copied().collect();
     let rank = |value: &f64| {
@@ -133,7 +133,7 @@ fn doubled_ranks(first: &[f64], second: &[f64]) -> Vec<usize> {
 /// Counts the ways to choose `n` of the ranks whose sum is at least as far from the mean as `sum`.
 fn exact(ranks: &[usize], n: usize, sum: usize) -> f64 {
     let total: usize = ranks.iter().sum();
-    // ways[k][s]: in how many ways k of the ranks sum to s.
+    // ways[k][s]: the number of ways in which k of the ranks sum to s.
     let mut ways = vec![vec![0.0_f64; total + 1]; n + 1];
     ways[0][0] = 1.0;
     for &rank in ranks {
@@ -163,7 +163,7 @@ fn ties(ranks: &[usize]) -> f64 {
     counts.values().map(|t: &f64| t.powi(3) - t).sum()
 }
 
-/// The two-sided p of a normal variable so far from its mean, with the correction for continuity.
+/// The two-sided p value of a normal variable at this distance, corrected for continuity.
 fn normal(distance: f64, variance: f64) -> f64 {
     if variance <= 0.0 {
         return 1.0;
@@ -175,16 +175,16 @@ fn normal(distance: f64, variance: f64) -> f64 {
 /// Pairs up to this number are tested exactly.
 const EXACT_PAIRS: usize = 200;
 
-/// Tests whether the first or the second of pairs tends to the larger value (Wilcoxon 1945), two-sided. Pairs without a difference say
-/// nothing and are left out, as Wilcoxon did.
+/// Tests whether the first or the second of a pair tends to be larger (Wilcoxon 1945), two-sided. Pairs without a difference are left out,
+/// as Wilcoxon did.
 ///
-/// Up to 200 pairs p is exact, by counting all ways to sign the ranks, ties included; beyond that it is the normal approximation with the
-/// correction for ties and for continuity.
+/// Up to 200 pairs p is exact: all ways to sign the ranks are counted, including ties. Beyond that it is the normal approximation,
+/// corrected for ties and continuity.
 ///
-/// Nothing if no pair differs, the samples are not of one length, or a difference is not a number (as that of two infinite values).
+/// None if no pair differs, the samples differ in length, or a difference is NaN (such as that of two infinite values).
 #[must_use]
 pub fn wilcoxon(first: &[f64], second: &[f64]) -> Option<RankTest> {
-    // Two that never came are equal.
+    // Two generations that were never reached are equal.
     let difference = |(a, b): (&f64, &f64)| if a == b { 0.0 } else { a - b };
     let differences: Vec<f64> = first.iter().zip(second).map(difference).filter(|d| *d != 0.0).collect();
     let n = differences.len();
@@ -204,10 +204,10 @@ pub fn wilcoxon(first: &[f64], second: &[f64]) -> Option<RankTest> {
     Some(RankTest { method: Method::Wilcoxon, statistic, p, effect: statistic / largest })
 }
 
-/// The share of the ways to choose some of the ranks whose sum is at least as far from half of all as `sum`.
+/// The share of the ways to choose some of the ranks whose sum is at least as far from half of the total as `sum`.
 fn exact_signs(ranks: &[usize], sum: usize) -> f64 {
     let total: usize = ranks.iter().sum();
-    // chances[s]: how likely it is that s is the sum, each rank being in it or not as a coin falls.
+    // chances[s]: the probability that the sum is s if each rank is included with probability 1/2.
     let mut chances = vec![0.0_f64; total + 1];
     chances[0] = 1.0;
     for &rank in ranks {
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn ties_are_counted_as_they_are() {
-        // All equal: every way to deal them is as extreme as this one.
+        // All equal: every assignment is as extreme as this one.
         let test = mann_whitney(&[1.0; 5], &[1.0; 5]).unwrap();
         assert_eq!(test, RankTest { method: Method::MannWhitney, statistic: 12.5, p: 1.0, effect: 0.5 });
         // Of the 6 ways to choose 2 of {1, 1, 2, 2}, one is {1, 1} and one {2, 2}.
@@ -295,19 +295,19 @@ mod tests {
         close(test.p, 0.03906, 5e-6);
         let back = wilcoxon(&second, &first).unwrap();
         assert_eq!((back.statistic, back.p), (5.0, test.p));
-        // Five of five in one direction: 2 of the 32 ways to sign the ranks (Wilcoxon 1945: no smaller p can come of five pairs).
+        // Five of five in one direction: 2 of the 32 ways to sign the ranks (Wilcoxon 1945: five pairs cannot give a smaller p).
         let test = wilcoxon(&[2.0, 3.0, 4.0, 5.0, 6.0], &[1.0; 5]).unwrap();
         assert_eq!((test.statistic, test.p, test.effect), (15.0, 2.0 / 32.0, 1.0));
     }
 
     #[test]
     fn pairs_without_a_difference_say_nothing_and_ties_share_their_ranks() {
-        // Differences 0, 1, 1, -1, 2: of those that differ the ranks are 2, 2, 2, 4, and 2 + 2 + 4 favour the first. As far from the
-        // mean 5 are 8 of the 16 sums: 0, three times 2, three times 8, and 10.
+        // Differences 0, 1, 1, -1, 2: the ranks of the non-zero ones are 2, 2, 2, 4 (doubled), and 2 + 2 + 4 favour the first. 8 of the 16
+        // sums are as far from the mean 5: 0, three times 2, three times 8, and 10.
         let test = wilcoxon(&[1.0, 2.0, 2.0, 1.0, 3.0], &[1.0, 1.0, 1.0, 2.0, 1.0]).unwrap();
         assert_eq!((test.statistic, test.p), (8.0, 8.0 / 16.0));
         let never = f64::INFINITY;
-        assert_eq!(wilcoxon(&[never, 2.0], &[never, 1.0]).unwrap().p, 1.0, "two that never came are equal");
+        assert_eq!(wilcoxon(&[never, 2.0], &[never, 1.0]).unwrap().p, 1.0, "two that were never reached are equal");
         assert_eq!(wilcoxon(&[1.0, 2.0], &[1.0, 2.0]), None);
         assert_eq!(wilcoxon(&[1.0, 2.0], &[1.0]), None);
         assert_eq!(wilcoxon(&[f64::NAN], &[1.0]), None);
@@ -323,7 +323,7 @@ mod tests {
         let sizes: Vec<f64> = first.iter().zip(&second).map(|(a, b)| (a - b).abs()).collect();
         let variance = n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - ties(&doubled_ranks(&sizes, &[])) / 48.0;
         close(normal(exact.statistic - n * (n + 1.0) / 4.0, variance), exact.p, 2e-3);
-        // One pair more is beyond the exact count, and no other world.
+        // One more pair exceeds the exact test, and the approximation must agree with it.
         let more = |values: &[f64], last: f64| values.iter().copied().chain([last]).collect::<Vec<f64>>();
         let beyond = wilcoxon(&more(&first, 30.0), &more(&second, 30.5)).unwrap();
         close(beyond.p, exact.p, 0.02);
@@ -348,10 +348,10 @@ mod tests {
         let ten = median(&ten).unwrap();
         assert_eq!((ten.median, ten.low, ten.high), (5.5, 2.0, 9.0));
         close(ten.coverage, 0.9785, 5e-5);
-        // One value says nothing of the median.
+        // One value says nothing about the median.
         assert_eq!(median(&[7.0]).unwrap(), Median { median: 7.0, low: 7.0, high: 7.0, coverage: 0.0 });
         close(median(&[1.0, 2.0]).unwrap().coverage, 0.5, 1e-12);
-        // Many: what the normal approximation gives, n/2 - 1.645 sqrt(n)/2 to either side, and no overflow.
+        // Many values: the normal approximation, n/2 - 1.645 sqrt(n)/2 to either side, and no overflow.
         let many: Vec<f64> = (1..=5000).map(f64::from).collect();
         let many = median(&many).unwrap();
         assert!((2441.0..=2443.0).contains(&many.low) && many.low + many.high == 5001.0, "{many:?}");

@@ -11,28 +11,28 @@ use crate::mnist::{Dataset, Mnist, PIXELS};
 use crate::model::Model;
 use crate::train::{Card, Epoch, Examples, Observer, TrainingConfig, fit, onnx};
 
-/// How often each picture is learnt from. Twenty epochs, as the shipped LeNet has had, are not much better; see RESULTS.md.
+/// Number of epochs. The twenty epochs of the shipped LeNet are not much better; see RESULTS.md.
 const EPOCHS: u32 = 5;
 /// The same with `--quick`.
 const QUICK_EPOCHS: u32 = 2;
 
-/// A network to be trained.
+/// A network to train.
 #[derive(Clone, Debug)]
 pub(super) struct TrainingJob<'l> {
     /// Its name in file names.
     pub(super) key: String,
-    /// Its name for readers.
+    /// Its name in reports.
     pub(super) title: String,
-    /// Decides the first weights and the order of the pictures.
+    /// Decides the initial weights and the order of the pictures.
     pub(super) seed: u64,
     pub(super) examples: &'l Examples,
     pub(super) test: &'l Dataset,
 }
 
-/// How training went, as it stands beside the network.
+/// How training went, as stored next to the network.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(super) struct TrainingRecord {
-    /// Time for learning, without the tests.
+    /// Training time, without the tests.
     pub(super) seconds: f64,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Trained {
     pub(super) course: TrainingRecord,
 }
 
-/// MNIST, with fewer pictures if the experiment is a quick one.
+/// MNIST, reduced if the experiment is a quick one.
 pub(super) fn mnist(workspace: &Workspace<'_>) -> Result<Mnist, ExperimentError> {
     let data = workspace.plan.data.as_deref().ok_or(ExperimentError::NoData)?;
     let Mnist { train, test } = Mnist::load(data).map_err(crate::train::TrainError::from)?;
@@ -57,12 +57,12 @@ fn first(mut set: Dataset, count: usize) -> Dataset {
     set
 }
 
-/// Epochs of the experiment's networks.
+/// Number of epochs in this experiment.
 pub(super) fn epochs(workspace: &Workspace<'_>) -> u32 {
     workspace.quick_or(QUICK_EPOCHS, EPOCHS)
 }
 
-/// Trains a network, or takes the one that is there if it learnt from these very pictures.
+/// Trains a network, or uses an existing one that was trained on exactly these pictures.
 pub(super) fn learn(workspace: &mut Workspace<'_>, job: &TrainingJob<'_>) -> Result<Trained, ExperimentError> {
     let path = workspace.plan.out.join("networks").join(format!("{}.onnx", job.key));
     let (card, course) = (path.with_extension("toml"), path.with_extension("json"));
@@ -74,7 +74,7 @@ pub(super) fn learn(workspace: &mut Workspace<'_>, job: &TrainingJob<'_>) -> Res
         examples.len(),
         examples.digest()
     );
-    // The card is written last: with it, the network is whole.
+    // The card is written last: if it exists, the network is complete.
     if !card.exists() {
         let settings = TrainingConfig { epochs, seed, threads: Some(workspace.plan.threads), ..TrainingConfig::default() };
         let mut pupil = TrainingProgress { watcher: workspace.watcher, title: &job.title };
@@ -107,7 +107,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ExperimentError> {
     crate::run::write_file(path, bytes).map_err(|source| ExperimentError::Write { path: PathBuf::from(path), source })
 }
 
-/// Tells how training goes on.
+/// Reports the progress of training.
 struct TrainingProgress<'l> {
     watcher: &'l mut dyn ExperimentObserver,
     title: &'l str,
@@ -120,7 +120,7 @@ impl Observer for TrainingProgress<'_> {
     }
 }
 
-/// Errors of a network on a set of digits, as the experiments ask it.
+/// Errors of a network on a set of digits, classified as in the experiments.
 pub(super) fn errors(workspace: &Workspace<'_>, network: &Network, set: &Dataset) -> Result<usize, ExperimentError> {
     let digit = |image: &[u8]| crate::picture::Picture::from_bytes(crate::mnist::SIDE, 1, image.to_vec()).expect("28 x 28");
     let pictures: Vec<_> = set.images.chunks_exact(PIXELS).map(digit).collect();

@@ -1,4 +1,4 @@
-//! `transfer`: what another network says of pictures that were evolved on one.
+//! `transfer`: how another network classifies pictures that were evolved on one.
 
 use super::networks::Network;
 use super::results::{Finding, SheetPicture, Table, share};
@@ -14,11 +14,11 @@ use crate::score::top;
 /// How network B is related to network A, on which pictures are evolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kinship {
-    /// One architecture, one program, other initial weights.
+    /// Same architecture and program, other initial weights.
     Twin,
-    /// One architecture, trained by different programs.
+    /// Same architecture, trained by different programs.
     Same,
-    /// Another architecture.
+    /// Different architecture.
     Other,
 }
 
@@ -32,7 +32,7 @@ impl Kinship {
     }
 }
 
-/// A picture, the class that it was evolved for, and how sure A is of that.
+/// A picture, the class that it was evolved for, and A's confidence.
 #[derive(Clone, Debug)]
 struct Evolved {
     class: usize,
@@ -40,7 +40,7 @@ struct Evolved {
     score: f32,
 }
 
-/// What became of the pictures of one run on another network.
+/// How another network classifies the pictures of one run.
 #[derive(Debug)]
 struct Passed {
     kinship: Kinship,
@@ -62,18 +62,18 @@ const SUREST: f32 = 0.9999;
 pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
     let mut found = Outcome::default();
     found.method.push(
-        "Pictures are evolved on network A (MAP-Elites, paper variant) and shown to network B. Counted among those that A itself gives 99 % \
-         or more: the share that B puts into the same class (its highest score), and the share to which B gives that class 99 % or more. \
-         A figure is the median over the runs, in brackets its interval. The rank test is that of Wilcoxon over the runs, for each of \
-         which both networks B saw the same pictures."
+        "Pictures are evolved on network A (MAP-Elites, paper variant) and scored by network B. Among the pictures to which A itself \
+         gives 99 % or more, two shares are counted: those that B puts into the same class (its highest score), and those to which B \
+         gives that class 99 % or more. A figure is the median over the runs, with its interval in brackets. The rank test is \
+         Wilcoxon's over the runs, for each of which both networks B saw the same pictures."
             .to_owned(),
     );
     let twins = twins(workspace)?;
     found.method.push(format!(
         "Same architecture: {}the shipped LeNet and the paper's own, trained by different programs on the same data. Other architecture: \
-         every LeNet to mnist_cntk; and of the ImageNet networks, SqueezeNet v1.1 to MobileNet v1 (0.50, 160), pictures scaled to its \
-         size; they are evolved by imagenet-cppn, whose runs in the folder beside this one are taken and gone on with.",
-        if twins.is_empty() { "" } else { "two LeNets that this experiment trains, which differ in their seed alone; and " }
+         every LeNet to mnist_cntk; and of the ImageNet networks, SqueezeNet v1.1 to MobileNet v1 (0.50, 160), with pictures scaled to \
+         its size. The ImageNet pictures are evolved by imagenet-cppn, whose runs in the neighbouring folder are used and resumed.",
+        if twins.is_empty() { "" } else { "two LeNets that this experiment trains, which differ only in their seed; and " }
     ));
     let lenets = [Network::shipped(workspace.plan.device)?, workspace.network("lenet")?];
     let other = workspace.network("mnist_cntk")?;
@@ -100,7 +100,7 @@ pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentEr
                     table.rows.push(row(from, to, encoding, seed, &passed));
                     all.push(passed);
                     if seed == 1 && std::ptr::eq(from, pairs[0].0) {
-                        let title = format!("Evolved on {}, {}, shown to {}", from.title, encoding.name(), to.title);
+                        let title = format!("Evolved on {}, {}, scored by {}", from.title, encoding.name(), to.title);
                         found.exhibits.push(Figure::Sheet(title, shown(to, &sure, &scores, 10)));
                     }
                 }
@@ -113,7 +113,7 @@ pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentEr
     Ok(found)
 }
 
-/// A and B, and the other way round; nothing if there are no two.
+/// A and B, and the reverse; none unless there are two.
 fn both_ways(pair: &[Network], kinship: Kinship) -> Vec<(&Network, &Network, Kinship)> {
     match pair {
         [a, b] => vec![(a, b, kinship), (b, a, kinship)],
@@ -126,7 +126,7 @@ fn both_ways(pair: &[Network], kinship: Kinship) -> Vec<(&Network, &Network, Kin
 fn twins(workspace: &mut Workspace<'_>) -> Result<Vec<Network>, ExperimentError> {
     use super::training::{self, TrainingJob};
     if workspace.plan.data.is_none() {
-        workspace.watcher.says("without --data: no two LeNets are trained, only those that are there are compared");
+        workspace.watcher.says("without --data: no LeNets are trained, only existing ones are compared");
         return Ok(Vec::new());
     }
     let sets = training::mnist(workspace)?;
@@ -141,11 +141,11 @@ fn twins(workspace: &mut Workspace<'_>) -> Result<Vec<Network>, ExperimentError>
 
 #[cfg(not(feature = "train"))]
 fn twins(workspace: &mut Workspace<'_>) -> Result<Vec<Network>, ExperimentError> {
-    workspace.watcher.says("without the feature `train`: no two LeNets are trained, only those that are there are compared");
+    workspace.watcher.says("without the feature `train`: no LeNets are trained, only existing ones are compared");
     Ok(Vec::new())
 }
 
-/// The pictures of a run at `least` or more.
+/// The pictures of a run with a confidence of at least `least`.
 fn evolved(run: &Run, least: f32) -> Vec<Evolved> {
     let sure = run.pictures().filter(|(.., score)| *score >= least);
     sure.map(|(class, picture, score)| Evolved { class, picture: picture.clone(), score }).collect()
@@ -156,7 +156,7 @@ fn ask(workspace: &Workspace<'_>, to: &Network, pictures: &[Evolved]) -> Result<
     workspace.ask(to, &only)
 }
 
-/// What a network's `scores` of some pictures come to.
+/// Evaluates a network's `scores` of some pictures.
 fn pass(kinship: Kinship, pictures: &[Evolved], scores: &[Vec<f32>]) -> Passed {
     let there: Vec<f32> = pictures.iter().zip(scores).map(|(evolved, scores)| scores[evolved.class]).collect();
     let part = |count: usize| count as f64 / pictures.len() as f64;
@@ -172,7 +172,7 @@ fn pass(kinship: Kinship, pictures: &[Evolved], scores: &[Vec<f32>]) -> Passed {
     }
 }
 
-/// The findings of one encoding: each kinship by itself, and relatives against strangers.
+/// The findings for one encoding: each relation by itself, and same architecture against other architectures.
 fn compare(found: &mut Outcome, encoding: EncodingName, kin: &[Passed], foreign: &[Passed]) {
     let word = encoding.name();
     let mut curves = Vec::new();
@@ -205,11 +205,11 @@ fn middle(values: &[f64]) -> String {
     median(values).map_or_else(|| "nothing".to_owned(), |median| share(median.median))
 }
 
-/// SqueezeNet to MobileNet, on one run a seed.
+/// SqueezeNet to MobileNet, one run for each seed.
 fn imagenet(workspace: &mut Workspace<'_>, found: &mut Outcome, table: &mut Table) -> Result<(), ExperimentError> {
     let Some(from) = super::imagenet::network_if_there(workspace)? else { return Ok(()) };
     let to = workspace.network("mobilenet_v1_050_160")?;
-    // Few are at 99 % after a short run.
+    // Few pictures reach 99 % in a short run.
     let least = workspace.quick_or(0.05, 0.5);
     let (mut all, mut generations) = (Vec::new(), Vec::new());
     for run in super::imagenet::cppn_runs(workspace, &from)? {
@@ -224,7 +224,7 @@ fn imagenet(workspace: &mut Workspace<'_>, found: &mut Outcome, table: &mut Tabl
         table.rows.push(row(&from, &to, EncodingName::Cppn, seed, &passed));
         all.push(passed);
         if seed == 1 {
-            let title = format!("Evolved on {}, shown to {}: the surest", from.title, to.title);
+            let title = format!("Evolved on {}, scored by {}: the highest confidences", from.title, to.title);
             found.exhibits.push(Figure::Sheet(title, shown(&to, &sure, &scores, 40)));
         }
     }
@@ -252,7 +252,7 @@ fn row(from: &Network, to: &Network, encoding: EncodingName, seed: u64, passed: 
     cells.into_iter().chain([seed.to_string(), count.to_string(), share(passed.kept), share(passed.sure)]).collect()
 }
 
-/// The surest pictures on A, with what B says of them.
+/// The pictures with the highest confidence on A, with B's scores.
 fn shown(to: &Network, pictures: &[Evolved], scores: &[Vec<f32>], most: usize) -> Vec<SheetPicture> {
     let mut both: Vec<(&Evolved, &Vec<f32>)> = pictures.iter().zip(scores).collect();
     both.sort_by(|a, b| b.0.score.total_cmp(&a.0.score).then(a.0.class.cmp(&b.0.class)));

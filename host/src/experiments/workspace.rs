@@ -1,4 +1,4 @@
-//! Where experiments are made: runs in folders of their own, each made once, gone on with where it was stopped.
+//! Runs experiments: every run has its own folder, is made once, and is resumed if it was stopped.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -13,12 +13,12 @@ use crate::report::{self, Summary};
 use crate::run::{self, EncodingName, Folder, Observer, Progress, Rebuilt, RunConfig, RunToml, Setup, Stats, Variant};
 use crate::score::score_all;
 
-/// A run that was made.
+/// A finished run.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// Where its folder is. An open folder is locked, so it is opened anew by who needs it.
+    /// Its folder. An open folder is locked, so it is opened again when needed.
     pub(super) root: PathBuf,
-    /// Who holds each cell.
+    /// The elite of each cell.
     pub(super) rebuilt: Rebuilt,
     /// Confidence after each generation.
     pub(super) curve: Vec<(u32, Stats)>,
@@ -33,7 +33,7 @@ impl Run {
         before.map_or(&self.curve[0].1, |(_, stats)| stats)
     }
 
-    /// The first generation whose figures are as wanted; infinite if there is none.
+    /// The first generation whose figures satisfy a condition; infinite if there is none.
     pub(super) fn first(&self, wanted: impl Fn(&Stats) -> bool) -> f64 {
         self.curve.iter().find(|(_, stats)| wanted(stats)).map_or(f64::INFINITY, |(generation, _)| f64::from(*generation))
     }
@@ -49,7 +49,7 @@ impl Run {
     }
 }
 
-/// Where experiments are made.
+/// Runs the experiments.
 pub(super) struct Workspace<'l> {
     pub(super) plan: &'l ExperimentPlan,
     pub(super) watcher: &'l mut dyn ExperimentObserver,
@@ -62,12 +62,12 @@ impl std::fmt::Debug for Workspace<'_> {
 }
 
 impl Workspace<'_> {
-    /// Seeds of the runs.
+    /// The seeds of the runs.
     pub(super) fn seeds(&self) -> std::ops::RangeInclusive<u64> {
         1..=u64::from(self.plan.seeds)
     }
 
-    /// One of two numbers: for `--quick`, or in full.
+    /// One of two numbers: for `--quick`, or for a full experiment.
     pub(super) fn quick_or<T>(&self, quick: T, full: T) -> T {
         if self.plan.quick { quick } else { full }
     }
@@ -82,7 +82,7 @@ impl Workspace<'_> {
         config
     }
 
-    /// Makes a run, or takes the one that is there. One that was stopped is gone on with.
+    /// Makes a run, or uses an existing one. A stopped run is resumed.
     pub(super) fn evolve(&mut self, name: &str, network: &Network, config: RunConfig) -> Result<Run, ExperimentError> {
         self.evolve_for(name, network, config, None)
     }
@@ -138,7 +138,7 @@ impl Workspace<'_> {
         finish(&folder)
     }
 
-    /// What a network says of pictures, a row of confidences a picture. Pictures of another size or kind are fitted to it.
+    /// A network's scores of pictures, one row of confidences for each picture. Pictures of another size or kind are converted.
     pub(super) fn ask(&self, network: &Network, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, ExperimentError> {
         let (side, channels) = (network.model.card().input.picture, usize::from(network.channels()));
         let picture = |i: usize| {
@@ -153,7 +153,7 @@ impl Workspace<'_> {
         Ok(scores.chunks(network.model.classes()).map(<[f32]>::to_vec).collect())
     }
 
-    /// The LeNets to evolve against: the shipped one, and the paper's own if there is a folder of networks.
+    /// The LeNets to fool: the shipped one, and the paper's own if there is a folder of networks.
     pub(super) fn lenets(&mut self) -> Result<Vec<Network>, ExperimentError> {
         let mut networks = vec![Network::shipped(self.plan.device)?];
         match &self.plan.models {
@@ -163,27 +163,27 @@ impl Workspace<'_> {
         Ok(networks)
     }
 
-    /// A network that only the folder of networks has.
+    /// A network from the folder of networks.
     pub(super) fn network(&self, file: &str) -> Result<Network, ExperimentError> {
         let folder =
             self.plan.models.as_deref().ok_or_else(|| ExperimentError::NoNetwork { path: PathBuf::from(format!("{file}.onnx")) })?;
         Network::from_folder(folder, file, self.plan.device)
     }
 
-    /// The time that one of `runs` runs may take, of what `--hours` allows.
+    /// The time that each of `runs` runs may take, given `--hours`.
     pub(super) fn share_of_hours(&self, runs: usize) -> Duration {
         Duration::try_from_secs_f64(self.plan.hours * 3600.0 / runs.max(1) as f64).unwrap_or(Duration::MAX)
     }
 }
 
-/// Whether all that follows from a journal is there. The summary is written last; one of a shorter journal does not count.
+/// Whether everything that is computed from the journal exists. The summary is written last; a summary of a shorter journal does not count.
 fn summed_up(folder: &Folder) -> Result<bool, ExperimentError> {
     let Ok(text) = std::fs::read(folder.summary()) else { return Ok(false) };
     let digest = run::journal_file::digest(&run::journal_file::read(&folder.journal())?);
     Ok(serde_json::from_slice::<Summary>(&text).is_ok_and(|summary| summary.journal_digest == digest))
 }
 
-/// What a run that is made left.
+/// What a finished run left.
 fn finish(folder: &Folder) -> Result<Run, ExperimentError> {
     let (rebuilt, curve) = (run::rebuild(folder)?, run::curve(folder)?);
     let path = folder.summary();
@@ -194,7 +194,7 @@ fn finish(folder: &Folder) -> Result<Run, ExperimentError> {
     Ok(Run { root: folder.root().to_owned(), rebuilt, curve, summary })
 }
 
-/// Watches a run for the experiment's watcher.
+/// Reports a run to the experiment's observer.
 struct Watch<'w> {
     watcher: &'w mut dyn ExperimentObserver,
     name: &'w str,

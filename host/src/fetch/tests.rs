@@ -1,4 +1,4 @@
-//! A server on this machine that does all that servers do, good and bad.
+//! A local server that behaves like all kinds of servers, good and bad.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -7,35 +7,35 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-/// How a server treats a request.
+/// How the server treats a request.
 #[derive(Clone, Debug)]
 enum Manner {
-    /// Sends the file, or the range that is asked for.
+    /// Sends the file, or the requested range.
     Good,
-    /// Knows no ranges.
+    /// Does not support ranges.
     NoRanges,
-    /// Announces the whole, sends so many bytes, and hangs up.
+    /// Announces the whole file, sends this many bytes, and closes the connection.
     BreaksOff(usize),
     /// Answers with a status and no file.
     Status(&'static str),
-    /// Sends to another address.
+    /// Redirects.
     Redirect(String),
-    /// Sends without end, and without saying how much it will be.
+    /// Sends endlessly, without announcing a size.
     Endless,
-    /// Answers a range with another one.
+    /// Answers with a different range.
     WrongRange,
-    /// Announces the whole, sends so many bytes, and then nothing, without hanging up.
+    /// Announces the whole file, sends this many bytes, and then nothing, without closing the connection.
     FallsSilent(usize),
-    /// Announces the whole and sends a byte now and then.
+    /// Announces the whole file and sends a byte now and then.
     Drips,
-    /// Takes the request and says nothing.
+    /// Accepts the request and does not answer.
     SaysNothing,
 }
 
 struct Server {
     url: String,
     manner: Arc<Mutex<Manner>>,
-    /// The ranges that were asked for.
+    /// The requested ranges.
     ranges: Arc<Mutex<Vec<Option<String>>>>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -54,7 +54,7 @@ impl Server {
                     return;
                 }
                 let manner = of_thread.lock().unwrap().clone();
-                // A client that has seen enough hangs up; that is its right.
+                // A client may close the connection early.
                 let _ = serve(stream.unwrap(), &file, &manner, &asked);
             }
         });
@@ -131,7 +131,7 @@ fn serve(mut stream: TcpStream, file: &[u8], manner: &Manner, ranges: &Mutex<Vec
     }
 }
 
-/// Until the client hangs up.
+/// Until the client closes the connection.
 fn wait_for_the_end(mut stream: &TcpStream) -> io::Result<()> {
     stream.read(&mut [0]).map(|_| ())
 }
@@ -141,8 +141,8 @@ fn client(patience: Timeouts) -> Client {
     Client::new(false, patience)
 }
 
-/// How long such a server is waited for: not long where it is the point that it lets others wait, and else as long as by users, so that a
-/// busy machine fails no test.
+/// Timeouts: short where the test is about a server that stalls, otherwise as long as for users, so that a busy machine does not fail a
+/// test.
 fn patience(manner: &Manner) -> Timeouts {
     match manner {
         Manner::FallsSilent(_) | Manner::SaysNothing => Timeouts { silence: Duration::from_secs(1), ..Timeouts::USUAL },
@@ -178,7 +178,7 @@ impl Case {
         client(patience).fetch(&self.server.url, &self.wanted, &self.to(), &mut |_| {})
     }
 
-    /// Fetches in vain, and nothing is seen under the file's name.
+    /// Attempts a download that must fail, and checks that no file appears under its name.
     fn refused(&self) -> String {
         let error = self.fetch().unwrap_err().to_string();
         assert!(!self.to().exists(), "{error}");
@@ -199,8 +199,8 @@ fn a_file_is_fetched_once() {
     assert!(case.arrived());
     assert!(seen.is_sorted() && seen[0] == 0 && seen.last() == Some(&300_000));
     assert_eq!(case.fetch().unwrap(), Fetched::Present);
-    assert_eq!(case.server.ranges().len(), 1, "what is here is not asked for again");
-    // A file of that name that is another one is replaced.
+    assert_eq!(case.server.ranges().len(), 1, "what is already here is not requested again");
+    // A different file of that name is replaced.
     std::fs::write(case.to(), "damaged").unwrap();
     assert_eq!(case.fetch().unwrap(), Fetched::Downloaded { resumed_from: 0 });
     assert!(case.arrived());
@@ -209,8 +209,8 @@ fn a_file_is_fetched_once() {
 #[test]
 fn a_broken_download_is_gone_on_with() {
     let case = Case::new(Manner::BreaksOff(100_000));
-    assert!(case.refused().contains("broken off after 100000 bytes"));
-    assert!(case.refused().contains("broken off after 200000 bytes"));
+    assert!(case.refused().contains("interrupted after 100000 bytes"));
+    assert!(case.refused().contains("interrupted after 200000 bytes"));
     case.server.be(Manner::Good);
     assert_eq!(case.fetch().unwrap(), Fetched::Downloaded { resumed_from: 200_000 });
     assert!(case.arrived());
@@ -236,11 +236,11 @@ fn a_part_that_is_whole_or_does_not_fit_is_dealt_with() {
         std::fs::create_dir_all(case.part().parent().unwrap()).unwrap();
         std::fs::write(case.part(), bytes).unwrap();
     };
-    // Whole, but killed before it was renamed: the server is not asked.
+    // Complete, but the process was killed before renaming: the server is not contacted.
     put(&case.file);
     case.fetch().unwrap();
     assert!(case.arrived() && case.server.ranges().is_empty());
-    // Of another file, shorter, as long, longer.
+    // A part of a different file: shorter, equally long, longer.
     for bytes in [1000, 300_000, 300_001] {
         std::fs::remove_file(case.to()).unwrap();
         put(&vec![7; bytes]);
@@ -254,7 +254,7 @@ fn another_file_is_never_seen_under_the_name() {
     let mut case = Case::new(Manner::Good);
     case.wanted.sha256 = "0".repeat(64);
     let error = case.refused();
-    assert!(error.contains("it is another file, and was thrown away"), "{error}");
+    assert!(error.contains("it was deleted"), "{error}");
     assert!(!case.part().exists());
 }
 
@@ -269,9 +269,9 @@ fn too_many_bytes_are_not_taken() {
 #[test]
 fn what_the_server_says_is_told() {
     let case = Case::new(Manner::Status("404 Not Found"));
-    assert!(case.refused().contains("answers 404; the file is not there"));
+    assert!(case.refused().contains("answered 404; the file is not there"));
     case.server.be(Manner::Status("503 Service Unavailable"));
-    assert!(case.refused().ends_with("the server answers 503"));
+    assert!(case.refused().ends_with("the server answered 503"));
     let other = Case::new(Manner::Good);
     case.server.be(Manner::Redirect(other.server.url.clone()));
     case.fetch().unwrap();
@@ -285,7 +285,7 @@ fn nobody_there_is_told_as_well() {
     let url = format!("http://127.0.0.1:{port}/net.onnx");
     let error = client(Timeouts::USUAL).fetch(&url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, FetchError::Network { .. }), "{error}");
-    assert!(!case.part().exists(), "an empty part is no use");
+    assert!(!case.part().exists(), "an empty part is useless");
 }
 
 #[test]
@@ -293,18 +293,18 @@ fn users_are_not_served_over_plain_http() {
     let case = Case::new(Manner::Good);
     let error = Client::default().fetch(&case.server.url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, FetchError::NotHttps(_)), "{error}");
-    assert!(case.server.ranges().is_empty(), "not even asked");
+    assert!(case.server.ranges().is_empty(), "not even contacted");
 }
 
 #[test]
 fn a_server_that_falls_silent_is_not_waited_for() {
     let case = Case::new(Manner::FallsSilent(100_000));
     let error = case.refused();
-    assert!(error.contains("broken off after 100000 bytes: timeout"), "{error}");
+    assert!(error.contains("interrupted after 100000 bytes: timeout"), "{error}");
     case.server.be(Manner::SaysNothing);
     let error = case.refused();
     assert!(error.contains("timeout"), "{error}");
-    // What came before is kept.
+    // What arrived is kept.
     case.server.be(Manner::Good);
     assert_eq!(case.fetch().unwrap(), Fetched::Downloaded { resumed_from: 100_000 });
     assert!(case.arrived());
@@ -314,8 +314,8 @@ fn a_server_that_falls_silent_is_not_waited_for() {
 fn a_server_that_drips_is_not_waited_for() {
     let case = Case::new(Manner::Drips);
     let error = case.refused();
-    assert!(error.contains("fewer than 10000 bytes came in"), "{error}");
-    assert!(std::fs::metadata(case.part()).unwrap().len() > 100, "what came is kept");
+    assert!(error.contains("fewer than 10000 bytes arrived in"), "{error}");
+    assert!(std::fs::metadata(case.part()).unwrap().len() > 100, "what arrived is kept");
     case.server.be(Manner::Good);
     case.fetch().unwrap();
     assert!(case.arrived());

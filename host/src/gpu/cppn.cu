@@ -1,12 +1,12 @@
-// Renders CPPN programs: a thread a pixel, a row of blocks a picture, one launch a batch.
+// Renders CPPN programs: one thread for each pixel, one row of blocks for each picture, one launch for each batch.
 //
-// The program's words are described in core/src/cppn/code.rs; the arithmetic is that of core/src/math.rs, core/src/cppn/render.rs and
-// core/src/color.rs, operation by operation, so that every byte is the same. That holds as long as multiplications and additions are
-// not contracted and division is rounded correctly: it is compiled with --fmad=false --prec-div=true --ftz=false.
+// core/src/cppn/code.rs describes the words of a program. The arithmetic is that of core/src/math.rs, core/src/cppn/render.rs and
+// core/src/color.rs, operation by operation, so every byte is the same. This holds as long as multiplications and additions are not
+// contracted and division is correctly rounded: it is compiled with --fmad=false --prec-div=true --ftz=false.
 //
-// Nothing is included, so that NVRTC needs no header files. The same text is compiled as C++ by a test, with tests/gpu/shim.h before it.
+// Nothing is included, so NVRTC needs no header files. A test compiles the same text as C++, with tests/gpu/shim.h in front.
 //
-// VALUES is how many values a program may have; the host chooses it for a batch.
+// VALUES is the largest number of values of a program; the host chooses it for each batch.
 
 typedef unsigned int u32;
 typedef unsigned char u8;
@@ -30,7 +30,7 @@ static __device__ float sine(float x) {
     const float reciprocal = number(0x3ea2f983u);
     const float pi0 = number(0x40490000u), pi1 = number(0x3a7dc000u), pi2 = number(0xb4af0000u);
     const float pi3 = number(0x2f05c000u), pi4 = number(0xa9e7b967u);
-    // reduce_far, which gives the bits of reduce_near where that is allowed.
+    // reduce_far, which gives the same bits as reduce_near where both are allowed.
     float far = (x * reciprocal + ROUND_FAR) - ROUND_FAR;
     float near = (x - far * pi0) - far * pi1;
     float third = far * pi2;
@@ -136,7 +136,7 @@ static __device__ u32 divide(u32 x) {
     return ((y * 32897u) >> 16) >> 7;
 }
 
-// Bytes of the channels to red, green and blue; `colour` is 1 for HSV and 2 for HLS.
+// Converts channel bytes to red, green and blue; `colour` is 1 for HSV and 2 for HLS.
 static __device__ void to_rgb(int colour, u32 *channel) {
     u32 top, slope;
     int hue, twice = 1;
@@ -173,7 +173,7 @@ static __device__ __forceinline__ float read(u32 operand, float x, float y, cons
     return operand == OPERAND_X ? x : operand == OPERAND_Y ? y : values[operand - OPERAND_VALUES];
 }
 
-// Runs a program for one pixel and leaves the bytes of its outputs in `channel`. Returns how many there are.
+// Runs a program for one pixel and stores the bytes of its outputs in `channel`. Returns the number of outputs.
 static __device__ int run(const u32 *code, float x, float y, float distance, u32 *channel) {
     float values[VALUES];
     const u32 steps = code[0], outputs = code[2];
@@ -199,24 +199,24 @@ static __device__ int run(const u32 *code, float x, float y, float distance, u32
     return (int)outputs;
 }
 
-// What is made of all pictures of a launch; the same words stand in host/src/gpu/plan.rs.
+// What is the same for all pictures of a launch; the same fields are in host/src/gpu/plan.rs.
 struct View {
-    // The picture: its side, 1 for unit coordinates, and 0, 1 or 2 for no colour space, HSV or HLS.
+    // The picture: its side, 1 for unit coordinates, and the colour space: 0 for none, 1 for HSV, 2 for HLS.
     int side, unit, colour;
-    // The network's input: its size, channels (1, 3, or -3 for blue first), 1 for channels last, and crops of a picture.
+    // The network's input: its size, channels (1, 3, or -3 for blue first), 1 for channels last, and the number of crops.
     int width, height, channels, last, crops;
 };
 
-// preprocess.rs: the byte that a channel of the network's input sees.
+// As in preprocess.rs: the byte for a channel of the network's input.
 static __device__ u32 seen(const u32 *channel, int outputs, int at, int channels) {
     if (outputs == 1) return channel[0];
     if (channels == 1) return (299u * channel[0] + 587u * channel[1] + 114u * channel[2] + 500u) / 1000u;
     return channel[channels < 0 ? 2 - at : at];
 }
 
-// `starts` says where each picture's words begin in `code`. `bytes` takes the pictures, if it is not null. `tensor` takes the network's
-// input, if it is not null: `crop` has left, top and 1 for mirrored of each crop, and `table` the number of each byte in each channel, or,
-// if `mean` is not null, the scale and then the standard deviation of each channel.
+// `starts` has the position of each picture's words in `code`. If `bytes` is not null, the pictures are written to it. If `tensor` is not
+// null, the network's input is written to it: `crop` has left, top and 1 for mirrored for each crop, and `table` the number for each byte
+// in each channel or, if `mean` is not null, the scale and then the standard deviation of each channel.
 extern "C" __global__ void draw(View view, const u32 *code, const u32 *starts, u8 *bytes, float *tensor, const int *crop,
                                 const float *table, const float *mean) {
     const int side = view.side, pixel = (int)(blockIdx.x * blockDim.x + threadIdx.x), picture = (int)blockIdx.y;

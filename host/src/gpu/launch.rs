@@ -1,10 +1,10 @@
-//! Compiling the kernel on this machine's card and launching it.
+//! Compiles the kernel for this machine's card, and launches it.
 //!
-//! It runs on the stream that tract has for this thread, and writes into a tensor that tract then takes for the network's input, so that
-//! nothing crosses to the host and back: what one queued is done before what the other queues. **None of this has run on a card yet.**
+//! It runs on the stream that tract uses in this thread, and writes into a tensor that becomes tract's input, so nothing is copied to the
+//! host and back. Work on one stream is done in order. **None of this has run on a GPU yet.**
 //!
-//! The unsafe code here is two things that no compiler can check: that the arguments of a launch are those of the kernel's text, and that
-//! the memory which the kernel writes is as large as it takes it to be.
+//! The unsafe code relies on two things that no compiler can check: that the arguments of a launch match the kernel's text, and that the
+//! memory which the kernel writes is large enough.
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
@@ -20,13 +20,13 @@ use tract_onnx::prelude::*;
 use super::plan::{InputTables, Programs, View};
 use crate::model::Preprocess;
 
-// SAFETY: eight 32-bit integers in the order of the kernel's `View` (`repr(C)`), without padding and without pointers.
+// SAFETY: eight 32-bit integers in the order of the kernel's `View` (`repr(C)`), without padding or pointers.
 unsafe impl DeviceRepr for View {}
 
-/// Threads of a block.
+/// Threads in a block.
 const THREADS: u32 = 128;
 
-/// What is to be drawn; keeps its memory between batches.
+/// What to draw; keeps its memory between batches.
 #[derive(Debug, Default)]
 pub(crate) struct Drawing {
     view: Option<View>,
@@ -44,7 +44,7 @@ impl Drawing {
     }
 }
 
-/// The look of a run's pictures, on the device.
+/// The settings of a run's pictures, on the device.
 struct DeviceTables {
     look: InputTables,
     crops: CudaSlice<i32>,
@@ -55,7 +55,7 @@ struct DeviceTables {
 /// Draws into the network's input, on one thread.
 pub(crate) struct Painter {
     shape: Vec<usize>,
-    /// The kernel for so many values.
+    /// The kernel for this number of values.
     kernels: HashMap<u32, CudaFunction>,
     look: Option<DeviceTables>,
     input: Option<DeviceTensor>,
@@ -67,13 +67,13 @@ impl Painter {
         Self { shape: shape.to_vec(), kernels: HashMap::new(), look: None, input: None }
     }
 
-    /// What was drawn last, as tract takes it.
+    /// The last batch drawn, as a tensor for tract.
     pub(crate) fn drawn(&self) -> TractResult<TValue> {
         let input = self.input.clone().ok_or_else(|| TractError::msg("nothing has been drawn"))?;
         Ok(LazyHostStorage::new(input)?.into_tensor().into_tvalue())
     }
 
-    /// Draws a batch into the first slots of the input; the others keep what was in them.
+    /// Draws a batch into the first slots of the input; the others keep their content.
     pub(crate) fn draw(&mut self, drawing: &Drawing) -> TractResult<()> {
         let Drawing { view: Some(view), programs, look } = drawing else {
             return Ok(());
@@ -121,10 +121,10 @@ impl Painter {
             Some(mean) => launch.arg(mean),
             None => launch.arg(&null),
         };
-        // SAFETY: the arguments are those of `draw` in cppn.cu, in their order. `code` and `starts` are what `Program::code` wrote, whose
-        // operands name values below `values`, which is what the kernel was compiled for. `to` has room for the crops of all
-        // pictures (checked by the caller), `table` and `mean` are as long as `Preprocess` makes them for this view. The memory lives
-        // until it is freed on this very stream, after the launch.
+        // SAFETY: the arguments are those of `draw` in cppn.cu, in their order. `Program::code` wrote `code` and `starts`; its operands
+        // name values below `values`, for which the kernel was compiled. `to` has room for the crops of all pictures (checked by the
+        // caller). `table` and `mean` have the lengths that `Preprocess` gives them for this view. The memory is freed on this same stream,
+        // after the launch.
         unsafe { launch.launch(LaunchConfig { grid_dim, block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }) }?;
         Ok(())
     }
@@ -137,8 +137,8 @@ impl DeviceTables {
     }
 }
 
-/// Compiles the kernel for programs of up to so many values. What keeps its bits those of core is said here once more, though most of it
-/// is NVRTC's default: no contraction, subnormal numbers kept, division and root rounded correctly.
+/// Compiles the kernel for programs with up to this many values. The options that keep its bits equal to core's are stated explicitly,
+/// although most are NVRTC's defaults: no contraction, subnormal numbers kept, correctly rounded division and square root.
 fn compile(stream: &Arc<CudaStream>, values: u32) -> TractResult<CudaFunction> {
     Ok(stream.context().load_module(translate(values)?)?.load_function("draw")?)
 }
@@ -156,15 +156,15 @@ fn translate(values: u32) -> TractResult<Ptx> {
     compile_ptx_with_opts(super::SOURCE, options).map_err(|error| TractError::msg(format!("NVRTC cannot compile the renderer: {error}")))
 }
 
-/// What NVRTC makes of the kernel, if it is here. It needs no card.
+/// NVRTC's output for the kernel, if NVRTC is installed. Needs no card.
 #[cfg(test)]
 pub(crate) fn translated(values: u32) -> Option<TractResult<String>> {
-    // SAFETY: it only tries to load the library, which runs no code of it but its initialisation.
+    // SAFETY: this only tries to load the library, which runs no code except its initialisation.
     let there = unsafe { cudarc::nvrtc::sys::is_culib_present() };
     there.then(|| translate(values).map(|ptx| ptx.to_src()))
 }
 
-/// The bytes of pictures, for checks.
+/// The bytes of pictures, for tests.
 #[cfg(test)]
 pub(crate) fn bytes(genomes: &[&StandardGenome], picture: PictureSpec, preprocess: &Preprocess) -> TractResult<Vec<u8>> {
     let mut drawing = Drawing::default();
@@ -188,7 +188,7 @@ pub(crate) fn bytes(genomes: &[&StandardGenome], picture: PictureSpec, preproces
     })
 }
 
-/// The network's input after drawing, for checks.
+/// The network's input after drawing, for tests.
 #[cfg(test)]
 pub(crate) fn numbers(genomes: &[&StandardGenome], picture: PictureSpec, preprocess: &Preprocess) -> TractResult<Vec<f32>> {
     let mut drawing = Drawing::default();

@@ -1,10 +1,10 @@
-//! Rendering on a GPU: the CPPN programs of a batch as one kernel launch, straight into a network's input tensor.
+//! Rendering on a GPU: the CPPN programs of a batch in one kernel launch, straight into a network's input tensor.
 //!
 //! The kernel (`cppn.cu`) interprets the words of [`fooling_core::code`], a thread a pixel, with the operations of core's renderer
 //! in their order, so that its bytes are core's. It is compiled at run time, by NVRTC. What a launch needs is put together in [`plan`],
 //! without a GPU; `launch` compiles and launches, and is the one place here that is unsafe.
 //!
-//! The tests compile the same text as C++ and hold it against core, byte for byte.
+//! The tests compile the same text as C++ and compare it with core, byte for byte.
 
 #[cfg(feature = "cuda")]
 pub(crate) mod launch;
@@ -12,6 +12,6 @@ pub(crate) mod plan;
 #[cfg(test)]
 mod tests;
 
-/// The kernel's text.
+/// The source of the kernel.
 #[cfg(feature = "cuda")]
 pub(crate) const SOURCE: &str = include_str!("cppn.cu");

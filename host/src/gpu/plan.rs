@@ -1,10 +1,10 @@
-//! What one launch of the kernel needs, as words and numbers.
+//! The data of one kernel launch, as words and numbers.
 
 use fooling_core::{ColourSpace, Coordinates, PictureSpec, StandardGenome, StandardProgram};
 
 use crate::model::{Channels, Layout, Preprocess};
 
-/// The kernel's `View`: all that is the same for the pictures of a run. The order is that of the kernel's text.
+/// The kernel's `View`: everything that is the same for all pictures of a run, in the order of the kernel's text.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct View {
@@ -56,17 +56,17 @@ impl View {
 
 /// Sides, channels and crops are small.
 fn int(number: usize) -> i32 {
-    i32::try_from(number).expect("bounded by the card")
+    i32::try_from(number).expect("limited by the card")
 }
 
-/// The programs of a batch, picture after picture.
+/// The programs of a batch, one picture after another.
 #[derive(Debug, Default)]
 pub(crate) struct Programs {
     program: Box<StandardProgram>,
     pub(crate) words: Vec<u32>,
-    /// Where each picture's words begin.
+    /// The position of each picture's words.
     pub(crate) starts: Vec<u32>,
-    /// The most values that one of the programs has.
+    /// The largest number of values of a program.
     values: u32,
 }
 
@@ -78,7 +78,7 @@ impl Programs {
         self.values = 0;
     }
 
-    /// Compiles a genome and adds it. A program has at most a few thousand words, so that those of any batch can be counted.
+    /// Compiles a genome and adds it. A program has at most a few thousand words, so positions fit into 32 bits for any batch.
     pub(crate) fn add(&mut self, genome: &StandardGenome) {
         self.program.compile(genome);
         self.starts.push(u32::try_from(self.words.len()).expect("a batch of programs is small"));
@@ -87,19 +87,19 @@ impl Programs {
         self.values = self.values.max(self.words[start + 1]);
     }
 
-    /// Values for which the kernel is to be compiled: few different numbers of them, so that it is compiled but a few times.
+    /// The number of values for which the kernel is compiled: few different numbers, so that it is compiled only a few times.
     pub(crate) fn values(&self) -> u32 {
         self.values.next_power_of_two().max(32)
     }
 }
 
-/// The numbers that bytes become, and where crops lie, as the kernel takes them.
+/// The numbers that bytes become, and the positions of crops, in the kernel's format.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct InputTables {
-    /// Left, top, and 1 for mirrored, of each crop.
+    /// Left, top, and 1 for mirrored, for each crop.
     pub(crate) crops: Vec<i32>,
-    /// 256 numbers a channel; or, with a mean image, the scale and the standard deviations.
+    /// 256 numbers for each channel; or, with a mean image, the scale and the standard deviations.
     pub(crate) table: Vec<f32>,
-    /// Channels x height x width; empty if the table has the numbers.
+    /// Channels x height x width; empty without a mean image.
     pub(crate) mean: Vec<f32>,
 }

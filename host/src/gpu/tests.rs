@@ -1,8 +1,8 @@
-//! The kernel's text, compiled as C++ and run on the CPU: every byte and every number must be core's and [`Preprocess`]'s. Core's golden
-//! pictures are held against it in `core/tests/golden.rs`.
+//! Compiles the kernel's text as C++ and runs it on the CPU: every byte and every number must equal those of core and [`Preprocess`].
+//! `core/tests/golden.rs` compares it with the golden pictures.
 //!
-//! This is no proof for a GPU: there it rests on the same IEEE operations, which NVRTC is told to leave alone. `tests/gpu/run` repeats it
-//! on a card.
+//! This does not prove anything about a GPU, which relies on the same IEEE operations and on NVRTC not changing them. `tests/gpu/run`
+//! repeats the tests on a card.
 
 use std::sync::Mutex;
 
@@ -17,7 +17,7 @@ mod kernel;
 
 use kernel::{Kernel, Launch};
 
-/// What one launch makes: the bytes of all pictures, and the network's input.
+/// The result of one launch: the bytes of all pictures, and the network's input.
 fn launch(kernel: &Mutex<Kernel>, view: View, programs: &Programs, preprocess: &Preprocess, channels: usize) -> (Vec<u8>, Vec<u32>) {
     let (count, side) = (programs.starts.len(), usize::try_from(view.side).unwrap());
     let InputTables { crops, table, mean } = preprocess.look();
@@ -25,7 +25,7 @@ fn launch(kernel: &Mutex<Kernel>, view: View, programs: &Programs, preprocess: &
     Kernel::launch(kernel, &launch, count * side * side * channels, count * preprocess.slot_len())
 }
 
-/// The same by core's renderer and [`Preprocess`].
+/// The same, computed by core's renderer and [`Preprocess`].
 fn expected(picture: PictureSpec, genomes: &[StandardGenome], preprocess: &Preprocess) -> (Vec<u8>, Vec<u32>) {
     let mut renderer = CppnRenderer::new(picture);
     let (mut bytes, mut numbers) = (Vec::new(), Vec::new());
@@ -48,13 +48,13 @@ fn input(side: usize, size: usize, channels: Channels, layout: Layout, crops: Cr
     Input { layout, channels, width: size, height: size, picture: side, crops, scale: 1.0 / 255.0, mean: Mean::All(0.0), std }
 }
 
-/// The whole picture, with a mean a channel.
+/// The whole picture, with one mean for each channel.
 fn whole(side: usize, channels: Channels) -> Preprocess {
     let mean = MeanValues::Channel([104.1, 117.2, 123.3][..channels.count()].to_vec());
     Preprocess::new(&input(side, side, channels, Layout::Nchw, Crops::Whole), mean)
 }
 
-/// Holds one launch for all genomes against core.
+/// Compares one launch for all genomes with core.
 fn check(what: &str, picture: PictureSpec, genomes: &[StandardGenome], preprocess: &Preprocess) {
     let Some(kernel) = Kernel::of_this_process() else { return };
     let mut programs = Programs::default();
@@ -71,7 +71,7 @@ fn check(what: &str, picture: PictureSpec, genomes: &[StandardGenome], preproces
 
 const COORDINATES: [Coordinates; 2] = [Coordinates::Pixel, Coordinates::Unit];
 
-/// Genomes that have drifted: constants, dead ends, parallel links, nodes without input.
+/// Genomes after neutral drift: constants, dead ends, parallel links, nodes without inputs.
 fn drifted(outputs: u8, count: u32, mutations: u32) -> Vec<StandardGenome> {
     let encoding = StandardCppn { outputs, activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes: 512, max_links: 1024 };
     let drift = |child| {
@@ -98,7 +98,7 @@ fn a_batch_of_drifted_genomes_in_one_launch() {
     }
 }
 
-/// Every way into a tensor: crops, mirrors, layouts, channels, means that are images.
+/// All forms of preprocessing: crops, mirrors, layouts, channels, mean images.
 #[test]
 fn every_way_into_a_tensor() {
     for outputs in [1, 3] {
@@ -119,15 +119,14 @@ fn every_way_into_a_tensor() {
     }
 }
 
-/// CUDA's own compiler takes the kernel, and no operation on floats that it makes may be contracted or rounded otherwise: what says `.rn`
-/// is left alone by everything that comes after.
+/// NVRTC accepts the kernel, and all its floating-point operations have an explicit rounding mode: later stages leave `.rn` unchanged.
 #[test]
 #[cfg(feature = "cuda")]
 fn nvrtc_leaves_the_arithmetic_alone() {
     let Some(ptx) = super::launch::translated(64) else {
         let here = std::env::var_os("FOOLING_NVRTC").is_some();
-        assert!(!here, "FOOLING_NVRTC is set, and there is no NVRTC");
-        eprintln!("SKIPPED: the kernel and NVRTC: it is not installed (tests/gpu/install)");
+        assert!(!here, "FOOLING_NVRTC is set, but NVRTC is missing");
+        eprintln!("SKIPPED: the kernel and NVRTC: NVRTC is not installed (tests/gpu/install)");
         return;
     };
     let ptx = ptx.unwrap();
@@ -144,7 +143,7 @@ fn nvrtc_leaves_the_arithmetic_alone() {
     assert!(rounded > 100, "{rounded} operations");
 }
 
-/// The same on a card: `tests/gpu/run` runs these.
+/// The same on a card; `tests/gpu/run` runs these tests.
 #[cfg(feature = "cuda")]
 mod on_a_card {
     use super::*;

@@ -1,4 +1,4 @@
-//! The model card: a TOML file beside an ONNX file that says what the network cannot say of itself.
+//! The model card: a TOML file next to an ONNX file with the information that the network does not contain.
 //!
 //! ```toml
 //! file = "lenet.onnx"                # relative to the card; may not leave its folder
@@ -27,12 +27,12 @@ use super::ModelError;
 
 /// Largest side of a network's input or of a picture, in pixels.
 pub const MAX_SIDE: usize = 4096;
-/// Most characters of a model's name.
+/// Largest length of a model's name in characters.
 pub const MAX_NAME: usize = 200;
-/// Most classes that a network may tell apart.
+/// Largest number of classes.
 pub const MAX_CLASSES: usize = 65_536;
 
-/// A model card, as it stands in its TOML file.
+/// A model card, as it is stored in its TOML file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
@@ -40,34 +40,34 @@ pub struct Card {
     pub file: String,
     /// SHA-256 of the ONNX file, 64 hexadecimal digits.
     pub sha256: String,
-    /// What the model is called on the command line and in reports.
+    /// The name of the model on the command line and in reports.
     pub name: String,
-    /// The classes, in the order of the network's output. Either this or `labels_file`.
+    /// The classes, in the order of the network's output. Either this or `labels_file` is required.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<String>>,
-    /// A text file beside the card with one class a line.
+    /// A text file next to the card with one class per line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels_file: Option<String>,
-    /// What the network's output is.
+    /// The meaning of the network's output.
     pub output: Output,
     /// Where the network comes from.
     pub origin: String,
-    /// Under what licence it stands.
+    /// The licence of the network.
     pub licence: String,
-    /// Where `fooling models fetch` finds the ONNX file.
+    /// The URL from which `fooling models fetch` downloads the ONNX file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// How a picture becomes the network's input.
     pub input: Input,
 }
 
-/// What the numbers at the network's output are.
+/// The meaning of the network's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
     /// Probabilities that sum to 1.
     Probabilities,
-    /// Logits; this program takes their softmax.
+    /// Logits; this program computes their softmax.
     Logits,
 }
 
@@ -83,15 +83,15 @@ pub struct Input {
     pub width: usize,
     /// Height of the network's input in pixels.
     pub height: usize,
-    /// Side of the square picture that is rendered, in pixels; the crops are cut from it.
+    /// Side of the square picture that is drawn, in pixels; crops are taken from it.
     pub picture: usize,
-    /// Which parts of the picture the network sees.
+    /// The parts of the picture that the network sees.
     pub crops: Crops,
     /// Factor from `byte - mean` to tensor.
     pub scale: f32,
-    /// What is subtracted from a byte.
+    /// Subtracted from each byte.
     pub mean: Mean,
-    /// What the scaled difference is divided by.
+    /// The divisor of the scaled difference.
     pub std: PerChannel,
 }
 
@@ -119,7 +119,7 @@ pub enum Channels {
 }
 
 impl Channels {
-    /// How many channels there are: 1 or 3.
+    /// The number of channels: 1 or 3.
     #[must_use]
     pub fn count(self) -> usize {
         match self {
@@ -129,25 +129,25 @@ impl Channels {
     }
 }
 
-/// Which parts of a picture the network sees. Its scores are the mean over them.
+/// The parts of a picture that the network sees. Its scores are averaged over them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Crops {
-    /// The whole picture; it has the size of the input.
+    /// The whole picture, which has the size of the input.
     #[cfg_attr(feature = "cli", value(help = "The whole picture"))]
     Whole,
-    /// The middle of the picture, `(picture - size) / 2` rounded down from its left and upper edge.
-    #[cfg_attr(feature = "cli", value(help = "The middle of the picture"))]
+    /// The centre of the picture, `(picture - size) / 2` rounded down from its left and upper edge.
+    #[cfg_attr(feature = "cli", value(help = "The centre of the picture"))]
     Centre,
-    /// Ten crops, in this order: upper left, upper right, lower left, lower right, centre; then the mirror of each
-    /// (left and right exchanged) in the same order.
-    #[cfg_attr(feature = "cli", value(help = "The mean over ten crops: corners, centre, and their mirrors"))]
+    /// Ten crops, in this order: upper left, upper right, lower left, lower right, centre; then the mirror images of these (left and right
+    /// exchanged) in the same order.
+    #[cfg_attr(feature = "cli", value(help = "Ten crops (corners, centre, and their mirror images), whose scores are averaged"))]
     Ten,
 }
 
 impl Output {
-    /// As it stands in a card.
+    /// Its name in a card.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -158,7 +158,7 @@ impl Output {
 }
 
 impl Crops {
-    /// How many crops there are: 1 or 10.
+    /// The number of crops: 1 or 10.
     #[must_use]
     pub fn count(self) -> usize {
         match self {
@@ -170,28 +170,28 @@ impl Crops {
 
 /// What is subtracted from each byte.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a number, a list with a number for each channel, or the name of a file with a mean image")]
+#[serde(untagged, expecting = "a number, a list with one number for each channel, or the name of a file with a mean image")]
 pub enum Mean {
     /// The same for every channel and pixel.
     All(f32),
-    /// One a channel, in the order of `channels`.
+    /// One for each channel, in the order of `channels`.
     Channel(Vec<f32>),
     /// A file of little-endian f32, C x H x W of the network's input, whatever the layout.
     File(String),
 }
 
-/// A number for all channels or one for each.
+/// One number for all channels, or one for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "a number, or a list with a number for each channel")]
+#[serde(untagged, expecting = "a number, or a list with one number for each channel")]
 pub enum PerChannel {
     /// The same for every channel.
     All(f32),
-    /// One a channel, in the order of `channels`.
+    /// One for each channel, in the order of `channels`.
     Channel(Vec<f32>),
 }
 
 impl PerChannel {
-    /// The values, one for each of `channels`; [`Card::check`] has seen to it that there are as many.
+    /// The values, one for each of `channels`; [`Card::check`] has checked their number.
     pub(crate) fn values(&self, channels: usize) -> Vec<f32> {
         match self {
             Self::All(value) => vec![*value; channels],
@@ -201,11 +201,11 @@ impl PerChannel {
 }
 
 impl Card {
-    /// Reads a card. `file` is the name that errors give.
+    /// Parses a card. `file` is the name used in errors.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Card`]: no TOML, an unknown or missing field, or a value out of range.
+    /// [`ModelError::Card`]: invalid TOML, an unknown or missing field, or a value out of range.
     pub fn parse(text: &str, file: &str) -> Result<Self, ModelError> {
         let card: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(0, |span| 1 + text[..span.start].matches('\n').count());
@@ -218,17 +218,17 @@ impl Card {
         Ok(card)
     }
 
-    /// The card as TOML, ready to be written beside the network.
+    /// The card as TOML, to be written next to the network.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a card holds only strings, numbers and lists")
+        toml::to_string(self).expect("a card contains only strings, numbers and lists")
     }
 
     /// Checks every value that can be checked without the other files.
     ///
     /// # Errors
     ///
-    /// [`ModelError::Card`] with the first field at fault.
+    /// [`ModelError::Card`] with the first invalid field.
     pub fn check(&self, file: &str) -> Result<(), ModelError> {
         let fail = |field: &str, problem: String| Err(ModelError::card(file, field, problem));
         if self.sha256.len() != 64 || !self.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -239,7 +239,7 @@ impl Card {
         }
         match (&self.labels, &self.labels_file) {
             (Some(_), Some(_)) => {
-                return fail("labels_file", "stands beside `labels`; give one of them".into());
+                return fail("labels_file", "conflicts with `labels`; give one of them".into());
             }
             (None, None) => {
                 return fail("labels", "is missing; give `labels` or `labels_file`".into());
@@ -251,10 +251,10 @@ impl Card {
     }
 }
 
-/// Checks that there are labels, not too many, and that they can be printed on a terminal.
+/// Checks that there are labels, that there are not too many, and that they can be printed on a terminal.
 pub(crate) fn check_labels(labels: &[String], file: &str, field: &str) -> Result<(), ModelError> {
     if labels.len() < 2 || labels.len() > MAX_CLASSES {
-        let problem = format!("{} classes; 2 to {MAX_CLASSES} can be told apart", labels.len());
+        let problem = format!("{} classes, but 2 to {MAX_CLASSES} are supported", labels.len());
         return Err(ModelError::card(file, field, problem));
     }
     match labels.iter().position(|label| label.is_empty() || !is_printable(label)) {
@@ -271,7 +271,7 @@ impl Input {
         let fail = |field: &str, problem: String| Err(ModelError::card(file, format!("input.{field}"), problem));
         for (field, side) in [("width", self.width), ("height", self.height), ("picture", self.picture)] {
             if side == 0 || side > MAX_SIDE {
-                return fail(field, format!("{side} pixels; 1 to {MAX_SIDE} are possible"));
+                return fail(field, format!("{side} pixels, but 1 to {MAX_SIDE} are supported"));
             }
         }
         let (width, height, picture) = (self.width, self.height, self.picture);
@@ -279,8 +279,7 @@ impl Input {
             return fail(
                 "picture",
                 format!(
-                    "is {picture}, but crops = \"whole\" and the input is {width} x {height}; make them equal, or choose \
-                     crops = \"centre\""
+                    "is {picture}, but crops = \"whole\" and the input is {width} x {height}; make them equal, or use crops = \"centre\""
                 ),
             );
         }
@@ -288,7 +287,7 @@ impl Input {
             return fail("picture", format!("is {picture}, smaller than the input, {width} x {height}"));
         }
         if !self.scale.is_finite() || self.scale == 0.0 {
-            return fail("scale", format!("{} is not a finite number other than 0", self.scale));
+            return fail("scale", format!("{} must be a finite number other than 0", self.scale));
         }
         let channels = self.channels.count();
         match &self.mean {
@@ -322,14 +321,14 @@ fn check_numbers(file: &str, field: &str, numbers: &[f32], count: usize) -> Resu
     if numbers.iter().all(|number| number.is_finite()) {
         return Ok(());
     }
-    Err(ModelError::card(file, field, "has a number that is not finite"))
+    Err(ModelError::card(file, field, "contains a number that is not finite"))
 }
 
 fn is_printable(text: &str) -> bool {
     !text.chars().any(char::is_control)
 }
 
-/// `text` without control characters and not too long: fit for an error message.
+/// `text` without control characters, shortened for an error message.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }

@@ -1,45 +1,45 @@
-//! What can be wrong with a model: always which file, and which field or part of it.
+//! What can be wrong with a model: always with the file, and the field or part of it.
 
 use std::path::Path;
 
-/// Why a model could not be loaded. Every message names the file and the field (or the part of the network) at fault.
+/// Why a model could not be loaded. Every message names the file and the field (or the part of the network) in question.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
     /// A file of the model could not be read.
     #[error("{file}: cannot read it ({field}): {source}")]
     Read {
-        /// The file that was asked for.
+        /// The file.
         file: String,
-        /// Which field of the card named it, or what it was to be.
+        /// The field of the card that names it, or its role.
         field: &'static str,
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// A file of the model is larger than anything this program takes.
-    #[error("{file}: {bytes} bytes are too many for {field}; at most {limit} are read")]
+    /// A file of the model is larger than supported.
+    #[error("{file}: {bytes} bytes are too many for {field}; at most {limit} are supported")]
     TooLarge {
         /// The file.
         file: String,
-        /// Which field of the card named it, or what it was to be.
+        /// The field of the card that names it, or its role.
         field: &'static str,
         /// Its size in bytes.
         bytes: u64,
         /// The limit in bytes.
         limit: u64,
     },
-    /// A model card says something that cannot be.
+    /// A model card has an invalid value.
     #[error("{file}: {field}: {problem}")]
     Card {
         /// The card.
         file: String,
-        /// The field, `input.` included where it stands in that table.
+        /// The field, with `input.` in front if it is in that table.
         field: String,
-        /// What is wrong with it and what would be right.
+        /// What is wrong with it, and what would be right.
         problem: String,
     },
     /// The network is not the file that the card describes.
-    #[error("{file}: sha256: {card} says {expected}, the file has {found}; get the right file, or correct the card")]
+    #[error("{file}: sha256: {card} says {expected}, but the file has {found}; get the right file, or correct the card")]
     Digest {
         /// The ONNX file.
         file: String,
@@ -50,14 +50,14 @@ pub enum ModelError {
         /// The digest of the file.
         found: String,
     },
-    /// The ONNX file is damaged, hostile, or beyond what the engine can run.
+    /// The ONNX file is damaged, malicious, or not supported by the engine.
     #[error("{file}: {part}: {problem}")]
     Network {
         /// The ONNX file.
         file: String,
         /// The part of the graph: an input, an output, an initializer, a node with its operator.
         part: String,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         problem: String,
     },
     /// A known network's weights are not on this machine.
@@ -65,15 +65,15 @@ pub enum ModelError {
     NotHere {
         /// The network.
         name: String,
-        /// Where to get them and where to put them.
+        /// Where to get them, and where to put them.
         what_to_do: String,
     },
-    /// There is no built-in model of that name.
-    #[error("no built-in model is called `{name}`; there is: {known}")]
+    /// There is no built-in model with that name.
+    #[error("there is no built-in model called `{name}`; available: {known}")]
     Unknown {
-        /// The name that was asked for.
+        /// The name.
         name: String,
-        /// The names that there are.
+        /// The available names.
         known: String,
     },
 }

@@ -1,7 +1,7 @@
 //! Known networks: their cards are part of the program, their weights are not.
 //!
-//! A card here serves every copy of its network that has no card of its own beside it: found by the digest of the file, or, with a
-//! warning, by its name. [`cache_folder`] is where `fooling models fetch` puts what it downloads.
+//! A card here applies to every copy of its network that has no card of its own next to it. It is found by the digest of the file or, with
+//! a warning, by its name. `fooling models fetch` stores downloads in [`cache_folder`].
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::{Folder, Model, ModelError};
 /// A network whose card is part of the program.
 #[derive(Debug, Clone, Copy)]
 pub struct Known {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// Size of its ONNX file in bytes.
     pub bytes: u64,
@@ -38,14 +38,14 @@ pub const KNOWN: &[Known] = known![
     "mnist_cntk" 24_769,
 ];
 
-/// What the cards name besides the networks.
+/// The files that the cards name, except the networks.
 const COMPANIONS: &[(&str, &[u8])] = &[
     ("imagenet_labels.txt", include_bytes!("../../../models/cards/imagenet_labels.txt")),
     ("mnist_mean.bin", include_bytes!("../../../models/cards/mnist_mean.bin")),
 ];
 
 impl Known {
-    /// The known network of that name.
+    /// The known network with that name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Self> {
         KNOWN.iter().find(|known| known.name == name)
@@ -57,7 +57,7 @@ impl Known {
         Card::parse(self.card, &self.file()).expect("a test parses every card here")
     }
 
-    /// Names of its classes.
+    /// The names of its classes.
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
         let card = self.card();
@@ -68,7 +68,7 @@ impl Known {
         })
     }
 
-    /// Where its ONNX file lies in a cache folder.
+    /// The path of its ONNX file in a cache folder.
     #[must_use]
     pub fn path_in(&self, cache: &Path) -> PathBuf {
         cache.join(self.card().file)
@@ -78,7 +78,7 @@ impl Known {
         format!("known {}.toml", self.name)
     }
 
-    /// The network in a file, which has to be the very one that the card describes.
+    /// The network in a file, which must be the one that the card describes.
     ///
     /// # Errors
     ///
@@ -91,8 +91,8 @@ impl Known {
         Model::from_card(card, &self.file(), Folder::Known { network: network.to_owned() })
     }
 
-    /// The network in a file without a card that has this digest. If no card is of that digest, but one is of the file's name and
-    /// fits it, that is taken; the network may have been saved anew or retrained.
+    /// The network in a file without a card, if it has this digest. If no card has that digest, but one matches the file's name and shape,
+    /// that card is used: the network may have been saved again or retrained.
     pub(super) fn recognise(network: &Path, digest: &str) -> Option<Model> {
         let found = KNOWN.iter().map(|known| (known, known.card()));
         if let Some((known, card)) = found.into_iter().find(|(_, card)| card.sha256 == digest) {
@@ -105,30 +105,30 @@ impl Known {
             Card { sha256: digest.to_owned(), origin: format!("unknown: not the file of {}", known.name), url: None, ..known.card() };
         let mut model = known.load_as(network, card).ok()?;
         model.assumptions = vec![format!(
-            "it is fed as the known network {0} is, because of its name, though it is another file (sha256 {digest}); if that is \
-             wrong, write a card beside it (fooling models show {0})",
+            "its name suggests the known network {0}, so that card is used, although it is a different file (sha256 {digest}); if that \
+             is wrong, write a card for it (fooling models show {0})",
             known.name
         )];
         Some(model)
     }
 
-    /// What is to be done if the weights are not in the cache.
+    /// What to do if the weights are not in the cache.
     #[must_use]
     pub fn how_to_get(&self, cache: &Path) -> String {
         let url = if self.card().url.is_some() { "" } else { " --url URL" };
-        format!("run `fooling models fetch {}{url}`; or {}; or name the file (--model FILE)", self.name, self.by_hand(cache))
+        format!("run `fooling models fetch {}{url}`; or {}; or give the file (--model FILE)", self.name, self.by_hand(cache))
     }
 
-    /// How to get the weights where there is no network.
+    /// How to get the weights without a network connection.
     #[must_use]
     pub fn by_hand(&self, cache: &Path) -> String {
         let card = self.card();
-        let from = card.url.map_or_else(|| "elsewhere (no address is known)".to_owned(), |url| format!("from {url} on another machine"));
+        let from = card.url.map_or_else(|| "elsewhere (its URL is not known)".to_owned(), |url| format!("from {url} on another machine"));
         format!("get it {from}, {} bytes with sha256 {}, and put it at {}", self.bytes, card.sha256, self.path_in(cache).display())
     }
 }
 
-/// A file that a card here names.
+/// A file that one of these cards names.
 pub(super) fn companion(name: &str) -> Option<Cow<'static, [u8]>> {
     COMPANIONS.iter().find(|(known, _)| *known == name).map(|(_, bytes)| Cow::Borrowed(*bytes))
 }
@@ -138,12 +138,12 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError::Unknown`], with the names that there are; [`ModelError::NotHere`], with what to do; else as [`Model::load`].
+    /// [`ModelError::Unknown`], with the available names; [`ModelError::NotHere`], with what to do; otherwise as [`Model::load`].
     pub fn named(name: &str) -> Result<Self, ModelError> {
         Self::named_in(name, &cache_folder())
     }
 
-    /// [`Model::named`], with the cache folder given.
+    /// [`Model::named`], with a given cache folder.
     ///
     /// # Errors
     ///
@@ -160,8 +160,8 @@ impl Model {
     }
 }
 
-/// The folder for downloaded networks: `$FOOLING_CACHE`, else `fooling` in the user's cache folder (`$XDG_CACHE_HOME` or `~/.cache`;
-/// `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows), else `.fooling-cache` here.
+/// The folder for downloaded networks: `$FOOLING_CACHE`, or `fooling` in the user's cache folder (`$XDG_CACHE_HOME` or `~/.cache`;
+/// `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows), or `.fooling-cache` in the working directory.
 #[must_use]
 pub fn cache_folder() -> PathBuf {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -178,7 +178,7 @@ fn cache_folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
     } else if cfg!(target_os = "macos") {
         home("Library/Caches")
     } else {
-        // The XDG specification: a path that is not absolute is to be ignored.
+        // The XDG specification: relative paths must be ignored.
         variable("XDG_CACHE_HOME").filter(|path| path.is_absolute()).or_else(|| home(".cache"))
     };
     user.map_or_else(|| PathBuf::from(".fooling-cache"), |user| user.join("fooling"))
@@ -205,7 +205,7 @@ mod tests {
         let mut different: Vec<String> = labels.iter().map(|label| label.to_lowercase()).collect();
         different.sort();
         different.dedup();
-        assert_eq!(different.len(), 1000, "a name stands for one class");
+        assert_eq!(different.len(), 1000, "a name belongs to one class");
     }
 
     #[test]
@@ -247,9 +247,9 @@ mod tests {
             return;
         };
         let file = shared.join("models/lenet.onnx");
-        assert_eq!(Model::load(&file).unwrap().recognised(), Some("lenet_paper"), "the plain one is taken");
+        assert_eq!(Model::load(&file).unwrap().recognised(), Some("lenet_paper"), "the plain one is used");
         let set = crate::mnist::load_test(&shared.join("mnist")).unwrap();
-        // What onnxruntime counts, by the README there: 0.82 % of pixel / 256, 2.61 % of (pixel - mean) / 256.
+        // From onnxruntime, see the README there: 0.82 % with pixel / 256, 2.61 % with (pixel - mean) / 256.
         for (name, expected) in [("lenet_paper", 82), ("lenet_paper_mean", 261)] {
             let model = Known::by_name(name).unwrap().load(&file).unwrap();
             let classifier = crate::classifier::open_cpu(&model, None).unwrap();
@@ -268,8 +268,8 @@ mod tests {
         };
         let mean = crate::mnist::Mnist::load(&shared.join("mnist")).unwrap().train.mean_image();
         let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
-        assert!(companion("mnist_mean.bin").unwrap() == bytes, "fooling models mean makes another file");
-        // By the README there.
+        assert!(companion("mnist_mean.bin").unwrap() == bytes, "fooling models mean makes a different file");
+        // See the README there.
         assert!((mean.iter().copied().fold(0.0, f32::max) - 139.55).abs() < 0.01);
     }
 
@@ -289,8 +289,8 @@ mod tests {
         let model = Model::load(&path).unwrap();
         assert_eq!((model.card().input.scale, model.labels()[0].as_str()), (1.0 / 127.5, "tench"));
         assert_eq!(model.digest(), hex_digest(&onnx));
-        assert!(model.assumptions()[0].contains("because of its name"), "{:?}", model.assumptions());
-        // One that does not fit is fed as any other network.
+        assert!(model.assumptions()[0].contains("its name suggests"), "{:?}", model.assumptions());
+        // One that does not match gets the assumptions for unknown networks.
         std::fs::write(&path, small_alexnet(1, 16).output_shape(&[1, 7]).bytes()).unwrap();
         let model = Model::load(&path).unwrap();
         assert_eq!(model.classes(), 7);

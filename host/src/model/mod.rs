@@ -1,7 +1,7 @@
-//! A model: an ONNX network together with the card that says how to feed it and what its classes are called.
+//! A model: an ONNX network with the card that says how to feed it and what its classes are called.
 //!
-//! [`Model::load`] reads both, checks one against the other, and keeps what a run needs: labels, digest and
-//! [`Preprocess`]. The network itself stays on disk until a classifier is made of it.
+//! [`Model::load`] reads both, checks one against the other, and keeps what a run needs: labels, digest and [`Preprocess`]. The network
+//! itself stays on disk until a classifier is created.
 
 pub(crate) mod card;
 mod error;
@@ -26,24 +26,24 @@ use card::{check_labels, printable};
 use network::{Facts, Network};
 pub(crate) use preprocess::MeanValues;
 
-/// Largest ONNX file that is read, in bytes.
+/// Largest accepted ONNX file in bytes.
 pub const MAX_NETWORK: u64 = 1 << 30;
-/// Largest card that is read, in bytes. As TOML it may take 75 times as much memory; 65 536 labels of 40 bytes have room in it.
+/// Largest accepted card in bytes. Parsing TOML may take 75 times as much memory. 65 536 labels of 40 bytes fit.
 pub const MAX_CARD: u64 = 4 << 20;
-/// Largest labels file that is read, in bytes.
+/// Largest accepted labels file in bytes.
 pub const MAX_LABELS: u64 = 16 << 20;
 
 /// How strict [`Model::load_with`] is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Lets a card name files outside its own folder. Off by default: a card from elsewhere must not read your files.
+    /// Allows a card to name files outside its own folder. Off by default: a card from a stranger must not read your files.
     pub outside_files: bool,
 }
 
 /// A model that is part of the program: its card and the files that the card names.
 #[derive(Debug, Clone, Copy)]
 pub struct Builtin {
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub name: &'static str,
     /// The text of its card.
     pub card: &'static str,
@@ -51,14 +51,14 @@ pub struct Builtin {
     pub files: &'static [(&'static str, &'static [u8])],
 }
 
-/// The models that are part of the program.
+/// The built-in models.
 pub const BUILTINS: &[Builtin] = &[Builtin {
     name: "lenet",
     card: include_str!("../../../models/lenet.toml"),
     files: &[("lenet.onnx", include_bytes!("../../../models/lenet.onnx"))],
 }];
 
-/// A network with its card: everything but the engine that runs it.
+/// A network with its card: everything except the engine that runs it.
 #[derive(Debug, Clone)]
 pub struct Model {
     card: Card,
@@ -78,7 +78,7 @@ enum Folder {
         outside_files: bool,
     },
     Builtin(&'static [(&'static str, &'static [u8])]),
-    /// The network is a file, and what else its card names is part of the program.
+    /// The network is a file; the other files of its card are part of the program.
     Known {
         network: PathBuf,
     },
@@ -87,13 +87,13 @@ enum Folder {
 impl Model {
     /// Loads a model from its card (`.toml`) or its network (anything else, usually `.onnx`).
     ///
-    /// A network's card is the file beside it with the same stem and the ending `.toml`. Without one, the card of a [`Known`] network
-    /// is taken if the file is one; else what the ONNX file does not say is assumed. [`Model::assumptions`] tells what.
+    /// The card of a network is the file next to it with the same stem and the extension `.toml`. Without one, the card of a [`Known`]
+    /// network is used if the file is one; otherwise whatever the ONNX file does not say is assumed, and [`Model::assumptions`] lists it.
     ///
     /// # Errors
     ///
-    /// [`ModelError`], naming file and field: unreadable or too large, a card with unknown, missing or impossible values, a
-    /// digest that differs, a network that is damaged or has another shape than the card says.
+    /// [`ModelError`], with file and field: unreadable or too large; a card with unknown, missing or invalid values; a wrong digest; a
+    /// network that is damaged or whose shape does not match the card.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         Self::load_with(path, LoadOptions::default())
     }
@@ -117,7 +117,7 @@ impl Model {
             return Ok(model);
         }
         let problem = format!(
-            "names `{}`, but it lies beside `{}`; load the card itself, or rename one of them",
+            "names `{}`, but it is next to `{}`; load the card itself, or rename one of them",
             printable(&model.card.file),
             path.display()
         );
@@ -128,7 +128,7 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ModelError::Unknown`], with the names that there are.
+    /// [`ModelError::Unknown`], with the available names.
     pub fn builtin(name: &str) -> Result<Self, ModelError> {
         let found = BUILTINS.iter().find(|builtin| builtin.name == name).ok_or_else(|| {
             let names: Vec<_> = BUILTINS.iter().map(|builtin| builtin.name).collect();
@@ -149,7 +149,7 @@ impl Model {
         Self::from_card(card, &file, Folder::Builtin(builtin.files))
     }
 
-    /// A model from a card that is not in a file. The files it names are looked for in `folder`.
+    /// A model from a card that is not in a file. The files that it names are looked for in `folder`.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl Model {
     fn from_card_file(path: &Path, folder: Folder) -> Result<Self, ModelError> {
         let file = path.display().to_string();
         let bytes = read_bounded(path, "card", MAX_CARD)?;
-        let text = String::from_utf8(bytes).map_err(|_| ModelError::card(&file, "card", "is not text in UTF-8"))?;
+        let text = String::from_utf8(bytes).map_err(|_| ModelError::card(&file, "card", "is not UTF-8 text"))?;
         Self::from_card(Card::parse(&text, &file)?, &file, folder)
     }
 
@@ -201,7 +201,7 @@ impl Model {
             return Err(ModelError::card(card, "input", problem));
         }
         if facts.softmax.is_some() && self.card.output == Output::Logits {
-            let problem = format!("the card says logits, but {onnx} ends in a softmax; write \"probabilities\"");
+            let problem = format!("the card says logits, but {onnx} ends with a softmax; write \"probabilities\"");
             return Err(ModelError::card(card, "output", problem));
         }
         match facts.classes {
@@ -210,14 +210,14 @@ impl Model {
         }
     }
 
-    /// The error for a network that tells apart more or fewer classes than the card has labels.
+    /// The error for a network whose number of classes is not the card's number of labels.
     fn class_mismatch(&self, card: &str, onnx: &str, classes: usize) -> ModelError {
         let field = if self.card.labels_file.is_some() { "labels_file" } else { "labels" };
         let problem = format!("{} labels, but {onnx} has {classes} classes", self.labels.len());
         ModelError::card(card, field, problem)
     }
 
-    /// A model without a card: what the ONNX file says, and for the rest what is most usual.
+    /// A model without a card: what the ONNX file says, and the usual values for everything else.
     fn assume(path: &Path, folder: Folder) -> Result<Self, ModelError> {
         let file = path.display().to_string();
         let bytes = read_bounded(path, "network", MAX_NETWORK)?;
@@ -242,12 +242,12 @@ impl Model {
         Ok(Self { card, labels, preprocess, mean_sha256: None, assumptions, recognised: None, folder })
     }
 
-    /// The same model, shown other parts of a picture. For the whole picture, pictures become as small as the network's input; for crops
-    /// of a network whose card has none, they become 8/7 as large (256 for 224).
+    /// The same model with other crops. For the whole picture, pictures become as small as the network's input; for crops of a network
+    /// whose card has none, they become 8/7 as large (256 for 224).
     ///
     /// # Errors
     ///
-    /// [`ModelError::Card`] if the network's input is not square, and the whole picture is asked for.
+    /// [`ModelError::Card`] if the whole picture is requested but the network's input is not square.
     pub fn with_crops(mut self, crops: Crops) -> Result<Self, ModelError> {
         let input = &mut self.card.input;
         let side = input.width.max(input.height);
@@ -262,25 +262,25 @@ impl Model {
         Ok(self)
     }
 
-    /// The card, or what stands for it.
+    /// The card, or what is assumed in its place.
     #[must_use]
     pub fn card(&self) -> &Card {
         &self.card
     }
 
-    /// What the model is called.
+    /// The name of the model.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.card.name
     }
 
-    /// Names of the classes, in the order of the scores.
+    /// The names of the classes, in the order of the scores.
     #[must_use]
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
 
-    /// How many classes there are.
+    /// The number of classes.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.labels.len()
@@ -304,19 +304,19 @@ impl Model {
         &self.preprocess
     }
 
-    /// What was assumed because there is no card beside the network, a sentence each; empty if there is one.
+    /// What was assumed because the network has no card, one sentence each; empty if it has one.
     #[must_use]
     pub fn assumptions(&self) -> &[String] {
         &self.assumptions
     }
 
-    /// The [`Known`] network as which a file without a card was recognised, by its digest.
+    /// The [`Known`] network as which a file without a card was recognised by its digest.
     #[must_use]
     pub fn recognised(&self) -> Option<&str> {
         self.recognised
     }
 
-    /// Reads the network anew and checks it against the digest again: it may have changed since the model was loaded.
+    /// Reads the network again and checks its digest: the file may have changed since the model was loaded.
     pub(crate) fn network(&self) -> Result<Network, ModelError> {
         self.network_named(&format!("card of {}", printable(&self.card.name)))
     }
@@ -331,7 +331,7 @@ impl Model {
         Network::decode(&bytes, &file)
     }
 
-    /// Checks the class count that the engine finds, where the file did not say it.
+    /// Checks the class count that the engine finds, if the file does not state it.
     pub(crate) fn check_classes(&self, onnx: &str, classes: usize) -> Result<(), ModelError> {
         if classes == self.labels.len() {
             return Ok(());
@@ -341,7 +341,7 @@ impl Model {
 }
 
 impl Folder {
-    /// Reads a file that `field` of the card names; also gives the name to call it by in errors.
+    /// Reads a file that `field` of the card names; also returns its name for errors.
     fn read(&self, card: &str, field: &'static str, name: &str, limit: u64) -> Result<(Cow<'static, [u8]>, String), ModelError> {
         match self {
             Self::Disk { path, outside_files } => {
@@ -364,7 +364,7 @@ impl Folder {
 
     fn labels(&self, card: &str, name: &str) -> Result<Vec<String>, ModelError> {
         let (bytes, file) = self.read(card, "labels_file", name, MAX_LABELS)?;
-        let text = str::from_utf8(&bytes).map_err(|_| ModelError::card(&file, "labels_file", "is not text in UTF-8"))?;
+        let text = str::from_utf8(&bytes).map_err(|_| ModelError::card(&file, "labels_file", "is not UTF-8 text"))?;
         let labels: Vec<String> = text.lines().take(MAX_CLASSES + 1).map(|line| line.trim_end().to_owned()).collect();
         check_labels(&labels, &file, "labels_file")?;
         Ok(labels)
@@ -386,13 +386,13 @@ impl Folder {
         let numbers = bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().expect("chunks of four")));
         let numbers: Vec<f32> = numbers.collect();
         match numbers.iter().position(|number| !number.is_finite()) {
-            Some(at) => fail(format!("number {at} is not finite; little-endian f32 are expected")),
+            Some(at) => fail(format!("number {at} is not finite; expected little-endian f32")),
             None => Ok(numbers),
         }
     }
 }
 
-/// A class's name without the WordNet id in front and the further names behind that label files of ImageNet have.
+/// The name of a class without the WordNet id and the further names that label files of ImageNet contain.
 #[must_use]
 pub fn short_name(label: &str) -> &str {
     let named = label.split_once(' ').filter(|(id, _)| {
@@ -403,21 +403,21 @@ pub fn short_name(label: &str) -> &str {
     names.split(", ").next().unwrap_or(names)
 }
 
-/// Where a file named in a card is. Unless `outside_files`, it must lie in the card's folder, links followed.
+/// The path of a file that a card names. Unless `outside_files`, it must be in the card's folder after following links.
 fn locate(folder: &Path, name: &str, outside_files: bool) -> Result<PathBuf, String> {
     let path = folder.join(name);
     if outside_files {
         return Ok(path);
     }
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    let outside = || format!("`{}` leaves the card's folder; files outside it must be allowed explicitly", printable(name));
+    let outside = || format!("`{}` is outside the card's folder; such files must be allowed explicitly", printable(name));
     if name.is_empty() || !Path::new(name).components().all(plain) {
         return Err(outside());
     }
     let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     match (path.canonicalize(), here.canonicalize()) {
         (Ok(real), Ok(here)) if !real.starts_with(&here) => Err(outside()),
-        // A file that is not there is reported when it is read.
+        // A missing file is reported when it is read.
         _ => Ok(path),
     }
 }
@@ -425,7 +425,7 @@ fn locate(folder: &Path, name: &str, outside_files: bool) -> Result<PathBuf, Str
 /// Reads a regular file of at most `limit` bytes.
 fn read_bounded(path: &Path, field: &'static str, limit: u64) -> Result<Vec<u8>, ModelError> {
     let fail = |error| ModelError::read(path, field, error);
-    // Asked before it is opened: opening a pipe would wait for a writer.
+    // Checked before opening: opening a pipe would block until there is a writer.
     let found = std::fs::metadata(path).map_err(fail)?;
     if !found.is_file() {
         return Err(fail(std::io::Error::other("not a regular file")));
@@ -442,7 +442,7 @@ fn read_bounded(path: &Path, field: &'static str, limit: u64) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-/// Bytes in hexadecimal.
+/// Bytes as hexadecimal digits.
 pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -450,15 +450,15 @@ pub(crate) fn hex(digest: &[u8]) -> String {
     })
 }
 
-/// The card of a network that has none.
+/// The card for a network that has none.
 fn assumed_card(path: &Path, sha256: String, facts: &Facts, classes: usize) -> Result<Card, (String, String)> {
     let [_, a, b, c] = facts.input;
     let (layout, channels, height, width) = match (a, b, c) {
         (Some(channels @ (1 | 3)), Some(height), Some(width)) => (Layout::Nchw, channels, height, width),
         (Some(height), Some(width), Some(channels @ (1 | 3))) => (Layout::Nhwc, channels, height, width),
         _ => {
-            let problem = "its shape is not N x C x H x W or N x H x W x C with 1 or 3 channels and fixed sides; write a \
-                           model card beside the file that says what it takes";
+            let problem = "its shape is not N x C x H x W or N x H x W x C with 1 or 3 channels and fixed sides; write a model card for \
+                 it";
             return Err(("input".into(), problem.into()));
         }
     };
@@ -489,21 +489,21 @@ fn assumed_card(path: &Path, sha256: String, facts: &Facts, classes: usize) -> R
     })
 }
 
-/// What [`assumed_card`] took for granted, in words.
+/// What [`assumed_card`] assumed, in words.
 fn assumptions(card: &Card, classes: usize) -> Vec<String> {
     let input = &card.input;
     let mut said = vec![
         "bytes are scaled to 0..1 (scale = 1/255, mean = 0, std = 1)".to_owned(),
-        format!("the {classes} classes have no names and are called by their numbers"),
+        format!("the {classes} classes have no names and are numbered instead"),
     ];
     if input.channels == Channels::Rgb {
         said.push("the channels are red, green, blue (not blue, green, red)".into());
     }
     if input.crops == Crops::Centre {
-        said.push(format!("pictures are {0} x {0} and the centre is cut from them", input.picture));
+        said.push(format!("pictures are {0} x {0} and the network sees the centre", input.picture));
     }
     if card.output == Output::Logits {
-        said.push("the output is logits, because the network does not end in a softmax; theirs is taken".into());
+        said.push("the output is logits, because the network does not end with a softmax".into());
     }
     said
 }

@@ -1,8 +1,8 @@
 //! From the bytes of a picture to the numbers of an input tensor, row by row.
 //!
-//! A picture is rendered once, a row at a time, and each row goes straight to its places in the tensor: once for a
-//! single crop, ten times for ten crops. The arithmetic is `(byte - mean) * scale / std`, three f32 operations in that
-//! order, each rounded once; whether a value comes from a table or is computed, its bits are those of the formula.
+//! A picture is drawn once, a row at a time, and each row is written straight to its places in the tensor: one place for a single crop, ten
+//! for ten crops. The arithmetic is `(byte - mean) * scale / std`: three f32 operations in that order, each rounded once. A value has the
+//! same bits whether it is computed or comes from a table.
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ pub struct Preprocess {
     values: Values,
 }
 
-/// Where a crop lies in the picture, and whether left and right are exchanged.
+/// The position of a crop in the picture, and whether it is mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Crop {
     left: usize,
@@ -37,19 +37,19 @@ struct Crop {
 /// How a byte becomes a number.
 #[derive(Debug, Clone)]
 enum Values {
-    /// Where the mean depends on the channel alone: 256 values a channel, and what they are made of.
+    /// The mean depends on the channel only: 256 values for each channel, and the numbers they are computed from.
     Table { tables: Vec<[f32; 256]>, formulas: Vec<Formula> },
-    /// Where each pixel has its own mean.
+    /// Each pixel has its own mean.
     Image {
         /// Channels x height x width of the network's input.
         mean: Vec<f32>,
         scale: f32,
-        /// One a channel.
+        /// One for each channel.
         std: Vec<f32>,
     },
 }
 
-/// What makes numbers of a channel's bytes.
+/// The numbers that turn a channel's bytes into inputs.
 #[derive(Debug, Clone, Copy)]
 struct Formula {
     mean: f32,
@@ -65,7 +65,7 @@ impl Formula {
     }
 }
 
-/// A mean, resolved: numbers a channel, or an image of channels x height x width.
+/// The resolved mean: numbers for each channel, or an image of channels x height x width.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum MeanValues {
     Channel(Vec<f32>),
@@ -73,7 +73,7 @@ pub(crate) enum MeanValues {
 }
 
 impl Preprocess {
-    /// `input` has been checked, and `mean` has the length that it asks for.
+    /// `input` has been checked, and `mean` has the length that it requires.
     pub(crate) fn new(input: &Input, mean: MeanValues) -> Self {
         let std = input.std.values(input.channels.count());
         let values = match mean {
@@ -94,7 +94,7 @@ impl Preprocess {
         }
     }
 
-    /// Cuts pictures as another input of the same size asks for; it has been checked.
+    /// Uses the crops of another input of the same size, which has been checked.
     pub(crate) fn cut_as(&mut self, input: &Input) {
         self.picture = input.picture;
         self.crops = crops(input);
@@ -106,7 +106,7 @@ impl Preprocess {
         self.picture
     }
 
-    /// How many crops of a picture the network sees: 1 or 10.
+    /// The number of crops of a picture: 1 or 10.
     #[must_use]
     pub fn crops(&self) -> usize {
         self.crops.len()
@@ -132,7 +132,7 @@ impl Preprocess {
         self.channels.count() * self.height * self.width
     }
 
-    /// Which channels the network sees, in which order.
+    /// The channels that the network sees, and their order.
     #[cfg(any(test, feature = "cuda"))]
     pub(crate) fn channels(&self) -> Channels {
         self.channels
@@ -144,7 +144,7 @@ impl Preprocess {
         self.layout
     }
 
-    /// What a kernel on a GPU is told of the numbers and the crops.
+    /// The numbers and crops in the form that a GPU kernel uses.
     #[cfg(any(test, feature = "cuda"))]
     pub(crate) fn look(&self) -> InputTables {
         let place = |crop: &Crop| [crop.left, crop.top, crop.mirrored.into()].map(|place| i32::try_from(place).expect("within a picture"));
@@ -155,12 +155,12 @@ impl Preprocess {
         InputTables { crops: self.crops.iter().flat_map(place).collect(), table, mean }
     }
 
-    /// A canvas that writes what the network sees of a picture into `tensor`, the picture's slot.
+    /// A canvas that writes what the network sees of a picture into `tensor`, the slot of the picture.
     pub fn canvas<'a>(&'a self, tensor: &'a mut [f32]) -> impl Canvas {
         Slot { preprocess: self, tensor }
     }
 
-    /// The rows and columns that lie in a crop, or between crops.
+    /// The rows and columns that lie in a crop or between crops.
     fn seen(&self) -> Range<usize> {
         let first = self.crops.iter().map(|crop| crop.left.min(crop.top)).min().unwrap_or(0);
         let end = self.crops.iter().map(|crop| (crop.left + self.width).max(crop.top + self.height)).max().unwrap_or(0);
@@ -169,13 +169,13 @@ impl Preprocess {
 
     /// Writes row `y` of a picture to every place in `tensor` where a crop shows it.
     ///
-    /// `tensor` is the picture's slot, [`Preprocess::slot_len`] numbers. `row` is [`Preprocess::picture`] bytes of grey,
-    /// or three times as many of red, green and blue by turns. A network for colour sees grey as three equal channels; a
-    /// network for grey sees colour as its luma, `(299 R + 587 G + 114 B + 500) / 1000` in integers (ITU-R BT.601).
+    /// `tensor` is the picture's slot, [`Preprocess::slot_len`] numbers. `row` has [`Preprocess::picture`] bytes of grey, or three times as
+    /// many of interleaved red, green and blue. A colour network sees grey as three equal channels; a grey network sees colour as its luma,
+    /// `(299 R + 587 G + 114 B + 500) / 1000` in integers (ITU-R BT.601).
     ///
     /// # Panics
     ///
-    /// If `tensor` or `row` has another length, or the picture has no row `y`.
+    /// If the length of `tensor` or `row` is wrong, or the picture has no row `y`.
     pub fn write_row(&self, tensor: &mut [f32], y: usize, row: &[u8]) {
         assert_eq!(tensor.len(), self.slot_len(), "a slot holds all crops of one picture");
         assert!(y < self.picture, "row {y} of a picture of {} rows", self.picture);
@@ -206,7 +206,7 @@ impl Preprocess {
                 }
                 (true, channels) => {
                     let pixels = row.as_chunks::<3>().0.iter();
-                    // One loop for each place in a pixel: a place that is known needs no check.
+                    // One loop for each position in a pixel: a constant position needs no bounds check.
                     match if channels == Channels::Bgr { 2 - channel } else { channel } {
                         0 => self.write_channel(tensor, crop, y, channel, pixels.map(|p| p[0])),
                         1 => self.write_channel(tensor, crop, y, channel, pixels.map(|p| p[1])),
@@ -217,7 +217,7 @@ impl Preprocess {
         }
     }
 
-    /// Row `y` of the planes of a tensor that take red, green and blue, each with its formula. Nothing for a network for grey.
+    /// Row `y` of the planes of a tensor for red, green and blue, each with its formula. None for a grey network.
     fn planes<'a>(&self, tensor: &'a mut [f32], y: usize, formulas: &[Formula]) -> Option<[(&'a mut [f32], Formula); 3]> {
         let rows = tensor.chunks_exact_mut(self.height * self.width).map(|plane| &mut plane[y * self.width..][..self.width]);
         let mut rows = rows.zip(formulas.iter().copied());
@@ -228,7 +228,7 @@ impl Preprocess {
         Some(planes)
     }
 
-    /// Writes one channel of one row of a crop; `bytes` go from left to right in the picture.
+    /// Writes one channel of one row of a crop; `bytes` are in the order of the picture, from left to right.
     fn write_channel(
         &self,
         tensor: &mut [f32],
@@ -267,7 +267,7 @@ impl Preprocess {
     }
 }
 
-/// Where a picture goes.
+/// The destination of a picture.
 struct Slot<'a> {
     preprocess: &'a Preprocess,
     tensor: &'a mut [f32],
@@ -283,7 +283,7 @@ impl Canvas for Slot<'_> {
     }
 }
 
-/// A row of colours on its way into three planes. By the formula, which vectors do faster than looking numbers up.
+/// Writes a row of colours into three planes. Vector code computes the formula faster than it can look numbers up.
 struct Paint<'a> {
     pixels: &'a [[u8; 3]],
     planes: [(&'a mut [f32], Formula); 3],
@@ -309,7 +309,7 @@ struct Places<'a> {
 
 impl Places<'_> {
     fn write(self, bytes: impl Iterator<Item = u8>, value: impl Fn(usize, u8) -> f32) {
-        // `step_by` keeps the compiler from seeing that the common step is 1.
+        // `step_by` would hide from the compiler that the usual step is 1.
         if self.step == 1 {
             self.from.zip(bytes).enumerate().for_each(|(x, (to, byte))| *to = value(x, byte));
         } else {
@@ -327,7 +327,7 @@ fn table(formula: Formula) -> [f32; 256] {
     values
 }
 
-/// Where the crops of a picture lie, in the order that [`Crops`] documents.
+/// The positions of the crops of a picture, in the order that [`Crops`] documents.
 fn crops(input: &Input) -> Vec<Crop> {
     let (right, bottom) = (input.picture - input.width, input.picture - input.height);
     let at = |left, top| Crop { left, top, mirrored: false };
@@ -366,7 +366,7 @@ mod tests {
         [104.1, 117.2, 123.3][..channels.count()].to_vec()
     }
 
-    /// The tensor as the documentation words it, pixel by pixel, from a whole picture.
+    /// The tensor as the documentation describes it, pixel by pixel, from a whole picture.
     fn by_the_book(input: &Input, mean: &MeanValues, pixels: &[[u8; 3]], grey: bool) -> Vec<f32> {
         let (w, h, side, channels) = (input.width, input.height, input.picture, input.channels.count());
         let std = input.std.values(channels);

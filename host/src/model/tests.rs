@@ -1,4 +1,4 @@
-//! Cards and networks that fit, and every way in which they do not.
+//! Cards and networks that match, and all the ways in which they do not.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ pub(super) fn hex_digest(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// A folder with `net.onnx` and `net.toml`, the card changed by `change`.
+/// A folder with `net.onnx` and `net.toml`; `change` edits the card.
 fn folder(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let onnx = small_alexnet(1, 16).output_shape(&[1, 7]).bytes();
@@ -52,7 +52,7 @@ fn the_shared_cards_fit_their_networks() {
     };
     for card in shared_cards() {
         let text = card.to_toml();
-        assert_eq!(Card::parse(&text, "card").unwrap(), card, "a card survives being written and read");
+        assert_eq!(Card::parse(&text, "card").unwrap(), card, "a card can be written and read back");
         let model = Model::from_card_in(card, &shared.join("models")).unwrap();
         assert!([10, 1000].contains(&model.classes()));
     }
@@ -75,8 +75,8 @@ fn messages_name_file_and_field() {
         (problem(replaced("\"g\"]", "\"g\", \"h\"]")), "net.toml: labels: 8 labels, but net.onnx has 7 classes"),
         (problem(replaced("\"a\"", "\"a\\u001b[31m\"")), "net.toml: labels: class 0 is empty or has control characters"),
         (problem(replaced("\"probabilities\"", "\"logits\"")), "net.toml: output: the card says logits, but net.onnx ends in a"),
-        (problem(replaced("\"net.onnx\"", "\"../net.onnx\"")), "net.toml: file: `../net.onnx` leaves the card's folder"),
-        (problem(replaced("\"net.onnx\"", "\"/net.onnx\"")), "net.toml: file: `/net.onnx` leaves the card's folder"),
+        (problem(replaced("\"net.onnx\"", "\"../net.onnx\"")), "net.toml: file: `../net.onnx` is outside the card's folder"),
+        (problem(replaced("\"net.onnx\"", "\"/net.onnx\"")), "net.toml: file: `/net.onnx` is outside the card's folder"),
         (problem(replaced("sha256 = \"", "sha256 = \"f00")), "net.toml: sha256: \"f00"),
         (problem(replaced("mean = 0.0", "mean = \"none.bin\"")), "none.bin: cannot read it (input.mean)"),
         (problem(|_| "file".into()), "net.toml: file: line 1: "),
@@ -84,7 +84,7 @@ fn messages_name_file_and_field() {
             problem(|card| card.lines().filter(|line| !line.starts_with("labels")).map(|l| format!("{l}\n")).collect()),
             "net.toml: labels: is missing",
         ),
-        (problem(|card| format!("labels_file = \"l.txt\"\n{card}")), "net.toml: labels_file: stands beside `labels`"),
+        (problem(|card| format!("labels_file = \"l.txt\"\n{card}")), "net.toml: labels_file: conflicts with `labels`"),
         (problem(|card| card.replace("[input]", "[input]\nsize = 3")), "net.toml: size: line"),
     ];
     for (problem, expected) in cases {
@@ -102,7 +102,7 @@ fn another_network_under_the_same_name_is_noticed() {
     fs::write(&path, bytes).unwrap();
     let error = Model::load(&path).unwrap_err();
     assert!(matches!(&error, ModelError::Digest { expected, .. } if *expected == model.digest()), "{error}");
-    // And a change between loading the model and making a classifier of it.
+    // And a change between loading the model and creating a classifier.
     assert!(matches!(crate::classifier::TractCpu::new(&model, 1), Err(ModelError::Digest { .. })));
 }
 
@@ -143,7 +143,7 @@ fn companions_are_read_and_checked() {
     fs::write(&labels, "a\nb\n\nd\ne\nf\ng\n").unwrap();
     assert!(error().contains("l.txt: labels_file: class 2 is empty"), "{}", error());
     fs::write(&labels, [0xff, b'\n']).unwrap();
-    assert!(error().contains("l.txt: labels_file: is not text in UTF-8"));
+    assert!(error().contains("l.txt: labels_file: is not UTF-8 text"));
 }
 
 #[cfg(unix)]
@@ -155,7 +155,7 @@ fn links_out_of_the_folder_are_followed_only_when_allowed() {
     std::os::unix::fs::symlink(elsewhere.path().join("net.onnx"), here.path().join("net.onnx")).unwrap();
     let card = here.path().join("net.toml");
     let error = Model::load(&card).unwrap_err().to_string();
-    assert!(error.contains("leaves the card's folder"), "{error}");
+    assert!(error.contains("is outside the card's folder"), "{error}");
     assert!(Model::load_with(&card, LoadOptions { outside_files: true }).is_ok());
 }
 
@@ -230,7 +230,7 @@ fn built_in_models_load_from_memory() {
     let error = Model::from_builtin(&Builtin { name: "net", card, files: &[] }).unwrap_err().to_string();
     assert!(error.contains("built-in net.toml: file: `net.onnx` is not built in"), "{error}");
     let error = Model::builtin("no-such\u{1b}").unwrap_err().to_string();
-    assert!(error.contains("no built-in model is called `no-such`"), "{error}");
+    assert!(error.contains("there is no built-in model called `no-such`"), "{error}");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn crops_can_be_chosen_over_the_card() {
     assert_ne!(ten[..centre.len()], centre);
     let again = Model::load(&folder.path().join("net.onnx")).unwrap().with_crops(Crops::Ten).unwrap().with_crops(Crops::Whole).unwrap();
     assert_eq!((again.card(), slot(&again), again.preprocess().picture()), (whole.card(), slot(&whole), side));
-    // A network for oblong pictures has no whole square picture.
+    // A network with a non-square input has no whole square picture.
     let mut oblong = whole.card().clone();
     (oblong.input.width, oblong.input.crops) = (12, Crops::Centre);
     let oblong = Model { card: oblong, ..whole };

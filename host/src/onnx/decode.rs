@@ -10,7 +10,7 @@ use super::wire::{Damage, Fields, Memory, Value};
 use super::{Fault, MAX_NODES, MAX_RANK, damaged, node_part, part, sort};
 use crate::model::card::printable;
 
-/// A file as it was decoded.
+/// A decoded file.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     pub(super) opset: i64,
@@ -18,11 +18,11 @@ pub(super) struct Decoded {
     pub(super) outputs: Vec<Described>,
     pub(super) constants: BTreeMap<String, Tensor>,
     pub(super) nodes: Vec<Node>,
-    /// Constants of types that no supported operator takes, and what is wrong with each.
+    /// Constants of types that no supported operator accepts, and what is wrong with each.
     pub(super) unreadable: HashMap<String, String>,
-    /// What the exporter says of the network.
+    /// The exporter's description of the network.
     pub(super) metadata: BTreeMap<String, String>,
-    /// Whether there is arithmetic or weights in float16.
+    /// Whether there are float16 weights or operations.
     pub(super) half: bool,
 }
 
@@ -30,20 +30,20 @@ pub(super) struct Decoded {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Described {
     pub(super) name: String,
-    /// The code of the element type; `None` if there is none or the value is no tensor.
+    /// The code of the element type; `None` if there is none or the value is not a tensor.
     pub(super) code: Option<i64>,
     pub(super) shape: Option<Vec<Option<usize>>>,
 }
 
 impl Decoded {
-    /// The graph with these outputs; nodes are sorted, and must name values that there are.
+    /// The graph with these outputs. Nodes are sorted and must only name existing values.
     pub(super) fn graph(self) -> Result<Graph, Fault> {
         let mut inputs = Vec::with_capacity(self.inputs.len());
         for input in self.inputs {
             let fault = |problem: String| Err((part("input", &input.name), problem));
             let Some(element) = input.code.and_then(element) else {
                 return fault(format!(
-                    "is of the type {}; a picture classifier takes floats or bytes",
+                    "has the type {}; a picture classifier takes floats or bytes",
                     input.code.map_or("?".into(), element_name)
                 ));
             };
@@ -56,7 +56,7 @@ impl Decoded {
     }
 }
 
-/// What reading needs at every turn.
+/// State needed everywhere while reading.
 struct Reader<'a> {
     beside: &'a ExternalData<'a>,
     memory: Memory,
@@ -67,14 +67,14 @@ struct Reader<'a> {
 /// Decodes a file whose external data has been read.
 pub(super) fn decode(bytes: &[u8], beside: &ExternalData<'_>) -> Result<Decoded, Fault> {
     if bytes.starts_with(b"version https://git-lfs") {
-        return Err(("file".into(), "is a git-lfs pointer, not a model: run `git lfs pull` where it was cloned".into()));
+        return Err(("file".into(), "is a git-lfs pointer, not a model: run `git lfs pull` in the repository".into()));
     }
     let mut reader = Reader { beside, memory: Memory::default(), budget: Budget::default(), out: Decoded::default() };
     let mut graph = None;
     let mut fields = Fields(bytes);
     while let Some((tag, value)) = fields.next().map_err(damaged)? {
         match tag {
-            7 if graph.is_some() => return Err(("graph".into(), "stands in the file twice".into())),
+            7 if graph.is_some() => return Err(("graph".into(), "appears twice in the file".into())),
             7 => graph = Some(value.bytes().map_err(damaged)?),
             8 => reader.opset(value).map_err(damaged)?,
             14 => reader.metadata(value).map_err(damaged)?,
@@ -124,7 +124,7 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        // Old files declare their constants as inputs, too.
+        // Old files also declare their constants as inputs.
         let Decoded { inputs, constants, unreadable, .. } = &mut self.out;
         inputs.retain(|input| !constants.contains_key(&input.name) && !unreadable.contains_key(&input.name));
         Ok(())
@@ -172,7 +172,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads all of a node but its attributes, which are returned.
+    /// Reads everything in a node except its attributes, which are returned.
     fn node_fields<'b>(&mut self, value: Value<'b>, node: &mut Node) -> Result<Vec<&'b [u8]>, Damage> {
         self.memory.take(size_of::<Node>())?;
         let mut attributes = Vec::new();
@@ -224,7 +224,7 @@ impl Reader<'_> {
                 // The name of a function's attribute, or a comment.
                 _ => continue,
             };
-            // Files from before 2018 do not say the kind.
+            // Files from before 2018 do not state the kind.
             kind.get_or_insert(found);
         }
         let attribute = match kind.unwrap_or(OTHER) {
@@ -258,7 +258,7 @@ impl Reader<'_> {
         Ok(described)
     }
 
-    /// A type; of tensors, the element type and the shape.
+    /// A type; for tensors, the element type and the shape.
     fn kind(&mut self, bytes: &[u8], described: &mut Described) -> Result<(), Damage> {
         let mut kinds = Fields(bytes);
         while let Some((tag, value)) = kinds.next()? {
@@ -299,7 +299,7 @@ impl Reader<'_> {
     }
 }
 
-/// What the first attribute of a node takes, and each further entry of a map.
+/// The memory for the first attribute of a node, and for each further entry of a map.
 const TREE: usize = 12 * size_of::<(String, Attribute)>();
 const ENTRY: usize = 2 * size_of::<(String, Tensor)>();
 

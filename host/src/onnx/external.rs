@@ -1,4 +1,4 @@
-//! Weights in a file beside the ONNX file, as PyTorch's default export stores them.
+//! Weights in a file next to the ONNX file, as PyTorch's default export stores them.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -8,10 +8,10 @@ use super::tensor::pair;
 use super::wire::{Damage, Fields, Memory, Value};
 use crate::model::card::printable;
 
-/// More files than an exporter writes (one; some write one a tensor).
+/// More files than any exporter writes (usually one; some write one for each tensor).
 const MAX_FILES: usize = 4096;
 
-/// The contents of the files beside a network, by the names that it gives them.
+/// The contents of the files next to a network, by the names that it uses for them.
 #[derive(Debug, Default)]
 pub(crate) struct ExternalData<'a> {
     files: Vec<(&'a str, &'a [u8])>,
@@ -35,12 +35,15 @@ impl<'a> ExternalData<'a> {
         let found = end.and_then(|end| file.get(stored.offset..end));
         found.ok_or_else(|| {
             let (offset, held) = (stored.offset, file.len());
-            format!("takes {length} bytes from byte {offset} of `{name}` on, which has {held}; the file is another network's, or cut short")
+            format!(
+                "needs {length} bytes from byte {offset} of `{name}`, which has {held}; the file belongs to another network, or is \
+                 truncated"
+            )
         })
     }
 }
 
-/// Where a tensor's data is.
+/// Where the data of a tensor is.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Stored {
     location: String,
@@ -60,28 +63,28 @@ impl Stored {
                 _ => {}
             }
         }
-        if stored.location.is_empty() { Err("has its data in another file, but does not say in which".into()) } else { Ok(stored) }
+        if stored.location.is_empty() { Err("has its data in another file, but does not say which".into()) } else { Ok(stored) }
     }
 }
 
-/// The names of the files in which a network keeps weights, sorted. Each is a plain path below the network's folder.
+/// The names of the files in which a network stores weights, sorted. Each is a plain path inside the network's folder.
 pub(crate) fn external_files(bytes: &[u8]) -> Result<Vec<String>, Fault> {
     let mut names = BTreeSet::new();
     collect(bytes, &mut names).map_err(super::damaged)?;
     for name in &names {
         let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if !plain || name.contains(['\\', '\0']) {
-            let problem = format!("keeps weights in `{}`, outside its folder", printable(name));
+            let problem = format!("stores weights in `{}`, outside its folder", printable(name));
             return Err(("external data".into(), problem));
         }
     }
     if names.len() > MAX_FILES {
-        return Err(("external data".into(), format!("is in {} files; at most {MAX_FILES} are read", names.len())));
+        return Err(("external data".into(), format!("is in {} files; at most {MAX_FILES} are supported", names.len())));
     }
     Ok(names.into_iter().collect())
 }
 
-/// Looks at every tensor: initialisers, and attributes of nodes.
+/// Visits every tensor: initialisers, and attributes of nodes.
 fn collect(model: &[u8], names: &mut BTreeSet<String>) -> Result<(), Damage> {
     let mut memory = Memory::default();
     each(model, 7, |graph| {
@@ -95,7 +98,7 @@ fn collect(model: &[u8], names: &mut BTreeSet<String>) -> Result<(), Damage> {
     })
 }
 
-/// Does something with every field of a message that has this tag and is a message or text.
+/// Calls a function with every field of a message that has this tag and is a message or text.
 fn each<'a>(message: &'a [u8], wanted: u64, mut work: impl FnMut(&'a [u8]) -> Result<(), Damage>) -> Result<(), Damage> {
     let mut fields = Fields(message);
     while let Some((tag, value)) = fields.next()? {
@@ -108,7 +111,7 @@ fn each<'a>(message: &'a [u8], wanted: u64, mut work: impl FnMut(&'a [u8]) -> Re
 
 fn location(tensor: &[u8], names: &mut BTreeSet<String>, memory: &mut Memory) -> Result<(), Damage> {
     each(tensor, 13, |entry| {
-        // The same name comes with every tensor, so what is kept is counted and not what is read.
+        // The same name comes with every tensor, so the limit is on names that are kept, not on names that are read.
         let (key, value) = pair(entry, &mut Memory::default())?;
         if key == "location" && !names.contains(&value) {
             memory.take(2 * size_of::<String>() + value.len())?;

@@ -1,4 +1,4 @@
-//! What an ONNX file says of its input, its outputs and its classes.
+//! What an ONNX file says about its input, its outputs and its classes.
 
 use fooling_engine::ElementType;
 
@@ -6,20 +6,20 @@ use super::decode::{Decoded, Described};
 use super::tensor::{element, element_name};
 use super::{Fault, part};
 
-/// What the file says, before an engine has looked at it.
+/// What the file says, before any engine has looked at it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Facts {
-    /// The name of the one input.
+    /// The name of the only input.
     pub(crate) input_name: String,
     /// The type of its elements.
     pub(crate) input_element: ElementType,
-    /// Its dimensions, the batch first; `None` for each that the file leaves open.
+    /// Its dimensions, the batch first; `None` for those that the file leaves open.
     pub(crate) input: Vec<Option<usize>>,
-    /// What comes out, in the file's order; only what can be scores: floats, or of a type that the file does not say.
+    /// The outputs in the file's order; only those that can be scores: floats, or of a type that the file does not state.
     pub(crate) outputs: Vec<OutputFacts>,
-    /// Names of the classes that the exporter wrote into the metadata (`names`, as ultralytics does).
+    /// Class names that the exporter wrote into the metadata (`names`, as ultralytics does).
     pub(crate) names: Option<Vec<String>>,
-    /// Whether there are weights or arithmetic in float16, which are computed in float32 here.
+    /// Whether there are float16 weights or operations, which are computed in float32 here.
     pub(crate) half: bool,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Facts {
 pub(crate) struct OutputFacts {
     /// Its name.
     pub(crate) name: String,
-    /// Its dimensions, the batch first, if the file gives them.
+    /// Its dimensions, the batch first, if the file states them.
     pub(crate) shape: Option<Vec<Option<usize>>>,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn facts(decoded: &Decoded) -> Result<Facts, Fault> {
     let input_element = match input.code.map(|code| (element(code), code)) {
         Some((Some(element @ (ElementType::F32 | ElementType::F16 | ElementType::F64 | ElementType::U8)), _)) => element,
         Some((_, code)) => {
-            return fault(format!("is of the type {}; a picture classifier takes float32, float16 or uint8", element_name(code)));
+            return fault(format!("has the type {}; a picture classifier takes float32, float16 or uint8", element_name(code)));
         }
         None => return fault("is not a tensor of float32, float16 or uint8".into()),
     };
@@ -61,7 +61,7 @@ pub(super) fn facts(decoded: &Decoded) -> Result<Facts, Fault> {
     let outputs = decoded.outputs.iter().filter(scores);
     let outputs: Vec<_> = outputs.map(|output| OutputFacts { name: output.name.clone(), shape: output.shape.clone() }).collect();
     if outputs.is_empty() {
-        let problem = format!("has {} outputs, none of floats; a picture classifier has one", decoded.outputs.len());
+        let problem = format!("has {} outputs, none of them floats; a picture classifier has one", decoded.outputs.len());
         return Err(("graph".into(), problem));
     }
     let names = decoded.metadata.get("names").and_then(|text| class_names(text));
@@ -93,7 +93,7 @@ fn class_names(text: &str) -> Option<Vec<String>> {
     (!names.is_empty()).then_some(names)
 }
 
-/// The text up to a quote, backslashes resolved, and what follows the quote.
+/// The text up to a quote, with backslashes resolved, and what follows the quote.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let (mut name, mut escaped) = (String::new(), false);
     for (at, character) in text.char_indices() {

@@ -1,9 +1,9 @@
-//! ONNX files: decoded within bounds, and made ready for an engine.
+//! ONNX files: decoded within limits, and prepared for an engine.
 //!
-//! An ONNX file is an input like any other: it may be cut short, hostile, or beyond every engine. [`Network::decode`] makes a
-//! [`Graph`] of it, in memory that is bounded by the size of the file; every claim is checked before memory is taken for it. What
-//! operators mean is not asked here: the exact engine refuses what it does not support, and tract sees a graph only after the
-//! checks of its own adapter.
+//! An ONNX file is an untrusted input: it may be truncated, malicious, or not supported by any engine. [`Network::decode`] turns it into a
+//! [`Graph`], in memory that is limited by the size of the file; every claim is checked before memory is allocated. The meaning of
+//! operators is not checked here: the exact engine refuses what it does not support, and tract sees a graph only after the checks of its
+//! own adapter.
 
 mod decode;
 mod external;
@@ -60,7 +60,7 @@ impl Network {
     }
 }
 
-/// The fault of a file that is no protobuf message, or that takes too much memory.
+/// The error for a file that is not a protobuf message, or that takes too much memory.
 fn damaged(problem: wire::Damage) -> Fault {
     ("protobuf".into(), format!("not an ONNX file, or cut short: {problem}"))
 }

@@ -1,4 +1,4 @@
-//! Nodes in topological order, whatever their order in the file: float16 converters, for one, append theirs at the end.
+//! Sorts nodes topologically, whatever their order in the file: float16 converters, for example, append theirs at the end.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -8,7 +8,7 @@ use fooling_engine::Graph;
 use super::{Fault, node_part, part};
 use crate::model::card::printable;
 
-/// Puts each node after those that it reads from, and leaves their order alone otherwise. Every value must be made once, and every
+/// Puts each node after those whose outputs it reads, and otherwise keeps their order. Every value must be made exactly once, and every
 /// value that is read must be made.
 pub(super) fn sort(graph: &mut Graph, unreadable: &HashMap<String, String>) -> Result<(), Fault> {
     let makers = makers(graph)?;
@@ -39,14 +39,14 @@ pub(super) fn sort(graph: &mut Graph, unreadable: &HashMap<String, String>) -> R
     }
     if order.len() < graph.nodes.len() {
         let node = &graph.nodes[in_cycle(graph, &makers, &waiting)];
-        return Err((node_part(node), "reads what is made of its own output; a network has no cycles".into()));
+        return Err((node_part(node), "depends on its own output; a network must not have cycles".into()));
     }
     let mut nodes: Vec<_> = std::mem::take(&mut graph.nodes).into_iter().map(Some).collect();
     graph.nodes = order.into_iter().filter_map(|at| nodes[at].take()).collect();
     Ok(())
 }
 
-/// Which node makes each value; `None` for inputs and constants.
+/// The node that makes each value; `None` for inputs and constants.
 fn makers(graph: &Graph) -> Result<HashMap<String, Option<usize>>, Fault> {
     let mut makers: HashMap<String, Option<usize>> = graph.constants.keys().map(|name| (name.clone(), None)).collect();
     for input in &graph.inputs {
@@ -75,7 +75,7 @@ fn missing(name: &str, unreadable: &HashMap<String, String>) -> String {
     }
 }
 
-/// A node of a cycle: from a node that was never ready, upstream until one comes again.
+/// A node of a cycle: starting from a node that was never ready, goes upstream until a node repeats.
 fn in_cycle(graph: &Graph, makers: &HashMap<String, Option<usize>>, waiting: &[usize]) -> usize {
     let mut at = waiting.iter().position(|&count| count > 0).unwrap_or(0);
     let mut seen = vec![false; waiting.len()];

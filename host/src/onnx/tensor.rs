@@ -1,5 +1,4 @@
-//! The one decoder of tensors: elements of every type that networks have, in the file in any of the ways that ONNX allows, or in a file
-//! beside it.
+//! The only decoder of tensors: elements of every type that networks use, stored in any of ONNX's forms, or in a file next to the network.
 
 use fooling_engine::{ElementType, Numbers, Tensor};
 
@@ -7,7 +6,7 @@ use super::external::{ExternalData, Stored};
 use super::wire::{Damage, Fields, Memory, Value};
 use super::{MAX_ELEMENTS, MAX_RANK};
 
-/// Most integers in all constants together; they are indices, shapes and masks.
+/// Largest number of integers in all constants together; they are indices, shapes and masks.
 const MAX_INTEGERS: usize = 1 << 24;
 
 /// Codes of element types.
@@ -27,7 +26,7 @@ pub(super) mod code {
     pub(in crate::onnx) const BF16: i64 = 16;
 }
 
-/// The element type with a code. Unsigned integers of 32 and 64 bits are held as signed ones, bfloat16 as float16.
+/// The element type with this code. Unsigned integers of 32 and 64 bits are stored as signed ones, bfloat16 as float16.
 pub(super) fn element(code: i64) -> Option<ElementType> {
     Some(match code {
         code::F32 => ElementType::F32,
@@ -44,7 +43,7 @@ pub(super) fn element(code: i64) -> Option<ElementType> {
     })
 }
 
-/// How messages call an element type.
+/// The name of an element type in messages.
 pub(super) fn element_name(code: i64) -> String {
     const NAMES: [&str; 17] = [
         "undefined",
@@ -69,7 +68,7 @@ pub(super) fn element_name(code: i64) -> String {
     name.map_or_else(|| format!("number {code}"), ToString::to_string)
 }
 
-/// A tensor as it lies in the file.
+/// A tensor as it is stored in the file.
 #[derive(Debug, Default)]
 pub(super) struct RawTensor<'a> {
     pub(super) name: String,
@@ -110,7 +109,7 @@ impl<'a> RawTensor<'a> {
         Ok(tensor)
     }
 
-    /// The numbers, after every claim has been checked. `integers` counts those of all tensors.
+    /// The numbers, after all claims have been checked. `integers` counts those of all tensors.
     pub(super) fn decode(&self, beside: &ExternalData<'_>, budget: &mut Budget) -> Result<Tensor, String> {
         let shape: Option<Vec<usize>> = self.shape.iter().map(|&dim| usize::try_from(dim).ok()).collect();
         let length = shape.as_ref().and_then(|shape| shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim)));
@@ -143,7 +142,7 @@ impl<'a> RawTensor<'a> {
         Ok(Tensor { element, shape, numbers })
     }
 
-    /// How many numbers stand in the lists that belong to this type.
+    /// The number of entries in the lists that belong to this type.
     fn listed(&self) -> usize {
         let count = |(tag, value): &(u64, Value<'_>)| match (tag, value) {
             (&FLOATS, Value::Bytes(packed)) => packed.len() / 4,
@@ -191,7 +190,7 @@ impl<'a> RawTensor<'a> {
     }
 }
 
-/// In which list the numbers of a type stand.
+/// The list that stores the numbers of a type.
 fn list_of(code: i64) -> u64 {
     match code {
         code::F32 => FLOATS,
@@ -256,7 +255,7 @@ pub(super) fn to_half(number: f32) -> u16 {
     if size >= 65_520.0 {
         return sign | 0x7c00;
     }
-    // Adding and subtracting a power of two rounds to the last place that a float16 has there.
+    // Adding and subtracting a power of two rounds to the last place of a float16 of that size.
     let bits = if size < 6.103_515_6e-5 {
         (size + 0.5).to_bits() - 0.5_f32.to_bits()
     } else {
@@ -266,7 +265,7 @@ pub(super) fn to_half(number: f32) -> u16 {
     sign | bits as u16
 }
 
-/// What all constants of a file may take together.
+/// The limit on all constants of a file together.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     numbers: usize,

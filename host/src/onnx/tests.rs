@@ -1,4 +1,4 @@
-//! ONNX files that are cut short, hostile, or beyond every engine.
+//! ONNX files that are truncated, malicious, or not supported by any engine.
 
 use super::*;
 use crate::testing::shared;

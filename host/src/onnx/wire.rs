@@ -1,15 +1,15 @@
-//! The fields of protobuf messages: read where they lie in the file, and written.
+//! The fields of protobuf messages: read in place, and written.
 //!
-//! Reading takes no memory. What a message becomes does, and two bytes of a file can become a kilobyte, so whoever makes something of
-//! a field asks [`Memory`] first.
+//! Reading takes no memory, but the decoded message does, and two bytes of a file can become a kilobyte. So whoever decodes a field asks
+//! [`Memory`] first.
 
 /// What is wrong with a message.
 pub(super) type Damage = &'static str;
 
-/// Most memory for what is not weights, in bytes: nodes, attributes, names, dimensions. Networks of a thousand layers take 5 MiB.
+/// Memory limit for everything except weights, in bytes: nodes, attributes, names, dimensions. Networks of a thousand layers take 5 MiB.
 const MAX_MEMORY: usize = 64 << 20;
 
-/// Memory for everything but weights, counted before it is taken.
+/// Memory for everything except weights, counted before it is allocated.
 #[derive(Debug, Default)]
 pub(super) struct Memory(usize);
 
@@ -82,7 +82,7 @@ impl<'a> Value<'a> {
     pub(super) fn bytes(self) -> Result<&'a [u8], Damage> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
-            _ => Err("a number where a message or a text should be"),
+            _ => Err("a number instead of a message or a text"),
         }
     }
 
@@ -96,18 +96,18 @@ impl<'a> Value<'a> {
     pub(super) fn number(self) -> Result<i64, Damage> {
         match self {
             Self::Number(number) => Ok(number.cast_signed()),
-            _ => Err("something else where a number should be"),
+            _ => Err("expected a number"),
         }
     }
 
     pub(super) fn float(self) -> Result<f32, Damage> {
         match self {
             Self::Fixed32(bytes) => Ok(f32::from_le_bytes(bytes)),
-            _ => Err("something else where a float should be"),
+            _ => Err("expected a float"),
         }
     }
 
-    /// How many numbers a list field has: each ends with a byte whose highest bit is clear.
+    /// The number of entries in a list field: each ends with a byte whose highest bit is clear.
     pub(super) fn count(self) -> usize {
         match self {
             Self::Bytes(packed) => packed.iter().filter(|&&byte| byte < 0x80).count(),
@@ -115,7 +115,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Does something with each number of a list, packed or single.
+    /// Calls a function with each number of a list, packed or not.
     pub(super) fn each_number(self, mut work: impl FnMut(i64)) -> Result<(), Damage> {
         let Self::Bytes(packed) = self else {
             work(self.number()?);
@@ -128,14 +128,14 @@ impl<'a> Value<'a> {
         Ok(())
     }
 
-    /// Adds the numbers of a list, packed or single.
+    /// Adds the numbers of a list, packed or not.
     pub(super) fn numbers(self, to: &mut Vec<i64>, memory: &mut Memory) -> Result<(), Damage> {
         memory.take(8 * self.count())?;
         to.reserve(self.count());
         self.each_number(|number| to.push(number))
     }
 
-    /// Adds the floats of a list, packed or single.
+    /// Adds the floats of a list, packed or not.
     pub(super) fn floats(self, to: &mut Vec<f32>, memory: &mut Memory) -> Result<(), Damage> {
         let Self::Bytes(packed) = self else {
             to.push(self.float()?);
@@ -147,7 +147,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A message in the making.
+/// A message under construction.
 #[derive(Debug, Default)]
 pub(super) struct Message(pub(super) Vec<u8>);
 

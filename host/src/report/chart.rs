@@ -1,37 +1,37 @@
-//! Curves as SVG that can stand inside an HTML page.
+//! Curves as SVG for use inside an HTML page.
 
 use std::ops::Range;
 
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-/// A line of a chart.
+/// A curve of a chart.
 #[derive(Clone, Debug, Default)]
 pub struct Curve {
-    /// What it is; unnamed lines are not in the legend.
+    /// Its name in the legend; curves without a name are not in the legend.
     pub name: String,
     /// Its points, from left to right.
     pub points: Vec<(f64, f64)>,
-    /// Which of the colours: lines that belong together have one.
+    /// Which colour: curves that belong together share one.
     pub colour: usize,
-    /// A thin line, for one of several runs.
+    /// Drawn thin, for one of several runs.
     pub faint: bool,
 }
 
-/// What the upright axis of a chart counts.
+/// The scale of a chart's vertical axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum VerticalAxis {
-    /// Confidences in [0, 1], drawn so that each further nine (90 %, 99 %, 99.9 %) takes as much room as the one before. Confidence is
-    /// made of single-precision numbers, so what is above seven nines is drawn as seven.
+    /// Confidences in [0, 1], drawn so that each further nine (90 %, 99 %, 99.9 %) takes the same space. Confidences are single-precision
+    /// numbers, so anything above seven nines is drawn as seven.
     Nines,
-    /// Plain numbers from 0 to this one.
+    /// Plain numbers from 0 to this.
     UpTo(f64),
 }
 
-/// Most nines that are drawn.
+/// The largest number of nines drawn.
 const MOST_NINES: f64 = 7.0;
 const SIZE: (u32, u32) = (860, 420);
-/// Colours that those who cannot tell red from green can tell apart (Okabe and Ito 2008).
+/// Colours that are distinguishable with red-green colour blindness (Okabe and Ito 2008).
 const COLOURS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -43,7 +43,7 @@ const COLOURS: [RGBColor; 6] = [
 const FONT: &str = "sans-serif";
 
 impl VerticalAxis {
-    /// Where a value is drawn.
+    /// The height at which a value is drawn.
     fn place(self, value: f64) -> f64 {
         match self {
             Self::Nines => (-(1.0 - value).max(0.0).log10()).clamp(0.0, MOST_NINES),
@@ -58,7 +58,7 @@ impl VerticalAxis {
         }
     }
 
-    /// What stands at a place of the axis.
+    /// The label at a height of the axis.
     fn label(self, place: f64) -> String {
         match self {
             // 1 nine is 90 %, 4 nines are 99.99 %.
@@ -72,21 +72,21 @@ impl VerticalAxis {
     }
 }
 
-/// Draws curves over a common axis, for example generations.
+/// Draws curves over a common axis, such as generations.
 ///
 /// # Panics
 ///
-/// Never for finite numbers: drawing into memory cannot fail.
+/// Does not happen with finite numbers: drawing into memory cannot fail.
 #[must_use]
 pub fn chart(across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) -> String {
     let right = curves.iter().flat_map(|curve| &curve.points).map(|point| point.0).fold(1.0, f64::max);
     let mut svg = String::new();
     draw(&mut svg, across, up, upright, right, curves).expect("drawing into memory");
-    // The size is that of the viewBox; the page decides how large it is shown.
+    // The size is that of the viewBox; the page decides how large the chart is shown.
     svg.replacen(&format!("<svg width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1), "<svg class=\"chart\" role=\"img\"", 1)
 }
 
-/// The plotting library escapes what means something in XML, but lets through what XML cannot say.
+/// The plotting library escapes XML's special characters, but not characters that XML does not allow.
 fn clean(text: &str) -> String {
     text.replace(|character: char| !super::xml::is_printable_in_xml(character), " ")
 }
@@ -116,10 +116,10 @@ fn draw(svg: &mut String, across: &str, up: &str, upright: VerticalAxis, right: 
         .axis_desc_style((FONT, 15))
         .draw()?;
     if upright == VerticalAxis::Nines {
-        // What the paper calls sure.
+        // The paper's threshold of near certainty.
         chart.draw_series(LineSeries::new([(0.0, 4.0), (right, 4.0)], BLACK.mix(0.55)))?;
     }
-    // Faint lines lie below the others.
+    // Faint curves lie below the others.
     for faint in [true, false] {
         for curve in curves.iter().filter(|curve| curve.faint == faint) {
             line(&mut chart, upright, curve)?;

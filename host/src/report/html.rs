@@ -1,29 +1,29 @@
-//! `report.html`: a run in one page.
+//! `report.html`: a run as one page.
 
 use super::page::{Page, Thumbnail};
 use super::{Curve, VerticalAxis, percent};
 use crate::model::short_name;
 use crate::run::{Folder, Lineage, Rebuilt, RebuiltElite, RunError, Stats, lineages, rebuild, thinned_curve};
 
-/// Pictures of the sheet, the surest first, where there are more classes.
+/// Pictures in the sheet if there are more classes, highest confidence first.
 const MOST_TILES: usize = 200;
-/// Elites whose lineage is shown, the surest first, where there are more classes.
+/// Elites whose lineage is shown if there are more classes, highest confidence first.
 const MOST_LINEAGES: usize = 10;
-/// Generations in a chart, which has some hundred pixels across. Of a longer run some are left out, evenly.
+/// Generations in a chart, which is a few hundred pixels wide. For longer runs, evenly spaced ones are shown.
 const MOST_POINTS: u32 = 10_000;
-/// Pictures of a lineage.
+/// Pictures in a lineage.
 pub const FRAMES: usize = 12;
 
-/// A run as an HTML page, read off its journal alone.
+/// A run as an HTML page, built from its journal alone.
 ///
 /// # Errors
 ///
-/// If the journal or run.toml is missing, damaged or of another run.
+/// If the journal or run.toml is missing or damaged, or belongs to another run.
 pub fn html(folder: &Folder) -> Result<String, RunError> {
     let rebuilt = rebuild(folder)?;
     let failed = |source| RunError::Picture { path: folder.report(), source };
     let config = &rebuilt.run.config;
-    let mut page = Page::new(&format!("Pictures that {} is sure about", rebuilt.run.provenance.model));
+    let mut page = Page::new(&format!("Pictures that fool {}", rebuilt.run.provenance.model));
     page.paragraph(&in_words(&rebuilt));
     page.figures(&figures(&rebuilt));
     curves(&mut page, folder, &rebuilt)?;
@@ -92,7 +92,11 @@ fn sheet<'r>(page: &mut Page, rebuilt: &'r Rebuilt) -> Result<(), image::ImageEr
     page.section("Elites");
     let elites = rebuilt.surest(MOST_TILES);
     if elites.len() < rebuilt.elites.len() {
-        page.paragraph(&format!("The {} surest of {}; the sheets of the run's folder have all.", elites.len(), rebuilt.elites.len()));
+        page.paragraph(&format!(
+            "The {} of highest confidence, out of {}; the sheets in the run folder show all.",
+            elites.len(),
+            rebuilt.elites.len()
+        ));
     }
     let tile = |&elite: &&'r RebuiltElite| {
         let size = elite.size.map(|(nodes, links)| format!("{nodes} nodes, {links} links"));
@@ -106,12 +110,12 @@ fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunE
     let cells: Vec<usize> = rebuilt.surest(MOST_LINEAGES).iter().map(|elite| elite.cell).collect();
     page.section("Lineages");
     page.paragraph(
-        "Each strip leads from the first ancestor, a random genome, to the elite. Under a picture: the class that it was surest for \
-         when it was born, how sure, and the generation of its birth.",
+        "Each strip leads from the first ancestor, a random genome, to the elite. Below each picture: the class with its highest \
+         confidence when it was born, that confidence, and the generation of its birth.",
     );
     for Lineage { cell, length, film } in lineages(folder, &cells, FRAMES)? {
         let skipped = if film.len() < length { format!(", {} of them shown", film.len()) } else { String::new() };
-        let ancestors = if length == 1 { "no ancestor".to_owned() } else { format!("{} ancestors and itself{skipped}", length - 1) };
+        let ancestors = if length == 1 { "no ancestor".to_owned() } else { format!("{} ancestors and the elite{skipped}", length - 1) };
         page.heading(&format!("{}: {ancestors}", short_name(rebuilt.class(cell).1)));
         let tiles: Vec<Thumbnail<'_>> = film
             .iter()
@@ -156,8 +160,8 @@ mod tests {
         assert!(sources.iter().all(|source| source.starts_with("data:image/png;base64,")));
         assert!(document.descendants().filter_map(|node| node.attribute("href")).all(|link| link.starts_with("#s")));
         let says = |text: &str| document.descendants().any(|node| node.text() == Some(text));
-        assert!(says("Lineages") && says("\"released\""), "the page says what was chosen");
-        assert_eq!(page, html(&folder).unwrap(), "the same run is the same page");
+        assert!(says("Lineages") && says("\"released\""), "the page states the configuration");
+        assert_eq!(page, html(&folder).unwrap(), "the same run gives the same page");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a run leaves behind to be looked at: pictures, contact sheets, figures.
+//! What a run leaves behind to look at: pictures, contact sheets, figures.
 
 mod chart;
 mod html;
@@ -15,12 +15,11 @@ pub use summary::{Shares, Summary};
 
 use crate::run::{Finished, Folder, RunError, RunToml, journal_file};
 
-/// A confidence in per cent with that many digits behind the point. Further digits are cut off and not rounded, so that nothing short of
-/// certainty is shown as 100 %.
+/// A confidence in per cent with this many decimals. It is truncated, not rounded, so that only certainty is shown as 100 %.
 #[must_use]
 pub fn percent(confidence: f64, digits: usize) -> String {
     let parts = 10_f64.powi(digits as i32);
-    // A decimal that is meant to be whole must not fall short by its binary rounding.
+    // Binary rounding must not make a decimal fall short.
     let cut = (confidence * 100.0 * parts + 1e-9).floor() / parts;
     format!("{cut:.digits$} %")
 }

@@ -1,4 +1,4 @@
-//! An HTML page in one file: no scripts, nothing fetched, pictures inside. It is well-formed XML too.
+//! An HTML page in one file: no scripts, no external resources, pictures embedded. It is also well-formed XML.
 
 use std::fmt::{self, Write as _};
 
@@ -47,19 +47,19 @@ figcaption span+span{color:var(--soft)}
 #[derive(Debug)]
 pub struct Page {
     title: String,
-    /// Text of the headings of level 2, which the page begins with a list of.
+    /// Titles of the sections, for the table of contents at the top of the page.
     sections: Vec<String>,
-    /// What stands before that list.
+    /// What stands before the table of contents.
     lead: String,
     body: String,
 }
 
-/// A picture with what stands under it.
+/// A picture with its caption.
 #[derive(Clone, Debug)]
 pub struct Thumbnail<'t> {
     /// The picture.
     pub picture: &'t Picture,
-    /// Lines of text, the first one in bold.
+    /// Lines of text; the first one is bold.
     pub lines: Vec<String>,
 }
 
@@ -71,11 +71,11 @@ impl<'t> Thumbnail<'t> {
     }
 }
 
-/// Width in pixels up to which a picture is stored as it is; a larger one is made this wide.
+/// Pictures up to this width in pixels are stored as they are; larger ones are scaled down to it.
 const WIDEST: usize = 128;
 
 impl Page {
-    /// A page with a title and nothing below it.
+    /// A page with a title and nothing else.
     #[must_use]
     pub fn new(title: &str) -> Self {
         Self { title: title.to_owned(), sections: Vec::new(), lead: String::new(), body: String::new() }
@@ -95,12 +95,12 @@ impl Page {
         self.put(format_args!("<h2 id=\"s{}\">{}</h2>\n", self.sections.len(), Text(text)));
     }
 
-    /// The heading of a part of a section.
+    /// The heading of a subsection.
     pub fn heading(&mut self, text: &str) {
         self.put(format_args!("<h3>{}</h3>\n", Text(text)));
     }
 
-    /// The figures that matter most, large, each with what it is.
+    /// The most important figures in large type, each with a label.
     pub fn figures(&mut self, figures: &[(String, &str)]) {
         self.body += "<ul class=\"figures\">\n";
         figures.iter().for_each(|(value, name)| self.put(format_args!("<li><b>{}</b><span>{}</span></li>\n", Text(value), Text(name))));
@@ -123,7 +123,7 @@ impl Page {
         self.body += "</tbody></table></div>\n";
     }
 
-    /// A table of three columns: what, what was said of it, and what was found. Of that, what stands in brackets counts less.
+    /// A table of three columns: what, what was reported, and what was measured. Text in brackets is less prominent.
     pub fn twins(&mut self, heads: &[&str; 3], rows: impl IntoIterator<Item = [String; 3]>) {
         self.open_table("twins", heads);
         for [what, said, found] in rows {
@@ -202,7 +202,7 @@ impl Page {
     }
 }
 
-/// A picture as PNG, no wider than it is shown.
+/// A picture as PNG, no wider than it is displayed.
 fn shown(picture: &Picture) -> Result<Vec<u8>, image::ImageError> {
     if picture.side() <= WIDEST { picture.to_png() } else { picture.fitted(WIDEST, picture.channels()).to_png() }
 }
@@ -211,7 +211,7 @@ fn shown(picture: &Picture) -> Result<Vec<u8>, image::ImageError> {
 pub(super) mod tests {
     use super::*;
 
-    /// Reads a page as a strict reader would.
+    /// Parses a page as a strict reader would.
     pub(in crate::report) fn parse(html: &str) -> roxmltree::Document<'_> {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         roxmltree::Document::parse_with_options(html, options).unwrap()
@@ -236,7 +236,12 @@ pub(super) mod tests {
         assert_eq!((count("script"), count("td"), count("img"), count("svg")), (0, 1, 1, 1));
         let ids: Vec<_> = document.descendants().filter_map(|node| node.attribute("id")).map(|id| format!("#{id}")).collect();
         let links: Vec<_> = document.descendants().filter_map(|node| node.attribute("href")).collect();
-        assert_eq!((links.len(), links), (2, ids.iter().map(String::as_str).collect::<Vec<_>>()), "the list leads to the sections");
+        assert_eq!(
+            (links.len(), links),
+            (2, ids.iter().map(String::as_str).collect::<Vec<_>>()),
+            "the table of contents links to the \
+             sections"
+        );
         let heading = document.descendants().find(|node| node.has_tag_name(("http://www.w3.org/1999/xhtml", "h2"))).unwrap();
         assert_eq!(heading.text(), Some("</td><script>alert(\"1\")</script> &    'x'"));
     }

@@ -1,4 +1,4 @@
-//! Contact sheets: pictures with class and confidence, a hundred a page.
+//! Contact sheets: pictures with class and confidence, a hundred per page.
 
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
@@ -19,19 +19,19 @@ pub struct SheetEntry<'e> {
     pub picture: &'e Picture,
 }
 
-/// Pictures a page.
+/// Pictures per page.
 const PAGE: usize = 100;
-/// Up to this many pictures stand in the order of their classes, more in the order of confidence.
+/// Up to this many pictures are sorted by class, more by confidence.
 const IN_ORDER: usize = 20;
-/// Width and height of a picture on the sheet, about.
+/// Approximate width and height of a picture on the sheet.
 const SHOWN: usize = 128;
 const GAP: usize = 12;
 const LINE: usize = 18;
 const PAPER: u8 = 250;
 const INK: [u8; 3] = [20, 20, 30];
 
-/// The pages of a contact sheet as PNG files: in the order of classes if there are few, else by confidence, highest first. Each is headed
-/// by `title`.
+/// The pages of a contact sheet as PNG files: sorted by class if there are few, else by confidence, highest first. `title` is printed at
+/// the top of each.
 pub fn pages(title: &str, mut entries: Vec<SheetEntry<'_>>) -> Vec<Result<Vec<u8>, image::ImageError>> {
     if entries.len() > IN_ORDER {
         entries.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.class.cmp(&b.class)));
@@ -45,12 +45,12 @@ pub fn pages(title: &str, mut entries: Vec<SheetEntry<'_>>) -> Vec<Result<Vec<u8
     entries.chunks(PAGE).enumerate().map(headed).collect()
 }
 
-/// Pixels that a line takes.
+/// Height of a line of text in pixels.
 fn width_of(text: &str) -> usize {
     text.chars().count() * get_raster_width(FontWeight::Regular, RasterHeight::Size16)
 }
 
-/// A sheet that is being painted, red, green and blue.
+/// A sheet that is being painted, in RGB.
 struct Sheet {
     width: usize,
     height: usize,
@@ -72,7 +72,7 @@ fn page(heading: &str, entries: &[SheetEntry<'_>]) -> Result<Vec<u8>, image::Ima
         sheet.write(name, left, top + SHOWN + 2, SHOWN);
         let confidence = percent(entry.score.into(), 2);
         sheet.write(&confidence, left, top + SHOWN + LINE, SHOWN);
-        // The number, under which the picture lies in cells/; needless where it is the name.
+        // The number of the picture's file in cells/; not needed if it is also the name.
         let class = entry.class.to_string();
         let used = width_of(&confidence) + width_of(&class);
         if class != name && used < SHOWN {
@@ -90,7 +90,7 @@ impl Sheet {
         }
     }
 
-    /// Pastes a picture: enlarged by whole factors, so that pixels stay square, or reduced by taking means.
+    /// Pastes a picture, enlarged by a whole factor so that pixels stay square, or reduced by averaging.
     fn paste(&mut self, picture: &Picture, left: usize, top: usize) {
         let side = picture.side();
         for y in 0..SHOWN {
@@ -109,7 +109,7 @@ impl Sheet {
         }
     }
 
-    /// Writes a line, as much of it as fits into `width`.
+    /// Writes as much of a line of text as fits into `width`.
     fn write(&mut self, text: &str, left: usize, top: usize, width: usize) {
         let advance = get_raster_width(FontWeight::Regular, RasterHeight::Size16);
         for (i, character) in text.chars().take(width / advance).enumerate() {

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::model::hex;
 use crate::run::{EncodingName, RunError, RunToml, Scores, Stats, Timing, Variant, along, journal_file};
 
-/// The outcome of a run in figures: `summary.json`.
+/// The results of a run in figures: `summary.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// The model's name.
@@ -24,36 +24,36 @@ pub struct Summary {
     pub seed: u64,
     /// Generations after the initial batch.
     pub generations: u32,
-    /// Cells.
+    /// Number of cells.
     pub classes: usize,
     /// Confidence over the cells.
     #[serde(flatten)]
     pub stats: Stats,
-    /// Pictures scored in all.
+    /// Total number of pictures scored.
     pub evaluations: u64,
-    /// Of them refused for scores that were no probabilities.
+    /// Pictures rejected because their scores were not probabilities.
     pub refused: u64,
     /// SHA-256 of the journal.
     pub journal_digest: String,
-    /// SHA-256 of the settings and of every decision, without what the journal says of who made it: two machines on which the scores
-    /// have the same bits give the same digest.
+    /// SHA-256 of the settings and of all placements, without the provenance: machines on which the scores have the same bits give the same
+    /// digest.
     pub decisions_digest: String,
-    /// Of the process that ended the run: from its first generation to its last.
+    /// Of the process that finished the run: time from its first generation to its last.
     pub seconds: f64,
     /// Of that process.
     pub images_per_second: f64,
-    /// Of that process: where the time went.
+    /// Of that process: shares of its time.
     pub shares: Shares,
 }
 
-/// Shares of the time of an evaluation, in [0, 1]; all together are 1, but for rounding and waiting for the last thread.
+/// Shares of the evaluation time, in [0, 1]. They add up to 1, except for rounding and waiting for the last thread.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Shares {
-    /// Choosing parents and mutating.
+    /// Selecting parents and mutating.
     pub mutate: f64,
     /// Drawing into the input tensor.
     pub render: f64,
-    /// Asking the network.
+    /// Running the network.
     pub infer: f64,
     /// Offering to the population.
     pub archive: f64,
@@ -62,14 +62,14 @@ pub struct Shares {
 }
 
 impl Summary {
-    /// Which run this is, in a line.
+    /// One line that identifies the run.
     pub(crate) fn title(&self) -> String {
         let Self { model, encoding, variant, seed, generations, .. } = self;
         let (encoding, variant) = (encoding.name(), variant.name());
         format!("{model} {encoding} ({variant}) seed {seed}, generation {generations}")
     }
 
-    /// Reads the figures off a journal.
+    /// Computes the figures from a journal.
     pub(crate) fn of(settings: &Settings, run: &RunToml, bytes: &[u8], timing: Timing) -> Result<Self, RunError> {
         let damaged =
             |error: fooling_core::JournalError| RunError::Config(format!("the journal that was just written cannot be read: {error}"));
@@ -116,7 +116,7 @@ impl Summary {
     }
 }
 
-/// Writes the figures of all generations in a journal, a line each.
+/// Writes the figures of all generations in a journal, one line each.
 pub(super) fn write_curve(settings: &Settings, journal: &[u8], file: &mut dyn Write) -> io::Result<()> {
     let (_, records) = open_journal(journal).map_err(io::Error::other)?;
     file.write_all(Stats::CSV.as_bytes())?;

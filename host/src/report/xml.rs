@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-/// Text with everything escaped that means something in HTML. What XML has no way to write becomes a space.
+/// Text with HTML's special characters escaped. Characters that XML does not allow become spaces.
 pub(super) struct Text<'t>(pub(super) &'t str);
 
 impl Display for Text<'_> {
@@ -20,7 +20,7 @@ impl Display for Text<'_> {
     }
 }
 
-/// Whether XML has a way to write a character.
+/// Whether XML allows a character.
 pub(super) fn is_printable_in_xml(character: char) -> bool {
     !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}')
 }

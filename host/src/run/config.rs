@@ -1,4 +1,4 @@
-//! What a user chooses of a run, as it stands in run.toml, and the core settings that follow from it.
+//! The run configuration, as stored in run.toml, and the core settings that follow from it.
 
 use fooling_core::{
     Activation, BatchSizes, ColourSpace, Coordinates, CppnRates, DirectSettings, EncodingSettings, PictureSpec, Rate, Selection, Settings,
@@ -7,41 +7,41 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Crops;
 
-/// Which of the paper's two variants: the paper's text, or its released program with its quirks.
+/// The variant of the method (docs/METHOD.md): the text of the paper, or the program that its authors released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
-    /// As the paper describes it: HSV colours; the direct encoding's mutation rate halves every 1000 generations.
+    /// As in the paper: HSV colours; the mutation rate of the direct encoding halves every 1000 generations
     Paper,
-    /// As the released program does it: HLS colours with a wrapped hue; a constant rate, and crossover of direct genomes.
+    /// As in the released program: HLS colours with a wrapped hue; constant mutation rate and crossover for the direct encoding
     Released,
 }
 
-/// How genomes are written.
+/// How pictures are encoded as genomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum EncodingName {
-    /// A network from coordinates to colour: regular pictures.
+    /// A network from coordinates to colour: regular pictures
     Cppn,
-    /// A gene a pixel and channel: irregular pictures.
+    /// One gene for each pixel and channel: irregular pictures
     Direct,
 }
 
-/// What a CPPN is told of a pixel's place.
+/// The x and y that a CPPN sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum CoordinatesName {
-    /// x and y from 0 to side - 1: fine, repeated texture.
+    /// x and y from 0 to side - 1: fine, repeated texture
     Pixel,
-    /// x and y from -1 to 1: smooth pictures.
+    /// x and y from -1 to 1: smooth pictures
     Unit,
 }
 
 impl Variant {
-    /// As it is written on the command line.
+    /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ impl Variant {
 }
 
 impl EncodingName {
-    /// As it is written on the command line.
+    /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl From<CoordinatesName> for Coordinates {
     }
 }
 
-/// Rates of mutation, each in [0, 1].
+/// Mutation rates, each in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
@@ -79,13 +79,13 @@ pub struct Rates {
     pub weight: f64,
     /// CPPN: each node's activation.
     pub activation: f64,
-    /// CPPN: a new connection.
+    /// CPPN: adding a link.
     pub add_link: f64,
-    /// CPPN: a lost connection.
+    /// CPPN: removing a link.
     pub remove_link: f64,
-    /// CPPN: a connection split by a new node.
+    /// CPPN: splitting a link with a new node.
     pub add_node: f64,
-    /// CPPN: a lost node.
+    /// CPPN: removing a node.
     pub remove_node: f64,
     /// Direct: each gene.
     pub gene: f64,
@@ -98,7 +98,7 @@ impl Default for Rates {
 }
 
 impl Rates {
-    /// All of them by name.
+    /// All rates with their names.
     fn named(&self) -> [(&'static str, f64); 7] {
         let Self { weight, activation, add_link, remove_link, add_node, remove_node, gene } = *self;
         [
@@ -112,7 +112,7 @@ impl Rates {
         ]
     }
 
-    /// The rate of that name, to be read or changed.
+    /// The rate with this name.
     pub fn by_name(&mut self, name: &str) -> Option<&mut f64> {
         Some(match name {
             "weight" => &mut self.weight,
@@ -127,16 +127,16 @@ impl Rates {
     }
 }
 
-/// The run configuration.
+/// The configuration of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     /// The name of a built-in model, or the path of a model.
     pub model: String,
-    /// Which variant.
+    /// The variant.
     #[serde(alias = "face")]
     pub variant: Variant,
-    /// How genomes are written.
+    /// How pictures are encoded as genomes.
     pub encoding: EncodingName,
     /// Seed of the run.
     pub seed: u64,
@@ -144,39 +144,39 @@ pub struct RunConfig {
     pub generations: u32,
     /// Pictures in the initial batch.
     pub initial: u32,
-    /// Pictures a generation.
+    /// Pictures in each generation.
     pub batch: u32,
-    /// What a CPPN is told of a pixel's place.
+    /// The x and y that a CPPN sees.
     pub coordinates: CoordinatesName,
     /// Activations that nodes may have.
     pub activations: Vec<String>,
-    /// Largest number of nodes of a CPPN.
+    /// Largest number of nodes in a CPPN.
     pub max_nodes: u16,
-    /// Largest number of connections of a CPPN.
+    /// Largest number of links in a CPPN.
     pub max_links: u16,
     /// Distribution index of polynomial mutation.
     pub eta: u8,
-    /// Generations after which the direct encoding's rate halves; never if 0.
+    /// Generations after which the mutation rate of the direct encoding halves; 0 for never.
     pub halving: u32,
-    /// Rates of mutation.
+    /// Mutation rates.
     pub rates: Rates,
-    /// What the network sees of a picture; what its card says if nothing stands here.
+    /// The part of a picture that the network sees; if absent, the card decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crops: Option<Crops>,
-    /// The classes that have a cell, by number; all if none is named.
+    /// The classes that have a cell, by number; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<usize>,
-    /// The one class to evolve for, with the single-objective EA; MAP-Elites if none.
+    /// The class to evolve for with the single-objective EA; if absent, MAP-Elites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<usize>,
 }
 
-/// The single-objective EA of METHOD: of a population of 100, 60 are kept.
+/// The single-objective EA keeps 60 of a population of 100 (docs/METHOD.md).
 const KEEP: u32 = 60;
 const PRESSURE: Rate = Rate::new(0.1);
 
 impl RunConfig {
-    /// the paper's run configuration for a variant and an encoding, for a picture with that many channels.
+    /// The defaults for a variant and an encoding, for pictures with this many channels.
     #[must_use]
     pub fn of_method(model: &str, variant: Variant, encoding: EncodingName, channels: u8, single: bool) -> Self {
         let (initial, batch) = match (single, channels, encoding) {
@@ -205,21 +205,21 @@ impl RunConfig {
         }
     }
 
-    /// The core settings for a model with that many classes and pictures of this side and number of channels.
+    /// The core settings for a model with this many classes, and pictures with this side and number of channels.
     ///
     /// # Errors
     ///
-    /// What is wrong with which choice.
+    /// Which value is wrong, and why.
     pub fn settings(&self, classes: usize, side: usize, channels: u8) -> Result<Settings, String> {
         if let Some(&class) = self.classes.iter().chain(&self.target).find(|&&class| class >= classes) {
-            return Err(format!("class {class} is not one of the model's {classes} (0 to {})", classes - 1));
+            return Err(format!("class {class} is not one of the model's {classes} classes (0 to {})", classes - 1));
         }
         let colour = match (channels, self.variant) {
             (1, _) => None,
             (_, Variant::Paper) => Some(ColourSpace::Hsv),
             (_, Variant::Released) => Some(ColourSpace::Hls),
         };
-        let side = u16::try_from(side).map_err(|_| format!("pictures of {side} pixels a side are too large"))?;
+        let side = u16::try_from(side).map_err(|_| format!("a side of {side} pixels is too large"))?;
         let cells = if self.classes.is_empty() { classes } else { self.classes.len() };
         let selection = match self.target {
             None => Selection::MapElites { cells: cells as u32 },
@@ -237,7 +237,7 @@ impl RunConfig {
         Ok(settings)
     }
 
-    /// Whether this run configuration gives those settings, of which the model's number of classes is not known.
+    /// Whether this configuration gives those settings, if the model's number of classes is not known.
     pub(super) fn give(&self, settings: &Settings) -> bool {
         let classes = match settings.selection {
             Selection::MapElites { cells } => self.classes.iter().max().map_or(cells as usize, |most| most.saturating_add(1)),
@@ -250,7 +250,7 @@ impl RunConfig {
         let mut activations = 0;
         for name in &self.activations {
             let activation = Activation::from_name(name)
-                .ok_or_else(|| format!("'{name}' is no activation (there are sine, sigmoid, gaussian, linear)"))?;
+                .ok_or_else(|| format!("unknown activation '{name}' (use sine, sigmoid, gaussian or linear)"))?;
             activations |= 1 << activation as u8;
         }
         if activations == 0 {
@@ -258,10 +258,10 @@ impl RunConfig {
         }
         let r = &self.rates;
         if let Some((name, rate)) = r.named().into_iter().find(|(_, rate)| !(0.0..=1.0).contains(rate)) {
-            return Err(format!("the rate {name} is {rate}, which is not within 0 to 1"));
+            return Err(format!("the rate {name} is {rate}, but must be between 0 and 1"));
         }
         if self.max_nodes > 512 || self.max_links > 1024 {
-            return Err("a CPPN has at most 512 nodes and 1024 connections here".to_owned());
+            return Err("this program supports CPPNs of at most 512 nodes and 1024 links".to_owned());
         }
         Ok(match self.encoding {
             EncodingName::Cppn => EncodingSettings::Cppn {
@@ -287,7 +287,7 @@ impl RunConfig {
         })
     }
 
-    /// The class of each score that the search takes.
+    /// The class of each score that the search uses.
     #[must_use]
     pub fn scored_classes(&self, classes: usize) -> Vec<usize> {
         if self.classes.is_empty() || self.target.is_some() { (0..classes).collect() } else { self.classes.clone() }

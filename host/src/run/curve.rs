@@ -1,4 +1,4 @@
-//! The confidence of all cells from generation to generation, read off decisions alone.
+//! The confidence of all cells in each generation, computed from the placements alone.
 
 use fooling_core::{JournalError, Placement, Record, Records};
 use serde::{Deserialize, Serialize};
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 pub struct Scores(Vec<Option<f32>>);
 
 impl Scores {
-    /// Nobody has scored yet.
+    /// No score yet.
     #[must_use]
     pub fn new(cells: u32) -> Self {
         Self(vec![None; cells as usize])
     }
 
-    /// Notes a decision. For a single objective, which has one cell, the best score counts.
+    /// Records a placement. A single objective has one cell, where the best score counts.
     pub fn take(&mut self, take: Placement) {
         if let Some(score) = self.0.get_mut(take.cell as usize) {
             *score = Some(score.map_or(take.score, |old| old.max(take.score)));
         }
     }
 
-    /// Notes all decisions of a generation.
+    /// Records all placements of a generation.
     pub fn take_all(&mut self, record: &Record<'_>) {
         record.decisions().for_each(|(_, take)| self.take(take));
     }
@@ -29,7 +29,7 @@ impl Scores {
     /// The figures at this point.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        // An empty cell has no confidence at all.
+        // An empty cell has no confidence.
         let mut scores: Vec<f32> = self.0.iter().map(|score| score.unwrap_or(0.0)).collect();
         scores.sort_by(f32::total_cmp);
         let at = |level: f32| scores.iter().filter(|&&score| score >= level).count();
@@ -69,7 +69,7 @@ pub struct Stats {
     pub at_9999: usize,
 }
 
-/// The figures after each generation that is wanted, one after the other: a journal may have more than there is memory for.
+/// Calls back with the figures of each requested generation, one after the other: a journal may have more than fit in memory.
 pub(crate) fn along(
     cells: u32,
     records: Records<'_>,
@@ -84,10 +84,10 @@ pub(crate) fn along(
 }
 
 impl Stats {
-    /// The heading of a table of them.
+    /// The header of the table.
     pub const CSV: &'static str = "generation,filled,median,lowest,highest,at_50,at_90,at_99,at_9999\n";
 
-    /// A line of that table.
+    /// A line of the table.
     #[must_use]
     pub fn csv(&self, generation: u32) -> String {
         let Self { filled, median, lowest, highest, at_50, at_90, at_99, at_9999 } = self;

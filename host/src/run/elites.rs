@@ -7,22 +7,22 @@ use super::search::EliteAccess;
 use crate::genomes;
 use crate::picture::Picture;
 
-/// Who holds a cell, with its picture.
+/// The elite of a cell, with its picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RebuiltElite {
     /// The cell.
     pub cell: usize,
-    /// Its score there.
+    /// Its score for that cell.
     pub score: f32,
     /// Where it was born.
     pub birth: Birth,
     /// How often the cell's elite was replaced.
     pub replaced: u32,
-    /// How often by a child of another cell's elite.
+    /// How often by an offspring whose parent was not the elite of this cell.
     pub switched: u32,
-    /// Nodes and connections; nothing for a direct genome.
+    /// Nodes and links; none for a direct genome.
     pub size: Option<(usize, usize)>,
-    /// The genome as a line of a genome file; nothing for a direct genome, whose picture is its genome.
+    /// The genome as a line of a genome file; none for a direct genome, whose picture is the genome.
     pub genome: Option<String>,
     /// Its picture.
     pub picture: Picture,
@@ -33,7 +33,7 @@ pub struct RebuiltElite {
 pub struct Elites(pub Vec<RebuiltElite>);
 
 impl Elites {
-    /// Draws them all.
+    /// Draws all of them.
     pub(super) fn of<E: HostEncoding, P: EliteAccess<E::Genome>>(search: &Search<E, P>, settings: &Settings) -> Self {
         let mut renderer = E::renderer(settings);
         let elite = |cell| {

@@ -1,4 +1,4 @@
-//! From genomes to rows of pixels, for both encodings.
+//! Draws genomes of either encoding as rows of pixels.
 
 use fooling_core::{
     Canvas, CppnEncoding, DirectEncoding, DirectGenome, Encoding, EncodingSettings, Genome, PictureSpec, Scratch, Settings, StandardGenome,
@@ -9,33 +9,33 @@ use crate::simd;
 
 /// An encoding whose genomes can be drawn.
 pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
-    /// What drawing needs, for one thread.
+    /// What one thread needs to draw.
     type Renderer: Send;
 
     /// The encoding of a run.
     ///
-    /// Nothing if the settings are of another encoding.
+    /// None if the settings are for the other encoding.
     fn of(settings: &Settings) -> Option<Self>;
 
     /// Storage for a genome of a run.
     fn blank(settings: &Settings) -> Self::Genome;
 
-    /// Bytes of memory that a genome of a run takes.
+    /// Bytes of memory that one genome of the run takes.
     fn bytes(settings: &Settings) -> u64;
 
-    /// What drawing pictures of a run needs.
+    /// The storage for drawing pictures of a run.
     fn renderer(settings: &Settings) -> Self::Renderer;
 
     /// Hands a genome's picture to `canvas`, row by row.
     fn render(renderer: &mut Self::Renderer, genome: &Self::Genome, canvas: &mut impl Canvas);
 
-    /// The genome as a network, if it is one.
+    /// The genome as a CPPN, if it is one.
     fn network(_: &Self::Genome) -> Option<&StandardGenome> {
         None
     }
 }
 
-/// The CPPN encoding of hosts.
+/// The CPPN encoding on hosts.
 pub type StandardCppn = CppnEncoding<512, 1024>;
 
 /// Storage for rendering CPPNs.
@@ -63,7 +63,7 @@ impl CppnRenderer {
             self.floats.resize(needed, 0.0);
         }
         let mut scratch = Scratch { floats: &mut self.floats, row: &mut self.row };
-        simd::render(&self.program, self.picture, &mut scratch, canvas).expect("the scratch was made for it");
+        simd::render(&self.program, self.picture, &mut scratch, canvas).expect("the scratch was allocated for this genome");
     }
 }
 
@@ -100,7 +100,7 @@ impl HostEncoding for StandardCppn {
     }
 }
 
-/// Storage for showing direct genomes.
+/// Storage for drawing direct genomes.
 #[derive(Debug)]
 pub struct PixelRenderer {
     picture: PictureSpec,
@@ -133,6 +133,9 @@ impl HostEncoding for DirectEncoding<Vec<u8>> {
     }
 
     fn render(renderer: &mut PixelRenderer, genome: &DirectGenome<Vec<u8>>, canvas: &mut impl Canvas) {
-        genome.show(renderer.picture, renderer.channels, &mut renderer.row, canvas).expect("genome and renderer are of one run");
+        genome.show(renderer.picture, renderer.channels, &mut renderer.row, canvas).expect(
+            "the genome and the storage belong to the \
+             same run",
+        );
     }
 }

@@ -12,11 +12,11 @@ pub enum RunError {
     /// A file operation failed.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was to be done.
+        /// The operation.
         action: &'static str,
-        /// With which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         source: io::Error,
     },
     /// A generation could not be recorded.
@@ -24,17 +24,17 @@ pub enum RunError {
     Record {
         /// The journal.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         source: io::Error,
     },
     /// The folder already holds a run.
     #[error("{} already holds a run; resume it, or name another folder (--out)", .0.display())]
     Occupied(PathBuf),
-    /// The folder holds no run.
-    #[error("{} holds no run: there is no journal.fool in it", .0.display())]
+    /// The folder does not contain a run.
+    #[error("{} does not contain a run: there is no journal.fool in it", .0.display())]
     NoRun(PathBuf),
     /// Another process uses the folder.
-    #[error("{} is in use by another run; wait for it, or name another folder (--out)", .0.display())]
+    #[error("{} is in use by another run; wait for it, or choose another folder (--out)", .0.display())]
     InUse(PathBuf),
     /// The journal cannot be used.
     #[error("{}: {problem}", path.display())]
@@ -49,13 +49,13 @@ pub enum RunError {
     RunToml {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         problem: String,
     },
-    /// The run configuration does not describe a run.
+    /// The configuration is invalid.
     #[error("{0}")]
     Config(String),
-    /// The network could not be asked.
+    /// The network could not be run.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
     /// A picture could not be encoded.
@@ -63,7 +63,7 @@ pub enum RunError {
     Picture {
         /// The picture.
         path: PathBuf,
-        /// What the encoder said.
+        /// The encoder's message.
         source: image::ImageError,
     },
 }

@@ -1,6 +1,7 @@
-//! The pictures of a generation: asked for, drawn straight into input tensors and scored, over all threads.
+//! Evaluates a generation: offspring are made, drawn straight into input tensors and scored, on all threads.
 //!
-//! Which thread does which chunk changes nothing: a child depends on its place alone, and a picture's scores on the picture.
+//! It does not matter which thread processes which chunk: an offspring depends on its birth alone, and the scores of a picture on the
+//! picture.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,14 +13,14 @@ use crate::model::Preprocess;
 use crate::run::encoding::HostEncoding;
 use crate::util::workers::Workers;
 
-/// Where the time of an evaluation goes, added up over threads.
+/// Where the time of an evaluation goes, summed over threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
-    /// Choosing parents and mutating copies of them.
+    /// Selecting parents and mutating copies of them.
     pub mutate: Duration,
-    /// Drawing, and writing pixels into the input tensor.
+    /// Drawing, and writing pixels to the input tensor.
     pub render: Duration,
-    /// Asking the network.
+    /// Running the network.
     pub infer: Duration,
 }
 
@@ -38,15 +39,15 @@ struct Worker<'c, E: HostEncoding> {
     scores: Vec<f32>,
 }
 
-/// Evaluates generation after generation with the same tools.
+/// Evaluates one generation after another with the same storage.
 pub struct Evaluator<'c, E: HostEncoding> {
     preprocess: &'c Preprocess,
     picture: PictureSpec,
-    /// The class of each score that the search wants.
+    /// The class of each score that the search uses.
     classes: Vec<usize>,
     all_classes: usize,
     chunk: usize,
-    /// Whether smaller chunks than a batch are worth while, so that all threads have some.
+    /// Whether chunks smaller than a batch are useful, so that every thread gets some.
     even: bool,
     workers: Workers<Worker<'c, E>>,
     offspring: Vec<Elite<E::Genome>>,
@@ -59,20 +60,20 @@ impl<E: HostEncoding> std::fmt::Debug for Evaluator<'_, E> {
     }
 }
 
-/// A generation and its scores, child after child.
+/// A generation and its scores, in birth order.
 #[derive(Debug)]
 pub struct Evaluated<'e, G> {
-    /// The children.
+    /// The offspring.
     pub offspring: &'e [Elite<G>],
-    /// For each child a score for each class of the search.
+    /// For each offspring, a score for each class of the search.
     pub scores: &'e [f32],
     /// Where the time went.
     pub times: Times,
-    /// The first child whose scores were no probabilities, and what was wrong with them.
+    /// The first offspring whose scores were not probabilities, and what was wrong with them.
     pub refused: Option<(usize, InvalidScores)>,
 }
 
-/// What came of some chunks, whatever thread they fell to.
+/// The results of some chunks, whichever thread processed them.
 #[derive(Clone, Copy, Default)]
 struct Tally {
     times: Times,
@@ -88,11 +89,11 @@ impl Tally {
 }
 
 impl<'c, E: HostEncoding> Evaluator<'c, E> {
-    /// With up to `threads` threads (at least one, and no more than there are children) and the scores of `classes` in that order.
+    /// Uses up to `threads` threads (at least one, and not more than there are offspring), and the scores of `classes` in that order.
     ///
     /// # Errors
     ///
-    /// If the classifier has no session for a thread.
+    /// If the classifier cannot give a thread a session.
     pub fn new(
         settings: &Settings,
         classifier: &'c dyn Classifier,
@@ -106,7 +107,7 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
             Ok(Worker { session: classifier.session()?, renderer: E::renderer(settings), scores })
         };
         let largest = settings.sizes.initial.max(settings.sizes.batch) as usize;
-        // A GPU takes whole batches, and a session without one would only take its memory.
+        // A GPU processes whole batches; a session without one would only occupy memory.
         let even = classifier.device() == Device::Cpu;
         let most = if even { largest } else { largest.div_ceil(chunk) };
         let useful = threads.clamp(1, most.max(1));
@@ -127,7 +128,7 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
         })
     }
 
-    /// Evaluates the generation that the search asks for next.
+    /// Evaluates the current generation of the search.
     ///
     /// # Errors
     ///
@@ -155,7 +156,7 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
     }
 }
 
-/// How many children a thread takes at once: at most `batch`, and so that all threads have about as much to do.
+/// How many offspring a thread takes at once: at most `batch`, and so that all threads have about the same amount of work.
 fn even_chunk(children: usize, batch: usize, threads: usize) -> usize {
     let rounds = children.div_ceil(batch * threads);
     children.div_ceil(rounds.max(1) * threads).max(1)
@@ -171,7 +172,7 @@ struct Shared<'s, E, P> {
 }
 
 impl<E: HostEncoding, P: Population<E::Genome>> Shared<'_, E, P> {
-    /// Has the pictures drawn where they are scored, if the session can and the genomes are networks.
+    /// Lets the session draw the pictures where they are scored, if it can and the genomes are CPPNs.
     fn drawn_by_session(&self, worker: &mut Worker<'_, E>, offspring: &[Elite<E::Genome>]) -> Result<bool, ClassifyError> {
         let Some(painter) = worker.session.painter() else { return Ok(false) };
         let networks: Option<Vec<&StandardGenome>> = offspring.iter().map(|child| E::network(&child.genome)).collect();
@@ -180,7 +181,7 @@ impl<E: HostEncoding, P: Population<E::Genome>> Shared<'_, E, P> {
         Ok(true)
     }
 
-    /// Evaluates the children from number `first` on.
+    /// Evaluates the offspring from number `first` on.
     fn evaluate_chunk(
         &self,
         worker: &mut Worker<'_, E>,
@@ -201,7 +202,7 @@ impl<E: HostEncoding, P: Population<E::Genome>> Shared<'_, E, P> {
         }
         let drawn = Instant::now();
         let found = &mut worker.scores[..offspring.len() * self.all_classes];
-        // A refused picture has NaN for scores, which the search refuses and counts.
+        // A rejected picture gets NaN scores, which the search rejects and counts.
         let refusals = worker.session.run(offspring.len(), found)?;
         for (wanted, found) in scores.chunks_exact_mut(self.classes.len()).zip(found.chunks_exact(self.all_classes)) {
             for (score, &class) in wanted.iter_mut().zip(self.classes) {
@@ -222,7 +223,7 @@ mod tests {
         for (children, batch, threads) in [(400, 16, 2), (200, 16, 2), (1, 16, 8), (17, 16, 1), (33, 4, 3), (0, 16, 2)] {
             let chunk = even_chunk(children, batch, threads);
             assert!((1..=batch).contains(&chunk), "{children} in chunks of {chunk}");
-            // No thread has a chunk more to do than it must.
+            // No thread gets more chunks than necessary.
             assert_eq!(children.div_ceil(chunk).div_ceil(threads), children.div_ceil(batch * threads), "{children} in chunks of {chunk}");
         }
     }

@@ -1,4 +1,4 @@
-//! The loop: ask, draw, score, tell, write down.
+//! The run loop: ask, draw, score, tell, record.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -15,33 +15,33 @@ use super::{Elites, Folder, Provenance, RunConfig, RunError, RunToml, Scores, St
 use crate::classifier::{Classifier, InvalidScores};
 use crate::model::Model;
 
-/// What a run is made of.
+/// What a run needs.
 #[derive(Debug)]
 pub struct Setup<'s> {
-    /// What the user chose.
+    /// The run configuration.
     pub config: RunConfig,
     /// The network.
     pub model: &'s Model,
-    /// Who asks it.
+    /// The classifier that runs it.
     pub classifier: &'s dyn Classifier,
-    /// Threads that draw and score; changes no bit.
+    /// Threads that draw and score; they do not change the result.
     pub threads: usize,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// The generation that was just finished, 0 for the initial batch.
+    /// The generation that has just been finished; 0 for the initial batch.
     pub generation: u32,
     /// The last generation.
     pub generations: u32,
-    /// Pictures scored since this process began.
+    /// Pictures scored since this process started.
     pub pictures: u64,
-    /// Of them refused for scores that were no probabilities.
+    /// Pictures rejected because their scores were not probabilities.
     pub refused: u64,
-    /// The first child of this generation that was refused, and what was wrong with its scores.
+    /// The first offspring of this generation that was rejected, and what was wrong with its scores.
     pub invalid_scores: Option<(usize, InvalidScores)>,
-    /// Time since this process began to evolve.
+    /// Time since this process started to evolve.
     pub elapsed: Duration,
     /// Confidence over the cells.
     pub stats: Stats,
@@ -54,7 +54,7 @@ pub trait Observer {
         let _ = (next_generation, warning);
     }
 
-    /// After each generation. [`ControlFlow::Break`] ends the run here, in good order.
+    /// Called after each generation. [`ControlFlow::Break`] ends the run cleanly.
     fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
         let _ = progress;
         ControlFlow::Continue(())
@@ -70,13 +70,13 @@ pub struct Timing {
     pub pictures: u64,
     /// Time from its first generation to its last.
     pub elapsed: Duration,
-    /// Threads that evaluated.
+    /// Number of threads.
     pub threads: usize,
-    /// Of evaluation, added up over threads.
+    /// Time spent on evaluation, summed over threads.
     pub evaluation: Times,
-    /// Of offering children to the population.
+    /// Time spent offering offspring to the population.
     pub archive: Duration,
-    /// Of writing the journal.
+    /// Time spent writing the journal.
     pub write: Duration,
 }
 
@@ -107,10 +107,10 @@ pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) ->
 ///
 /// # Errors
 ///
-/// [`RunError`], above all if the journal is not that of this run configuration and this network.
+/// [`RunError`], above all if the journal does not belong to this configuration and network.
 pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
     let (settings, path) = (settings(setup)?, folder.journal());
-    // Before it is read: nobody else is to append to it from here on.
+    // Before it is read: from here on nobody else may append to it.
     let held = journal_file::hold(&path)?;
     let mut journal = journal_file::read(&path)?;
     let (header, _) = open_journal(&journal).map_err(|error| RunError::journal(&path, &error))?;
@@ -123,7 +123,7 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     let remarks = remarks.map_err(|problem| RunError::journal(&path, &problem))?;
     let records = read_records(&path, &journal)?;
     let warnings: Vec<String> = records.warning.iter().cloned().chain(remarks).collect();
-    // All is well with it: only now is anything changed.
+    // Everything has been checked; only now are files changed.
     note_generations(setup.config.generations, folder)?;
     let journal_file = JournalFile::resume(&path, held, &records.good)?;
     let good = records.good.good_bytes();
@@ -135,7 +135,7 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     )
 }
 
-/// Another number of generations than before is noted in run.toml.
+/// If the number of generations has changed, run.toml is updated.
 fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
     let mut run = RunToml::read(folder)?;
     if run.config.generations == generations {
@@ -146,24 +146,27 @@ fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
 }
 
 impl Setup<'_> {
-    /// Whether a run can be made of this; asked before there is a folder for it.
+    /// Checks whether a run can be made of this, before a folder is created.
     ///
     /// # Errors
     ///
-    /// As [`start`], but for files that cannot be written.
+    /// As [`start`], except for files that cannot be written.
     pub fn check(&self) -> Result<(), RunError> {
         prepare(self).map(|_| ())
     }
 }
 
-/// What a run begins with. That it can be read again is seen to here, and not at its end.
+/// The initial state of a run. Whether it can be read again is checked here, not at the end.
 fn prepare(setup: &Setup<'_>) -> Result<(Settings, RunToml), RunError> {
     let run = RunToml::new(&setup.config, setup.model, Provenance::here(setup.model, setup.classifier));
     let settings = settings(setup)?;
     run.text()?;
     let (length, most) = (run.provenance.journal_text().len(), usize::from(u16::MAX));
     if length > most {
-        let problem = format!("what a journal says of model, input, engine and processor would have {length} bytes and may have {most}");
+        let problem = format!(
+            "the provenance in the journal (model, input, engine, CPU) would take {length} bytes, but may take at most \
+             {most}"
+        );
         return Err(RunError::Config(problem));
     }
     Ok((settings, run))
@@ -173,7 +176,7 @@ fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     let (classes, slot_len) = (setup.model.classes(), setup.model.preprocess().slot_len());
     if (setup.classifier.classes(), setup.classifier.slot_len()) != (classes, slot_len) {
         return Err(RunError::Config(format!(
-            "the classifier ({}) takes {} numbers a picture for {} classes, and the model '{}' has {slot_len} for {classes}",
+            "the classifier ({}) takes {} numbers per picture and has {} classes, but the model '{}' has {slot_len} and {classes}",
             setup.classifier.description(),
             setup.classifier.slot_len(),
             setup.classifier.classes(),
@@ -182,7 +185,7 @@ fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     }
     let card = &setup.model.card().input;
     if setup.config.crops.is_some_and(|crops| crops != card.crops) {
-        return Err(RunError::Config("the model was not loaded with the crops that were chosen".to_owned()));
+        return Err(RunError::Config("the model was not loaded with the configured crops".to_owned()));
     }
     let channels = if card.channels.count() == 1 { 1 } else { 3 };
     let settings = setup.config.settings(classes, card.picture, channels).map_err(RunError::Config)?;
@@ -190,7 +193,7 @@ fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     Ok(settings)
 }
 
-/// What was recorded before this process began.
+/// What was recorded before this process started.
 struct Recorded {
     journal: Vec<u8>,
     warning: Option<String>,
@@ -224,7 +227,7 @@ impl Job for Evolve<'_> {
 }
 
 impl Evolve<'_> {
-    /// Evolves to the last generation or until the observer ends it, and returns where the time went.
+    /// Evolves until the last generation or until the observer stops it, and returns where the time went.
     fn evolve<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(
         &mut self,
         search: &mut Search<E, P>,

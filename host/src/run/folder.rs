@@ -1,4 +1,4 @@
-//! A run's folder: its files, its lock, and writing files so that a half-written one is never seen.
+//! A run folder: its files, its lock, and atomic writes.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{RunError, RunToml};
 use crate::util::lock::Locked;
 
-/// The folder of a run. The run that holds it has it for itself.
+/// The folder of a run. A process that holds it has exclusive access.
 #[derive(Debug)]
 pub struct Folder {
     root: PathBuf,
@@ -15,27 +15,28 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder for a new run and locks it.
+    /// Creates the folder of a new run and locks it.
     ///
     /// # Errors
     ///
-    /// If it cannot be made, holds a run already or another's run.toml, or is in use by another process.
+    /// If it cannot be created, already contains a run or another run.toml, or is in use by another process.
     pub fn create(root: &Path) -> Result<Self, RunError> {
-        make_folder(root).map_err(|source| RunError::file("make the folder", root, source))?;
+        make_folder(root).map_err(|source| RunError::file("create the folder", root, source))?;
         let folder = Self::lock(root)?;
         if folder.journal().exists() {
             return Err(RunError::Occupied(root.to_owned()));
         }
-        // A run that was killed before it had a journal left one, which is replaced; somebody's own is not.
+        // A run.toml from a run that was killed before it had a journal is replaced; any other is kept.
         let path = folder.run_toml();
         if path.is_file() && RunToml::read(&folder).is_err() {
-            let problem = "it is no run's, and a run would replace it; move it away, or name another folder (--out)".to_owned();
+            let problem =
+                "it does not belong to a run, and a run would overwrite it; move it away, or choose another folder (--out)".to_owned();
             return Err(RunError::RunToml { path, problem });
         }
         Ok(folder)
     }
 
-    /// Opens the folder of a run to go on with it, and locks it.
+    /// Opens the folder of a run to resume it, and locks it.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl Folder {
         Self::lock(root)
     }
 
-    /// Opens the folder of a run to look at it; another process may be writing.
+    /// Opens the folder of a run to read it; another process may be writing.
     ///
     /// # Errors
     ///
@@ -57,7 +58,7 @@ impl Folder {
 
     fn lock(root: &Path) -> Result<Self, RunError> {
         let path = root.join("lock");
-        // The folder may be somebody else's: opening a pipe would wait for a reader, and a link may lead anywhere.
+        // The folder may come from a stranger: opening a pipe would block, and a link may lead anywhere.
         if std::fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
             return Err(RunError::file("lock", &path, io::Error::other("it is not a regular file")));
         }
@@ -70,7 +71,7 @@ impl Folder {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -82,25 +83,25 @@ impl Folder {
         self.root.join("journal.fool")
     }
 
-    /// The run configuration of the run and what it was made with.
+    /// The configuration and the provenance of the run.
     #[must_use]
     pub fn run_toml(&self) -> PathBuf {
         self.root.join("run.toml")
     }
 
-    /// The outcome in figures.
+    /// The figures of the run.
     #[must_use]
     pub fn summary(&self) -> PathBuf {
         self.root.join("summary.json")
     }
 
-    /// Figures of every generation.
+    /// The figures of every generation.
     #[must_use]
     pub fn curve(&self) -> PathBuf {
         self.root.join("curve.csv")
     }
 
-    /// The run as a page.
+    /// The run as an HTML page.
     #[must_use]
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")
@@ -112,22 +113,22 @@ impl Folder {
         self.root.join("cells").join(format!("{class:04}.png"))
     }
 
-    /// A page of the contact sheet, from 1.
+    /// A page of the contact sheet, counted from 1.
     #[must_use]
     pub fn sheet(&self, page: usize) -> PathBuf {
         self.root.join(if page == 1 { "sheet.png".to_owned() } else { format!("sheet-{page:02}.png") })
     }
 
-    /// Writes a file so that it is there whole or not at all.
+    /// Writes a file atomically: it exists completely or not at all.
     ///
     /// # Errors
     ///
-    /// If it cannot be written; what was there before is untouched.
+    /// If it cannot be written; the previous file is unchanged.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
         write_whole(path, &self.beside(path), bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
     }
 
-    /// [`Folder::write`] of what is made piece by piece.
+    /// [`Folder::write`] for content that is produced piece by piece.
     ///
     /// # Errors
     ///
@@ -141,7 +142,7 @@ impl Folder {
         write_beside(path, &self.beside(path), Durable::No, buffered).map_err(|source| RunError::file("write", path, source))
     }
 
-    /// Where a file is written first. Who only looks at a run may do so while others do.
+    /// Where a file is written before it is renamed. Several processes may write the reports of one run at the same time.
     fn beside(&self, path: &Path) -> PathBuf {
         if self.lock.is_some() { beside(path) } else { beside_alone(path) }
     }
@@ -163,17 +164,17 @@ pub(super) enum Durable {
     No,
 }
 
-/// Writes a file that belongs to no run, so that it is there whole or not at all.
+/// Writes a file outside a run folder atomically.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_whole(path, &beside_alone(path), bytes, Durable::No)
 }
 
-/// Where a file is written before it gets its name. The next process replaces what a killed one left there.
+/// Where a file is written before it is renamed. The next process replaces what a killed one left there.
 pub(super) fn beside(path: &Path) -> PathBuf {
     with_ending(path, ".part")
 }
 
-/// The same for a file that other processes may be writing too.
+/// The same, for a file that other processes may be writing too.
 fn beside_alone(path: &Path) -> PathBuf {
     with_ending(path, &format!(".{}.part", std::process::id()))
 }
@@ -184,17 +185,17 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// Writes a file so that it is there whole or not at all: first beside its place.
+/// Writes a file atomically: first a temporary file in the same folder.
 pub(super) fn write_whole(path: &Path, beside: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
     write_beside(path, beside, durable, |file| file.write_all(bytes))
 }
 
-/// Writes beside the file and then renames.
+/// Writes the temporary file and renames it.
 fn write_beside(path: &Path, beside: &Path, durable: Durable, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
     let write = || {
-        // A new file, never one that stands there: it could be a link to somewhere else.
+        // Always a new file, never an existing one, which could be a link to somewhere else.
         let _ = std::fs::remove_file(beside);
         let mut file = File::create_new(beside)?;
         fill(&mut file)?;
@@ -206,13 +207,13 @@ fn write_beside(path: &Path, beside: &Path, durable: Durable, fill: impl FnOnce(
     };
     let written = write();
     if written.is_err() {
-        // Nothing is gained by a half-written file; that it cannot be removed either is no news.
+        // A half-written file is useless; if it cannot be removed either, there is nothing more to do.
         let _ = std::fs::remove_file(beside);
     }
     written
 }
 
-/// Makes a folder where there is none, with all above it, and forces the new names to the disk.
+/// Creates a folder and its parents where they do not exist, and flushes the new directory entries to disk.
 fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
@@ -220,19 +221,19 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_folder(above)?;
     match std::fs::create_dir(folder) {
-        // Another process may have been quicker.
+        // Another process may have been faster.
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
         _ => sync_folder(above),
     }
 }
 
-/// Forces the names in a folder to the disk. Only Unix can: elsewhere a folder cannot be opened as a file.
+/// Flushes the entries of a directory to disk. Only Unix can do this: elsewhere a folder cannot be opened as a file.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
     match File::open(folder)?.sync_all() {
-        // Some shared and network file systems do not have this for folders; that is no reason to have no runs there.
+        // Some shared and network file systems do not support this for directories; runs must work there all the same.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         synced => synced,
     }

@@ -1,12 +1,12 @@
-//! The journal on disk: a record appended a generation.
+//! The journal file: one record is appended for each generation.
 //!
-//! A record is handed to the operating system in one piece before the next generation begins, so a killed process loses the generation
-//! in work and nothing else. What forces it to the disk:
+//! A record is passed to the operating system in one piece before the next generation begins, so a killed process loses only the current
+//! generation. What is flushed to disk:
 //!
-//! - run.toml and the journal's header, before the first generation: they get their names only when they are there whole, and the names
-//!   are forced to the disk as well. A run that has a journal can be resumed.
+//! - run.toml and the header of the journal, before the first generation. They are renamed into place when they are complete, and the
+//!   directory is flushed too. A run that has a journal can be resumed.
 //! - records, at most once a second and at the end: a power failure loses about a second of work, which is computed again.
-//! - pictures, sheets and figures, never: they follow from the journal, and `--resume` writes them again.
+//! - pictures, sheets and figures, never: they are computed from the journal, and resuming writes them again.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -21,11 +21,12 @@ use super::folder::{self, Durable};
 use crate::model::hex;
 use crate::util::lock::Locked;
 
-/// Between two forced writes to the disk.
+/// Time between two flushes to disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// A journal is read whole; one larger than this is refused, and none is made.
+/// A journal is read as a whole. A larger one is refused, and never written.
 const LARGEST: u64 = 1 << 30;
-const FULL: &str = "What was recorded is safe; write pictures and figures of it by --resume with --generations of no more than there are";
+const FULL: &str = "What was recorded is safe. To write its pictures and figures, use --resume with --generations not larger than what \
+     is recorded";
 
 /// A journal that is being written.
 #[derive(Debug)]
@@ -33,32 +34,32 @@ pub struct JournalFile {
     path: PathBuf,
     held: LockedJournal,
     writer: JournalWriter,
-    /// What the file holds that is good.
+    /// The length of the valid part of the file.
     length: u64,
-    /// What it may hold; less in tests.
+    /// The largest allowed length; smaller in tests.
     largest: u64,
     record: Vec<u8>,
     synced: Instant,
 }
 
 impl JournalFile {
-    /// Begins a journal where there is none.
+    /// Creates a journal.
     ///
     /// # Errors
     ///
-    /// If the file is there already or cannot be written.
+    /// If the file already exists or cannot be written.
     pub fn begin(path: &Path, settings: &Settings, provenance: &str) -> Result<Self, RunError> {
         let mut header = Vec::new();
         let writer = JournalWriter::begin(settings, provenance, &mut |bytes| header.extend_from_slice(bytes));
         if path.exists() {
             return Err(RunError::file("make", path, io::ErrorKind::AlreadyExists.into()));
         }
-        // A journal with half a header could neither be gone on with nor be begun anew.
+        // A journal with half a header could neither be resumed nor started again.
         folder::write_whole(path, &folder::beside(path), &header, Durable::Yes).map_err(|source| RunError::file("write", path, source))?;
         Ok(Self::of(path, hold(path)?, writer, header.len() as u64))
     }
 
-    /// Goes on after the good records of the journal that is held; what stands behind them is cut off.
+    /// Continues after the valid records of the locked journal; anything behind them is truncated.
     ///
     /// # Errors
     ///
@@ -73,11 +74,12 @@ impl JournalFile {
         Self { path: path.to_owned(), held, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() }
     }
 
-    /// Appends the record of a generation. `decide` is called with what takes its decisions, and returns the number refused.
+    /// Appends the record of a generation. `decide` is called with a function that records placements, and returns the number of rejected
+    /// offspring.
     ///
     /// # Errors
     ///
-    /// If the record cannot be written; the journal then ends after the generation before.
+    /// If the record cannot be written; the journal then ends with the previous generation.
     pub fn append<X>(
         &mut self,
         generation: u32,
@@ -90,13 +92,13 @@ impl JournalFile {
         let (refused, result) = decide(&mut |child, take| record.take(child, take))?;
         record.end(refused);
         if self.length + self.record.len() as u64 > self.largest {
-            let problem = format!("the journal is full: it may have {} bytes. {FULL}", self.largest);
+            let problem = format!("the journal is full ({} bytes at most). {FULL}", self.largest);
             return Err(RunError::journal(&self.path, &problem));
         }
         let written = self.held.file.write_all(&self.record);
         let written = written.and_then(|()| if self.synced.elapsed() < SYNC_EVERY { Ok(()) } else { self.sync_file() });
         if let Err(source) = written {
-            // Whatever part of the record has got there is taken back; if that fails too, the next reader finds it torn.
+            // Remove whatever part of the record was written. If that fails too, the next reader finds a torn record.
             let _ = self.held.file.set_len(self.length);
             return Err(RunError::Record { path: self.path.clone(), source });
         }
@@ -110,31 +112,31 @@ impl JournalFile {
         self.held.file.sync_data()
     }
 
-    /// Forces everything to the disk.
+    /// Flushes everything to disk.
     ///
     /// # Errors
     ///
-    /// If the disk does not take it.
+    /// If the flush fails.
     pub fn finish(mut self) -> Result<(), RunError> {
         self.sync_file().map_err(|source| RunError::Record { path: self.path.clone(), source })
     }
 }
 
-/// A journal that nobody else can append to.
+/// A journal that is locked for appending.
 #[derive(Debug)]
 pub struct LockedJournal {
     file: File,
     _lock: Option<Locked>,
 }
 
-/// Opens a journal to append to it, and locks it as well as its folder: the folder's file `lock` looks like one that may be removed.
+/// Opens a journal for appending, and locks it in addition to its folder, whose file `lock` looks as if it could be removed.
 ///
 /// # Errors
 ///
-/// If it cannot be written, or another process writes it.
+/// If it cannot be opened for writing, or another process has locked it.
 pub fn hold(path: &Path) -> Result<LockedJournal, RunError> {
     let file = OpenOptions::new().append(true).open(path).map_err(|source| RunError::file("write", path, source))?;
-    // Elsewhere a locked file cannot be read by others, and looking at a run is to be free.
+    // Elsewhere a locked file cannot be read by others, and anybody may look at a run.
     if !cfg!(unix) {
         return Ok(LockedJournal { file, _lock: None });
     }
@@ -150,16 +152,16 @@ pub fn hold(path: &Path) -> Result<LockedJournal, RunError> {
 ///
 /// # Errors
 ///
-/// If it cannot be read, or is too large to be one.
+/// If it cannot be read, or is too large.
 pub fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     let read = || -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
-        // Before memory is taken for it.
+        // Checked before memory is allocated.
         if file.metadata()?.len() > LARGEST {
             return Err(io::Error::other(format!("it is larger than any journal ({LARGEST} bytes)")));
         }
         let mut bytes = Vec::new();
-        // What another process appends meanwhile may be read or not.
+        // What another process appends meanwhile may or may not be read.
         file.take(LARGEST).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
     use crate::run::{EncodingName, RunConfig, Variant};
 
-    /// A journal that could not be read again would be lost.
+    /// A journal that cannot be read again would be lost.
     #[test]
     fn a_journal_does_not_become_larger_than_one_that_is_read() {
         let dir = tempfile::tempdir().unwrap();

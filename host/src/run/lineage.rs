@@ -1,8 +1,7 @@
-//! Where elites come from: their ancestors, read off the journal.
+//! The ancestors of elites, found in the journal.
 //!
-//! A child that took a cell may become a parent, and only such a child may. So replaying the journal meets every ancestor. It is gone
-//! through twice: once to learn who is whose parent, and once to draw the ancestors that are to be shown; so a long run of large genomes
-//! need not be held in memory.
+//! Only offspring that took a cell can become parents, so replaying the journal meets every ancestor. The journal is replayed twice: first
+//! to find out who is whose parent, then to draw the ancestors to show. That way a long run with large genomes need not fit in memory.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -15,31 +14,31 @@ use super::{Folder, RunError, journal_file};
 use crate::picture::Picture;
 use crate::run::encoding::HostEncoding;
 
-/// An elite of its time, from which a later one descends.
+/// A former or present elite in a lineage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ancestor {
     /// Where it was born.
     pub birth: Birth,
-    /// Of the cells that it took, the one with the highest score.
+    /// Of the cells that it took, the one where it scored highest.
     pub cell: usize,
-    /// Its score there.
+    /// Its score for that cell.
     pub score: f32,
     /// Its picture.
     pub picture: Picture,
 }
 
-/// The descent of a cell's elite.
+/// The lineage of a cell's elite.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lineage {
     /// The cell.
     pub cell: usize,
-    /// The number of its elite's ancestors, itself included.
+    /// The number of ancestors, including the elite itself.
     pub length: usize,
-    /// The first ancestor, the elite, and as many of those between as were asked for, evenly spaced; oldest first.
+    /// The first ancestor, the elite, and as many in between as requested, evenly spaced, oldest first.
     pub film: Vec<Ancestor>,
 }
 
-/// All who took a cell with a score of at least `least`, oldest first; at most `most` (at least 2) of them, evenly spaced.
+/// All offspring that took a cell with a score of at least `least`, oldest first; at most `most` (at least 2) of them, evenly spaced.
 ///
 /// # Errors
 ///
@@ -53,7 +52,7 @@ pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<
         let record = record.map_err(|error| RunError::journal(&path, &error))?;
         for (child, _) in record.decisions().filter(|(_, take)| take.score >= least) {
             let birth = Birth { generation: record.generation, child };
-            // A child may take many cells, one after the other.
+            // An offspring may take several cells, one after another.
             if all.last() != Some(&birth) {
                 all.push(birth);
             }
@@ -66,7 +65,7 @@ pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<
     Ok(chosen.iter().map(|birth| ancestors[birth].clone()).collect())
 }
 
-/// The descent of the elites of some cells, each with at most `frames` (at least 2) pictures. Empty cells are left out.
+/// The lineages of the elites of some cells, each with at most `frames` (at least 2) pictures. Empty cells are omitted.
 ///
 /// # Errors
 ///
@@ -90,13 +89,13 @@ pub fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<L
     Ok(films.into_iter().map(|(cell, length, births)| Lineage { cell, length, film: film(births) }).collect())
 }
 
-/// The settings of a journal, and its bytes without a torn tail.
+/// The settings of a journal, and its bytes without a torn record at the end.
 fn good_part<'j>(path: &Path, bytes: &'j [u8]) -> Result<(Settings, &'j [u8]), RunError> {
     let (header, _) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
     Ok((header.settings, &bytes[..read_records(path, bytes)?.good.good_bytes()]))
 }
 
-/// At most `count` items, evenly spaced, the first and the last among them.
+/// At most `count` items, evenly spaced, including the first and the last.
 fn sample(all: &[Birth], count: usize) -> Vec<Birth> {
     if all.len() <= count {
         return all.to_vec();
@@ -104,11 +103,11 @@ fn sample(all: &[Birth], count: usize) -> Vec<Birth> {
     (0..count).map(|i| all[i * (all.len() - 1) / (count - 1)]).collect()
 }
 
-/// Who took something, with its parent.
+/// Offspring that took a cell, with their parents.
 struct Births {
-    /// Ascending, as a journal is: a long one has many millions.
+    /// Ascending, like a journal: a long one has many millions.
     known: Vec<(Birth, Option<Birth>)>,
-    /// Who holds each cell in the end.
+    /// The elite of each cell at the end.
     holders: Vec<Option<Birth>>,
 }
 
@@ -167,10 +166,10 @@ impl Job for DrawThem<'_> {
     }
 }
 
-/// What a child took with its highest score; it has taken something.
+/// The placement with the highest score of an offspring that took at least one cell.
 fn best_take(record: &Record<'_>, child: u32) -> Placement {
     let takes = record.decisions().filter(|decision| decision.0 == child).map(|decision| decision.1);
-    takes.reduce(|best, take| if take.score > best.score { take } else { best }).expect("a winner has taken a cell")
+    takes.reduce(|best, take| if take.score > best.score { take } else { best }).expect("an elite has taken a cell")
 }
 
 #[cfg(test)]
@@ -206,9 +205,9 @@ mod tests {
                 assert_eq!((lineage.cell, lineage.film.len()), (elite.cell, lineage.length));
                 let elite = lineage.film.last().unwrap();
                 assert_eq!((elite.birth, &elite.picture), (elite.birth, &elite.picture));
-                assert!(elite.score >= elite.score, "it held this cell with that score, and perhaps another with a higher one");
+                assert!(elite.score >= elite.score, "it took this cell with this score, and perhaps another with a higher one");
                 assert_eq!(lineage.film[0].birth.generation, 0, "only the initial batch has no parents");
-                assert!(lineage.film.is_sorted_by(|a, b| a.birth.generation < b.birth.generation), "a parent is older than its child");
+                assert!(lineage.film.is_sorted_by(|a, b| a.birth.generation < b.birth.generation), "a parent is older than its offspring");
             }
         }
     }
@@ -222,7 +221,7 @@ mod tests {
         for pair in pairs {
             let (parent, child) = (pair[0].picture.bytes(), pair[1].picture.bytes());
             let changed = parent.iter().zip(child).filter(|(a, b)| a != b).count();
-            // 784 genes at 0.1: 78 expected, standard deviation 8.4. Strangers would differ in nearly all.
+            // 784 genes at a rate of 0.1: expected 78, standard deviation 8.4. Unrelated pictures would differ in nearly all genes.
             assert!((30..130).contains(&changed), "{changed} of 784 genes changed");
         }
     }

@@ -12,10 +12,10 @@ use crate::classifier::{Classifier, Device};
 use crate::model::Model;
 use crate::model::card::printable;
 
-/// What is wrong with a journal whose settings follow from no run configuration in run.toml.
-pub(super) const SETTINGS_DIFFER: &str = "its settings are not those of run.toml; restore that file, or start a new run";
+/// The error if the settings of a journal do not follow from run.toml.
+pub(super) const SETTINGS_DIFFER: &str = "its settings do not match run.toml; restore that file, or start a new run";
 
-const NETWORK_DIFFERS: &str = "its network is not that of run.toml; restore that file, or the journal that belongs to it";
+const NETWORK_DIFFERS: &str = "its network does not match run.toml; restore that file, or the journal that belongs to it";
 
 /// What a run was made with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,26 +26,26 @@ pub struct Provenance {
     pub model: String,
     /// SHA-256 of the ONNX file, in hexadecimal.
     pub model_sha256: String,
-    /// How pictures become the network's input: the `[input]` table of its card, crops as they were chosen, as JSON.
+    /// How pictures become the network's input: the `[input]` table of its card, with the configured crops, as JSON.
     #[serde(default)]
     pub input: String,
-    /// What the network's output is taken for. Runs of early versions do not say.
+    /// What the network's output means. Absent in runs of early versions.
     #[serde(default)]
     pub output: String,
-    /// SHA-256 of the file with the mean image; empty if there is none. Runs of early versions do not say.
+    /// SHA-256 of the mean image; empty if there is none. Absent in runs of early versions.
     #[serde(default)]
     pub mean_sha256: String,
     /// What computed the scores.
     pub engine: String,
-    /// On which device. Runs of early versions do not say: there was one.
+    /// The device. Absent in runs of early versions, which had only one.
     #[serde(default)]
     pub device: Device,
-    /// The processor. Scores can differ in the last bits between processors.
+    /// The CPU. Scores can differ in the last bits between CPUs.
     pub cpu: String,
 }
 
 impl Provenance {
-    /// By this program, here.
+    /// The provenance of a run by this program on this machine.
     #[must_use]
     pub fn here(model: &Model, classifier: &dyn Classifier) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Provenance {
         }
     }
 
-    /// As the text in a journal.
+    /// The text in the journal.
     #[must_use]
     pub fn journal_text(&self) -> String {
         let Self { fooling, model, model_sha256, input, output, mean_sha256, engine, device, cpu } = self;
@@ -80,38 +80,38 @@ impl Provenance {
         .concat()
     }
 
-    /// Whether a run with this provenance can be gone on with here: what is to be said all the same, a sentence each. `same_everywhere`
-    /// tells that the processor changes no score.
+    /// Whether a run with this provenance can be resumed here; returns warnings, one sentence each. `same_everywhere` says that the CPU
+    /// does not change the scores.
     ///
     /// # Errors
     ///
-    /// What other thing gave the scores that are recorded: they and new ones would be measured by two yardsticks.
+    /// Reports if the recorded scores come from something else: old and new scores would not be comparable.
     pub(super) fn resumes_from(&self, provenance: &str, same_everywhere: bool) -> Result<Vec<String>, String> {
         let recorded = provenance_line(provenance, "sha256");
         if recorded != self.model_sha256 {
             let Self { model, model_sha256, .. } = self;
             return Err(format!(
-                "it was made with a network whose sha256 is {recorded}, and '{model}' has {model_sha256}; name the right one (--model)"
+                "it was made with a network whose sha256 is {recorded}, but '{model}' has {model_sha256}; use the right one (--model)"
             ));
         }
         for (word, how, now) in [
-            ("input", "pictures fed as", &self.input),
-            ("output", "the network's output taken for", &self.output),
-            ("mean", "the mean image of sha256", &self.mean_sha256),
+            ("input", "the preprocessing", &self.input),
+            ("output", "the output kind", &self.output),
+            ("mean", "the mean image with sha256", &self.mean_sha256),
         ] {
-            // Journals of early versions do not say. That a mean image is there or not stands in the line `input` too.
+            // Journals of early versions do not say. Whether there is a mean image is also part of the line `input`.
             let before = whole_provenance_line(provenance, word);
             if !before.is_empty() && before != now {
                 let before = before.escape_debug();
-                return Err(format!("it was made with {how} {before}, and here that is {now}; restore the model's card"));
+                return Err(format!("it was made with {how} {before}, but here that is {now}; restore the model's card"));
             }
         }
-        // Nor do they say on which device: there was one.
+        // They do not state the device either: there was only one.
         let before = provenance_line(provenance, "device");
         let before = if before.is_empty() { Device::Cpu.name() } else { &before };
         if before != self.device.name() {
             return Err(format!(
-                "it was begun on the device '{before}', and scores of '{}' differ in the last bits; leave --device out, or start a new run",
+                "it was made on the device '{before}', and scores of '{}' differ in the last bits; omit --device, or start a new run",
                 self.device
             ));
         }
@@ -119,24 +119,24 @@ impl Provenance {
         for (word, now) in [("engine", self.engine.as_str()), ("cpu", self.cpu.as_str())] {
             let before = provenance_line(provenance, word);
             if before != printable(now) && !(word == "cpu" && same_everywhere) {
-                remarks.push(format!("begun with {word} '{before}', going on with '{now}': scores may differ in the last bits"));
+                remarks.push(format!("started with {word} '{before}', resuming with '{now}': scores may differ in the last bits"));
             }
         }
         Ok(remarks)
     }
 }
 
-/// A line of a provenance, without its first word and fit to be printed; empty if it is not there.
+/// A line of the provenance without its keyword, safe to print; empty if it is absent.
 fn provenance_line(provenance: &str, word: &str) -> String {
     printable(whole_provenance_line(provenance, word))
 }
 
-/// The same as it stands there, to be compared.
+/// The same, unchanged, for comparison.
 fn whole_provenance_line<'p>(provenance: &'p str, word: &str) -> &'p str {
     provenance.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).unwrap_or_default()
 }
 
-/// The processor's name as the system gives it, else its architecture.
+/// The CPU's name as the system reports it, or its architecture.
 fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.trim_start().strip_prefix(':'));
@@ -146,21 +146,22 @@ fn cpu_name() -> String {
 /// The file run.toml.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunToml {
-    /// What the user chose, defaults included.
+    /// The run configuration, including defaults.
     #[serde(alias = "choices")]
     pub config: RunConfig,
-    /// What the run was made with.
+    /// The provenance of the run.
     #[serde(alias = "made")]
     pub provenance: Provenance,
     /// The class of each cell, and its name.
     pub cells: Vec<CellName>,
 }
 
-/// Largest run.toml that is read, in bytes: that of a run with 65 536 classes of 45 letters fits. Reading takes up to 75 times as much memory.
+/// Largest accepted run.toml in bytes: large enough for 65 536 classes with labels of 45 letters. Parsing takes up to 75 times as much
+/// memory.
 const LARGEST: u64 = 6 << 20;
 
 fn read_bounded(path: &Path) -> io::Result<String> {
-    // Asked before it is opened: opening a pipe would wait for a writer.
+    // Checked before opening: opening a pipe would block until there is a writer.
     let found = std::fs::metadata(path)?;
     if !found.is_file() {
         return Err(io::Error::other("it is not a regular file"));
@@ -183,7 +184,7 @@ pub struct CellName {
 }
 
 impl RunToml {
-    /// Of a run that is about to begin.
+    /// For a run that is about to start.
     #[must_use]
     pub fn new(config: &RunConfig, model: &Model, provenance: Provenance) -> Self {
         let cell = |class: usize| CellName { class, label: model.labels().get(class).cloned().unwrap_or_else(|| class.to_string()) };
@@ -195,7 +196,7 @@ impl RunToml {
     ///
     /// # Errors
     ///
-    /// If it cannot be read or understood.
+    /// If it cannot be read or parsed.
     pub fn read(folder: &Folder) -> Result<Self, RunError> {
         let path = folder.run_toml();
         let text = read_bounded(&path).map_err(|source| RunError::file("read", &path, source))?;
@@ -204,7 +205,7 @@ impl RunToml {
         Ok(run)
     }
 
-    /// Whether the cells are those of the run configuration, and run configuration and network those of a journal.
+    /// Checks that the cells match the configuration, and configuration and network those of a journal.
     pub(super) fn fits(&self, header: &JournalHeader<'_>) -> Result<(), &'static str> {
         let settings = &header.settings;
         let classes = self.config.cell_classes(settings.cells() as usize);
@@ -216,30 +217,30 @@ impl RunToml {
         if network.is_empty() || network == self.provenance.model_sha256 { Ok(()) } else { Err(NETWORK_DIFFERS) }
     }
 
-    /// What is printed must not command the terminal: the folder may be somebody else's.
+    /// Printed text must not control the terminal: the folder may come from a stranger.
     fn check(&self) -> Result<(), String> {
         let spoils = |text: &str| text.chars().any(char::is_control);
         if let Some(cell) = self.cells.iter().find(|cell| spoils(&cell.label)) {
-            return Err(format!("the label of class {} has control characters", cell.class));
+            return Err(format!("the label of class {} contains control characters", cell.class));
         }
         let Provenance { fooling, model, model_sha256, input, output, mean_sha256, engine, device: _, cpu } = &self.provenance;
         let names = [fooling, model, model_sha256, input, output, mean_sha256, engine, cpu, &self.config.model];
         if names.into_iter().chain(&self.config.activations).any(|text| spoils(text)) {
-            return Err("a name of the model, its path, an activation, the engine or the processor has control characters".to_owned());
+            return Err("the name or path of the model, an activation, the engine or the CPU contains control characters".to_owned());
         }
         Ok(())
     }
 
-    /// The file's text. What would not be read again is not written either.
+    /// The text of the file. What could not be read again is not written.
     ///
     /// # Errors
     ///
-    /// If it would have control characters, or be larger than any that is read.
+    /// If it would contain control characters, or be too large to be read again.
     pub(super) fn text(&self) -> Result<String, RunError> {
         self.check().map_err(RunError::Config)?;
         let text = toml::to_string(self).expect("names, numbers and lists");
         if text.len() as u64 > LARGEST {
-            let problem = format!("run.toml would have {} bytes and may have {LARGEST}; give the classes shorter labels", text.len());
+            let problem = format!("run.toml would take {} bytes, but may take at most {LARGEST}; use shorter labels", text.len());
             return Err(RunError::Config(problem));
         }
         Ok(text)
@@ -255,7 +256,7 @@ impl RunToml {
     }
 
     fn error(path: &Path, problem: &dyn std::error::Error) -> RunError {
-        // The message quotes the line at fault.
+        // The message quotes the line with the error.
         let problem = problem.to_string().chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
         RunError::RunToml { path: path.to_owned(), problem }
     }

@@ -1,4 +1,4 @@
-//! Looking at a run through its journal: every elite is rebuilt, no network is asked.
+//! Reads a run from its journal: every elite is rebuilt without the network.
 
 use std::path::{Path, PathBuf};
 
@@ -10,20 +10,20 @@ use super::search::{EliteAccess, Job, with_search};
 use super::{Elites, Folder, RebuiltElite, RunError, RunToml, Scores, Stats, along, journal_file};
 use crate::picture::Picture;
 
-/// A run as its journal tells it.
+/// A run, as told by its journal.
 #[derive(Clone, Debug)]
 pub struct Rebuilt {
-    /// What run.toml says.
+    /// The contents of run.toml.
     pub run: RunToml,
     /// The settings in the journal.
     pub settings: Settings,
-    /// Generations after the initial batch that are recorded; nothing if not even that is.
+    /// Recorded generations after the initial batch; none if not even that is recorded.
     pub last_generation: Option<u32>,
     /// The elites.
     pub elites: Vec<RebuiltElite>,
     /// Confidence over the cells.
     pub stats: Stats,
-    /// What is to be said of the journal.
+    /// Warnings about the journal.
     pub warning: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct Rebuilt {
 ///
 /// # Errors
 ///
-/// If the journal or run.toml is missing, damaged or of another run.
+/// If the journal or run.toml is missing or damaged, or belongs to another run.
 pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     let (run, path) = (RunToml::read(folder)?, folder.journal());
     let bytes = journal_file::read(&path)?;
@@ -40,16 +40,16 @@ pub fn rebuild(folder: &Folder) -> Result<Rebuilt, RunError> {
     rebuild_journal(&path, &bytes, run)
 }
 
-/// Rebuilds a run from the bytes of its journal. Of `run` only the number of cells must be right; `path` is what errors call the journal.
+/// Rebuilds a run from the bytes of its journal. Of `run`, only the number of cells must be right; `path` names the journal in errors.
 ///
 /// # Errors
 ///
-/// If the journal is damaged or has another number of cells.
+/// If the journal is damaged, or its number of cells differs.
 pub fn rebuild_journal(path: &Path, bytes: &[u8], run: RunToml) -> Result<Rebuilt, RunError> {
     let (header, _) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
     let settings = header.settings;
     if run.cells.len() != settings.cells() as usize {
-        return Err(RunError::journal(path, &"it has another number of cells than run.toml"));
+        return Err(RunError::journal(path, &"its number of cells differs from run.toml"));
     }
     let records = read_records(path, bytes)?;
     let journal = &bytes[..records.good.good_bytes()];
@@ -64,7 +64,7 @@ pub fn rebuild_journal(path: &Path, bytes: &[u8], run: RunToml) -> Result<Rebuil
     })
 }
 
-/// Confidence over the cells after each generation of a run; a torn record at the end of the journal is no part of it.
+/// Confidence over the cells after each generation of a run; a torn record at the end of the journal is ignored.
 ///
 /// # Errors
 ///
@@ -73,11 +73,10 @@ pub fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
     thinned_curve(folder, u32::MAX)
 }
 
-/// [`curve`], or of a longer run every second generation, every third, and so on, so that no more than `most` (at least 1) are left; and
-/// the last one.
+/// [`curve`], thinned to every second generation, every third, and so on, so that at most `most` (at least 1) are left, plus the last one.
 ///
-/// None of these figures falls from one generation to the next, as a cell keeps its best score. So what is left out lies between what is
-/// there.
+/// None of these figures falls from one generation to the next, because a cell keeps its best score. So an omitted value lies between its
+/// neighbours.
 ///
 /// # Errors
 ///
@@ -108,7 +107,7 @@ impl Job for Rebuild<'_> {
     }
 }
 
-/// A stored picture that is not what the journal says.
+/// A stored picture that differs from the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// The stored picture.
@@ -125,7 +124,7 @@ impl Rebuilt {
         (name.class, &name.label)
     }
 
-    /// The elites by class, or the `most` surest ones, highest first, if there are more.
+    /// The elites sorted by class or, if there are more than `most`, the `most` with the highest confidence, highest first.
     #[must_use]
     pub fn surest(&self, most: usize) -> Vec<&RebuiltElite> {
         let mut elites: Vec<&RebuiltElite> = self.elites.iter().collect();
@@ -136,7 +135,7 @@ impl Rebuilt {
         elites
     }
 
-    /// Holds every elite against its stored picture.
+    /// Compares every elite with its stored picture.
     #[must_use]
     pub fn compare(&self, folder: &Folder) -> Vec<Difference> {
         let compare = |elite: &RebuiltElite| {

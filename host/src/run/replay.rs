@@ -8,15 +8,15 @@ use super::encoding::HostEncoding;
 use super::search::EliteAccess;
 use super::{RunError, Scores};
 
-/// The good records of a journal, read to the end, and what is to be said of the rest.
+/// The valid records of a journal, and warnings about the rest.
 pub(super) struct GoodRecords<'j> {
     pub(super) good: Records<'j>,
-    /// How many there are.
+    /// The number of records.
     pub(super) generations: u32,
     pub(super) warning: Option<String>,
 }
 
-/// Reads all records. A torn tail is let go with a warning; damage before it is an error.
+/// Reads all records. A torn record at the end is dropped with a warning; damage before it is an error.
 pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecords<'j>, RunError> {
     let (_, mut good) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
     let mut generations = 0_u32;
@@ -26,21 +26,25 @@ pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecor
             Some(Ok(_)) => generations += 1,
             Some(Err(JournalError::Torn)) => {
                 let lost = bytes.len() - good.good_bytes();
-                let warning =
-                    format!("the journal's last {lost} bytes are torn: 1 generation (number {generations}) is lost and computed again");
+                let warning = format!(
+                    "the last {lost} bytes of the journal are torn: 1 generation (number {generations}) is lost and computed \
+                         again"
+                );
                 return Ok(GoodRecords { good, generations, warning: Some(warning) });
             }
-            // Some file systems have the length of a file on disk before its contents: a power failure then leaves zeros at its end.
+            // Some file systems store the length of a file before its contents, so a power failure leaves zeros at its end.
             Some(Err(_)) if bytes[good.good_bytes()..].iter().all(|&byte| byte == 0) => {
                 let lost = bytes.len() - good.good_bytes();
                 let warning = format!(
-                    "the journal's last {lost} bytes are zeros, as a power failure leaves them: generation {generations} and what may have followed is lost and computed again"
+                    "the last {lost} bytes of the journal are zeros, as after a power failure: generation {generations} and any after it \
+                     are lost and computed again"
                 );
                 return Ok(GoodRecords { good, generations, warning: Some(warning) });
             }
             Some(Err(error)) => {
                 let problem = format!(
-                    "{error}, in the record of generation {generations}; restore the file, or cut it to {} bytes (truncate -s) to lose what follows",
+                    "{error}, in the record of generation {generations}; restore the file, or truncate it to {} bytes (truncate -s) and \
+                     lose what follows",
                     good.good_bytes()
                 );
                 return Err(RunError::journal(path, &problem));

@@ -1,4 +1,4 @@
-//! The four kinds of search (two encodings, two ways to survive) behind one call.
+//! The four kinds of search (two encodings, two populations) behind one interface.
 
 use fooling_core::{
     Archive, Cell, DirectEncoding, Elite, EliteSlot, EncodingSettings, Population, Rank, Ranking, Search, Selection, Settings, Storage,
@@ -7,22 +7,22 @@ use fooling_core::{
 use super::RunError;
 use crate::run::encoding::{HostEncoding, StandardCppn};
 
-/// Who holds a cell.
+/// The elite of a cell.
 #[derive(Debug)]
 pub struct CellElite<'p, G> {
     /// The elite.
     pub elite: &'p Elite<G>,
-    /// Its score there.
+    /// Its score for that cell.
     pub score: f32,
     /// How often the cell's elite was replaced.
     pub replaced: u32,
-    /// How often by a child of another cell's elite.
+    /// How often by an offspring whose parent was not the elite of this cell.
     pub switched: u32,
 }
 
-/// A population that can be asked who holds a cell.
+/// A population whose cells can be inspected.
 pub trait EliteAccess<G>: Population<G> {
-    /// Who holds a cell; nothing if it is empty. A single objective has one cell, which the best one holds.
+    /// The elite of a cell; none if it is empty. A single objective has one cell, which the best one holds.
     fn cell_elite(&self, cell: usize) -> Option<CellElite<'_, G>>;
 }
 
@@ -41,18 +41,18 @@ impl<G: fooling_core::Genome, R: Storage<Rank>, S: Storage<EliteSlot<G>>> EliteA
     }
 }
 
-/// Something to do with a search of whichever kind.
+/// A job that works with any kind of search.
 pub(super) trait Job {
     type Output;
 
-    /// Does it with a search that has not begun.
+    /// Does the job, starting with a search that has not begun.
     fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(self, search: Search<E, P>) -> Result<Self::Output, RunError>;
 }
 
-/// Most memory that genomes, pictures and scores may take. A journal of a hundred bytes can claim a million cells.
+/// Memory limit for genomes, pictures and scores. A journal of a hundred bytes can claim a million cells.
 const MOST_MEMORY: u64 = 4 << 30;
 
-/// Refuses a run for which there is no room, before anything is made or memory is taken.
+/// Refuses a run that needs too much memory, before anything is created or allocated.
 pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
     let genome = match settings.encoding {
         EncodingSettings::Cppn { .. } => StandardCppn::bytes(settings),
@@ -71,15 +71,15 @@ pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
         return Ok(());
     }
     let problem = format!(
-        "{elites} elites and {children} pictures a generation take {} MiB of memory, and {} MiB at most are lent to them; \
-         use fewer classes (--classes), fewer pictures a generation (--batch) or smaller ones",
+        "{elites} elites and {children} pictures per generation take {} MiB of memory, but the limit is {} MiB; use fewer classes \
+         (--classes), fewer pictures per generation (--batch) or smaller pictures",
         needed >> 20,
         MOST_MEMORY >> 20
     );
     Err(RunError::Config(problem))
 }
 
-/// Does a job with the search that the settings ask for.
+/// Does a job with the search that the settings describe.
 pub(super) fn with_search<J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
     check_room(settings)?;
     match settings.encoding {
@@ -89,7 +89,7 @@ pub(super) fn with_search<J: Job>(settings: &Settings, job: J) -> Result<J::Outp
 }
 
 fn with_encoding<E: HostEncoding, J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
-    let encoding = E::of(settings).ok_or_else(|| RunError::Config("this program has no room for genomes of that size".to_owned()))?;
+    let encoding = E::of(settings).ok_or_else(|| RunError::Config("this program does not support genomes of that size".to_owned()))?;
     let slots = |count: u32| -> Vec<EliteSlot<E::Genome>> { (0..count).map(|_| EliteSlot::new(E::blank(settings))).collect() };
     let misfit = |error: fooling_core::Misfit| RunError::Config(error.to_string());
     match settings.selection {

@@ -1,4 +1,4 @@
-//! The model card of a trained LeNet: what another program must know to use the ONNX file as it was meant.
+//! The model card of a trained LeNet: what another program needs to know to use the ONNX file correctly.
 
 use std::path::Path;
 
@@ -8,24 +8,24 @@ use sha2::{Digest, Sha256};
 use super::{Epoch, SCALE, TrainingConfig, onnx};
 use crate::mnist::{CLASSES, SIDE};
 
-/// Everything that a card says, in the order in which it is written.
+/// The contents of a card, in the order in which they are written.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Card {
-    /// Name of the ONNX file, beside the card.
+    /// Name of the ONNX file next to the card.
     pub file: String,
     /// SHA-256 of the ONNX file, in hexadecimal.
     pub sha256: String,
-    /// Short name: the file's without its extension.
+    /// Short name: the file name without its extension.
     pub name: String,
-    /// A label a class, in the order of the classes.
+    /// One label for each class, in the order of the classes.
     pub labels: Vec<String>,
-    /// What comes out: `probabilities` or `logits`.
+    /// The output: `probabilities` or `logits`.
     pub output: String,
-    /// How it was made.
+    /// How the network was trained.
     pub origin: String,
     /// SPDX expression.
     pub licence: String,
-    /// What goes in.
+    /// The input.
     pub input: Input,
 }
 
@@ -40,9 +40,9 @@ pub struct Input {
     pub width: usize,
     /// Height in pixels.
     pub height: usize,
-    /// Side of the square picture that is rendered.
+    /// Side of the square picture that is drawn.
     pub picture: usize,
-    /// How crops are cut from the picture.
+    /// How crops are taken from the picture.
     pub crops: String,
     /// Factor.
     pub scale: f64,
@@ -53,8 +53,8 @@ pub struct Input {
 }
 
 impl Card {
-    /// The card of a LeNet of `classes` classes whose ONNX file has these `bytes`. The classes after the digits are
-    /// labelled `fooling`, numbered from the second on.
+    /// The card of a LeNet with `classes` classes whose ONNX file has these `bytes`. The classes after the digits are labelled `fooling`,
+    /// numbered from the second on.
     #[must_use]
     pub fn lenet(file: &Path, bytes: &[u8], classes: usize, origin: String) -> Self {
         let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
@@ -98,7 +98,7 @@ fn label(class: usize) -> String {
     }
 }
 
-/// How a network was made, in words.
+/// How a network was trained, in words.
 pub(super) fn origin(settings: &TrainingConfig, examples: usize, last: &Epoch, tested: usize) -> String {
     let TrainingConfig { epochs, batch, seed, learning_rate, momentum, weight_decay, shift, .. } = settings;
     format!(

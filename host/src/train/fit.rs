@@ -1,6 +1,6 @@
 //! The training loop: minibatches from a seeded shuffle, gradient descent with momentum, a test after every epoch.
 //!
-//! Contract: the network that comes out is that of the last epoch. The test set is only looked at, never chosen by.
+//! Contract: the result is the network of the last epoch. The test set is only measured, never used for selection.
 
 use std::time::Instant;
 
@@ -14,28 +14,28 @@ use super::ops::{Accelerate, Move};
 use super::{LeNet, Observer, TrainError};
 use crate::mnist::{self, Dataset, PIXELS, SIDE};
 
-/// A minibatch takes about half a megabyte an example.
+/// A minibatch takes about half a megabyte for each example.
 const MAX_BATCH: usize = 4096;
 
-/// How to train; the default is what made the LeNet in `models/`.
+/// How to train; the defaults made the LeNet in `models/`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingConfig {
-    /// How often each example is learnt from; at least 1.
+    /// Number of epochs; at least 1.
     pub epochs: u32,
     /// Examples in a minibatch; 1 to 4096. The last one of an epoch can be smaller.
     pub batch: usize,
-    /// Decides the first weights, the order of the examples and their shifts.
+    /// Decides the initial weights, the order of the examples and their shifts.
     pub seed: u64,
-    /// Threads; `None` for one a core. Does not change the result. candle adds large tensors on threads of its own, one a core
-    /// unless the environment variable `CANDLE_NUM_THREADS` says how many.
+    /// Number of threads; `None` for one per core. Does not change the result. candle uses more threads to add large tensors: one per core,
+    /// unless the environment variable `CANDLE_NUM_THREADS` sets a number.
     pub threads: Option<usize>,
-    /// Step size at the start; it falls to 0 along half a cosine.
+    /// Initial learning rate; it falls to 0 along half a cosine.
     pub learning_rate: f64,
-    /// Share of the last step that the next one keeps, in `[0, 1)`.
+    /// Momentum: the share of the last step that is kept in the next one, in `[0, 1)`.
     pub momentum: f64,
-    /// Pull of the weights (not the biases) towards 0.
+    /// Weight decay, for the weights but not the biases.
     pub weight_decay: f64,
-    /// Each time an example is used it is moved by up to so many pixels in x and in y; at most 27, 0 for not at all.
+    /// Each time an example is used, it is shifted by up to this many pixels in x and in y; at most 27, 0 for no shift.
     pub shift: u8,
 }
 
@@ -68,7 +68,7 @@ impl TrainingConfig {
     }
 }
 
-/// What a network is to learn: pictures with labels, which may go beyond the digits.
+/// Training examples: pictures with labels, which may go beyond the digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Examples {
     images: Vec<u8>,
@@ -77,7 +77,7 @@ pub struct Examples {
 }
 
 impl Examples {
-    /// No examples yet, of `classes` classes.
+    /// An empty set for `classes` classes.
     ///
     /// # Errors
     /// [`TrainError::Classes`] unless `classes` is 1 to 256.
@@ -91,8 +91,8 @@ impl Examples {
     /// Adds pictures: `[labels.len(), 28, 28]` bytes, 255 = ink. With `Examples::new(11)`, class 10 can be "fooling".
     ///
     /// # Errors
-    /// [`TrainError::Shape`] if there are not 784 bytes a label, [`TrainError::Label`] if a label is no class;
-    /// nothing is added then.
+    /// [`TrainError::Shape`] if there are not 784 bytes for each label, [`TrainError::Label`] if a label is not a class; nothing is added
+    /// then.
     pub fn append(&mut self, images: &[u8], labels: &[u8]) -> Result<(), TrainError> {
         if images.len() != labels.len() * PIXELS {
             let (what, found) = ("examples", images.len());
@@ -110,7 +110,7 @@ impl Examples {
         self.labels.len()
     }
 
-    /// Whether there is nothing to learn from.
+    /// Whether there are no examples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
@@ -124,7 +124,7 @@ impl Examples {
         crate::model::hex(&digest.finalize())
     }
 
-    /// Number of classes of a network that learns from these.
+    /// Number of classes of a network trained on these examples.
     #[must_use]
     pub fn classes(&self) -> usize {
         self.classes
@@ -146,11 +146,11 @@ pub struct TrainingPlan {
     pub epochs: u32,
     /// Minibatches in an epoch.
     pub steps_per_epoch: usize,
-    /// Threads at work.
+    /// Number of threads.
     pub threads: usize,
 }
 
-/// A minibatch that was learnt from.
+/// A finished minibatch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The epoch, from 1.
@@ -161,18 +161,18 @@ pub struct Step {
     pub loss: f32,
 }
 
-/// An epoch that is over.
+/// A finished epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
     /// The epoch, from 1.
     pub epoch: u32,
     /// Mean cross-entropy over the epoch's minibatches, each before its step, in nats.
     pub loss: f64,
-    /// Test pictures that were classified wrongly.
+    /// Misclassified test images.
     pub errors: usize,
-    /// Test pictures.
+    /// Number of test images.
     pub tested: usize,
-    /// Time for learning, without the test.
+    /// Training time, without the test.
     pub seconds: f64,
 }
 
@@ -184,7 +184,7 @@ impl Epoch {
     }
 }
 
-/// A trained network and how it came about.
+/// A trained network and how training went.
 #[derive(Clone, Debug)]
 pub struct Fitted {
     /// The network after the last epoch.
@@ -207,8 +207,8 @@ impl Fitted {
 /// Trains a LeNet from scratch on `examples` and tests it after every epoch.
 ///
 /// # Errors
-/// [`TrainError::Setting`] for settings out of range, [`TrainError::Shape`] for no examples or no test pictures,
-/// [`TrainError::Diverged`] when the loss is no number any more.
+/// [`TrainError::Setting`] for settings out of range, [`TrainError::Shape`] without examples or test images, [`TrainError::Diverged`] if
+/// the loss is no longer a number.
 pub fn fit(examples: &Examples, test: &Dataset, settings: &TrainingConfig, observer: &mut dyn Observer) -> Result<Fitted, TrainError> {
     settings.check()?;
     for (what, found) in [("examples", examples.len()), ("test pictures", test.len())] {
@@ -216,7 +216,7 @@ pub fn fit(examples: &Examples, test: &Dataset, settings: &TrainingConfig, obser
             return Err(TrainError::Shape { what, found, expected: "at least one" });
         }
     }
-    // candle's matrix product, like `ops`, runs in the pool that it is called from.
+    // candle's matrix product, like `ops`, runs in the pool from which it is called.
     let threads = settings.threads.unwrap_or(0);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|reason| TrainError::Threads { threads, reason })?;
@@ -263,7 +263,7 @@ impl<'a> Trainer<'a> {
         self.examples.len().div_ceil(self.settings.batch)
     }
 
-    /// Learns from every example once; the mean loss.
+    /// Trains on every example once; returns the mean loss.
     fn epoch(&mut self, epoch: u32, pool: &rayon::ThreadPool, observer: &mut dyn Observer) -> Result<f64, TrainError> {
         shuffle(&mut self.order, &mut self.rng);
         let mut sum = 0.0;
@@ -303,13 +303,13 @@ impl<'a> Trainer<'a> {
         (images, labels)
     }
 
-    /// A step down the gradient of `loss`.
+    /// One step down the gradient of `loss`.
     fn descend(&mut self, loss: &Tensor) -> Result<(), TrainError> {
         let gradients = loss.backward()?;
         let rate = self.rate() as f32;
         let momentum = self.settings.momentum as f32;
         for (parameter, velocity) in self.network.parameters().iter().zip(&self.velocities) {
-            // Weights are pulled towards 0, biases are not.
+            // Weights decay, biases do not.
             let decay = if parameter.rank() > 1 { self.settings.weight_decay as f32 } else { 0.0 };
             if let Some(gradient) = gradients.get(parameter) {
                 velocity.inplace_op3(&gradient.contiguous()?, parameter, &Accelerate { momentum, decay })?;
@@ -320,7 +320,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// The learning rate of the step to come: half a cosine from full to 0.
+    /// The learning rate of the next step: half a cosine from full to 0.
     fn rate(&self) -> f64 {
         let all = self.steps() * self.settings.epochs as usize;
         let part = self.done as f64 / all as f64;
@@ -328,7 +328,7 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Fisher and Yates.
+/// Fisher-Yates shuffle.
 fn shuffle(order: &mut [usize], rng: &mut impl Rng) {
     for last in (1..order.len()).rev() {
         order.swap(last, below(last + 1, rng));
@@ -345,7 +345,7 @@ fn offset(most: u8, rng: &mut impl Rng) -> isize {
     below(2 * usize::from(most) + 1, rng) as isize - isize::from(most)
 }
 
-/// Copies `picture` into `target` (all background), moved right by `dx` and down by `dy`; what leaves is lost.
+/// Copies `picture` into `target` (all background), moved right by `dx` and down by `dy`; pixels that leave are lost.
 fn shifted(picture: &[u8], dx: isize, dy: isize, target: &mut [u8]) {
     let side = SIDE as isize;
     for y in dy.max(0)..side.min(side + dy) {
@@ -361,7 +361,7 @@ pub(super) mod tests {
     use super::super::onnx;
     use super::*;
 
-    /// Pictures that are easy to tell apart: class k is a bright square at a place of its own, on noise.
+    /// Pictures that are easy to classify: class k is a bright square at its own place, on noise.
     pub(in super::super) fn squares(count: usize, classes: u8) -> Dataset {
         let mut rng = Pcg64Mcg::seed_from_u64(77);
         let labels: Vec<u8> = (0..count).map(|index| (index % usize::from(classes)) as u8).collect();

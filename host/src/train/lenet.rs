@@ -11,17 +11,17 @@ use super::ops::convolve_and_pool;
 use super::{TrainError, uniform};
 use crate::mnist::{Dataset, PIXELS, SIDE};
 
-/// The network's input is a pixel's byte times this, as in Caffe's LeNet and so in the paper.
+/// A pixel's byte times this is the network's input, as in Caffe's LeNet and therefore in the paper.
 pub const SCALE: f32 = 1.0 / 256.0;
 
 /// Outputs of the two convolutions and of the first dense layer.
 const WIDTHS: [usize; 3] = [20, 50, 500];
 /// Values that the second pooling leaves of one picture: 50 channels of 4x4.
 const FLAT: usize = 50 * 4 * 4;
-/// Pictures in one pass where the caller's number is not bounded, so that memory is.
+/// Pictures in one pass if the caller's number is not limited, to limit memory.
 const CHUNK: usize = 250;
 
-/// Names of the parameters in the ONNX file, in the order in which data meets them.
+/// Names of the parameters in the ONNX file, in the order of data flow.
 pub(super) const NAMES: [&str; 8] = ["conv1_w", "conv1_b", "conv2_w", "conv2_b", "ip1_w", "ip1_b", "ip2_w", "ip2_b"];
 
 /// Shapes of the parameters, in the order of [`NAMES`]; a dense layer is `[outputs, inputs]`.
@@ -44,7 +44,7 @@ pub(super) fn shapes(classes: usize) -> [Vec<usize>; 8] {
 pub enum Objective {
     /// The softmax probability itself; its gradient vanishes where the probability is 0 or 1 in `f32`.
     Probability,
-    /// The natural logarithm of the probability, which has a gradient also where the class seems hopeless.
+    /// The natural logarithm of the probability, which has a gradient even where the probability is tiny.
     LogProbability,
 }
 
@@ -65,7 +65,7 @@ pub struct LeNet {
 }
 
 impl LeNet {
-    /// A network that knows nothing: weights uniform with variance 1 / inputs (Caffe's "xavier" filler), biases 0.
+    /// An untrained network: weights uniform with variance 1 / inputs (Caffe's "xavier" filler), biases 0.
     ///
     /// # Errors
     /// [`TrainError::Classes`] if `classes` is 0 or over 256 (a label is a byte).
@@ -85,7 +85,7 @@ impl LeNet {
         Self::from_parameters(classes, values)
     }
 
-    /// A network of given parameters, each of the shape that [`shapes`] names.
+    /// A network with given parameters, which have the shapes that [`shapes`] returns.
     pub(super) fn from_parameters(classes: usize, values: [Vec<f32>; 8]) -> Result<Self, TrainError> {
         let parameters = values
             .into_iter()
@@ -101,14 +101,14 @@ impl LeNet {
         self.classes
     }
 
-    /// The parameters in the order of [`NAMES`], to be changed by the optimiser.
+    /// The parameters in the order of [`NAMES`], for the optimiser to change.
     pub(super) fn parameters(&self) -> &[Var] {
         &self.parameters
     }
 
     /// Scores before the softmax, `[batch, classes]`, of an input `[batch, 1, 28, 28]`.
     ///
-    /// The graph that leads back to the parameters is kept if `learning`.
+    /// If `learning`, the graph for computing gradients is kept.
     pub(super) fn logits(&self, input: &Tensor, learning: bool) -> Result<Tensor, candle_core::Error> {
         let parameter = |index: usize| match learning {
             true => self.parameters[index].as_tensor().clone(),
@@ -127,7 +127,7 @@ impl LeNet {
     /// Softmax probabilities, `[batch, classes]`, of `inputs`, `[batch, 28, 28]` in the network's scale (see [`SCALE`]).
     ///
     /// # Errors
-    /// [`TrainError::Shape`] if `inputs` is no whole number of pictures.
+    /// [`TrainError::Shape`] if `inputs` is not a whole number of pictures.
     pub fn probabilities(&self, inputs: &[f32]) -> Result<Vec<f32>, TrainError> {
         if !inputs.len().is_multiple_of(PIXELS) {
             return Err(TrainError::Shape { what: "inputs", found: inputs.len(), expected: "a multiple of 784" });
@@ -146,10 +146,10 @@ impl LeNet {
     /// The whole batch is one pass; memory is about half a megabyte a picture.
     ///
     /// # Errors
-    /// [`TrainError::Shape`] if there are not 784 inputs a class, [`TrainError::Label`] if a class is not the network's.
+    /// [`TrainError::Shape`] if there are not 784 inputs for each class, [`TrainError::Label`] if a class does not exist.
     pub fn input_gradient(&self, inputs: &[f32], classes: &[u8], objective: Objective) -> Result<InputGradient, TrainError> {
         if inputs.is_empty() || inputs.len() != classes.len() * PIXELS {
-            return Err(TrainError::Shape { what: "inputs", found: inputs.len(), expected: "784 for each class named" });
+            return Err(TrainError::Shape { what: "inputs", found: inputs.len(), expected: "784 for each class" });
         }
         check_labels(classes, self.classes)?;
         let input = Var::from_tensor(&batch(inputs)?)?;
@@ -164,11 +164,10 @@ impl LeNet {
         Ok(InputGradient { probabilities: probabilities.flatten_all()?.to_vec1()?, gradient: gradient.flatten_all()?.to_vec1()? })
     }
 
-    /// How many pictures of a set get their highest score for another class than their label's (the first of equals
-    /// counts as the highest).
+    /// The number of pictures whose highest score is for another class than their label (the first of equal scores counts as the highest).
     ///
     /// # Errors
-    /// [`TrainError::Framework`], which no set that was read from files should bring about.
+    /// [`TrainError::Framework`], which no set that was read from files should cause.
     pub fn errors(&self, set: &Dataset) -> Result<usize, TrainError> {
         let mut errors = 0;
         for (images, labels) in set.images.chunks(CHUNK * PIXELS).zip(set.labels.chunks(CHUNK)) {
@@ -208,7 +207,7 @@ pub(super) fn pick(rows: &Tensor, targets: &Tensor) -> Result<Tensor, candle_cor
     rows.gather(targets, D::Minus1)
 }
 
-/// Refuses labels that a network of so many classes does not have.
+/// Rejects labels that do not exist in a network with this many classes.
 pub(super) fn check_labels(labels: &[u8], classes: usize) -> Result<(), TrainError> {
     match labels.iter().position(|&label| usize::from(label) >= classes) {
         Some(index) => Err(TrainError::Label { index, label: labels[index], classes }),
@@ -256,7 +255,7 @@ mod tests {
         }
     }
 
-    /// The sum of the objectives of `classes`, from probabilities alone.
+    /// The sum of the objectives of `classes`, from the probabilities alone.
     fn objective(net: &LeNet, inputs: &[f32], classes: &[u8], objective: Objective) -> f64 {
         let rows = net.probabilities(inputs).unwrap();
         let chosen = rows.chunks(10).zip(classes).map(|(row, &class)| f64::from(row[usize::from(class)]));
@@ -274,7 +273,7 @@ mod tests {
         for kind in [Objective::Probability, Objective::LogProbability] {
             let InputGradient { probabilities, gradient } = net.input_gradient(&inputs, &classes, kind).unwrap();
             assert_eq!(probabilities, net.probabilities(&inputs).unwrap());
-            // Uphill, and across: each picture on its own, the others held still.
+            // Along the gradient and in other directions, for each picture separately.
             for picture in 0..PICTURES {
                 let own = picture * PIXELS..(picture + 1) * PIXELS;
                 let across = noise(9, PIXELS).iter().map(|value| value - 0.5).collect();

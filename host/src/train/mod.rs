@@ -3,8 +3,8 @@
 //! Contract: the same seed, settings, data and machine type give the same file, byte for byte, whatever the number of threads.
 //! Other processors can give other bits, because the matrix product picks its kernels by CPU.
 //!
-//! The parts: [`LeNet`] is the network, [`fit`] teaches it, [`onnx`] writes and reads it, [`Card`] describes the file,
-//! and [`run`] does all of it. [`LeNet::input_gradient`] is for those who climb the network from the input's side.
+//! The parts: [`LeNet`] is the network, [`fit`] trains it, [`onnx`] writes and reads it, [`Card`] describes the file, and [`run`] does all
+//! of this. [`LeNet::input_gradient`] is for gradient ascent on the network's input.
 
 mod card;
 mod fit;
@@ -24,29 +24,29 @@ pub use lenet::{InputGradient, LeNet, Objective, SCALE, scaled};
 
 use crate::mnist::{Mnist, MnistError};
 
-/// What can go wrong in training, or in reading back what it wrote. Each message is whole: it has no further source.
+/// What can go wrong in training, or in reading back its output. Each message is complete: errors have no further source.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// The MNIST files are not as they should be.
+    /// The MNIST files are invalid.
     #[error(transparent)]
     Data(#[from] MnistError),
-    /// A setting that training cannot work with.
+    /// An invalid setting.
     #[error("setting `{name}` is {found}, expected {expected}")]
     Setting {
         /// Name of the field of [`TrainingConfig`].
         name: &'static str,
         /// Its value.
         found: String,
-        /// What would do.
+        /// What is allowed.
         expected: &'static str,
     },
     /// A network needs at least one class, and a label is a byte.
     #[error("a network of {classes} classes is not supported, choose 1 to 256")]
     Classes {
-        /// The number that was asked for.
+        /// The number of classes.
         classes: usize,
     },
-    /// A label that the network has no class for.
+    /// A label that does not exist in the network.
     #[error("example {index} has label {label}, but the network has {classes} classes (0 to {})", classes - 1)]
     Label {
         /// Index of the first such example.
@@ -56,26 +56,26 @@ pub enum TrainError {
         /// Number of classes.
         classes: usize,
     },
-    /// Data of a length that does not fit.
+    /// Data of the wrong length.
     #[error("{what}: {found} values, expected {expected}")]
     Shape {
         /// Which data.
         what: &'static str,
         /// Its length.
         found: usize,
-        /// What would fit, in words.
+        /// The right length, in words.
         expected: &'static str,
     },
-    /// The loss is no number any more.
+    /// The loss is no longer a number.
     #[error("training diverged in epoch {epoch}: the loss is no longer finite; lower the learning rate")]
     Diverged {
         /// The epoch, from 1.
         epoch: u32,
     },
     /// The threads could not be started.
-    #[error("cannot start {threads} threads: {reason}; ask for fewer")]
+    #[error("cannot start {threads} threads: {reason}; use fewer")]
     Threads {
-        /// The number that was asked for.
+        /// The number of classes.
         threads: usize,
         /// Why.
         reason: rayon::ThreadPoolBuildError,
@@ -96,15 +96,15 @@ pub enum TrainError {
         /// Why.
         reason: io::Error,
     },
-    /// An ONNX file that holds no LeNet as [`onnx::encode`] writes it.
-    #[error("no LeNet that can be read back: {field}: {reason}")]
+    /// An ONNX file that is not a LeNet as [`onnx::encode`] writes it.
+    #[error("this is not a LeNet that can be read back: {field}: {reason}")]
     Onnx {
         /// Which part of the file.
         field: String,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         reason: String,
     },
-    /// The framework refused.
+    /// An error of the framework.
     #[error("the training framework failed: {0}")]
     Framework(candle_core::Error),
 }
@@ -115,17 +115,17 @@ impl From<candle_core::Error> for TrainError {
     }
 }
 
-/// Sees training go on; every method may be left out, and `()` sees nothing.
+/// Observes training. Every method has an empty default, and `()` observes nothing.
 pub trait Observer {
-    /// Data and settings are good, training begins.
+    /// Data and settings are valid, training starts.
     fn started(&mut self, plan: &TrainingPlan) {
         let _ = plan;
     }
-    /// A minibatch was learnt from.
+    /// A minibatch is finished.
     fn step(&mut self, step: &Step) {
         let _ = step;
     }
-    /// An epoch is over and the network was tested.
+    /// An epoch is finished and the network was tested.
     fn epoch(&mut self, epoch: &Epoch) {
         let _ = epoch;
     }
@@ -133,21 +133,21 @@ pub trait Observer {
 
 impl Observer for () {}
 
-/// What [`run`] is to do.
+/// The input of [`run`].
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Folder of the four MNIST files, plain or `.gz`.
     pub data: PathBuf,
-    /// ONNX file to write; the model card goes beside it, with the extension `toml`.
+    /// ONNX file to write; the model card is written next to it, with the extension `toml`.
     pub out: PathBuf,
     /// How to train.
     pub settings: TrainingConfig,
 }
 
-/// What [`run`] did.
+/// The result of [`run`].
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The last epoch, whose network was written: epochs are not chosen by test error.
+    /// The last epoch, whose network was written: epochs are not selected by test error.
     pub last: Epoch,
     /// The ONNX file.
     pub model: PathBuf,
@@ -159,10 +159,10 @@ pub struct Outcome {
     pub contents: Card,
 }
 
-/// Trains LeNet on MNIST and writes the ONNX file and its card, both whole or not at all.
+/// Trains LeNet on MNIST and writes the ONNX file and its card, each completely or not at all.
 ///
 /// # Errors
-/// [`TrainError`]. A folder that cannot be written to is found before training, not after.
+/// [`TrainError`]. A folder that cannot be written to is detected before training.
 pub fn run(options: &Options, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
     let card_path = options.out.with_extension("toml");
     prepare(&options.out)?;
@@ -178,11 +178,11 @@ pub fn run(options: &Options, observer: &mut dyn Observer) -> Result<Outcome, Tr
     Ok(Outcome { last: fitted.last().clone(), model: options.out.clone(), card: card_path, bytes: bytes.len(), contents })
 }
 
-/// Makes the folder and sees that a file can be made there.
+/// Creates the folder and checks that a file can be created there.
 fn prepare(out: &Path) -> Result<(), TrainError> {
     let fail = |reason| TrainError::Write { file: out.into(), reason };
     if out.extension().is_none_or(|extension| extension != "onnx") || out.is_dir() {
-        let reason = io::Error::new(io::ErrorKind::InvalidInput, "the name must be a file's and end in .onnx");
+        let reason = io::Error::new(io::ErrorKind::InvalidInput, "the name must be a file name that ends in .onnx");
         return Err(fail(reason));
     }
     if let Some(folder) = out.parent() {
@@ -192,7 +192,7 @@ fn prepare(out: &Path) -> Result<(), TrainError> {
     fs::write(&part, []).and_then(|()| fs::remove_file(&part)).map_err(fail)
 }
 
-/// Writes beside the file first, so that a crash leaves the old file or the new one.
+/// Writes a temporary file first, so a crash leaves either the old file or the new one.
 fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let part = part(file);
     fs::write(&part, bytes).and_then(|()| fs::rename(&part, file)).map_err(|reason| TrainError::Write { file: file.into(), reason })
@@ -217,7 +217,7 @@ mod tests {
     use sha2::{Digest, Sha256};
     use tempfile::TempDir;
 
-    /// A folder with the four files, of little squares instead of digits.
+    /// A folder with the four files, with small squares instead of digits.
     fn data() -> TempDir {
         let dir = TempDir::new().unwrap();
         let Dataset { images, labels } = squares(50, 10);
@@ -273,7 +273,7 @@ mod tests {
         assert!(error.to_string().contains("train-images-idx3-ubyte"), "{error}");
     }
 
-    /// A folder of the shared data; absent data skips a test loudly, but fails it in continuous integration.
+    /// A folder of the shared data. Missing data skips a test with a message, or fails it in continuous integration.
     fn shared(folder: &str) -> Option<PathBuf> {
         let root =
             std::env::var_os("FOOLING_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
@@ -321,7 +321,7 @@ mod tests {
         let ours = onnx::read(&file).unwrap().errors(&test).unwrap();
         let theirs = errors_through_tract(&file, &test);
         assert!(ours.abs_diff(theirs) <= 2, "{ours} errors here, {theirs} through tract");
-        // The paper's LeNet errs on 94.
+        // The paper's LeNet makes 94 errors.
         assert!(theirs <= 94, "{theirs} errors");
         let claim = format!(": {ours} errors in 10000 test images");
         assert!(card["origin"].as_str().unwrap().contains(&claim), "the card does not say{claim}");
@@ -332,7 +332,7 @@ mod tests {
         let (Some(models), Some(data)) = (shared("models"), shared("mnist")) else { return };
         let net = onnx::read(&models.join("lenet.onnx")).unwrap();
         let errors = net.errors(&crate::mnist::load_test(&data).unwrap()).unwrap();
-        // What onnxruntime counts, by the README there.
+        // From onnxruntime, see the README there.
         assert!(errors.abs_diff(82) <= 1, "{errors} errors");
     }
 }

@@ -1,4 +1,4 @@
-//! A trained LeNet as ONNX, and back.
+//! Writes a trained LeNet as ONNX, and reads it back.
 //!
 //! Contract: opset 13, weights inside the file, input `input` (N x 1 x 28 x 28 with a symbolic batch N, a pixel's byte times
 //! [`SCALE`](super::SCALE)), output `probabilities` (N x classes, softmax); the same parameters give the same bytes.
@@ -28,7 +28,7 @@ const OPSET: i64 = 13;
 /// The network as the bytes of an ONNX file.
 ///
 /// # Errors
-/// [`TrainError::Framework`], which no network should bring about.
+/// [`TrainError::Framework`], which no network should cause.
 pub fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
     let classes = network.classes();
     let mut initializer = Vec::new();
@@ -55,7 +55,7 @@ pub fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
     Ok(model.encode_to_vec())
 }
 
-/// Reads a network back from a file that [`encode`] made, or one with the same parameters by name.
+/// Reads a network from a file that [`encode`] made, or from one whose parameters have the same names.
 ///
 /// # Errors
 /// [`TrainError::Read`] if the file cannot be read, and as [`decode`].
@@ -64,14 +64,14 @@ pub fn read(file: &Path) -> Result<LeNet, TrainError> {
     decode(&bytes)
 }
 
-/// Reads a network back from the bytes of an ONNX file: its initialisers by name; the number of classes is that of the last
-/// layer. The graph itself is not looked at.
+/// Reads a network from the bytes of an ONNX file: its initialisers by name. The number of classes is that of the last layer. The graph
+/// itself is ignored.
 ///
 /// # Errors
-/// [`TrainError::Onnx`] if an initialiser is missing or not of LeNet's shape.
+/// [`TrainError::Onnx`] if an initialiser is missing or does not have LeNet's shape.
 pub fn decode(bytes: &[u8]) -> Result<LeNet, TrainError> {
     let model = ModelProto::decode(bytes).map_err(|error| problem("file", error.to_string()))?;
-    let graph = model.graph.ok_or_else(|| problem("file", "holds no graph"))?;
+    let graph = model.graph.ok_or_else(|| problem("file", "contains no graph"))?;
     let find = |name: &str| graph.initializer.iter().find(|tensor| tensor.name == name);
     let last = find(NAMES[7]).ok_or_else(|| problem(NAMES[7], "is missing"))?;
     let classes = match last.dims.as_slice() {
@@ -90,7 +90,7 @@ fn problem(field: &str, reason: impl Into<String>) -> TrainError {
     TrainError::Onnx { field: field.into(), reason: reason.into() }
 }
 
-/// The values of an initialiser that must have this shape.
+/// The values of an initialiser, which must have this shape.
 fn floats(tensor: &TensorProto, shape: &[usize]) -> Result<Vec<f32>, TrainError> {
     if !tensor.dims.iter().copied().eq(shape.iter().map(|&size| size as i64)) {
         return Err(problem(&tensor.name, format!("has shape {:?}, expected {shape:?}", tensor.dims)));
@@ -104,10 +104,10 @@ fn floats(tensor: &TensorProto, shape: &[usize]) -> Result<Vec<f32>, TrainError>
     };
     let expected: usize = shape.iter().product();
     if values.len() != expected || !tensor.raw_data.len().is_multiple_of(4) {
-        return Err(problem(&tensor.name, format!("holds {} values, expected {expected}", values.len())));
+        return Err(problem(&tensor.name, format!("has {} values, expected {expected}", values.len())));
     }
     if values.iter().any(|value| !value.is_finite()) {
-        return Err(problem(&tensor.name, "holds values that are not finite"));
+        return Err(problem(&tensor.name, "contains values that are not finite"));
     }
     Ok(values)
 }
@@ -130,7 +130,7 @@ fn nodes() -> Vec<NodeProto> {
     ]
 }
 
-/// A node that is named like its one output.
+/// A node with the name of its only output.
 fn node(op_type: &str, output: &str, inputs: &[&str], attribute: Vec<AttributeProto>) -> NodeProto {
     NodeProto {
         op_type: op_type.into(),
@@ -160,7 +160,7 @@ fn weights(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
     }
 }
 
-/// A tensor of floats with a symbolic batch before `sizes`.
+/// A tensor of floats with a symbolic batch in front of `sizes`.
 fn value(name: &str, sizes: &[i64]) -> ValueInfoProto {
     let dimension = |value| Dimension { value: Some(value), ..Default::default() };
     let mut dim = vec![dimension(dimension::Value::DimParam("N".into()))];
@@ -188,7 +188,7 @@ mod tests {
         (0..pictures * PIXELS).map(|_| super::super::uniform(&mut rng)).collect()
     }
 
-    /// The probabilities that tract finds, with the batch size fixed before it optimises.
+    /// The probabilities that tract computes, with the batch size fixed before it optimises.
     fn through_tract(onnx: &[u8], inputs: &[f32]) -> Vec<f32> {
         let batch = inputs.len() / PIXELS;
         let mut model = tract_onnx::onnx().model_for_read(&mut &*onnx).unwrap();
@@ -234,7 +234,7 @@ mod tests {
         assert!(encode(&back).unwrap() == onnx);
     }
 
-    /// The error of a network whose file was tampered with.
+    /// The error for a network whose file was changed.
     fn tampered(change: impl Fn(&mut GraphProto)) -> String {
         let mut model = ModelProto::decode(&*encode(&network(10)).unwrap()).unwrap();
         change(model.graph.as_mut().unwrap());
@@ -247,7 +247,7 @@ mod tests {
         for length in [1, 100, whole.len() - 1] {
             assert!(matches!(decode(&whole[..length]), Err(TrainError::Onnx { .. })), "cut at {length}");
         }
-        assert!(decode(&[]).unwrap_err().to_string().contains("holds no graph"));
+        assert!(decode(&[]).unwrap_err().to_string().contains("contains no graph"));
         let message = tampered(|graph| graph.initializer.retain(|tensor| tensor.name != "conv2_w"));
         assert!(message.contains("conv2_w: is missing"), "{message}");
         let message = tampered(|graph| graph.initializer[0].dims[3] = 4);
@@ -255,7 +255,7 @@ mod tests {
         let message = tampered(|graph| graph.initializer[7].dims = vec![i64::MAX]);
         assert!(message.contains("ip2_b: has shape"), "{message}");
         let message = tampered(|graph| graph.initializer[1].raw_data.truncate(79));
-        assert!(message.contains("conv1_b: holds 19 values, expected 20"), "{message}");
+        assert!(message.contains("conv1_b: has 19 values, expected 20"), "{message}");
         let message = tampered(|graph| graph.initializer[1].raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
         assert!(message.contains("not finite"), "{message}");
         let message = tampered(|graph| graph.initializer[1].data_type = DataType::Double as i32);

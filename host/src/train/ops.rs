@@ -1,9 +1,9 @@
-//! The two operations that candle's CPU backend does too slowly or not rightly: a convolution with its 2x2 max-pooling, and
-//! a step of the optimiser.
+//! The two operations that candle's CPU backend does too slowly or incorrectly: a convolution with its 2x2 max-pooling, and a step of the
+//! optimiser.
 //!
-//! Contract: activations are laid out `[channels, images, height, width]`, so that the convolution of a whole minibatch is one
-//! matrix product and a row of a picture is copied as a whole. Every element is computed by one task in a fixed order,
-//! so the results do not depend on the number of threads.
+//! Contract: activations have the layout `[channels, images, height, width]`, so that the convolution of a whole minibatch is one matrix
+//! product and a row of a picture is copied as a whole. Every element is computed by one task in a fixed order, so the results do not
+//! depend on the number of threads.
 //!
 //! Why not candle's own (0.11.1): the backward pass of its convolution takes nearly all the time of a training step, and
 //! its max-pooling divides the gradient by the window's area (it averages a mask of the maxima where it should count
@@ -30,12 +30,12 @@ pub(super) fn convolve_and_pool(input: &Tensor, weight: &Tensor, bias: &Tensor) 
     input.apply_op3(weight, bias, Layer { columns, product })
 }
 
-/// A convolution's weight as `[outputs, channels * 25]`, without its history.
+/// A convolution's weight as `[outputs, channels * 25]`, detached from its history.
 fn matrix(weight: &Tensor) -> Result<Tensor> {
     weight.detach().reshape((weight.dim(0)?, ()))
 }
 
-/// A convolution and its pooling, with what their backward pass needs.
+/// A convolution and its pooling, with what the backward pass needs.
 struct Layer {
     /// The unfolded input.
     columns: Tensor,
@@ -48,7 +48,7 @@ impl CustomOp3 for Layer {
         "convolve and pool"
     }
 
-    /// The bias is added after the pooling: adding is monotone, so the bits are the same.
+    /// The bias is added after the pooling: addition is monotone, so the bits are the same.
     fn cpu_fwd(
         &self,
         _input: &CpuStorage,
@@ -104,7 +104,7 @@ fn pool(source: &[f32], width: usize, bias: f32, target: &mut [f32]) {
     }
 }
 
-/// A tensor's elements, if they lie in memory without gaps.
+/// The elements of a tensor, if they are contiguous in memory.
 fn elements<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
@@ -112,7 +112,7 @@ fn elements<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     }
 }
 
-/// The same, to be changed.
+/// The same, mutable.
 fn elements_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&mut values[start..end]),
@@ -120,8 +120,8 @@ fn elements_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a 
     }
 }
 
-/// `[channels, images, height, width]` to `[channels * 25, images * out_height * out_width]`: row
-/// `(channel, ky, kx)` holds the pixels that this kernel weight meets, in the order of the output's pixels.
+/// `[channels, images, height, width]` to `[channels * 25, images * out_height * out_width]`: row `(channel, ky, kx)` holds the pixels that
+/// this kernel weight is multiplied with, in the order of the output's pixels.
 struct Unfold;
 
 impl CustomOp1 for Unfold {
@@ -145,7 +145,7 @@ impl CustomOp1 for Unfold {
     }
 }
 
-/// The transpose of [`Unfold`]: adds each column entry back to the pixel that it was copied from.
+/// The transpose of [`Unfold`]: adds each column entry back to the pixel from which it was copied.
 struct Fold {
     input: Shape,
 }
@@ -173,7 +173,7 @@ impl CustomOp1 for Fold {
     }
 }
 
-/// Where the pixels of a convolution's input lie.
+/// The layout of a convolution's input.
 struct Grid {
     channels: usize,
     images: usize,
@@ -203,20 +203,20 @@ impl Grid {
         self.images * self.out_height * self.out_width
     }
 
-    /// Channel of a row of columns, and the offset of its kernel place from the window's corner.
+    /// The channel of a row of columns, and the offset of its kernel position from the corner of the window.
     fn place(&self, row: usize) -> (usize, usize) {
         let place = row % (KERNEL * KERNEL);
         (row / (KERNEL * KERNEL), place / KERNEL * self.width + place % KERNEL)
     }
 
-    /// Start of the window of the first pixel of an output line, within a channel's plane.
+    /// The start of the window of the first pixel of an output line, within the plane of a channel.
     fn line(&self, line: usize) -> usize {
         let (image, y) = (line / self.out_height, line % self.out_height);
         (image * self.height + y) * self.width
     }
 }
 
-/// Hands each window's gradient to its maximum; to the first one, in reading order, if there are several.
+/// Passes the gradient of each window to its maximum; to the first one, in reading order, if there are several.
 struct Unpool;
 
 impl CustomOp2 for Unpool {
@@ -332,7 +332,7 @@ mod tests {
         let theirs = input.transpose(0, 1).unwrap().contiguous().unwrap().conv2d(&weight, 0, 1, 1, 1).unwrap();
         let theirs = theirs.broadcast_add(&bias.reshape((1, 4, 1, 1)).unwrap()).unwrap();
         let theirs = theirs.transpose(0, 1).unwrap().reshape((4, 2, 3, 2, 2, 2)).unwrap();
-        // Not candle's pooling, whose gradient is wrong: the maximum over each axis of the windows.
+        // Not candle's pooling, whose gradient is wrong, but the maximum over each axis of the windows.
         let theirs = theirs.max(5).unwrap().max(3).unwrap();
         assert_eq!(ours.dims(), [4, 2, 3, 2]);
         assert!(largest_difference(&ours, &theirs) < 1e-4);

@@ -1,10 +1,10 @@
-//! Files that the operating system locks for as long as they are held, so that a killed process leaves no stale lock.
+//! Files that the operating system locks while they are held, so a killed process leaves no stale lock.
 
 use std::fs::{File, TryLockError};
 use std::ops::Deref;
 use std::path::Path;
 
-/// A locked file; others' tries to lock it fail until it is dropped.
+/// A locked file; other attempts to lock it fail until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Locked(File);
 
@@ -13,13 +13,13 @@ impl Locked {
     ///
     /// # Errors
     ///
-    /// If another process, or another handle of this one, has it locked, or it cannot be locked.
+    /// If another process, or another handle in this one, holds the lock, or if the file cannot be locked.
     pub(crate) fn new(file: File) -> Result<Self, TryLockError> {
         file.try_lock()?;
         Ok(Self(file))
     }
 
-    /// Whether the file still has this name. Between opening and locking a file, who had it locked before may have renamed or removed it.
+    /// Whether the file still has this name. Between opening and locking it, the previous holder may have renamed or removed it.
     #[cfg_attr(not(feature = "fetch"), allow(dead_code))]
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         let (Ok(held), Ok(named)) = (self.0.metadata(), std::fs::metadata(path)) else { return false };
@@ -44,8 +44,8 @@ impl Deref for Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        // Closing it is not enough: a process that another thread is just starting has a copy of every open file until it runs its
-        // program, and a lock lasts until the last copy is closed. If this fails, closing is what remains.
+        // Closing the file is not enough. A process that another thread is just starting has copies of all open files until it runs its
+        // program, and a lock lasts until the last copy is closed. If unlocking fails, closing has to do.
         let _ = self.0.unlock();
     }
 }

@@ -1,4 +1,4 @@
-//! What the rest stands on and knows nothing of networks or runs: file locks, silenced panics.
+//! Utilities that know nothing of networks or runs: file locks, silenced panics.
 
 pub(crate) mod lock;
 pub(crate) mod panics;

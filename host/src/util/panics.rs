@@ -1,4 +1,4 @@
-//! Panics that are turned into errors need not also print a backtrace hint on stderr.
+//! Silences panics that are turned into errors, which would otherwise print a backtrace hint on stderr.
 
 use std::cell::Cell;
 use std::sync::Once;
@@ -7,14 +7,14 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps the panic hook silent on this thread until dropped.
+/// Keeps the panic hook of this thread silent until dropped.
 #[derive(Debug)]
 pub(crate) struct SilencedPanics {
     before: bool,
 }
 
-/// Silences panics of this thread, for the time of a `catch_unwind` or up to its end. Other threads are not touched, and
-/// whatever hook was in place goes on working for them.
+/// Silences panics of this thread for a `catch_unwind`, or until the thread ends. Other threads are not affected, and the installed hook
+/// keeps working for them.
 pub(crate) fn silence() -> SilencedPanics {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -30,7 +30,7 @@ pub(crate) fn silence() -> SilencedPanics {
 
 impl Drop for SilencedPanics {
     fn drop(&mut self) {
-        // A panic that unwinds through here has already been through the hook.
+        // A panic that unwinds through here has already called the hook.
         QUIET.set(self.before);
     }
 }

@@ -31,7 +31,7 @@ impl<T: Send> Workers<T> {
         Ok(Self { pool, tools })
     }
 
-    /// How many there are.
+    /// The number of records.
     pub(crate) fn count(&self) -> usize {
         self.tools.len()
     }

@@ -3,7 +3,7 @@
 use crate::layout::Layout;
 use crate::simd::{F32x16, LANES};
 
-/// Puts the channels of one picture into another, where they begin with number `channel`.
+/// Copies the channels of one picture into another, starting at channel number `channel`.
 pub(crate) fn copy_channels(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout, channel: usize) {
     for here in 0..from_layout.channels {
         let there = channel + here;

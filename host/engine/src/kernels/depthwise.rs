@@ -6,13 +6,13 @@ use crate::ir::{self, Bounds};
 use crate::layout::Layout;
 use crate::simd::{F32x16, Kernel, LANES, Vector};
 
-/// Convolutions of each channel by itself: the sum begins with the bias and goes over the kernel's rows and columns.
+/// Convolutions of each channel separately: the sum starts with the bias and goes over the kernel's rows and columns.
 #[derive(Debug)]
 pub(crate) struct PackedDepthwise {
-    /// For each block a line for each place of the kernel.
+    /// For each block, one line for each position of the kernel.
     weights: Vec<F32x16>,
     bias: Vec<F32x16>,
-    /// For each place of the kernel how far it is from the first.
+    /// For each position of the kernel, its offset from the first.
     offsets: Vec<usize>,
     stride: [usize; 2],
     before: [usize; 2],

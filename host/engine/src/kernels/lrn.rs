@@ -4,7 +4,7 @@ use crate::ir::Lrn;
 use crate::layout::Layout;
 use crate::simd::{F32x16, Kernel, LANES, Vector};
 
-/// Local response normalisation, sums over channels in ascending order.
+/// Local response normalisation; sums over channels in ascending order.
 pub(crate) struct LrnKernel<'a> {
     pub(crate) lrn: Lrn,
     pub(crate) from: Layout,
@@ -16,7 +16,7 @@ pub(crate) struct LrnKernel<'a> {
 }
 
 impl LrnKernel<'_> {
-    /// Numbers of scratch that it takes, all 0 at first.
+    /// The scratch needed, in numbers that are initially 0.
     pub(crate) fn scratch(lrn: Lrn, layout: Layout) -> usize {
         layout.blocks() * LANES + lrn.size
     }
@@ -38,7 +38,7 @@ impl Kernel for LrnKernel<'_> {
                 value.mul(value).store(&mut square);
                 squares[before + block * LANES..][..LANES].copy_from_slice(&square.0);
             }
-            // Vector beyond the last channel hold anything, and here alone neighbours are looked at.
+            // Lanes beyond the last channel are unspecified, and this is the only layer that reads neighbours.
             squares[before + from.channels..].fill(0.0);
             for block in 0..from.blocks() {
                 let mut sum = V::splat(0.0);

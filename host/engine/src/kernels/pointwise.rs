@@ -4,7 +4,7 @@ use crate::ir::Bounds;
 use crate::layout::Layout;
 use crate::simd::{F32x16, Kernel, Vector};
 
-/// Sum of two pictures, or of one alone, put into a range.
+/// The sum of two pictures, or one picture alone, clamped to a range.
 pub(crate) struct AddKernel<'a> {
     pub(crate) bounds: Bounds,
     pub(crate) from: Layout,

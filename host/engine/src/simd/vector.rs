@@ -3,7 +3,7 @@
 /// Lanes of a vector.
 pub const LANES: usize = 16;
 
-/// Sixteen numbers in memory, aligned as the widest vectors are.
+/// Sixteen numbers in memory, aligned for the widest vectors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C, align(64))]
 pub struct F32x16(pub [f32; LANES]);
@@ -19,30 +19,30 @@ pub(crate) fn floats_mut(vectors: &mut [F32x16]) -> &mut [f32] {
     unsafe { core::slice::from_raw_parts_mut(vectors.as_mut_ptr().cast(), vectors.len() * LANES) }
 }
 
-/// Sixteen numbers in registers. Each operation is one IEEE 754 operation a lane.
+/// Sixteen numbers in registers. Each operation is one IEEE 754 operation per lane.
 pub trait Vector: Copy {
-    /// Blocks of [`LANES`] outputs that a tile of a convolution has: 1 or 2.
+    /// The number of blocks of [`LANES`] outputs in a tile of a convolution: 1 or 2.
     const BLOCKS: usize;
-    /// Pixels that such a tile has at most, so that all its sums stay in registers.
+    /// The largest number of pixels in such a tile, so that all its sums stay in registers.
     const PIXELS: usize;
 
-    /// Sixteen numbers of memory.
+    /// Loads sixteen numbers.
     #[must_use]
     #[inline(always)]
     fn load(from: &F32x16) -> Self {
         Self::from_array(&from.0)
     }
-    /// Puts the numbers into memory.
+    /// Stores the numbers.
     #[inline(always)]
     fn store(self, to: &mut F32x16) {
         self.store_array(&mut to.0);
     }
-    /// Sixteen numbers of memory, aligned or not.
+    /// Loads sixteen numbers, aligned or not.
     #[must_use]
     fn from_array(from: &[f32; LANES]) -> Self;
-    /// Puts the numbers into memory, aligned or not.
+    /// Stores the numbers, aligned or not.
     fn store_array(self, to: &mut [f32; LANES]);
-    /// Sixteen times the same number.
+    /// Sixteen copies of a number.
     #[must_use]
     fn splat(value: f32) -> Self;
     /// `self * factor + term`, rounded once.
@@ -63,14 +63,14 @@ pub trait Vector: Copy {
     /// The square root.
     #[must_use]
     fn sqrt(self) -> Self;
-    /// `self` where it is the larger, else `other`: `other` if one is not a number.
+    /// The larger of `self` and `other`; `other` if one is NaN.
     #[must_use]
     fn max(self, other: Self) -> Self;
-    /// `self` where it is the smaller, else `other`: `other` if one is not a number.
+    /// The smaller of `self` and `other`; `other` if one is NaN.
     #[must_use]
     fn min(self, other: Self) -> Self;
 
-    /// The numbers as an array, for what is written as plain Rust: inside a kernel the compiler keeps it in registers.
+    /// The numbers as an array, for code in plain Rust: inside a kernel the compiler keeps it in registers.
     #[must_use]
     #[inline(always)]
     fn to_array(self) -> [f32; LANES] {
@@ -78,7 +78,7 @@ pub trait Vector: Copy {
         self.store_array(&mut array);
         array
     }
-    /// A function of each number by itself, as plain Rust.
+    /// Applies a function to each number, in plain Rust.
     #[must_use]
     #[inline(always)]
     fn map(self, function: impl Fn(f32) -> f32) -> Self {
@@ -113,7 +113,7 @@ pub fn square_root(a: f32) -> f32 {
     result
 }
 
-/// What the compiler makes of an array: NEON on aarch64; correct, and slow, on an x86-64 without fused multiply-add.
+/// Plain arrays: NEON on aarch64; correct but slow on an x86-64 without fused multiply-add.
 #[derive(Clone, Copy)]
 pub(super) struct Portable([f32; LANES]);
 

@@ -1,5 +1,5 @@
-//! Vectors of x86-64. The types here exist only inside [`Kernel::run`] called by [`avx512`] and [`avx2`]: nothing outside of `simd` can name
-//! them, and `simd` takes no more than their constants. So the CPU has their instructions.
+//! Vectors of x86-64. The types here exist only inside [`Kernel::run`] called by [`avx512`] and [`avx2`]: nothing outside `simd` can name
+//! them, and `simd` uses only their constants. So the CPU supports their instructions.
 
 use core::arch::x86_64::{
     __m256, __m512, _mm256_add_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
@@ -22,7 +22,7 @@ pub(super) fn avx2<K: Kernel>(kernel: K) -> K::Output {
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(__m512);
 
-// SAFETY, for all of it: see the module's documentation; loads and stores are of sixteen numbers that a reference vouches for.
+// SAFETY, for all of it: see the module documentation; loads and stores access sixteen numbers behind a reference.
 impl Vector for Avx512 {
     const BLOCKS: usize = 2;
     const PIXELS: usize = 14;

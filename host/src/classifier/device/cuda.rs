@@ -1,7 +1,7 @@
-//! Whether CUDA can be used here, and if not, what is missing.
+//! Finds out whether CUDA can be used here, and what is missing if not.
 
-/// Asks tract-cuda once: its libraries are loaded, the card is opened, and its kernels are compiled (cached on disk for the next time).
-/// What it needs is found by trying, and missing files are a panic in it, so it is asked in a thread that may end that way.
+/// Starts tract-cuda once: it loads its libraries, opens the card, and compiles its kernels (cached on disk for the next time). The only
+/// way to find out whether this works is to try. Missing files make it panic, so it runs in a thread of its own.
 #[cfg(feature = "cuda")]
 pub(super) fn check() -> Result<(), String> {
     use std::sync::OnceLock;
@@ -14,25 +14,28 @@ pub(super) fn check() -> Result<(), String> {
     CHECKED.get_or_init(|| ask().map_err(|problem| missing(&problem))).clone()
 }
 
-/// What is missing, in one line, from what tract-cuda said.
+/// One line on what is missing, from the message of tract-cuda.
 fn missing(problem: &str) -> String {
     let after = |words: &str| problem.split_once(words).map_or("", |(_, rest)| rest);
     let word = |words: &str| after(words).split(|c: char| !c.is_ascii_alphanumeric() && c != '.').find(|word| !word.is_empty());
     if problem.contains("driver library not found") {
-        return "no NVIDIA driver is installed (libcuda.so.1); install it, or give the container its GPU".into();
+        return "no NVIDIA driver is installed (libcuda.so.1); install it, or give the container access to its GPU".into();
     }
     if problem.contains("driver initialization failed") {
         let code = word("cuInit returned").unwrap_or("?");
-        return format!("the NVIDIA driver finds no GPU (cuInit returned {code}); is there a card, and is /dev/nvidia0 visible here?");
+        return format!(
+            "the NVIDIA driver finds no GPU (cuInit returned {code}); check that there is a card and that /dev/nvidia0 is \
+             visible"
+        );
     }
     if problem.contains("driver too old") {
         let found = word("Found driver API").unwrap_or("?").trim_end_matches('.');
-        return format!("the NVIDIA driver is too old: it speaks CUDA {found}, and 13.0 is needed; update the driver");
+        return format!("the NVIDIA driver is too old: it supports CUDA {found}, but 13.0 is needed; update the driver");
     }
     if problem.contains("could not be dlopen'd") {
         let library = word("sub-library").unwrap_or("?");
         return format!(
-            "CUDA's library {library} is missing; install that of CUDA 13 ({}), or add its folder to LD_LIBRARY_PATH",
+            "the CUDA library {library} is missing; install the one of CUDA 13 ({}), or add its folder to LD_LIBRARY_PATH",
             match library {
                 "cudnn" => "cuDNN 9",
                 "cublas" => "cuBLAS",
@@ -43,8 +46,8 @@ fn missing(problem: &str) -> String {
     }
     let headers = ["CUDA toolkit root", "toolkit include dir", "CCCL", "Required header"];
     if headers.iter().any(|words| problem.contains(words)) {
-        return "CUDA's header files are missing, of which kernels are made; install those of CUDA 13 (cuda-cudart-dev and cuda-cccl), \
-                or set CUDA_HOME to the folder that has them"
+        return "the CUDA header files are missing, which are needed to compile kernels; install those of CUDA 13 (cuda-cudart-dev and \
+             cuda-cccl), or set CUDA_HOME to the folder that contains them"
             .into();
     }
     let problem = problem.trim_start_matches("the engine panicked: ");
@@ -56,7 +59,7 @@ fn missing(problem: &str) -> String {
 mod tests {
     use super::missing;
 
-    /// What tract-cuda 0.23.9 says, from its sources.
+    /// The messages of tract-cuda 0.23.9, from its sources.
     const SAID: [(&str, &str); 10] = [
         (
             "CUDA: CUDA driver validation failed: CUDA driver library not found. Tried: [\"libcuda.so.1\", \"libcuda.so\"]. Is an",
@@ -68,7 +71,7 @@ mod tests {
         ),
         (
             "CUDA driver too old.\nDriver library: libcuda.so.1\nBuilt\nFound driver API 12.4.\nFix: upgrade",
-            "it speaks CUDA 12.4, and 13.0 is needed",
+            "it supports CUDA 12.4, but 13.0 is needed",
         ),
         ("CUDA: CUDA runtime sub-library \"cudart (runtime)\" could not be dlopen'd. cudarc", "library cudart is missing"),
         ("CUDA: CUDA runtime sub-library \"nvrtc\" could not be dlopen'd. cudarc searches", "library nvrtc is missing"),

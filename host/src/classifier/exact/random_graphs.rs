@@ -1,5 +1,5 @@
-//! Networks at random, each layer with parameters at random and put on any that was made before, against tract: what nobody would think
-//! of writing down. The layers that somebody has thought of are in `tests`.
+//! Compares random networks with tract, to find what nobody would think of writing down: each layer has random parameters and reads any
+//! earlier layer. `tests` has the networks written by hand.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -10,7 +10,8 @@ use super::tests::{made, scores};
 use super::*;
 use crate::testing::{Onnx, Value, weight};
 
-/// Decisions, taken one after another; 0, the plainest, when there are no more. So a shorter list is a simpler network.
+/// Random decisions, consumed one after another; when there are no more, they are 0, the simplest. So a shorter list gives a simpler
+/// network.
 struct Choices(std::vec::IntoIter<u16>);
 
 impl Choices {
@@ -23,18 +24,18 @@ impl Choices {
         choices[self.below(choices.len())]
     }
 
-    /// Once in so many times.
+    /// Once in this many times.
     fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == count - 1
     }
 
-    /// For rows and columns; mostly the same for both.
+    /// For rows and columns; usually the same for both.
     fn two(&mut self, choices: &[i64]) -> [i64; 2] {
         let rows = self.of(choices);
         [rows, if self.one_in(4) { self.of(choices) } else { rows }]
     }
 
-    /// Above, left, below, right; each less than the window, so that it sees some of the picture.
+    /// Above, left, below, right; each smaller than the window, so that it sees some of the picture.
     fn pads(&mut self, extent: [i64; 2]) -> [i64; 4] {
         let mut pad = |side: usize| self.below(usize::try_from(extent[side].min(4)).unwrap()) as i64;
         let (top, left) = (pad(0), pad(1));
@@ -46,15 +47,15 @@ impl Choices {
     }
 }
 
-/// What a layer gave: its name, and channels, rows and columns.
+/// The output of a layer: its name, and channels, rows and columns.
 type Made = (String, [i64; 3]);
 
-/// What is scored.
+/// The picture that is scored.
 fn picture() -> Made {
     ("x".into(), [3, 16, 16])
 }
 
-/// A network in the making.
+/// A network under construction.
 struct Maker {
     choices: Choices,
     onnx: Onnx,
@@ -72,18 +73,18 @@ impl Maker {
         format!("v{}", self.names)
     }
 
-    /// Any value, the last one more often than others.
+    /// Any value; the latest is more likely than others.
     fn any(&mut self) -> Made {
         let back = if self.choices.one_in(3) { self.choices.below(self.values.len()) } else { 0 };
         self.values[self.values.len() - 1 - back].clone()
     }
 
-    /// A constant of numbers from -`scale` to `scale`, none like another's.
+    /// A constant with numbers from -`scale` to `scale`, different from all other constants.
     fn constant(&mut self, dims: &[i64], scale: f32) -> String {
         self.constant_of(dims, |number| number * 2.0 * scale)
     }
 
-    /// A constant that is made of numbers from -0.5 to 0.5.
+    /// A constant made of numbers from -0.5 to 0.5.
     fn constant_of(&mut self, dims: &[i64], number: impl Fn(f32) -> f32) -> String {
         let (name, seed) = (self.name(), 1000 * self.names);
         self.edit(|onnx| onnx.floats(&name, dims, |i| number(weight(i + seed))));
@@ -101,7 +102,7 @@ impl Maker {
         name
     }
 
-    /// A layer that makes a picture of another one; a node of that layer.
+    /// A layer that turns a picture into another one; returns a node of that layer.
     fn layer(&mut self, operator: &str, from: &str, attributes: &[(&str, Value<'_>)], shape: [i64; 3]) {
         let name = self.node(operator, &[from], attributes);
         self.values.push((name, shape));
@@ -111,13 +112,13 @@ impl Maker {
         let (from, [channels, height, width]) = from;
         let kernel = self.choices.two(&[1, 3, 2, 5]);
         let stride = self.choices.two(&[1, 2, 4]);
-        // This engine puts the picture that is scored into no convolution with dilations,
+        // This engine does not support dilations in a convolution of the input picture,
         let of_picture = from == "x";
         let dilation = if !of_picture && self.choices.one_in(4) { self.choices.two(&[1, 2, 3]) } else { [1, 1] };
         let extent = [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1];
         let pads = self.choices.pads(extent);
         let group = match self.choices.below(4) {
-            // and into none of groups.
+            // nor groups.
             _ if of_picture => 1,
             0 | 1 => 1,
             2 => channels,
@@ -151,7 +152,7 @@ impl Maker {
         }
     }
 
-    /// Of the layer that was made last.
+    /// For the latest layer.
     fn normalisation(&mut self) {
         let (from, shape) = self.values.pop().unwrap();
         let channels = [shape[0]];
@@ -203,7 +204,7 @@ impl Maker {
         self.values.push((name, shape));
     }
 
-    /// Two or three pictures of one size, one after another or added.
+    /// Two or three pictures of the same size, concatenated or added.
     fn meeting(&mut self) {
         let (first, shape) = self.any();
         let adds = self.choices.one_in(2);
@@ -248,7 +249,7 @@ impl Maker {
         }
     }
 
-    /// A vector of a picture, and its length.
+    /// A vector made from a picture, and its length.
     fn flat(&mut self) -> (String, i64) {
         let (from, [channels, height, width]) = self.values.last().unwrap().clone();
         let all = channels * height * width;
@@ -304,7 +305,7 @@ fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: seed, max_shrink_iters: 2000, failure_persistence: None, ..given }
 }
 
-/// A node as a line of a message.
+/// A node as a line for messages.
 fn described(node: &NodeProto) -> String {
     let attributes: Vec<String> =
         node.attribute.iter().map(|a| format!("{} {}{:?}{}", a.name, a.i, a.ints, String::from_utf8_lossy(&a.s))).collect();
@@ -312,8 +313,8 @@ fn described(node: &NodeProto) -> String {
 }
 
 proptest! {
-    // The same ones every time: what another engine makes of an unheard-of graph is no reason for this project's tests to fail by chance.
-    // `PROPTEST_CASES` sets another number of them, `PROPTEST_RNG_SEED` takes others.
+    // The same graphs every time: another engine's result for an unusual graph must not make this project's tests fail at random.
+    // `PROPTEST_CASES` sets another number, `PROPTEST_RNG_SEED` another selection.
     #![proptest_config(config())]
 
     #[test]
@@ -322,7 +323,7 @@ proptest! {
         let nodes: Vec<String> = onnx.graph.node.iter().map(described).collect();
         let (model, _folder) = made(onnx);
         let exact = Exact::with(&model, 3, Instructions::widest()).unwrap();
-        // Some graphs tract cannot plan.
+        // tract cannot plan some of the graphs.
         let tract = TractCpu::new(&model, 3);
         prop_assume!(tract.is_ok());
         let tract = tract.unwrap();

@@ -1,4 +1,4 @@
-//! The exact engine against its definition, against tract, and against itself with other instructions.
+//! Compares the exact engine with its definition, with tract, and with itself on other instruction sets.
 
 use super::super::{TractCpu, conformance};
 use super::*;
@@ -9,7 +9,7 @@ fn model(folder: &std::path::Path, card: &Card) -> Model {
     Model::from_card_in(card.clone(), folder).unwrap()
 }
 
-/// A model for pictures of 3 x 16 x 16 and seven classes, and the folder that its file is in: a classifier reads it anew.
+/// A model for pictures of 3 x 16 x 16 and seven classes, and the folder of its file, which a classifier reads again.
 pub(super) fn made(onnx: Onnx) -> (Model, tempfile::TempDir) {
     let onnx = onnx.bytes();
     let folder = tempfile::tempdir().unwrap();
@@ -38,7 +38,7 @@ fn agrees_with_onnxruntime_on_the_shared_networks() {
 
 #[test]
 fn passes_the_suite_on_the_shared_networks() {
-    let Some(shared) = shared("classifier suite on the shared networks") else { return };
+    let Some(shared) = shared("conformance tests on the shared networks") else { return };
     for card in shared_cards() {
         let batch = if card.input.width == 28 { 16 } else { 4 };
         conformance::run(&Exact::with(&model(&shared.join("models"), &card), batch, Instructions::widest()).unwrap());
@@ -52,7 +52,7 @@ fn passes_the_suite_on_a_small_alexnet() {
     }
 }
 
-/// Not one bit differs between sets of instructions, batches, or crops of a batch.
+/// Instruction sets, batch sizes and positions in a batch do not change a bit.
 #[test]
 fn bits_depend_on_nothing_but_the_picture() {
     let (alexnet, _folder) = made(small_alexnet(1, 16));
@@ -72,7 +72,7 @@ fn bits_depend_on_nothing_but_the_picture() {
     }
 }
 
-/// What was measured on one machine holds on all: a change of these bits is a change of every run, and goes with [`VERSION`].
+/// Values from one machine that hold on all: a change of these bits changes every run, and requires a new [`VERSION`].
 #[test]
 fn the_bits_of_the_built_in_network_are_fixed() {
     let exact = Exact::with(&Model::builtin("lenet").unwrap(), 4, Instructions::widest()).unwrap();
@@ -84,7 +84,7 @@ fn the_bits_of_the_built_in_network_are_fixed() {
 
 const GOLDEN: u64 = 0x64ac_6bdf_eedd_b599;
 
-/// Networks of seven classes that between them have every layer in every form that this engine knows.
+/// Networks of seven classes that together contain every layer in every form that this engine supports.
 fn zoo() -> Vec<(&'static str, Onnx)> {
     use Value::{Float, Int, Ints};
     let start = || Onnx::new(13, &[0, 3, 16, 16]);
@@ -96,7 +96,7 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
     };
     let floats = |onnx: Onnx, name: &str, dims: &[i64]| onnx.floats(name, dims, |i| weight(i + name.len()) * 0.5);
     let mut zoo = vec![("alexnet", small_alexnet(0, 16)), ("alexnet of one", small_alexnet(1, 16))];
-    // Mobile: padding on one side, depthwise with strides, clips in both forms, a last convolution of one pixel.
+    // Mobile: padding on one side, depthwise with strides, clips in both forms, a final convolution of one pixel.
     let onnx =
         floats(floats(floats(floats(start(), "w1", &[20, 3, 3, 3]), "w2", &[20, 1, 3, 3]), "w3", &[24, 20, 1, 1]), "w4", &[7, 24, 1, 1])
             .floats("b2", &[20], weight)
@@ -117,7 +117,7 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
             .node("Flatten", &["c4"], "f", &[])
             .node("Softmax", &["f"], "y", &[("axis", Int(-1))]);
     zoo.push(("mobile", onnx));
-    // Residual: normalisation, a sum of two, average pooling in both forms, a mean over rows and columns.
+    // Residual: normalisation, an addition, average pooling in both forms, an average over rows and columns.
     let mut onnx = floats(floats(start(), "w1", &[18, 3, 3, 3]), "w2", &[18, 18, 3, 3]);
     for (name, least) in [("scale", 0.5), ("shift", -0.5), ("mean", -0.2), ("variance", 0.7)] {
         onnx = onnx.floats(name, &[18], |i| weight(i + 5).abs() + least);
@@ -139,7 +139,8 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
         .node("Relu", &["a2"], "r3", &[])
         .node("ReduceMean", &["r3"], "m", &[("axes", Ints(&[2, 3])), ("keepdims", Int(0))]);
     zoo.push(("residual", dense(onnx, "m", 18)));
-    // Joined channels: whole blocks, broken blocks, one inside the other, a part that another layer reads, and one that is made of a part.
+    // Concatenation: whole blocks, partial blocks, one inside the other, a part that another layer reads, and one that is computed from a
+    // part.
     let onnx = floats(
         floats(floats(floats(floats(start(), "w1", &[16, 3, 5, 5]), "w2", &[32, 16, 3, 3]), "w3", &[10, 16, 1, 1]), "w4", &[16, 48, 1, 1]),
         "w5",
@@ -157,7 +158,7 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
     .node("MaxPool", &["j3"], "p", &[("kernel_shape", Ints(&[3, 3])), ("strides", Ints(&[2, 2])), ("ceil_mode", Int(1))])
     .node("Flatten", &["p"], "f", &[]);
     zoo.push(("joined", dense(onnx, "f", 80)));
-    // Old exporters: products and sums for dense layers, reshapes with open sizes, dropout, groups that are no whole blocks.
+    // Old exporters: products and sums for dense layers, reshapes with open sizes, dropout, groups that are not whole blocks.
     let onnx = floats(floats(floats(start(), "w1", &[12, 3, 3, 3]), "w2", &[12, 4, 3, 3]), "wm", &[768, 20])
         .floats("b1", &[12, 1, 1], weight)
         .floats("bm", &[1, 20], weight)
@@ -174,7 +175,8 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
         .node("Dropout", &["r2"], "o", &[])
         .node("Add", &["o", "o"], "twice", &[]);
     zoo.push(("old", dense(onnx, "twice", 20)));
-    // A part of two wholes that are joined again; channels that end in mid-block before LRN, their padded lanes not 0.
+    // A part of two concatenations that are concatenated again; channels that end within a block before LRN, with padding lanes other than
+    // 0.
     let onnx = floats(floats(floats(start(), "w1", &[16, 3, 3, 3]), "w2", &[16, 3, 3, 3]), "w3", &[5, 16, 1, 1]);
     let onnx = floats(floats(onnx, "w4", &[2, 16, 1, 1]), "w5", &[16, 3, 3, 3])
         .floats("one", &[], |_| 0.1)
@@ -195,7 +197,7 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
         .node("GlobalAveragePool", &["j6"], "g", &[])
         .node("Flatten", &["g"], "f", &[]);
     zoo.push(("joined again", dense(onnx, "f", 71)));
-    // Names for what others read as well, and a convolution with strides of a single pixel.
+    // Names for values with other readers, and a convolution with strides on a single pixel.
     let onnx = floats(floats(start(), "w1", &[9, 3, 3, 3]), "w2", &[18, 9, 1, 1])
         .node("Conv", &["x", "w1"], "c", &[])
         .node("Identity", &["c"], "i", &[])
@@ -206,7 +208,7 @@ fn zoo() -> Vec<(&'static str, Onnx)> {
         .ints("axes", &[2, -1])
         .node("Squeeze", &["v", "axes"], "q", &[]);
     zoo.push(("names", dense(onnx, "q", 18)));
-    // "The same" size and then a stride, which tract would make one convolution of, and pad that by what the new stride asks for.
+    // "Same" padding followed by a stride, which tract would merge into one convolution and then pad for the new stride.
     let onnx = floats(floats(start(), "w1", &[8, 3, 3, 3]), "w2", &[8, 8, 1, 1])
         .node("Conv", &["x", "w1"], "c1", &[("auto_pad", Value::Text("SAME_UPPER"))])
         .node("Conv", &["c1", "w2"], "c2", &[("strides", Ints(&[2, 2]))])
@@ -224,7 +226,7 @@ fn every_layer_agrees_with_tract() {
             TractCpu::new(&model, 3).unwrap(),
         );
         let (found, expected) = (scores(&exact, 3), scores(&tract, 3));
-        assert!(expected.iter().collect::<std::collections::HashSet<_>>().len() > 14, "{name}: the scores say nothing");
+        assert!(expected.iter().collect::<std::collections::HashSet<_>>().len() > 14, "{name}: the scores carry no information");
         for (class, (found, expected)) in found.into_iter().zip(expected).enumerate() {
             let (found, expected) = (f32::from_bits(found), f32::from_bits(expected));
             assert!((found - expected).abs() <= 2e-5 * expected.max(1e-2), "{name}, class {class}: {found}, tract {expected}");
@@ -244,8 +246,8 @@ fn what_it_does_not_know_it_says() {
     };
     let conv = |onnx: Onnx, from: &str| onnx.node("Conv", &[from, "w"], "c", &[]).node("Flatten", &["c"], "y", &[]);
     for (problem, words) in [
-        (with(&|onnx| conv(onnx.node("Sigmoid", &["x"], "s", &[]), "s")), "node `s` (Sigmoid): this engine has no such layer"),
-        (with(&|onnx| conv(onnx.node("Relu", &["x"], "s", &[]), "s")), "goes into something else than a convolution"),
+        (with(&|onnx| conv(onnx.node("Sigmoid", &["x"], "s", &[]), "s")), "node `s` (Sigmoid): this engine does not support the operator"),
+        (with(&|onnx| conv(onnx.node("Relu", &["x"], "s", &[]), "s")), "read by something other than a convolution"),
         (with(&|onnx| onnx.node("Conv", &["x", "w"], "y", &[("strides", Ints(&[3, 3]))])), "stride other than 1, 2 and 4"),
         (
             with(&|onnx| onnx.node("Conv", &["x", "wide"], "c", &[]).node("LRN", &["c"], "y", &[("size", Int(5)), ("beta", Float(0.6))])),
@@ -260,7 +262,7 @@ fn what_it_does_not_know_it_says() {
                     &[("axis", Int(2))],
                 )
             }),
-            "over something else than the classes",
+            "the softmax is not over the classes",
         ),
     ] {
         assert!(problem.contains("engine (exact)") && problem.contains(words), "{problem}");

@@ -1,4 +1,4 @@
-//! Planning a graph with tract: shapes inferred and bounded, the final softmax cut off, optimised.
+//! Plans a graph with tract: infers and checks shapes, removes the final softmax, and optimises.
 
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
@@ -17,16 +17,16 @@ pub(super) struct Planned {
     pub(super) plan: Arc<TypedSimplePlan>,
     /// The shape of the input; its first axis is the batch.
     pub(super) shape: Vec<usize>,
-    /// The shape of what comes out for each of the batch.
+    /// The shape of the output for each element of the batch.
     pub(super) output: Vec<usize>,
-    /// Whether a final softmax was cut off, so that logits come out.
+    /// Whether a final softmax was removed, so that the output is logits.
     pub(super) softmax_cut: bool,
-    /// Whether the graph had been made for another batch and was rewritten.
+    /// Whether the graph was exported for another batch size and has been rewritten.
     pub(super) rewritten: bool,
 }
 
 impl Planned {
-    /// How many numbers come out for each of the batch.
+    /// The number of outputs for each element of the batch.
     pub(super) fn outputs(&self) -> usize {
         self.output.iter().product()
     }
@@ -45,7 +45,7 @@ pub(super) fn compile(network: Network, shape: &[usize]) -> Result<Planned, Mode
     Ok(Planned { rewritten, ..planned })
 }
 
-/// How many classes a network has, by the engine's inference, where its file does not say.
+/// The number of classes of a network according to the engine's shape inference, if its file does not state it.
 pub(crate) fn classes_of(network: Network) -> Result<usize, ModelError> {
     let [_, dims @ ..] = network.facts().input.map(|dim| dim.unwrap_or(1));
     let shape = [1, dims[0], dims[1], dims[2]];
@@ -58,17 +58,17 @@ fn plan(proto: &ModelProto, softmax: Option<&Softmax>, shape: &[usize]) -> Resul
     Ok(Planned { plan, shape: shape.to_vec(), output, softmax_cut, rewritten: false })
 }
 
-/// A graph with all its shapes, bounded, before it is optimised for a device.
+/// A graph with all its shapes, checked, before it is optimised for a device.
 #[derive(Debug)]
 pub(in crate::classifier) struct Typed {
     pub(in crate::classifier) model: TypedModel,
-    /// The shape of what comes out for each of the batch.
+    /// The shape of the output for each element of the batch.
     pub(in crate::classifier) output: Vec<usize>,
-    /// Whether a final softmax was cut off, so that logits come out.
+    /// Whether a final softmax was removed, so that the output is logits.
     pub(in crate::classifier) softmax_cut: bool,
 }
 
-/// Infers the shapes of a graph for an input of `shape`, and cuts its softmax off.
+/// Infers the shapes of a graph for an input of `shape`, and removes its softmax.
 pub(in crate::classifier) fn typed(proto: &ModelProto, softmax: Option<&Softmax>, shape: &[usize]) -> Result<Typed, String> {
     let text = |error: TractError| error_text(&error);
     let parsed = tract_onnx::onnx().with_ignore_value_info(true).parse(proto, None).map_err(text)?;
@@ -90,8 +90,8 @@ pub(in crate::classifier) fn typed(proto: &ModelProto, softmax: Option<&Softmax>
     Ok(Typed { model, output, softmax_cut: logits.is_some() })
 }
 
-/// Says in numbers how far convolutions pad that pad "the same". The engine merges a later stride into such a convolution (its
-/// `fuse_downsample_into_conv`) without thinking of what "the same" means for the new stride, and would see other pixels.
+/// Writes the padding of convolutions that use `auto_pad` as numbers. The engine merges a later stride into such a convolution (its
+/// `fuse_downsample_into_conv`) without recomputing the padding for the new stride, and would then see other pixels.
 fn pad_explicitly(model: &mut TypedModel) -> TractResult<()> {
     for id in 0..model.nodes().len() {
         let Some(convolution) = model.node(id).op_as::<Conv>() else { continue };
@@ -110,18 +110,18 @@ fn pad_explicitly(model: &mut TypedModel) -> TractResult<()> {
     Ok(())
 }
 
-/// Checks every tensor that the graph will make, and the work, before memory is taken for it.
+/// Checks the size of every tensor in the graph, and the amount of work, before memory is allocated.
 fn check_sizes(model: &TypedModel, batch: usize) -> Result<(), String> {
     let mut work = 0_usize;
     for node in model.nodes() {
         for output in &node.outputs {
             let shape = concrete(&output.fact);
-            let shape = shape.ok_or_else(|| format!("the shape of `{}` cannot be told", printable(&node.name)))?;
+            let shape = shape.ok_or_else(|| format!("the shape of `{}` is unknown", printable(&node.name)))?;
             let elements = shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim));
             if elements.is_none_or(|elements| elements > MAX_ELEMENTS) {
                 return Err(format!(
-                    "`{}` has the shape {shape:?}; at most {MAX_ELEMENTS} numbers are taken (choose a smaller batch if the \
-                     network is sound)",
+                    "`{}` has the shape {shape:?}; at most {MAX_ELEMENTS} numbers are supported (if the network is sound, choose a \
+                     smaller batch)",
                     printable(&node.name)
                 ));
             }
@@ -129,13 +129,13 @@ fn check_sizes(model: &TypedModel, batch: usize) -> Result<(), String> {
         work = work.saturating_add(convolution_work(model, node, batch)?);
     }
     if work / batch > MAX_WORK {
-        return Err(format!("{} multiplications for a picture; at most {MAX_WORK} are taken", work / batch));
+        return Err(format!("{} multiplications per picture; at most {MAX_WORK} are supported", work / batch));
     }
     Ok(())
 }
 
-/// Multiplications of a convolution, 0 for other nodes. Also bounds its unrolled input, of which the engine makes one
-/// picture's at a time.
+/// The multiplications of a convolution, 0 for other nodes. Also limits its unrolled input, which the engine builds for one picture at a
+/// time.
 fn convolution_work(model: &TypedModel, node: &TypedNode, batch: usize) -> Result<usize, String> {
     if node.op.name() != "Conv" {
         return Ok(0);
@@ -151,7 +151,7 @@ fn convolution_work(model: &TypedModel, node: &TypedNode, batch: usize) -> Resul
     let unrolled = (kernel / channels).saturating_mul(output / channels / batch.max(1));
     if unrolled > MAX_ELEMENTS {
         let name = printable(&node.name);
-        return Err(format!("the convolution `{name}` would unroll a picture to {unrolled} numbers; too many"));
+        return Err(format!("the convolution `{name}` would unroll a picture to {unrolled} numbers, which is too many"));
     }
     Ok((kernel / channels).saturating_mul(output))
 }
@@ -160,10 +160,10 @@ pub(in crate::classifier) fn concrete(fact: &TypedFact) -> Option<Vec<usize>> {
     fact.shape.iter().map(|dim| dim.to_usize().ok()).collect()
 }
 
-/// The shape of what comes out for each of the batch.
+/// The shape of the output for each element of the batch.
 fn output(model: &TypedModel, batch: usize) -> Result<Vec<usize>, String> {
     let [output] = model.output_outlets().map_err(|error| error_text(&error))?[..] else {
-        return Err("the network has not one output".into());
+        return Err("the network must have exactly one output".into());
     };
     let fact = model.outlet_fact(output).map_err(|error| error_text(&error))?;
     let shape = concrete(fact).unwrap_or_default();
@@ -173,13 +173,12 @@ fn output(model: &TypedModel, batch: usize) -> Result<Vec<usize>, String> {
     match shape.split_first() {
         Some((&first, rest)) if first == batch => Ok(rest.to_vec()),
         _ => Err(format!(
-            "for {batch} pictures the output has the shape {shape:?}, not {batch} x n; export the network with an open \
-             batch"
+            "for {batch} pictures the output has the shape {shape:?}, not {batch} x n; export the network with a symbolic batch size"
         )),
     }
 }
 
-/// The whole chain of an engine's error in one bounded line.
+/// The whole chain of an engine's error, as one line of limited length.
 pub(in crate::classifier) fn error_text(error: &TractError) -> String {
     let text = format!("{error:#}");
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });

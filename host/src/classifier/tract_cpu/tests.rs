@@ -1,4 +1,4 @@
-//! tract on the networks of the shared folder and on small ones made here.
+//! Tests of tract with the shared networks and with small ones built here.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ fn model(folder: &std::path::Path, card: &Card) -> Model {
     Model::from_card_in(card.clone(), folder).unwrap()
 }
 
-/// A model in a folder of its own.
+/// A model in its own folder.
 fn made(onnx: Vec<u8>, change: impl FnOnce(&mut Card)) -> (tempfile::TempDir, Result<Model, ModelError>) {
     let folder = tempfile::tempdir().unwrap();
     let mut card = card_for(&onnx, Channels::Rgb, 16, 7);
@@ -35,14 +35,14 @@ fn problem(onnx: Onnx) -> String {
 fn agrees_with_onnxruntime_on_the_shared_networks() {
     conformance::agrees_with_onnxruntime(|model| {
         let cpu = TractCpu::new(model, 3).unwrap();
-        assert_eq!(cpu.raw, Raw::Logits, "{}: the softmax was not cut", model.name());
+        assert_eq!(cpu.raw, Raw::Logits, "{}: the softmax was not removed", model.name());
         Box::new(cpu)
     });
 }
 
 #[test]
 fn passes_the_suite_on_the_shared_networks() {
-    let Some(shared) = shared("classifier suite on the shared networks") else {
+    let Some(shared) = shared("conformance tests on the shared networks") else {
         return;
     };
     for card in shared_cards() {
@@ -57,7 +57,7 @@ fn passes_the_suite_on_a_small_alexnet() {
         let (_folder, model) = made(small_alexnet(exported_batch, 16).bytes(), |_| ());
         let model = model.unwrap();
         conformance::run(&TractCpu::new(&model, 5).unwrap());
-        // A body that takes several crops, also where they do not come out even.
+        // A body that processes several crops at once, also if they do not divide evenly.
         conformance::run(&TractCpu::build(&model, 5, 5).unwrap());
         conformance::run(&TractCpu::build(&model, 5, 3).unwrap());
     }
@@ -87,7 +87,7 @@ fn ten_crops_are_ten_pictures_averaged() {
     }
 }
 
-/// Without its softmax a network's scores are logits; with the card's word for it they are the same probabilities.
+/// Without its softmax, the network's scores are logits. With a card that says so, they become the same probabilities.
 #[test]
 fn logits_are_taken_at_the_cards_word() {
     let onnx = small_alexnet(1, 16);
@@ -104,14 +104,14 @@ fn logits_are_taken_at_the_cards_word() {
         (scores, refusals)
     };
     assert_eq!(scores(&logits), scores(&classifier(onnx.bytes(), 2).unwrap()));
-    // Called probabilities, they are refused.
+    // If the card calls them probabilities, they are rejected.
     let (_, refusals) = scores(&classifier(bare.bytes(), 2).unwrap());
     assert_eq!(refusals.count, 1);
 }
 
 #[test]
 fn a_softmax_over_something_else_is_left_alone() {
-    // Over the rows of a 7 x 2 x 2 output, not over the classes: the sums are not 1.
+    // Softmax over the rows of a 7 x 2 x 2 output instead of the classes: the sums are not 1.
     let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 15, 15], weight).node("Conv", &["x", "w"], "c", &[]).node(
         "Softmax",
         &["c"],
@@ -131,7 +131,7 @@ fn a_softmax_over_something_else_is_left_alone() {
 
 #[test]
 fn pictures_that_would_influence_each_other_are_found() {
-    // The mean over the batch: invisible to a batch of one, and no shape gives it away.
+    // The mean over the batch: it does not show with a batch of one, and no shape reveals it.
     let onnx = Onnx::new(12, &[1, 3, 16, 16])
         .floats("w", &[7, 768], weight)
         .node("ReduceMean", &["x"], "m", &[("axes", Value::Ints(&[0])), ("keepdims", Value::Int(1))])
@@ -141,7 +141,7 @@ fn pictures_that_would_influence_each_other_are_found() {
         .node("Softmax", &["g"], "y", &[]);
     let (_folder, model) = made(onnx.bytes(), |_| ());
     let model = model.unwrap();
-    // One by one, as it was made, it is a sound network.
+    // One picture at a time, as it was exported, the network works.
     conformance::run(&TractCpu::new(&model, 3).unwrap());
     let problem = TractCpu::build(&model, 3, 3).map(|_| ()).unwrap_err().to_string();
     assert!(problem.contains("net.onnx: batch: ") && problem.contains("influence each other"), "{problem}");
@@ -177,16 +177,16 @@ fn absurd_shapes_are_refused_before_memory_is_taken() {
         .node("MatMul", &["a", "b"], "y", &[]);
     let problem = problem(huge);
     assert!(problem.contains("has the shape [1, 20480, 20480]"), "{problem}");
-    // An enormous batch is refused as well.
+    // A huge batch is refused as well.
     let error = classifier(small_alexnet(1, 16).bytes(), usize::MAX / 1024).unwrap_err().to_string();
     assert!(error.contains("too large"), "{error}");
 }
 
-/// Whatever damage gets through our own checks must not get through tract as more than an error.
+/// Damage that gets past our checks must not cause more than an error in tract.
 #[test]
 fn damaged_networks_never_panic_or_grow() {
     let bytes = small_alexnet(1, 16).bytes();
-    // The graph comes first in the file and the weights after it; a bit of each byte of the graph.
+    // The graph comes first in the file, followed by the weights; change one bit of each byte of the graph.
     let (mut loaded, mut refused) = (0, 0);
     for at in (0..1_000).chain((1_000..bytes.len()).step_by(61)) {
         let mut bytes = bytes.clone();
@@ -209,8 +209,8 @@ fn the_version_in_descriptions_is_the_one_in_the_lock_file() {
     assert!(lock.contains(&format!("name = \"tract-onnx\"\nversion = \"{TRACT_VERSION}\"")));
 }
 
-/// Prints one digest over the scores of all shared networks; run by [`narrower_cpus_give_the_same_bits`] in processes of
-/// their own, because tract looks at the CPU once.
+/// Prints a digest over the scores of all shared networks. [`narrower_cpus_give_the_same_bits`] runs it in separate processes, because
+/// tract detects the CPU only once.
 #[test]
 #[ignore = "a part of narrower_cpus_give_the_same_bits"]
 fn print_digest() {
@@ -233,7 +233,7 @@ fn print_digest() {
     println!("digest {:016x}", hasher.finish());
 }
 
-/// The determinism contract between machines: with FMA, AVX-512 or not, the scores have the same bits.
+/// The determinism contract between machines: with FMA, the scores have the same bits with and without AVX-512.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn narrower_cpus_give_the_same_bits() {
@@ -253,7 +253,7 @@ fn narrower_cpus_give_the_same_bits() {
         line.unwrap_or_else(|| panic!("no digest in {output}"))
     };
     let here = digest(None);
-    assert_eq!(digest(Some(WITHOUT_AVX512)), here, "AVX2 with FMA gives other bits than this CPU");
+    assert_eq!(digest(Some(WITHOUT_AVX512)), here, "AVX2 with FMA gives different bits from this CPU");
 }
 
 #[cfg(target_arch = "x86_64")]

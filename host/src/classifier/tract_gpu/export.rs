@@ -1,4 +1,4 @@
-//! A model as CUDA wants it, as files, with a report of what became of each node.
+//! Exports a model for CUDA, with a report on each node.
 
 use std::path::Path;
 
@@ -8,20 +8,20 @@ use super::{Report, batch_for, planning, prepare};
 use crate::model::network::{Network, contained, exported};
 use crate::model::{Model, ModelError, hex};
 
-/// What came of an export.
+/// The result of an export.
 #[derive(Clone, Debug)]
 pub struct Export {
-    /// What was changed, a line a node.
+    /// The changes, one line for each node.
     pub changes: Vec<String>,
-    /// Pictures of a batch on the device.
+    /// Pictures in a batch on the device.
     pub batch: usize,
     /// Nodes that run on the device.
     pub on_device: usize,
-    /// Nodes that run on the CPU or by a slow kernel.
+    /// Nodes that run on the CPU or on a slow kernel.
     pub slow: Vec<String>,
-    /// Transfers between the device and the CPU; two are the least.
+    /// Transfers between the device and the CPU; the minimum is two.
     pub transfers: usize,
-    /// The largest difference of a probability from the original's, over a few patterns, both computed here on the CPU.
+    /// The largest difference of a probability from the original's, over a few patterns, both computed on the CPU.
     pub difference: f32,
 }
 
@@ -34,41 +34,41 @@ pub enum ExportError {
     Model(#[from] ModelError),
     /// The graph would be slow.
     #[error(
-        "{} of the graph's nodes would run on the CPU between transfers, or by a slow kernel: {}; \
-         export the network with other operators, or take it as it is (--allow-slow)",
+        "{} of the graph's nodes would run on the CPU between transfers, or on a slow kernel: {}; export the network with other \
+         operators, or accept it with --allow-slow",
         .0.len(), .0.join(", ")
     )]
     Slow(Vec<String>),
-    /// The rewritten graph is not the original.
-    #[error("{0}; this is a bug of the rewriting: nothing was kept")]
+    /// The rewritten graph does not compute the same as the original.
+    #[error("{0}; this is a bug in rewriting the graph, and no file was kept")]
     Wrong(String),
     /// A file could not be written.
     #[error("cannot write {path}: {source}")]
     Write {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The system's message.
         source: std::io::Error,
     },
 }
 
-/// Largest difference of a probability that rounding may make.
+/// The largest difference of a probability that rounding may cause.
 const SINGLE: f32 = 1e-3;
 const HALF: f32 = 0.05;
 
-/// Writes the model for CUDA to `out` (an ONNX file, and its card beside it), in half precision if that is wanted. Neither driver nor card
-/// is needed.
+/// Writes the model for CUDA to `out` (an ONNX file, with its card next to it), optionally in half precision. Needs neither a driver nor a
+/// card.
 ///
 /// # Errors
 ///
-/// [`ExportError`]; no file is left then.
+/// [`ExportError`]; then no file is left.
 pub fn export(model: &Model, out: &Path, half: bool, allow_slow: bool) -> Result<Export, ExportError> {
     let batch = batch_for(model)?;
     let rows = batch * model.preprocess().crops();
     let prepared = prepare(model, rows)?;
     let file = out.display().to_string();
     let bytes = exported(prepared.proto, half).map_err(|problem| ModelError::network(&file, "graph", problem))?;
-    // What is planned is what is written.
+    // The file contains exactly what was planned.
     let shape = model.preprocess().shape(rows);
     let network = Network::decode(&bytes, &file)?;
     let softmax = network.facts().softmax.clone();
@@ -132,6 +132,6 @@ fn difference(one: &Model, other: &Model) -> Result<f32, ExportError> {
         Ok(scores)
     };
     let pairs = scores(one)?.into_iter().zip(scores(other)?);
-    // A NaN on one side is a difference like no other.
+    // A NaN on one side counts as the largest difference.
     Ok(pairs.map(|(a, b)| if a.is_nan() != b.is_nan() { f32::INFINITY } else { (a - b).abs() }).fold(0.0, f32::max))
 }

@@ -1,7 +1,7 @@
-//! Planning a graph for CUDA without a card: tract's own translation, with host memory in the place of the device's.
+//! Plans a graph for CUDA without a card: tract's own translation, with host memory in place of device memory.
 //!
-//! The translation decides node by node what the backend takes, and for that needs neither driver nor card, but for one thing: it puts
-//! constants on the device. On a machine without one they are put here. Such a plan can be looked at and not be run.
+//! The translation decides for each node whether the backend supports it. The only thing it needs the device for is to store constants
+//! there. Without a device they are stored in host memory. Such a plan can be inspected but not run.
 
 use std::ffi::c_void;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use tract_onnx::tract_core::ops::nn::{Reduce, Reducer};
 
 use super::Report;
 
-/// Which nodes of a graph CUDA would take.
+/// Which nodes of a graph CUDA would run.
 ///
 /// # Errors
 ///
-/// What tract said.
+/// The message of tract.
 pub(crate) fn plan(mut model: TypedModel) -> TractResult<Report> {
-    // A card that is there is asked itself, and first, for there is one device a process.
+    // A real card is tried first, because a process can have only one device.
     if super::Device::Cuda.check().is_err() && get_context().is_err() {
-        // Another thread may have been first with the same.
+        // Another thread may have done the same first.
         let _ = set_context(Box::new(PlanningDevice));
     }
     rewrite_einsum_to_prefix_matmul(&mut model, false)?;
@@ -40,7 +40,7 @@ pub(crate) fn plan(mut model: TypedModel) -> TractResult<Report> {
     Ok(Report::of(&model))
 }
 
-/// tract-cuda's own rule, which it keeps to itself: a reduction over several axes is one after another.
+/// tract-cuda's own rule, which is private: a reduction over several axes becomes one reduction after another.
 fn split_reduce(_: &(), model: &TypedModel, node: &TypedNode, name: &str, op: &Reduce) -> TractResult<Option<TypedModelPatch>> {
     let splits = [Reducer::Sum, Reducer::Prod, Reducer::Min, Reducer::Max].contains(&op.reducer);
     if op.axes.len() < 2 || !splits {
@@ -56,7 +56,7 @@ fn split_reduce(_: &(), model: &TypedModel, node: &TypedNode, name: &str, op: &R
     Ok(Some(patch))
 }
 
-/// The device that a plan is made for.
+/// The device for which a plan is made.
 #[derive(Clone, Debug)]
 struct PlanningDevice;
 
@@ -70,7 +70,7 @@ impl DeviceContext for PlanningDevice {
     }
 
     fn uninitialized_device_exotic_tensor(&self, _: Box<dyn ExoticFact>) -> TractResult<Box<dyn OwnedDeviceTensor>> {
-        bail!("a plan has no such tensors")
+        bail!("a plan does not have such tensors")
     }
 
     fn synchronize(&self) -> TractResult<()> {

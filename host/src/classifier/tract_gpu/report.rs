@@ -1,4 +1,4 @@
-//! Which nodes of a planned graph the device computes, and which the CPU.
+//! Which nodes of a planned graph run on the device, and which on the CPU.
 
 use tract_onnx::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::model::card::printable;
 pub(crate) struct Report {
     /// Nodes that run on the device, and their operators.
     pub(crate) device: Vec<String>,
-    /// Nodes that run on it, but by the kernel that is there for whatever the fast one does not take.
+    /// Nodes that run on the device, but on the general kernel that takes over where the fast one is not applicable.
     pub(crate) generic: Vec<String>,
     /// Nodes that run on the CPU, between transfers.
     pub(crate) cpu: Vec<String>,
@@ -18,7 +18,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Of a graph that a backend has translated.
+    /// For a graph that a backend has translated.
     pub(crate) fn of(model: &TypedModel) -> Self {
         let mut report = Self::default();
         for node in model.nodes() {

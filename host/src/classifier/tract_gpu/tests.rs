@@ -1,4 +1,4 @@
-//! The GPU's path with another runtime in the GPU's place, and the graphs that it is given held against those of the files.
+//! Tests the GPU code with another runtime in place of the GPU, and compares rewritten graphs with the originals.
 
 use super::super::{TractCpu, conformance};
 use super::*;
@@ -9,7 +9,7 @@ use crate::testing::{Onnx, Value, card_for, shared, shared_cards, small_alexnet,
 #[path = "../../../examples/random_alexnet.rs"]
 mod random_alexnet;
 
-/// tract's runtime for the CPU: the same code runs, but for the device.
+/// tract's runtime for the CPU: the same code runs, except for the device.
 fn on_cpu(model: &Model, batch: usize) -> TractGpu {
     let runtime = tract_onnx::tract_core::runtime::runtime_for_name("cpu").unwrap().unwrap();
     TractGpu::with_runtime(model, Device::Cpu, runtime, batch).unwrap()
@@ -37,7 +37,7 @@ fn passes_the_suite_in_a_thread_of_its_own() {
     }
 }
 
-/// The whole path on whole networks: rewritten graphs, large batches.
+/// The whole path with whole networks: rewritten graphs, large batches.
 #[test]
 fn rewritten_networks_score_as_those_of_the_files() {
     let Some(shared) = shared("rewritten networks") else { return };
@@ -65,7 +65,7 @@ fn nothing_that_a_gpu_lacks_is_left_in_the_shared_networks() {
     }
 }
 
-/// The numbers that a graph gives for a batch of two, before and after it is rewritten.
+/// The outputs of a graph for a batch of two, before and after it is rewritten.
 fn both_ways(onnx: &Onnx, shape: [usize; 4]) -> (Vec<f32>, Vec<f32>, Vec<String>) {
     use crate::model::network::Network;
     let network = || Network::decode(&onnx.clone().bytes(), "net.onnx").unwrap();
@@ -93,7 +93,7 @@ fn one_node(opset: i64, operator: &str, side: [i64; 2], attributes: &[(&str, Val
     )
 }
 
-/// Every kind of maximum pooling gives the same bits as slices.
+/// Every kind of maximum pooling gives the same bits when rewritten as slices.
 #[test]
 fn maxima_of_slices_are_maximum_pooling() {
     let mut checked = 0;
@@ -172,13 +172,13 @@ fn convolutions_keep_their_numbers_when_padded_alike() {
     }
 }
 
-/// Half precision: the same classes, nearly the same numbers.
+/// Half precision: the same classes, nearly the same scores.
 #[test]
 fn half_precision_is_near() {
     let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
     let half = crate::model::network::exported(prepare(&model, 4).unwrap().proto, true).unwrap();
     let (_other, half) = made(&half, 16, 7);
-    assert_eq!(on_cpu(&half, 4).raw, Raw::Logits, "the softmax is taken in our own arithmetic");
+    assert_eq!(on_cpu(&half, 4).raw, Raw::Logits, "the softmax is computed by our own arithmetic");
     conformance::agrees(&TractCpu::new(&half, 4).unwrap(), &TractCpu::new(&model, 4).unwrap(), 5e-3);
 }
 
@@ -192,7 +192,7 @@ fn batches_are_hundreds_where_they_fit() {
     assert!(prepare(&model, batch).is_ok());
 }
 
-/// What tract itself says of the graphs, without a card.
+/// What tract itself plans for the graphs, without a card.
 #[cfg(feature = "cuda")]
 mod plans {
     use super::*;
@@ -206,7 +206,7 @@ mod plans {
     fn every_node_of_the_shared_networks_runs_on_the_device() {
         let Some(shared) = shared("plans of the shared networks") else { return };
         for card in shared_cards() {
-            // Half precision takes its time on a CPU.
+            // Half precision is slow on a CPU.
             for half in [false, true].into_iter().filter(|half| !half || card.input.width == 28) {
                 let model = of_folder(&card, &shared);
                 let (export, folder) = report(&model, half);
@@ -230,7 +230,7 @@ mod plans {
         assert_eq!((export.slow.len(), export.transfers), (0, 2), "{:?}", export.slow);
     }
 
-    /// Without the rewriting the same planner finds what runs slowly, and with an operator that nobody rewrites the export is refused.
+    /// Without the rewriting, the planner reports slow nodes; with an operator that cannot be rewritten, the export is refused.
     #[test]
     fn slow_graphs_are_refused_unless_told() {
         let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
@@ -239,7 +239,7 @@ mod plans {
         let plain = typed(&proto, None, &[4, 3, 16, 16]).unwrap().model.into_decluttered().unwrap();
         let report = planning::plan(plain).unwrap();
         assert!(report.cpu.iter().any(|line| line.contains("MaxPool")) && report.transfers > 2, "{report:?}");
-        // Nobody can tell how many channels a concatenation has, without the engine.
+        // Without the engine, nobody can tell how many channels a concatenation has.
         let onnx = Onnx::new(13, &[0, 3, 16, 16])
             .floats("w", &[4, 3, 3, 3], weight)
             .floats("d", &[8, 7], weight)
@@ -261,7 +261,7 @@ mod plans {
     }
 }
 
-/// What only a card can tell; `tests/gpu/run` runs these.
+/// What only a card can show; `tests/gpu/run` runs these tests.
 #[cfg(feature = "cuda")]
 mod on_a_card {
     use super::*;
@@ -270,7 +270,8 @@ mod on_a_card {
         TractGpu::new(model, Device::Cuda, Some(batch)).unwrap()
     }
 
-    /// Largest difference of a probability from the CPU's. Convolutions may run in TF32 (10 bits), which `NVIDIA_TF32_OVERRIDE=0` forbids.
+    /// Largest allowed difference of a probability from the CPU's. Convolutions may run in TF32 (10 bits), which `NVIDIA_TF32_OVERRIDE=0`
+    /// forbids.
     fn tolerance(name: &str) -> f32 {
         let single = std::env::var("NVIDIA_TF32_OVERRIDE").is_ok_and(|value| value == "0");
         match (single, name.starts_with("squeezenet") || name.starts_with("mobilenet")) {

@@ -11,7 +11,7 @@ use tract_onnx::tract_core::runtime::{Runnable, State};
 use super::error_text;
 use crate::model::network::panic_text;
 
-/// What the thread is asked to do.
+/// A job for the thread.
 enum Job {
     /// Run the network on this input, or on what has been drawn.
     Infer(Option<Arc<Tensor>>),
@@ -19,7 +19,7 @@ enum Job {
     HostEncoding(Box<crate::gpu::launch::Drawing>),
 }
 
-/// What it answers.
+/// The thread's answer.
 enum Answer {
     Ready,
     Scores(Vec<f32>),
@@ -27,12 +27,12 @@ enum Answer {
     Drawn(Box<crate::gpu::launch::Drawing>),
 }
 
-/// The thread, and the way to it.
+/// The thread, and the channels to it.
 pub(super) struct Worker {
     jobs: Option<Sender<Job>>,
     answers: Receiver<Result<Answer, String>>,
     thread: Option<JoinHandle<()>>,
-    /// Kept for the next drawing.
+    /// Kept to be used again.
     #[cfg(feature = "cuda")]
     drawing: Box<crate::gpu::launch::Drawing>,
 }
@@ -43,7 +43,12 @@ impl Worker {
         let (done, answers) = channel();
         let shape = shape.to_vec();
         let thread = std::thread::Builder::new().name("device".into());
-        let thread = thread.spawn(move || serve(&*runnable, &shape, &to_do, &done)).map_err(|error| format!("no thread: {error}"))?;
+        let thread = thread.spawn(move || serve(&*runnable, &shape, &to_do, &done)).map_err(|error| {
+            format!(
+                "cannot start a thread: \
+             {error}"
+            )
+        })?;
         let worker = Self {
             jobs: Some(jobs),
             answers,
@@ -59,7 +64,7 @@ impl Worker {
     pub(super) fn infer(&mut self, input: Option<Arc<Tensor>>) -> Result<Vec<f32>, String> {
         match self.ask(Job::Infer(input))? {
             Answer::Scores(scores) => Ok(scores),
-            _ => Err("the device's thread is out of step".into()),
+            _ => Err("the thread of the device is out of step".into()),
         }
     }
 
@@ -75,25 +80,25 @@ impl Worker {
         drawing.fill(genomes, picture, preprocess);
         match self.ask(Job::HostEncoding(drawing))? {
             Answer::Drawn(drawing) => self.drawing = drawing,
-            _ => return Err("the device's thread is out of step".into()),
+            _ => return Err("the thread of the device is out of step".into()),
         }
         Ok(())
     }
 
     fn ask(&self, job: Job) -> Result<Answer, String> {
-        let ended = "the device's thread has ended";
+        let ended = "the thread of the device has ended";
         self.jobs.as_ref().ok_or(ended)?.send(job).map_err(|_| ended)?;
         self.answer()
     }
 
     fn answer(&self) -> Result<Answer, String> {
-        self.answers.recv().unwrap_or_else(|_| Err("the device's thread has ended".into()))
+        self.answers.recv().unwrap_or_else(|_| Err("the thread of the device has ended".into()))
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Without a sender the thread sees the end of its jobs.
+        // Dropping the sender ends the thread.
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -101,7 +106,7 @@ impl Drop for Worker {
     }
 }
 
-/// Does what is asked until nobody can ask any more. After a panic the state of the engine is worth nothing, and the thread ends.
+/// Does jobs until the sender is dropped. After a panic the state of the engine is undefined, so the thread ends.
 fn serve(runnable: &dyn Runnable, shape: &[usize], jobs: &Receiver<Job>, answers: &Sender<Result<Answer, String>>) {
     let begun = caught(|| WorkerState::new(runnable, shape));
     let (mut desk, ready) = match begun {
@@ -129,7 +134,7 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(&*panic))
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct WorkerState {
     state: Box<dyn State>,
     #[cfg(feature = "cuda")]

@@ -175,7 +175,7 @@ pub(crate) fn contained<T: Send>(work: impl FnOnce() -> Result<T, String> + Send
             let _quiet = crate::util::panics::silence();
             work()
         };
-        let thread = thread.spawn_scoped(scope, quiet).map_err(|error| format!("no thread: {error}"))?;
+        let thread = thread.spawn_scoped(scope, quiet).map_err(|error| format!("cannot start a thread: {error}"))?;
         thread.join().unwrap_or_else(|panic| Err(panic_text(&*panic)))
     })
 }

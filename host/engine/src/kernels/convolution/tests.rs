@@ -102,7 +102,7 @@ proptest! {
             let convolution = PackedConvolution::new(&layer, from, to, tile_blocks(set));
             dispatch(set, ConvolutionKernel { convolution: &convolution, input: &blocked(from, &numbers)[..], output: &mut output });
             prop_assert_eq!(unblocked(to, &output), &expected[..], "{:?}", set);
-            // Planes of single numbers, as the pictures come. There the channels are blocks of one.
+            // Planes of single numbers, as pictures are stored. There, channels are blocks of one.
             if groups > 1 || dilation[1] > 1 {
                 continue;
             }
