@@ -20,7 +20,6 @@ pub mod genomes;
 mod gpu;
 pub mod mnist;
 pub mod model;
-#[allow(dead_code, unused_imports, reason = "takes the place of model::network in the next step")]
 mod onnx;
 pub mod picture;
 pub mod report;

@@ -2,12 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use prost::Message;
-use tract_onnx::pb::tensor_proto::DataType;
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    attribute_proto::AttributeType, tensor_shape_proto as shape, type_proto,
-};
+use fooling_engine::{Attribute, ElementType, Graph, Input as GraphInput, Tensor};
 
 use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel};
 
@@ -33,6 +28,7 @@ pub(crate) fn shared_cards() -> Vec<Card> {
         labels: (channels == Channels::Grey).then(|| (0..10).map(|digit| digit.to_string()).collect()),
         labels_file: (channels != Channels::Grey).then(|| "imagenet_labels.txt".into()),
         output: Output::Probabilities,
+        output_name: None,
         origin: "see README.md".into(),
         licence: "see README.md".into(),
         url: None,
@@ -87,8 +83,8 @@ pub(crate) fn shared_cards() -> Vec<Card> {
 /// An ONNX file under construction.
 #[derive(Debug, Clone)]
 pub(crate) struct Onnx {
-    pub(crate) graph: GraphProto,
-    pub(crate) opset: i64,
+    pub(crate) graph: Graph,
+    output_shape: Option<Vec<Option<usize>>>,
 }
 
 /// An attribute's value.
@@ -103,85 +99,58 @@ pub(crate) enum Value<'a> {
 impl Onnx {
     /// A graph with the float input `x` of these dimensions (0: open) and the output `y` of unspecified shape.
     pub(crate) fn new(opset: i64, input: &[i64]) -> Self {
-        let graph = GraphProto { input: vec![float_value("x", Some(input))], output: vec![float_value("y", None)], ..Default::default() };
-        Self { graph, opset }
+        let input = GraphInput { name: "x".into(), element: ElementType::F32, shape: open_where_zero(input) };
+        let graph = Graph {
+            opset,
+            inputs: vec![input],
+            outputs: vec!["y".into()],
+            constants: std::collections::BTreeMap::new(),
+            nodes: Vec::new(),
+        };
+        Self { graph, output_shape: None }
     }
 
     pub(crate) fn floats(mut self, name: &str, dims: &[i64], value: impl Fn(usize) -> f32) -> Self {
-        let elements = dims.iter().product::<i64>().try_into().unwrap();
-        let data = (0..elements).map(value).collect();
-        self.graph.initializer.push(float_tensor(name, dims, data));
+        let shape: Vec<usize> = dims.iter().map(|&dim| dim.try_into().unwrap()).collect();
+        let numbers = (0..shape.iter().product()).map(value).collect();
+        self.graph.constants.insert(name.into(), Tensor::of_floats(&shape, numbers));
         self
     }
 
     pub(crate) fn ints(mut self, name: &str, values: &[i64]) -> Self {
-        self.graph.initializer.push(TensorProto {
-            name: name.into(),
-            dims: vec![values.len().try_into().unwrap()],
-            data_type: DataType::Int64 as i32,
-            int64_data: values.to_vec(),
-            ..Default::default()
-        });
+        self.graph.constants.insert(name.into(), Tensor::of_integers(values.to_vec()));
         self
     }
 
     /// Adds a node, named after its output.
     pub(crate) fn node(mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, Value<'_>)]) -> Self {
-        self.graph.node.push(NodeProto {
-            op_type: operator.into(),
-            name: output.into(),
-            input: inputs.iter().map(ToString::to_string).collect(),
-            output: vec![output.into()],
-            attribute: attributes.iter().map(|(name, value)| attribute(name, value)).collect(),
-            ..Default::default()
-        });
+        let mut node = crate::onnx::operation(operator, inputs.iter().map(ToString::to_string).collect(), output.into());
+        node.attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), attribute(value))).collect();
+        self.graph.nodes.push(node);
         self
     }
 
     pub(crate) fn output_shape(mut self, dims: &[i64]) -> Self {
-        self.graph.output = vec![float_value("y", Some(dims))];
+        self.output_shape = Some(open_where_zero(dims));
         self
     }
 
-    pub(crate) fn proto(self) -> ModelProto {
-        let opset = OperatorSetIdProto { version: self.opset, ..Default::default() };
-        ModelProto { ir_version: 7, opset_import: vec![opset], graph: Some(self.graph), ..Default::default() }
-    }
-
     pub(crate) fn bytes(self) -> Vec<u8> {
-        self.proto().encode_to_vec()
+        crate::onnx::encode(&self.graph, self.output_shape.as_deref())
     }
 }
 
-fn attribute(name: &str, value: &Value<'_>) -> AttributeProto {
-    let mut attribute = AttributeProto { name: name.into(), ..Default::default() };
+fn open_where_zero(dims: &[i64]) -> Vec<Option<usize>> {
+    dims.iter().map(|&dim| usize::try_from(dim).ok().filter(|&dim| dim > 0)).collect()
+}
+
+fn attribute(value: &Value<'_>) -> Attribute {
     match value {
-        Value::Int(i) => (attribute.i, attribute.r#type) = (*i, AttributeType::Int as i32),
-        Value::Ints(ints) => {
-            (attribute.ints, attribute.r#type) = (ints.to_vec(), AttributeType::Ints as i32);
-        }
-        Value::Text(text) => (attribute.s, attribute.r#type) = (text.as_bytes().to_vec(), AttributeType::String as i32),
-        Value::Float(f) => (attribute.f, attribute.r#type) = (*f, AttributeType::Float as i32),
+        Value::Int(number) => Attribute::Int(*number),
+        Value::Ints(numbers) => Attribute::Ints(numbers.to_vec()),
+        Value::Float(number) => Attribute::Float(*number),
+        Value::Text(text) => Attribute::Text((*text).to_owned()),
     }
-    attribute
-}
-
-pub(crate) fn float_tensor(name: &str, dims: &[i64], data: Vec<f32>) -> TensorProto {
-    TensorProto { name: name.into(), dims: dims.to_vec(), data_type: DataType::Float as i32, float_data: data, ..Default::default() }
-}
-
-fn float_value(name: &str, dims: Option<&[i64]>) -> ValueInfoProto {
-    let dimension = |&dim: &i64| {
-        let open = || shape::dimension::Value::DimParam("N".into());
-        let value = if dim == 0 { open() } else { shape::dimension::Value::DimValue(dim) };
-        shape::Dimension { value: Some(value), ..Default::default() }
-    };
-    let tensor = type_proto::Tensor {
-        elem_type: DataType::Float as i32,
-        shape: dims.map(|dims| TensorShapeProto { dim: dims.iter().map(dimension).collect() }),
-    };
-    let kind = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
-    ValueInfoProto { name: name.into(), r#type: Some(kind), ..Default::default() }
 }
 
 /// Pseudo-random weights that are the same everywhere: -0.5 to 0.5.
@@ -234,6 +203,7 @@ pub(crate) fn card_for(onnx: &[u8], channels: Channels, side: usize, classes: u8
         labels: Some((0..classes).map(|class| char::from(b'a' + class).to_string()).collect()),
         labels_file: None,
         output: Output::Probabilities,
+        output_name: None,
         origin: "made by a test".into(),
         licence: "none".into(),
         url: None,

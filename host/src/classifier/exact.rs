@@ -5,7 +5,6 @@
 //! CPU, the number of threads, or the batch. It is also faster than the general engine on what it knows: the layers of picture classifiers.
 //! What it does not know, [`Exact::new`] refuses, and [`open`](super::open) continues with tract.
 
-mod convert;
 #[cfg(test)]
 mod random_graphs;
 #[cfg(test)]
@@ -14,9 +13,9 @@ mod tests;
 use fooling_engine::simd::{F32x16, Instructions};
 use fooling_engine::{Layers, MAX_ELEMENTS, Network};
 
-use super::scores::{Finisher, Raw};
+use super::scores::{Finisher, RawScores};
 use super::{BATCH, Classifier, ClassifyError, Refusals, Session, check_call};
-use crate::model::{Layout as Axes, Model, ModelError, Output};
+use crate::model::{Model, ModelError};
 
 /// Increased when the bits of the scores change.
 const VERSION: u32 = 1;
@@ -27,8 +26,7 @@ pub struct Exact {
     network: Network,
     batch: usize,
     crops: usize,
-    classes: usize,
-    raw: Raw,
+    raw: RawScores,
 }
 
 impl Exact {
@@ -60,35 +58,28 @@ impl Exact {
         let network = model.network()?;
         let file = network.file().to_owned();
         let fail = |problem: String| ModelError::network(&file, "engine (exact)", problem);
-        if model.card().input.layout != Axes::Nchw {
-            return Err(fail("the input is channels-last".into()));
-        }
         let crops = model.preprocess().crops();
-        let [_, channels, height, width] = model.preprocess().shape(1);
-        let graph = convert::graph(network.graph(), network.opset());
-        let softmax = network.facts().softmax.as_ref();
-        let end = softmax.map_or(&network.graph().output[0].name, |softmax| &softmax.logits);
-        let layers = Layers::new(&graph, end, [channels, height, width]).map_err(|unsupported| fail(unsupported.to_string()))?;
+        let softmax = network.softmax();
+        let input = network.picture().map_err(fail)?;
+        let layers = Layers::new(network.graph(), network.end(), input).map_err(|unsupported| fail(unsupported.to_string()))?;
         if softmax.is_some_and(|softmax| !softmax.spans(layers.output_shape())) {
             return Err(fail("the softmax is not over the classes".into()));
         }
-        let classes = layers.outputs();
-        model.check_classes(&file, classes)?;
+        let raw = RawScores::new(model.card().output, layers.outputs(), softmax.is_some());
+        model.check_classes(&file, raw.width)?;
         let batch = batch.unwrap_or(if layers.wants_batch() { BATCH } else { 1 });
         let rows = batch.saturating_mul(crops);
-        if rows.saturating_mul(channels * height * width) > MAX_ELEMENTS {
-            return Err(fail(format!("a batch of {batch} pictures is too large; choose a smaller batch")));
+        if rows.saturating_mul(input.iter().product()) > MAX_ELEMENTS {
+            return Err(fail(format!("{batch} pictures at once are too large; choose a smaller batch")));
         }
-        let logits = softmax.is_some() || model.card().output == Output::Logits;
-        let raw = if logits { Raw::Logits } else { Raw::Probabilities };
         let network = Network::new(&layers, rows, instructions).map_err(|unsupported| fail(unsupported.to_string()))?;
-        Ok(Self { network, batch, crops, classes, raw })
+        Ok(Self { network, batch, crops, raw })
     }
 }
 
 impl Classifier for Exact {
     fn classes(&self) -> usize {
-        self.classes
+        self.raw.classes()
     }
 
     fn batch(&self) -> usize {
@@ -112,8 +103,8 @@ impl Classifier for Exact {
             exact: self,
             pictures: vec![0.0; self.batch * self.slot_len()],
             workspace: self.network.workspace(),
-            raw: vec![0.0; self.crops * self.classes],
-            finisher: Finisher::new(self.raw, self.classes),
+            raw: vec![0.0; self.crops * self.raw.width],
+            finisher: Finisher::new(self.raw),
         }))
     }
 }
@@ -135,7 +126,8 @@ impl Session for ExactSession<'_> {
     }
 
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError> {
-        let Exact { classes, crops, batch, .. } = *self.exact;
+        let Exact { raw, crops, batch, .. } = *self.exact;
+        let classes = raw.classes();
         check_call(filled, batch, classes, scores);
         let mut refusals = Refusals::default();
         if filled == 0 {
@@ -144,8 +136,8 @@ impl Session for ExactSession<'_> {
         let network = &self.exact.network;
         network.run(&self.pictures, filled * crops, &mut self.workspace);
         for (slot, scores) in scores.chunks_exact_mut(classes).enumerate() {
-            for (crop, raw) in self.raw.chunks_exact_mut(classes).enumerate() {
-                network.output(slot * crops + crop, &self.workspace, raw);
+            for (crop, numbers) in self.raw.chunks_exact_mut(raw.width).enumerate() {
+                network.output(slot * crops + crop, &self.workspace, numbers);
             }
             if let Err(what) = self.finisher.finish(&self.raw, scores) {
                 refusals.add(slot, what);

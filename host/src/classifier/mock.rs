@@ -6,8 +6,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::scores::{Finisher, Raw};
+use super::scores::{Finisher, RawScores};
 use super::{Classifier, ClassifyError, Refusals, Session, check_call};
+use crate::model::Output;
 
 /// The number of inputs that a class looks at.
 const PROBES: u64 = 64;
@@ -123,7 +124,7 @@ impl Classifier for Mock {
             mock: self,
             input: vec![0.0; self.batch * self.slot_len],
             raw: vec![0.0; self.batch * self.classes],
-            finisher: Finisher::new(Raw::Probabilities, self.classes),
+            finisher: Finisher::new(RawScores { kind: Output::Probabilities, width: self.classes }),
         }))
     }
 }

@@ -33,8 +33,6 @@ pub use mock::{Fault, Mock};
 pub use scores::InvalidScores;
 #[cfg(feature = "tract")]
 pub use tract_cpu::TractCpu;
-#[cfg(feature = "tract")]
-pub(crate) use tract_cpu::classes_of;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
 pub use tract_gpu::TractGpu;
 #[cfg(feature = "cuda")]

@@ -3,6 +3,8 @@
 //! The softmax is computed in f64 with `libm`'s `exp`, summed in the order of the classes, averaged over the crops in their
 //! order, and rounded to f32 once. So two machines whose engines agree on the logits agree on the scores.
 
+use crate::model::Output;
+
 /// What is wrong with the scores of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -38,19 +40,31 @@ pub enum InvalidScores {
 /// thousands of classes and half-precision weights stay well within it.
 const TOLERANCE: f64 = 1e-3;
 
-/// What the network's output is.
+/// What comes out of the engine, and how many scores become of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Raw {
-    /// The softmax has not been taken.
-    Logits,
-    /// Probabilities, which are checked.
-    Probabilities,
+pub(super) struct RawScores {
+    /// What the numbers are.
+    pub(super) kind: Output,
+    /// How many come for a crop.
+    pub(super) width: usize,
+}
+
+impl RawScores {
+    /// `kind` is that of the network's output; if the engine left out the last softmax, logits come.
+    pub(super) fn new(kind: Output, width: usize, softmax_cut: bool) -> Self {
+        Self { kind: if softmax_cut { Output::Logits } else { kind }, width }
+    }
+
+    /// One number tells two classes apart.
+    pub(super) fn classes(self) -> usize {
+        if self.width == 1 { 2 } else { self.width }
+    }
 }
 
 /// Turns raw scores into probabilities; keeps its scratch space between pictures.
 #[derive(Debug, Clone)]
 pub(super) struct Finisher {
-    raw: Raw,
+    raw: RawScores,
     /// One crop's exponentials.
     terms: Vec<f64>,
     /// Sum over the crops.
@@ -58,7 +72,8 @@ pub(super) struct Finisher {
 }
 
 impl Finisher {
-    pub(super) fn new(raw: Raw, classes: usize) -> Self {
+    pub(super) fn new(raw: RawScores) -> Self {
+        let classes = raw.classes();
         Self { raw, terms: vec![0.0; classes], sums: vec![0.0; classes] }
     }
 
@@ -71,7 +86,7 @@ impl Finisher {
             scores.fill(f32::NAN);
             return result;
         }
-        let crops = raw.len() / scores.len();
+        let crops = raw.len() / self.raw.width;
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "one or ten; rounded once")]
         for (score, sum) in scores.iter_mut().zip(&self.sums) {
             *score = (sum / crops as f64).clamp(0.0, 1.0) as f32;
@@ -81,13 +96,18 @@ impl Finisher {
 
     fn sum_crops(&mut self, raw: &[f32]) -> Result<(), InvalidScores> {
         self.sums.fill(0.0);
-        for crop in raw.chunks_exact(self.terms.len()) {
-            if let Some(class) = crop.iter().position(|value| !value.is_finite()) {
+        for crop in raw.chunks_exact(self.raw.width) {
+            // A log-softmax gives minus infinity for what is next to impossible.
+            let impossible = |value: f32| self.raw.kind == Output::LogProbabilities && value == f32::NEG_INFINITY;
+            if let Some(class) = crop.iter().position(|&value| !value.is_finite() && !impossible(value)) {
                 return Err(InvalidScores::NotFinite { class, value: crop[class] });
             }
-            let total = match self.raw {
-                Raw::Logits => softmax_terms(crop, &mut self.terms),
-                Raw::Probabilities => checked_terms(crop, &mut self.terms)?,
+            let total = match (self.raw.kind, crop) {
+                (kind, &[one]) => two_terms(kind, one, &mut self.terms)?,
+                (Output::Logits, _) => softmax_terms(crop, &mut self.terms),
+                (Output::Probabilities, _) => checked_terms(crop, &mut self.terms, true)?,
+                (Output::LogProbabilities, _) => exponentials(crop, &mut self.terms)?,
+                (Output::Sigmoid, _) => checked_terms(crop, &mut self.terms, false)?,
             };
             for (sum, term) in self.sums.iter_mut().zip(&self.terms) {
                 *sum += term / total;
@@ -95,6 +115,31 @@ impl Finisher {
         }
         Ok(())
     }
+}
+
+/// The probabilities of two classes from one number, which is about the second.
+fn two_terms(kind: Output, number: f32, terms: &mut [f64]) -> Result<f64, InvalidScores> {
+    let number_exact = f64::from(number);
+    let probability = match kind {
+        Output::Logits => 1.0 / (1.0 + libm::exp(-number_exact)),
+        Output::LogProbabilities => libm::exp(number_exact),
+        Output::Probabilities | Output::Sigmoid => number_exact,
+    };
+    if !(-TOLERANCE..=1.0 + TOLERANCE).contains(&probability) {
+        return Err(InvalidScores::OutOfRange { class: 1, value: number });
+    }
+    (terms[0], terms[1]) = (1.0 - probability, probability);
+    Ok(1.0)
+}
+
+/// Writes the exponentials of logarithms of probabilities to `terms`, checked; they are taken as they are, so the divisor is 1.
+fn exponentials(logarithms: &[f32], terms: &mut [f64]) -> Result<f64, InvalidScores> {
+    let mut sum = 0.0;
+    for (term, &logarithm) in terms.iter_mut().zip(logarithms) {
+        *term = libm::exp(logarithm.into());
+        sum += *term;
+    }
+    if (sum - 1.0).abs() > TOLERANCE { Err(InvalidScores::Sum { sum }) } else { Ok(1.0) }
 }
 
 /// Writes `exp(logit - largest)` to `terms` and returns their sum, at least 1.
@@ -108,8 +153,8 @@ fn softmax_terms(logits: &[f32], terms: &mut [f64]) -> f64 {
     total
 }
 
-/// Copies probabilities to `terms` and checks them; they are used as they are, so the divisor is 1.
-fn checked_terms(probabilities: &[f32], terms: &mut [f64]) -> Result<f64, InvalidScores> {
+/// Copies probabilities to `terms`, checked, and if they are to sum to 1, their sum; they are taken as they are, so the divisor is 1.
+fn checked_terms(probabilities: &[f32], terms: &mut [f64], summed: bool) -> Result<f64, InvalidScores> {
     let mut sum = 0.0;
     for (class, (term, &value)) in terms.iter_mut().zip(probabilities).enumerate() {
         *term = f64::from(value);
@@ -118,23 +163,49 @@ fn checked_terms(probabilities: &[f32], terms: &mut [f64]) -> Result<f64, Invali
         }
         sum += *term;
     }
-    if (sum - 1.0).abs() > TOLERANCE { Err(InvalidScores::Sum { sum }) } else { Ok(1.0) }
+    if summed && (sum - 1.0).abs() > TOLERANCE { Err(InvalidScores::Sum { sum }) } else { Ok(1.0) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn finish(raw: Raw, classes: usize, values: &[f32]) -> Result<Vec<f32>, InvalidScores> {
-        let mut scores = vec![0.0; classes];
-        Finisher::new(raw, classes).finish(values, &mut scores).map(|()| scores)
+    fn finish(kind: Output, width: usize, values: &[f32]) -> Result<Vec<f32>, InvalidScores> {
+        let raw = RawScores { kind, width };
+        let mut scores = vec![0.0; raw.classes()];
+        Finisher::new(raw).finish(values, &mut scores).map(|()| scores)
+    }
+
+    #[test]
+    fn one_number_is_two_classes() {
+        assert_eq!(finish(Output::Sigmoid, 1, &[0.25]).unwrap(), [0.75, 0.25]);
+        assert_eq!(finish(Output::Probabilities, 1, &[0.25, 0.75]).unwrap(), [0.5, 0.5], "two crops");
+        assert_eq!(finish(Output::Logits, 1, &[0.0]).unwrap(), [0.5, 0.5]);
+        let scores = finish(Output::Logits, 1, &[3.0_f32.ln()]).unwrap();
+        assert!((scores[1] - 0.75).abs() < 1e-7, "{scores:?}");
+        assert_eq!(finish(Output::Logits, 1, &[-200.0]).unwrap(), [1.0, libm::exp(-200.0) as f32]);
+        assert_eq!(finish(Output::Sigmoid, 1, &[3.0]), Err(InvalidScores::OutOfRange { class: 1, value: 3.0 }));
+    }
+
+    #[test]
+    fn sigmoids_need_not_sum_to_one() {
+        assert_eq!(finish(Output::Sigmoid, 3, &[1.0, 0.75, 0.5]).unwrap(), [1.0, 0.75, 0.5]);
+        assert_eq!(finish(Output::Sigmoid, 2, &[0.5, -1.0]), Err(InvalidScores::OutOfRange { class: 1, value: -1.0 }));
+    }
+
+    #[test]
+    fn logarithms_of_probabilities_are_raised() {
+        let scores = finish(Output::LogProbabilities, 3, &[0.25_f32.ln(), 0.75_f32.ln(), f32::NEG_INFINITY]).unwrap();
+        assert!((scores[0] - 0.25).abs() < 1e-7 && (scores[1] - 0.75).abs() < 1e-7 && scores[2] == 0.0, "{scores:?}");
+        assert!(matches!(finish(Output::LogProbabilities, 2, &[0.0, 0.0]), Err(InvalidScores::Sum { .. })));
+        assert!(matches!(finish(Output::LogProbabilities, 2, &[f32::NAN, 0.0]), Err(InvalidScores::NotFinite { .. })));
     }
 
     #[test]
     fn softmax_matches_its_definition() {
         // exp(0), exp(ln 2), exp(ln 5) over their sum, 8.
         let logits = [0.0, std::f32::consts::LN_2, 5.0_f64.ln() as f32];
-        let scores = finish(Raw::Logits, 3, &logits).unwrap();
+        let scores = finish(Output::Logits, 3, &logits).unwrap();
         for (score, expected) in scores.iter().zip([0.125, 0.25, 0.625]) {
             assert!((score - expected).abs() < 1e-7, "{score} is not {expected}");
         }
@@ -142,15 +213,15 @@ mod tests {
 
     #[test]
     fn softmax_survives_extreme_logits() {
-        assert_eq!(finish(Raw::Logits, 2, &[f32::MAX, f32::MIN]).unwrap(), [1.0, 0.0]);
-        assert_eq!(finish(Raw::Logits, 2, &[-1e30, -1e30]).unwrap(), [0.5, 0.5]);
+        assert_eq!(finish(Output::Logits, 2, &[f32::MAX, f32::MIN]).unwrap(), [1.0, 0.0]);
+        assert_eq!(finish(Output::Logits, 2, &[-1e30, -1e30]).unwrap(), [0.5, 0.5]);
     }
 
     #[test]
     fn the_bits_of_the_softmax_are_fixed() {
         let logits: Vec<f32> = (0_u8..10).map(|i| f32::from(i * 7 % 10) * 0.731 - 2.5).collect();
-        let bits: Vec<u32> = finish(Raw::Logits, 10, &logits).unwrap().iter().map(|s| s.to_bits()).collect();
-        // From the same formula in Python (double precision, rounded once to single).
+        let bits: Vec<u32> = finish(Output::Logits, 10, &logits).unwrap().iter().map(|s| s.to_bits()).collect();
+        // From the same formula in Python (double precision, one rounding to single).
         assert_eq!(bits, GOLDEN, "{bits:#x?}");
     }
 
@@ -159,25 +230,25 @@ mod tests {
 
     #[test]
     fn crops_are_averaged() {
-        let scores = finish(Raw::Probabilities, 2, &[1.0, 0.0, 0.5, 0.5]).unwrap();
+        let scores = finish(Output::Probabilities, 2, &[1.0, 0.0, 0.5, 0.5]).unwrap();
         assert_eq!(scores, [0.75, 0.25]);
     }
 
     #[test]
     fn misbehaviour_is_refused_and_leaves_nan() {
-        let refused = |raw, values: &[f32]| {
+        let refused = |kind, values: &[f32]| {
             let mut scores = vec![0.5; 2];
-            let what = Finisher::new(raw, 2).finish(values, &mut scores).unwrap_err();
+            let what = Finisher::new(RawScores { kind, width: 2 }).finish(values, &mut scores).unwrap_err();
             assert!(scores.iter().all(|score| score.is_nan()), "{what}: {scores:?}");
             what
         };
-        let infinite = refused(Raw::Logits, &[0.0, f32::INFINITY]);
+        let infinite = refused(Output::Logits, &[0.0, f32::INFINITY]);
         assert_eq!(infinite, InvalidScores::NotFinite { class: 1, value: f32::INFINITY });
-        let nan = refused(Raw::Probabilities, &[f32::NAN, 1.0]);
+        let nan = refused(Output::Probabilities, &[f32::NAN, 1.0]);
         assert!(matches!(nan, InvalidScores::NotFinite { class: 0, .. }));
-        assert_eq!(refused(Raw::Probabilities, &[7.0, -6.0]), InvalidScores::OutOfRange { class: 0, value: 7.0 });
-        assert_eq!(refused(Raw::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { sum: 0.75 });
-        // The second crop is checked as well.
-        assert_eq!(refused(Raw::Probabilities, &[0.5, 0.5, 1.0, 1.0]), InvalidScores::Sum { sum: 2.0 });
+        assert_eq!(refused(Output::Probabilities, &[7.0, -6.0]), InvalidScores::OutOfRange { class: 0, value: 7.0 });
+        assert_eq!(refused(Output::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { sum: 0.75 });
+        // The second crop is looked at as well.
+        assert_eq!(refused(Output::Probabilities, &[0.5, 0.5, 1.0, 1.0]), InvalidScores::Sum { sum: 2.0 });
     }
 }

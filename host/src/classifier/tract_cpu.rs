@@ -11,20 +11,17 @@
 //! The final softmax is removed and computed in [`scores`](super::scores): tract's own differs between CPUs, while the layers before it
 //! give the same bits on all x86-64 CPUs with FMA, for fixed batches of body and head.
 
-pub(super) mod plan;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::TypedOp;
 use tract_onnx::tract_core::plan::SimpleState;
 
-use super::scores::{Finisher, Raw};
+use super::scores::{Finisher, RawScores};
 use super::{Classifier, ClassifyError, Refusals, Session, check_call};
-use crate::model::network::panic_text;
-use crate::model::{Model, ModelError, Output};
-pub(crate) use plan::classes_of;
-use plan::{Planned, compile, error_text};
+use crate::model::{Model, ModelError};
+use crate::onnx::Network;
+use crate::onnx::tract::{Planned, check_optimised, compile};
 
 const ENGINE: &str = "tract";
 /// A test compares this with Cargo.lock.
@@ -41,8 +38,7 @@ pub struct TractCpu {
     head: Option<Planned>,
     batch: usize,
     crops: usize,
-    classes: usize,
-    raw: Raw,
+    raw: RawScores,
 }
 
 impl TractCpu {
@@ -64,30 +60,47 @@ impl TractCpu {
     fn build(model: &Model, batch: usize, body_batch: usize) -> Result<Self, ModelError> {
         assert!(batch > 0, "a batch holds at least one picture");
         let crops = model.preprocess().crops();
-        let network = model.network()?;
+        let mut network = model.network()?;
+        network.widen();
         let file = network.file().to_owned();
+        let as_it_is = network.clone();
+        let shape = network.input_shape(body_batch);
         let (body, head) = network.split();
-        let body = compile(body, &model.preprocess().shape(body_batch))?;
+        let body = compile(body, &shape)?;
         let rows = batch.saturating_mul(crops);
         let head = head.map(|head| compile(head, &[&[rows], &body.output[..]].concat())).transpose()?;
         let last = head.as_ref().unwrap_or(&body);
-        let (classes, softmax_cut) = (last.outputs(), last.softmax_cut);
-        model.check_classes(&file, classes)?;
-        let logits = softmax_cut || model.card().output == Output::Logits;
-        let raw = if logits { Raw::Logits } else { Raw::Probabilities };
-        let cpu = Self { body, head, batch, crops, classes, raw };
+        let raw = RawScores::new(model.card().output, last.outputs(), last.softmax_cut);
+        model.check_classes(&file, raw.width)?;
+        let cpu = Self { body, head, batch, crops, raw };
         cpu.check_buffers().map_err(|problem| ModelError::network(&file, "batch", problem))?;
         if cpu.body.rewritten || cpu.head.as_ref().is_some_and(|head| head.rewritten) {
             cpu.probe().map_err(|problem| ModelError::network(&file, "batch", problem))?;
         }
+        cpu.check_optimised(as_it_is, &model.preprocess().test_pictures())?;
         Ok(cpu)
+    }
+
+    /// Compares a few scores, before the softmax, with those of the graph as it is.
+    fn check_optimised(&self, network: Network, pictures: &[Vec<f32>]) -> Result<(), ModelError> {
+        let softmax_cut = self.head.as_ref().unwrap_or(&self.body).softmax_cut;
+        let end = if softmax_cut { network.end() } else { &network.graph().outputs[0] }.to_owned();
+        let fail = |error: ClassifyError| ModelError::network(network.file(), "engine (tract)", error.to_string());
+        let mut session = self.start().map_err(fail)?;
+        let mut outputs = Vec::with_capacity(pictures.len());
+        for picture in pictures {
+            session.slot(0)[..picture.len()].copy_from_slice(picture);
+            session.infer(1).map_err(fail)?;
+            outputs.push(session.raw[..self.raw.width].to_vec());
+        }
+        check_optimised(network, pictures, &end, &outputs)
     }
 
     /// Checks that the pictures and scores of a batch fit into the memory that a session may use.
     fn check_buffers(&self) -> Result<(), String> {
-        let crop = self.crop_len().max(self.classes);
+        let crop = self.crop_len().max(self.raw.width);
         let numbers = crop.checked_mul(self.crops).and_then(|picture| picture.checked_mul(self.batch));
-        if numbers.is_some_and(|numbers| numbers <= crate::model::network::MAX_ELEMENTS) {
+        if numbers.is_some_and(|numbers| numbers <= crate::onnx::MAX_ELEMENTS) {
             return Ok(());
         }
         Err(format!("{} pictures at once are too large; choose a smaller batch", self.batch))
@@ -103,8 +116,8 @@ impl TractCpu {
             pictures: vec![0.0; self.batch * self.slot_len()],
             body: Part::new(&self.body)?,
             head: self.head.as_ref().map(Part::new).transpose()?,
-            raw: vec![0.0; self.batch * self.crops * self.classes],
-            finisher: Finisher::new(self.raw, self.classes),
+            raw: vec![0.0; self.batch * self.crops * self.raw.width],
+            finisher: Finisher::new(self.raw),
         })
     }
 
@@ -119,10 +132,11 @@ impl TractCpu {
             (0..self.batch).for_each(|slot| session.slot(slot).fill(0.0));
             fill_pattern(session.slot(0), first);
             fill_pattern(session.slot(self.batch - 1), last);
-            let mut scores = vec![0.0; self.batch * self.classes];
+            let classes = self.raw.classes();
+            let mut scores = vec![0.0; self.batch * classes];
             // A rejected picture gets NaN in both runs; the search will meet it again and count it.
             let _refusals = session.run(self.batch, &mut scores).map_err(|error| error.to_string())?;
-            let scores = &scores[at * self.classes..][..self.classes];
+            let scores = &scores[at * classes..][..classes];
             Ok::<_, String>(scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>())
         };
         if score(1.0, -0.5, 0)? == score(0.0, 1.0, self.batch - 1)? {
@@ -143,7 +157,7 @@ fn fill_pattern(slot: &mut [f32], factor: f32) {
 
 impl Classifier for TractCpu {
     fn classes(&self) -> usize {
-        self.classes
+        self.raw.classes()
     }
 
     fn batch(&self) -> usize {
@@ -168,8 +182,9 @@ fn failure(problem: String) -> ClassifyError {
     ClassifyError::Engine { engine: ENGINE, problem }
 }
 
-fn engine_error(error: &TractError) -> ClassifyError {
-    failure(error_text(error))
+/// tract's own text is about its internals.
+fn engine_error(_: &TractError) -> ClassifyError {
+    failure("it cannot run the network".into())
 }
 
 struct TractSession<'a> {
@@ -211,14 +226,15 @@ impl Session for TractSession<'_> {
     }
 
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError> {
-        let (classes, crops) = (self.cpu.classes, self.cpu.crops);
+        let (raw, crops) = (self.cpu.raw, self.cpu.crops);
+        let classes = raw.classes();
         check_call(filled, self.cpu.batch, classes, scores);
         if filled == 0 {
             return Ok(Refusals::default());
         }
         self.infer(filled)?;
         let mut refusals = Refusals::default();
-        let rows = self.raw.chunks_exact(crops * classes).zip(scores.chunks_exact_mut(classes));
+        let rows = self.raw.chunks_exact(crops * raw.width).zip(scores.chunks_exact_mut(classes));
         for (slot, (raw, scores)) in rows.enumerate() {
             if let Err(what) = self.finisher.finish(raw, scores) {
                 refusals.add(slot, what);
@@ -273,9 +289,9 @@ impl<'a> Part<'a> {
         match catch_unwind(AssertUnwindSafe(|| state.run(tvec![input]))) {
             Ok(Ok(mut outputs)) => outputs.pop().ok_or_else(|| failure("no output".into())),
             Ok(Err(error)) => Err(engine_error(&error)),
-            Err(panic) => {
+            Err(_) => {
                 self.state = None;
-                Err(failure(panic_text(&*panic)))
+                Err(failure("it panicked, which is a fault of tract".into()))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Runs the network on a GPU with tract.
 //!
 //! The whole graph processes the whole batch, hundreds of rows in each launch. It is rewritten first so that no node is left to the CPU
-//! (see [`model::network::device`](crate::model)). The final softmax is removed and computed in [`scores`](super::scores), as on the CPU.
+//! (see `onnx::device`). The final softmax is removed and computed in [`scores`](super::scores), as on the CPU.
 //!
 //! tract keeps a stream, library handles and scratch memory for convolutions in each thread. So every session has a thread of its own
 //! ([`worker`]), which lives as long as the session and only talks to the device. While it waits, other threads draw: two or more sessions
@@ -24,12 +24,12 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::runtime::{Runnable, Runtime};
 
-use super::scores::{Finisher, Raw};
+use super::scores::{Finisher, RawScores};
 use super::tract_cpu::TRACT_VERSION;
-use super::tract_cpu::plan::{Typed, concrete, error_text, typed};
 use super::{Classifier, ClassifyError, Device, Refusals, Session, check_call};
-use crate::model::network::{MAX_ELEMENTS, contained};
-use crate::model::{Model, ModelError, Output};
+use crate::model::{Model, ModelError};
+use crate::onnx::MAX_ELEMENTS;
+use crate::onnx::tract::{Refusal, Typed, concrete, contained, refusal, typed};
 #[cfg(feature = "cuda")]
 pub use export::{Export, ExportError, export};
 use report::Report;
@@ -48,8 +48,7 @@ pub struct TractGpu {
     shape: Vec<usize>,
     batch: usize,
     crops: usize,
-    classes: usize,
-    raw: Raw,
+    raw: RawScores,
     report: Report,
 }
 
@@ -62,23 +61,26 @@ pub(crate) struct Prepared {
     pub(crate) changes: Vec<String>,
     /// The changed graph.
     #[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code, reason = "for exports"))]
-    pub(crate) proto: tract_onnx::pb::ModelProto,
+    pub(crate) graph: fooling_engine::Graph,
+    /// The last softmax, in single precision also where the rest is in half.
+    #[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code, reason = "for exports"))]
+    pub(crate) softmax: Option<crate::onnx::Softmax>,
 }
 
 /// Rewrites a model's graph for a number of rows, and infers its types.
 pub(crate) fn prepare(model: &Model, rows: usize) -> Result<Prepared, ModelError> {
     let network = model.network()?;
-    let (file, softmax) = (network.file().to_owned(), network.facts().softmax.clone());
-    let shape = model.preprocess().shape(rows);
-    let (proto, _, changes) = network.for_device(&shape)?;
-    let graph = &proto;
+    let (file, softmax) = (network.file().to_owned(), network.softmax().cloned());
+    let shape = network.input_shape(rows);
+    let (graph, changes) = network.for_device(&shape)?;
+    let (rewritten, end) = (&graph, softmax.as_ref());
     let typed = contained(move || {
-        let Typed { model, output, softmax_cut } = typed(graph, softmax.as_ref(), &shape)?;
-        let model = model.into_decluttered().map_err(|error| error_text(&error))?;
+        let Typed { model, output, softmax_cut } = typed(rewritten, end, &shape)?;
+        let model = model.into_decluttered().map_err(|error| refusal(&error))?;
         Ok(Typed { model, output, softmax_cut })
     });
-    let typed = typed.map_err(|problem| ModelError::network(&file, "engine (tract)", problem))?;
-    Ok(Prepared { typed, changes, proto })
+    let typed = typed.map_err(|refusal| refusal.at(&file))?;
+    Ok(Prepared { typed, changes, graph, softmax })
 }
 
 /// Pictures in a batch for a model: enough for [`ROWS`], or fewer if a tensor would be too large.
@@ -123,23 +125,32 @@ impl TractGpu {
             return Err(ModelError::network(&file, "batch", problem));
         }
         let Typed { model: graph, output, softmax_cut } = prepare(model, rows)?.typed;
-        let classes = output.iter().product();
-        model.check_classes(&file, classes)?;
-        let shape = model.preprocess().shape(rows).to_vec();
-        // Nothing in it is used after a panic.
-        let prepared = contained(AssertUnwindSafe(move || runtime.prepare(graph).map_err(|error| error_text(&error))));
+        let raw = RawScores::new(model.card().output, output.iter().product(), softmax_cut);
+        model.check_classes(&file, raw.width)?;
+        let shape = network.input_shape(rows);
+        // Nothing of it is used after a panic.
+        let prepared = contained(AssertUnwindSafe(move || runtime.prepare(graph).map_err(|error| Refusal::of(error_text(&error)))));
         let runnable: Arc<dyn Runnable> =
-            Arc::from(prepared.map_err(|problem| ModelError::network(&file, "engine (tract on the GPU)", problem))?);
+            Arc::from(prepared.map_err(|problem| ModelError::network(&file, "engine (tract on the GPU)", problem.to_string()))?);
         let report = runnable.typed_model().map(|model| Report::of(model)).unwrap_or_default();
-        let logits = softmax_cut || model.card().output == Output::Logits;
-        let raw = if logits { Raw::Logits } else { Raw::Probabilities };
-        Ok(Self { device, runnable, shape, batch, crops, classes, raw, report })
+        Ok(Self { device, runnable, shape, batch, crops, raw, report })
     }
+}
+
+/// The whole chain of an error of a device in one bounded line: it is about drivers and libraries, not about the network.
+fn error_text(error: &TractError) -> String {
+    let text = format!("{error:#}");
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut line: String = line.take(400).collect();
+    if text.len() > line.len() {
+        line.push_str(" ...");
+    }
+    line
 }
 
 impl Classifier for TractGpu {
     fn classes(&self) -> usize {
-        self.classes
+        self.raw.classes()
     }
 
     fn batch(&self) -> usize {
@@ -174,7 +185,7 @@ impl Classifier for TractGpu {
     fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError> {
         let input = Tensor::zero::<f32>(&self.shape).map_err(|error| failure(error_text(&error)))?;
         let worker = Worker::new(self.runnable.clone(), &self.shape).map_err(failure)?;
-        let finisher = Finisher::new(self.raw, self.classes);
+        let finisher = Finisher::new(self.raw);
         Ok(Box::new(GpuSession { gpu: self, worker, input: input.into_arc_tensor(), drawn: false, finisher }))
     }
 }
@@ -204,19 +215,19 @@ impl Session for GpuSession<'_> {
     }
 
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError> {
-        let (classes, crops) = (self.gpu.classes, self.gpu.crops);
+        let (width, crops, classes) = (self.gpu.raw.width, self.gpu.crops, self.gpu.raw.classes());
         check_call(filled, self.gpu.batch, classes, scores);
         if filled == 0 {
             return Ok(Refusals::default());
         }
         let input = (!self.drawn).then(|| self.input.clone());
         let raw = self.worker.infer(input).map_err(failure)?;
-        let expected = self.gpu.batch * crops * classes;
+        let expected = self.gpu.batch * crops * width;
         if raw.len() != expected {
             return Err(ClassifyError::ScoreCount { engine: ENGINE, expected, found: raw.len() });
         }
         let mut refusals = Refusals::default();
-        let rows = raw.chunks_exact(crops * classes).zip(scores.chunks_exact_mut(classes));
+        let rows = raw.chunks_exact(crops * width).zip(scores.chunks_exact_mut(classes));
         for (slot, (raw, scores)) in rows.enumerate() {
             if let Err(what) = self.finisher.finish(raw, scores) {
                 refusals.add(slot, what);

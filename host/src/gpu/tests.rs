@@ -6,12 +6,16 @@
 
 use std::sync::Mutex;
 
-use fooling_core::{Birth, ColourSpace, Coordinates, Encoding as _, PictureSpec, Purpose, Rows, StandardGenome, Stream};
+use fooling_core::{Birth, ColourSpace, Coordinates, CppnRates, Encoding as _, PictureSpec, Purpose, Rows, StandardGenome, Stream};
 
-use super::emulated::{Kernel, Launch};
 use super::plan::{InputTables, Programs, View};
 use crate::model::{Channels, Crops, Input, Layout, Mean, MeanValues, PerChannel, Preprocess};
 use crate::run::encoding::{CppnRenderer, StandardCppn};
+
+#[path = "../../../tests/gpu/kernel.rs"]
+mod kernel;
+
+use kernel::{Kernel, Launch};
 
 /// The result of one launch: the bytes of all pictures, and the network's input.
 fn launch(kernel: &Mutex<Kernel>, view: View, programs: &Programs, preprocess: &Preprocess, channels: usize) -> (Vec<u8>, Vec<u32>) {
@@ -29,9 +33,9 @@ fn expected(picture: PictureSpec, genomes: &[StandardGenome], preprocess: &Prepr
         let mut tensor = vec![f32::NAN; preprocess.slot_len()];
         renderer.render(
             genome,
-            &mut Rows::new(|row| {
-                bytes.extend_from_slice(row.bytes);
-                preprocess.write_row(&mut tensor, row.y, row.bytes);
+            &mut Rows(|y, row: &[u8]| {
+                bytes.extend_from_slice(row);
+                preprocess.write_row(&mut tensor, y, row);
             }),
         );
         numbers.extend(tensor.iter().map(|number| number.to_bits()));
@@ -69,7 +73,7 @@ const COORDINATES: [Coordinates; 2] = [Coordinates::Pixel, Coordinates::Unit];
 
 /// Genomes after neutral drift: constants, dead ends, parallel links, nodes without inputs.
 fn drifted(outputs: u8, count: u32, mutations: u32) -> Vec<StandardGenome> {
-    let encoding = StandardCppn::paper(fooling_core::Channels::from_count(outputs.into()).unwrap());
+    let encoding = StandardCppn { outputs, activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes: 512, max_links: 1024 };
     let drift = |child| {
         let mut genome = StandardGenome::EMPTY;
         let stream = |generation| Stream::new(11, Birth { generation, child }, Purpose::Child);

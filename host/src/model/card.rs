@@ -5,7 +5,8 @@
 //! sha256 = "..."                     # of the ONNX file, 64 hex digits
 //! name = "lenet"
 //! labels = ["0", "1"]                # or labels_file = "labels.txt", one a line
-//! output = "probabilities"           # or "logits"
+//! output = "probabilities"           # or "logits", "log-probabilities", "sigmoid" (each class by itself)
+//! output_name = "scores"             # optional: which output, if there are several
 //! origin = "..."
 //! licence = "..."
 //! url = "https://..."                # optional: where the ONNX file can be fetched
@@ -38,7 +39,7 @@ pub const MAX_CLASSES: usize = 65_536;
 pub struct Card {
     /// The ONNX file, relative to the card.
     pub file: String,
-    /// SHA-256 of the ONNX file, 64 hexadecimal digits.
+    /// SHA-256 of the ONNX file, 64 hexadecimal digits; if it keeps weights in files beside it, of it and of these after it, by name.
     pub sha256: String,
     /// The name of the model on the command line and in reports.
     pub name: String,
@@ -50,6 +51,9 @@ pub struct Card {
     pub labels_file: Option<String>,
     /// The meaning of the network's output.
     pub output: Output,
+    /// The name of the output with the scores, where the network has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_name: Option<String>,
     /// Where the network comes from.
     pub origin: String,
     /// The licence of the network.
@@ -61,14 +65,20 @@ pub struct Card {
     pub input: Input,
 }
 
-/// The meaning of the network's output.
+/// What the numbers at the network's output are.
+///
+/// A network of one output tells two classes apart: the number is the second one's probability, its logarithm, or its logit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Output {
     /// Probabilities that sum to 1.
     Probabilities,
     /// Logits; this program computes their softmax.
     Logits,
+    /// Logarithms of probabilities, as log-softmax gives.
+    LogProbabilities,
+    /// A probability for each class by itself, as for pictures with several labels.
+    Sigmoid,
 }
 
 /// The `[input]` table of a card.
@@ -153,6 +163,8 @@ impl Output {
         match self {
             Self::Probabilities => "probabilities",
             Self::Logits => "logits",
+            Self::LogProbabilities => "log-probabilities",
+            Self::Sigmoid => "sigmoid",
         }
     }
 }

@@ -6,7 +6,6 @@
 pub(crate) mod card;
 mod error;
 mod known;
-pub(crate) mod network;
 mod preprocess;
 
 use std::borrow::Cow;
@@ -15,6 +14,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use fooling_engine::ElementType;
 use sha2::{Digest, Sha256};
 
 pub use card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, MAX_NAME, MAX_SIDE, Mean, Output, PerChannel};
@@ -23,10 +23,11 @@ pub use known::{KNOWN, Known, cache_folder};
 pub use preprocess::Preprocess;
 
 use card::{check_labels, printable};
-use network::{Facts, Network};
 pub(crate) use preprocess::MeanValues;
 
-/// Largest accepted ONNX file in bytes.
+use crate::onnx::{ExternalData, Facts, Meaning, Network, external_files};
+
+/// Largest accepted network in bytes, with the files beside it that hold its weights.
 pub const MAX_NETWORK: u64 = 1 << 30;
 /// Largest accepted card in bytes. Parsing TOML may take 75 times as much memory. 65 536 labels of 40 bytes fit.
 pub const MAX_CARD: u64 = 4 << 20;
@@ -54,8 +55,8 @@ pub struct Builtin {
 /// The built-in models.
 pub const BUILTINS: &[Builtin] = &[Builtin {
     name: "lenet",
-    card: include_str!("../../models/lenet.toml"),
-    files: &[("lenet.onnx", include_bytes!("../../models/lenet.onnx"))],
+    card: include_str!("../../../models/lenet.toml"),
+    files: &[("lenet.onnx", include_bytes!("../../../models/lenet.onnx"))],
 }];
 
 /// A network with its card: everything except the engine that runs it.
@@ -185,29 +186,32 @@ impl Model {
         let preprocess = Preprocess::new(&card.input, mean);
         let model = Self { card, labels, preprocess, mean_sha256, assumptions: Vec::new(), recognised: None, folder };
         let network = model.network_named(file)?;
-        model.compare(network.facts(), network.file(), file)?;
+        model.compare(&network, file)?;
         Ok(model)
     }
 
     /// Compares what the ONNX file says with the card.
-    fn compare(&self, facts: &Facts, onnx: &str, card: &str) -> Result<(), ModelError> {
-        let wanted = self.preprocess.shape(1);
-        let differs = |(found, wanted): (&Option<usize>, &usize)| found.is_some_and(|found| found != *wanted);
-        if facts.input.iter().zip(&wanted).skip(1).any(differs) {
-            let [_, a, b, c] = facts.input.map(|dim| dim.map_or("?".into(), |dim| dim.to_string()));
-            let layout = if self.card.input.layout == Layout::Nchw { "N, C, H, W" } else { "N, H, W, C" };
-            let [_, d, e, f] = wanted;
-            let problem = format!("the card says N x {d} x {e} x {f} ({layout}), but {onnx} takes N x {a} x {b} x {c}");
-            return Err(ModelError::card(card, "input", problem));
-        }
-        if facts.softmax.is_some() && self.card.output == Output::Logits {
-            let problem = format!("the card says logits, but {onnx} ends with a softmax; write \"probabilities\"");
-            return Err(ModelError::card(card, "output", problem));
-        }
-        match facts.classes {
-            Some(classes) if classes != self.labels.len() => Err(self.class_mismatch(card, onnx, classes)),
+    fn compare(&self, network: &Network, card: &str) -> Result<(), ModelError> {
+        let onnx = network.file();
+        let (meaning, said) = (network.meaning(), self.card.output);
+        let problem = match (meaning, said) {
+            (Meaning::Known(Output::Probabilities), Output::Logits) => "ends with a softmax; write \"probabilities\"",
+            (Meaning::Known(Output::Sigmoid), Output::Logits | Output::LogProbabilities) => "ends with a sigmoid; write \"sigmoid\"",
+            _ => return self.compare_classes(network, card),
+        };
+        Err(ModelError::card(card, "output", format!("the card says {}, but {onnx} {problem}", said.name())))
+    }
+
+    fn compare_classes(&self, network: &Network, card: &str) -> Result<(), ModelError> {
+        match network.facts().outputs[0].width() {
+            Some(width) if !self.fits(width) => Err(self.class_mismatch(card, network.file(), width)),
             _ => Ok(()),
         }
+    }
+
+    /// Whether so many outputs are as many as there are labels, or one for two.
+    fn fits(&self, width: usize) -> bool {
+        width == self.labels.len() || (width == 1 && self.labels.len() == 2)
     }
 
     /// The error for a network whose number of classes is not the card's number of labels.
@@ -220,26 +224,46 @@ impl Model {
     /// A model without a card: what the ONNX file says, and the usual values for everything else.
     fn assume(path: &Path, folder: Folder) -> Result<Self, ModelError> {
         let file = path.display().to_string();
-        let bytes = read_bounded(path, "network", MAX_NETWORK)?;
-        let digest = hex(&Sha256::digest(&bytes));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let files = NetworkFiles::read(path, "network", |path| read_bounded(path, "network", MAX_NETWORK))?;
+        let digest = files.digest();
         if let Some(model) = Known::recognise(path, &digest) {
             return Ok(model);
         }
-        let network = Network::decode(&bytes, &file)?;
-        let classes = match network.facts().classes {
-            Some(classes) => classes,
-            None => crate::classifier::classes_of(Network::decode(&bytes, &file)?)?,
-        };
-        let mut card =
-            assumed_card(path, digest, network.facts(), classes).map_err(|(part, problem)| ModelError::network(&file, part, problem))?;
-        check_labels(card.labels.as_deref().unwrap_or_default(), &file, "output")?;
+        let mut network = files.decode()?;
+        drop(files);
+        let chosen = network.choose_output(None, None)?;
+        let mut card = assumed_card(path, digest, network.facts()).map_err(|(part, problem)| ModelError::network(&file, part, problem))?;
         card.input.check(&file)?;
-        let assumptions = assumptions(&card, classes);
-        let labels = card.labels.clone().unwrap_or_default();
+        network.fit(&card.input)?;
         let mean = MeanValues::Channel(vec![0.0; card.input.channels.count()]);
         let preprocess = Preprocess::new(&card.input, mean);
-        card.file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (width, output) = Self::try_output(&network, &preprocess)?;
+        // One output tells two classes apart.
+        let classes = if width == 1 { 2 } else { width };
+        card.output = output;
+        card.labels = Some((0..classes.min(MAX_CLASSES + 1)).map(|class| class.to_string()).collect());
+        check_labels(card.labels.as_deref().unwrap_or_default(), &file, "output")?;
+        let mut assumptions = assumptions(&card, classes, network.facts());
+        assumptions.extend(chosen);
+        let labels = card.labels.clone().unwrap_or_default();
+        card.file = name;
         Ok(Self { card, labels, preprocess, mean_sha256: None, assumptions, recognised: None, folder })
+    }
+
+    /// How many numbers come out of a network for a picture, and what they are: by its graph, or where that does not tell, by a few
+    /// pictures.
+    fn try_output(network: &Network, preprocess: &Preprocess) -> Result<(usize, Output), ModelError> {
+        let known = match network.meaning() {
+            Meaning::Known(output) => Some(output),
+            Meaning::Unbounded => Some(Output::Logits),
+            Meaning::Unclear => None,
+        };
+        if let (Some(output), Some(width)) = (known, network.facts().outputs[0].width()) {
+            return Ok((width, output));
+        }
+        let trial = network.try_pictures(&preprocess.test_pictures())?;
+        Ok((trial.width, known.or(trial.output()).unwrap_or(Output::Logits)))
     }
 
     /// The same model with other crops. For the whole picture, pictures become as small as the network's input; for crops of a network
@@ -322,21 +346,65 @@ impl Model {
     }
 
     fn network_named(&self, card: &str) -> Result<Network, ModelError> {
-        let (bytes, file) = self.folder.read(card, "file", &self.card.file, MAX_NETWORK)?;
-        let found = hex(&Sha256::digest(&bytes));
+        let files = self.folder.network(card, &self.card.file)?;
+        let found = files.digest();
         if found != self.digest() {
-            let (card, expected) = (card.to_owned(), self.digest());
+            let (file, card, expected) = (files.file.clone(), card.to_owned(), self.digest());
             return Err(ModelError::Digest { file, card, expected, found });
         }
-        Network::decode(&bytes, &file)
+        let mut network = files.decode()?;
+        network.choose_output(self.card.output_name.as_deref(), Some(self.labels.len()))?;
+        network.fit(&self.card.input)?;
+        Ok(network)
     }
 
-    /// Checks the class count that the engine finds, if the file does not state it.
-    pub(crate) fn check_classes(&self, onnx: &str, classes: usize) -> Result<(), ModelError> {
-        if classes == self.labels.len() {
+    /// Checks the number of outputs that the engine finds, where the file did not say it.
+    pub(crate) fn check_classes(&self, onnx: &str, width: usize) -> Result<(), ModelError> {
+        if self.fits(width) {
             return Ok(());
         }
-        Err(self.class_mismatch(&format!("card of {}", printable(self.name())), onnx, classes))
+        Err(self.class_mismatch(&format!("card of {}", printable(self.name())), onnx, width))
+    }
+}
+
+/// The bytes of a network: the ONNX file, and the files beside it in which it keeps weights.
+struct NetworkFiles {
+    file: String,
+    bytes: Cow<'static, [u8]>,
+    beside: Vec<(String, Vec<u8>)>,
+}
+
+impl NetworkFiles {
+    /// Reads a network from disk. Files beside it must lie in its folder, links followed.
+    fn read(path: &Path, field: &'static str, read: impl FnOnce(&Path) -> Result<Vec<u8>, ModelError>) -> Result<Self, ModelError> {
+        let bytes = read(path)?;
+        let file = path.display().to_string();
+        let names = external_files(&bytes).map_err(|(part, problem)| ModelError::network(&file, part, problem))?;
+        let mut left = MAX_NETWORK.saturating_sub(bytes.len() as u64);
+        let mut beside = Vec::with_capacity(names.len());
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for name in names {
+            let inside = locate(folder, &name, false).map_err(|_| {
+                let problem = format!("keeps weights in `{}`, outside its folder", printable(&name));
+                ModelError::network(&file, "external data", problem)
+            })?;
+            let data = read_bounded(&inside, field, left)?;
+            left -= data.len() as u64;
+            beside.push((name, data));
+        }
+        Ok(Self { file, bytes: bytes.into(), beside })
+    }
+
+    /// SHA-256 over the ONNX file and the files beside it, one after another.
+    fn digest(&self) -> String {
+        let mut digest = Sha256::new_with_prefix(&self.bytes);
+        self.beside.iter().for_each(|(_, data)| digest.update(data));
+        hex(&digest.finalize())
+    }
+
+    fn decode(&self) -> Result<Network, ModelError> {
+        let beside = self.beside.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
+        Network::decode(&self.bytes, &ExternalData::new(beside), &self.file)
     }
 }
 
@@ -353,13 +421,27 @@ impl Folder {
                 let (known, bytes) = file.ok_or_else(|| ModelError::card(card, field, format!("`{}` is not built in", printable(name))))?;
                 Ok((Cow::Borrowed(bytes), format!("built-in {known}")))
             }
-            Self::Known { network } if field == "file" => Ok((read_bounded(network, field, limit)?.into(), network.display().to_string())),
             Self::Known { .. } => {
                 let bytes = known::companion(name);
                 let bytes = bytes.ok_or_else(|| ModelError::card(card, field, format!("`{}` is not built in", printable(name))))?;
                 Ok((bytes, format!("built-in {name}")))
             }
         }
+    }
+
+    /// Reads the network that a card names.
+    fn network(&self, card: &str, name: &str) -> Result<NetworkFiles, ModelError> {
+        let path = match self {
+            Self::Disk { path, outside_files } => {
+                locate(path, name, *outside_files).map_err(|problem| ModelError::card(card, "file", problem))?
+            }
+            Self::Known { network } => network.clone(),
+            Self::Builtin(_) => {
+                let (bytes, file) = self.read(card, "file", name, MAX_NETWORK)?;
+                return Ok(NetworkFiles { file, bytes, beside: Vec::new() });
+            }
+        };
+        NetworkFiles::read(&path, "file", |path| read_bounded(path, "file", MAX_NETWORK))
     }
 
     fn labels(&self, card: &str, name: &str) -> Result<Vec<String>, ModelError> {
@@ -450,17 +532,27 @@ pub(crate) fn hex(digest: &[u8]) -> String {
     })
 }
 
-/// The card for a network that has none.
-fn assumed_card(path: &Path, sha256: String, facts: &Facts, classes: usize) -> Result<Card, (String, String)> {
-    let [_, a, b, c] = facts.input;
-    let (layout, channels, height, width) = match (a, b, c) {
-        (Some(channels @ (1 | 3)), Some(height), Some(width)) => (Layout::Nchw, channels, height, width),
-        (Some(height), Some(width), Some(channels @ (1 | 3))) => (Layout::Nhwc, channels, height, width),
-        _ => {
-            let problem = "its shape is not N x C x H x W or N x H x W x C with 1 or 3 channels and fixed sides; write a model card for \
-                 it";
-            return Err(("input".into(), problem.into()));
+/// Layout, channels, rows and columns of an input that has these dimensions, the batch first.
+fn assumed_layout(dims: &[Option<usize>]) -> Option<(Layout, usize, usize, usize)> {
+    match *dims {
+        [_, Some(channels @ (1 | 3)), Some(height), Some(width)] => Some((Layout::Nchw, channels, height, width)),
+        [_, Some(height), Some(width), Some(channels @ (1 | 3))] => Some((Layout::Nhwc, channels, height, width)),
+        [_, Some(height), Some(width)] => Some((Layout::Nchw, 1, height, width)),
+        [_, Some(numbers)] => {
+            let square = |numbers: usize| Some(numbers.isqrt()).filter(|side| side * side == numbers && *side > 0);
+            let grey = square(numbers).map(|side| (Layout::Nchw, 1, side, side));
+            grey.or_else(|| square(numbers / 3).filter(|_| numbers % 3 == 0).map(|side| (Layout::Nchw, 3, side, side)))
         }
+        _ => None,
+    }
+}
+
+/// The card for a network that has none, without labels.
+fn assumed_card(path: &Path, sha256: String, facts: &Facts) -> Result<Card, (String, String)> {
+    let Some((layout, channels, height, width)) = assumed_layout(&facts.input) else {
+        let problem = "its shape is not N x C x H x W or N x H x W x C with 1 or 3 channels and fixed sides, nor that of grey pictures; \
+                       write a model card for it";
+        return Err(("input".into(), problem.into()));
     };
     let square = height == width;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -469,9 +561,10 @@ fn assumed_card(path: &Path, sha256: String, facts: &Facts, classes: usize) -> R
         file: String::new(),
         sha256,
         name: printable(&name),
-        labels: Some((0..classes.min(MAX_CLASSES + 1)).map(|class| class.to_string()).collect()),
+        labels: None,
         labels_file: None,
-        output: if facts.softmax.is_some() { Output::Probabilities } else { Output::Logits },
+        output: Output::Logits,
+        output_name: None,
         origin: unknown.into(),
         licence: unknown.into(),
         url: None,
@@ -482,7 +575,7 @@ fn assumed_card(path: &Path, sha256: String, facts: &Facts, classes: usize) -> R
             height,
             picture: width.max(height),
             crops: if square { Crops::Whole } else { Crops::Centre },
-            scale: 1.0 / 255.0,
+            scale: if facts.input_element == ElementType::U8 { 1.0 } else { 1.0 / 255.0 },
             mean: Mean::All(0.0),
             std: PerChannel::All(1.0),
         },
@@ -490,20 +583,31 @@ fn assumed_card(path: &Path, sha256: String, facts: &Facts, classes: usize) -> R
 }
 
 /// What [`assumed_card`] assumed, in words.
-fn assumptions(card: &Card, classes: usize) -> Vec<String> {
+fn assumptions(card: &Card, classes: usize, facts: &Facts) -> Vec<String> {
     let input = &card.input;
-    let mut said = vec![
-        "bytes are scaled to 0..1 (scale = 1/255, mean = 0, std = 1)".to_owned(),
-        format!("the {classes} classes have no names and are numbered instead"),
-    ];
+    let scaled = if facts.input_element == ElementType::U8 {
+        "bytes go in as they are, for the network takes uint8"
+    } else {
+        "bytes are scaled to 0..1 (scale = 1/255, mean = 0, std = 1)"
+    };
+    let mut said = vec![scaled.to_owned(), format!("the {classes} classes have no names and are numbered instead")];
     if input.channels == Channels::Rgb {
         said.push("the channels are red, green, blue (not blue, green, red)".into());
     }
     if input.crops == Crops::Centre {
         said.push(format!("pictures are {0} x {0} and the network sees the centre", input.picture));
     }
-    if card.output == Output::Logits {
-        said.push("the output is logits, because the network does not end with a softmax".into());
+    said.push(match card.output {
+        Output::Probabilities => "the output is probabilities".into(),
+        Output::Logits if facts.outputs[0].width() == Some(1) => {
+            "the output is one logit: its sigmoid is the probability of class 1".into()
+        }
+        Output::Logits => "the output is logits, whose softmax is taken".into(),
+        Output::LogProbabilities => "the output is logarithms of probabilities".into(),
+        Output::Sigmoid => "the output is sigmoids: each class has a probability by itself, and they need not sum to 1".into(),
+    });
+    if facts.half {
+        said.push("float16 arithmetic is done in float32".into());
     }
     said
 }

@@ -4,9 +4,9 @@
 //! for ten crops. The arithmetic is `(byte - mean) * scale / std`: three f32 operations in that order, each rounded once. A value has the
 //! same bits whether it is computed or comes from a table.
 
-use std::convert::Infallible;
+use std::ops::Range;
 
-use fooling_core::{Canvas, Region, Row};
+use fooling_core::Canvas;
 
 use super::card::{Channels, Crops, Input, Layout};
 #[cfg(any(test, feature = "cuda"))]
@@ -106,7 +106,32 @@ impl Preprocess {
         self.picture
     }
 
-    /// The number of crops of a picture: 1 or 10.
+    /// What the network sees of a few pictures: black, white, a gradient, and two that look random. Always the same.
+    pub(crate) fn test_pictures(&self) -> Vec<Vec<f32>> {
+        let noise = |seed: usize, at: usize| ((at * 2 + seed).wrapping_mul(0x9e37_79b9) >> 11) as u8;
+        let pictures: [&dyn Fn(usize, usize) -> u8; 5] = [
+            &|_, _| 0,
+            &|_, _| 255,
+            &|x, y| (255 * (x + y) / (2 * self.picture)) as u8,
+            &|x, y| noise(1, x + y * self.picture),
+            // Noise of 4 x 4 pixels.
+            &|x, y| noise(7, x / 4 + y / 4 * self.picture),
+        ];
+        pictures.map(|pixel| self.tensor_of(pixel)).into()
+    }
+
+    /// What the network sees of the first crop of a grey picture.
+    fn tensor_of(&self, pixel: &dyn Fn(usize, usize) -> u8) -> Vec<f32> {
+        let mut tensor = vec![0.0; self.slot_len()];
+        for y in 0..self.picture {
+            let row: Vec<u8> = (0..self.picture).map(|x| pixel(x, y)).collect();
+            self.write_row(&mut tensor, y, &row);
+        }
+        tensor.truncate(self.crop_len());
+        tensor
+    }
+
+    /// How many crops of a picture the network sees: 1 or 10.
     #[must_use]
     pub fn crops(&self) -> usize {
         self.crops.len()
@@ -155,18 +180,16 @@ impl Preprocess {
         InputTables { crops: self.crops.iter().flat_map(place).collect(), table, mean }
     }
 
-    /// A canvas that writes what the network sees of a picture into `tensor`, the picture's slot.
-    pub fn canvas<'a>(&'a self, tensor: &'a mut [f32]) -> impl Canvas<Error = Infallible> {
+    /// A canvas that writes what the network sees of a picture into `tensor`, the slot of the picture.
+    pub fn canvas<'a>(&'a self, tensor: &'a mut [f32]) -> impl Canvas {
         Slot { preprocess: self, tensor }
     }
 
-    /// The rows and columns that lie in a crop, or between crops.
-    fn region(&self) -> Region {
-        let span = |start: fn(&Crop) -> usize, length: usize| {
-            let starts = || self.crops.iter().map(start);
-            starts().min().unwrap_or(0)..starts().max().map_or(0, |last| last + length)
-        };
-        Region { rows: span(|crop| crop.top, self.height), columns: span(|crop| crop.left, self.width) }
+    /// The rows and columns that lie in a crop or between crops.
+    fn seen(&self) -> Range<usize> {
+        let first = self.crops.iter().map(|crop| crop.left.min(crop.top)).min().unwrap_or(0);
+        let end = self.crops.iter().map(|crop| (crop.left + self.width).max(crop.top + self.height)).max().unwrap_or(0);
+        first..end
     }
 
     /// Writes row `y` of a picture to every place in `tensor` where a crop shows it.
@@ -276,15 +299,12 @@ struct Slot<'a> {
 }
 
 impl Canvas for Slot<'_> {
-    type Error = Infallible;
-
-    fn row(&mut self, row: Row<'_>) -> Result<(), Infallible> {
-        self.preprocess.write_row(self.tensor, row.y, row.bytes);
-        Ok(())
+    fn row(&mut self, y: usize, pixels: &[u8]) {
+        self.preprocess.write_row(self.tensor, y, pixels);
     }
 
-    fn region(&self, _: usize) -> Region {
-        self.preprocess.region()
+    fn seen(&self, _: usize) -> Range<usize> {
+        self.preprocess.seen()
     }
 }
 
@@ -453,14 +473,14 @@ mod tests {
 
     #[test]
     fn a_canvas_sees_what_the_crops_show() {
-        let region = |size, crops| {
-            let input = input(Layout::Nchw, Channels::Bgr, size, 256, crops);
-            Preprocess::new(&input, MeanValues::Channel(means(Channels::Bgr))).region()
+        let seen = |size, crops| {
+            Preprocess::new(&input(Layout::Nchw, Channels::Bgr, size, 256, crops), MeanValues::Channel(means(Channels::Bgr))).seen()
         };
-        assert_eq!(region((227, 227), Crops::Centre), Region { rows: 14..241, columns: 14..241 });
-        assert_eq!(region((227, 227), Crops::Ten), Region::whole(256));
-        assert_eq!(region((256, 256), Crops::Whole), Region::whole(256));
-        assert_eq!(region((200, 100), Crops::Centre), Region { rows: 78..178, columns: 28..228 });
+        assert_eq!(
+            [seen((227, 227), Crops::Centre), seen((227, 227), Crops::Ten), seen((256, 256), Crops::Whole)],
+            [14..241, 0..256, 0..256]
+        );
+        assert_eq!(seen((200, 100), Crops::Centre), 28..228);
     }
 
     #[test]

@@ -66,9 +66,7 @@ struct Reader<'a> {
 
 /// Decodes a file whose external data has been read.
 pub(super) fn decode(bytes: &[u8], beside: &ExternalData<'_>) -> Result<Decoded, Fault> {
-    if bytes.starts_with(b"version https://git-lfs") {
-        return Err(("file".into(), "is a git-lfs pointer, not a model: run `git lfs pull` in the repository".into()));
-    }
+    super::check_kind(bytes)?;
     let mut reader = Reader { beside, memory: Memory::default(), budget: Budget::default(), out: Decoded::default() };
     let mut graph = None;
     let mut fields = Fields(bytes);

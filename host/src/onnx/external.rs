@@ -69,6 +69,7 @@ impl Stored {
 
 /// The names of the files in which a network stores weights, sorted. Each is a plain path inside the network's folder.
 pub(crate) fn external_files(bytes: &[u8]) -> Result<Vec<String>, Fault> {
+    super::check_kind(bytes)?;
     let mut names = BTreeSet::new();
     collect(bytes, &mut names).map_err(super::damaged)?;
     for name in &names {

@@ -5,6 +5,7 @@ use fooling_engine::ElementType;
 use super::decode::{Decoded, Described};
 use super::tensor::{element, element_name};
 use super::{Fault, part};
+use crate::model::card::{Input, Layout};
 
 /// What the file says, before any engine has looked at it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,10 +34,9 @@ pub(crate) struct OutputFacts {
 }
 
 impl OutputFacts {
-    /// How many numbers come out for a picture, if the file says so.
+    /// How many scores come out for a picture, if the file says so.
     pub(crate) fn width(&self) -> Option<usize> {
-        // A product that overflows is none that a network could have.
-        self.shape.as_ref()?.iter().skip(1).try_fold(1, |product: usize, dim| product.checked_mul((*dim)?))
+        classes_in(self.shape.as_deref()?).ok()?
     }
 }
 
@@ -73,6 +73,48 @@ pub(super) fn facts(decoded: &Decoded) -> Result<Facts, Fault> {
         names,
         half: decoded.half || input_element == ElementType::F16,
     })
+}
+
+/// How many scores an output of these dimensions (the batch first) has for a picture, if they tell. An output with two dimensions or more
+/// is no list of scores.
+pub(crate) fn classes_in(shape: &[Option<usize>]) -> Result<Option<usize>, String> {
+    let behind = shape.get(1..).unwrap_or_default();
+    if behind.iter().filter(|dim| dim.is_some_and(|dim| dim > 1)).count() > 1 {
+        return Err(format!("has the shape {}; a classifier gives a list of scores for a picture, N x classes", said(shape)));
+    }
+    Ok(behind.iter().try_fold(1, |product: usize, dim| product.checked_mul((*dim)?)))
+}
+
+/// A shape in words; `N` is the batch, `?` what the file leaves open.
+pub(super) fn said(shape: &[Option<usize>]) -> String {
+    let dims = shape.iter().enumerate().map(|(axis, dim)| match dim {
+        None if axis == 0 => "N".into(),
+        None => "?".into(),
+        Some(dim) => dim.to_string(),
+    });
+    dims.collect::<Vec<_>>().join(" x ")
+}
+
+/// The dimensions behind the batch that an input of this shape gets for pictures of a card: with channels, without them if there is one,
+/// or flat.
+pub(super) fn dimensions(shape: &[Option<usize>], picture: &Input) -> Result<Vec<usize>, String> {
+    let (channels, height, width) = (picture.channels.count(), picture.height, picture.width);
+    let dims = match shape.len() {
+        2 => vec![channels * height * width],
+        3 if channels == 1 => vec![height, width],
+        4 if picture.layout == Layout::Nchw => vec![channels, height, width],
+        4 => vec![height, width, channels],
+        _ => {
+            let problem =
+                "a picture classifier takes N x C x H x W or N x H x W x C, for grey also N x H x W, or flat pictures, N x numbers";
+            return Err(format!("has the shape {}; {problem}", said(shape)));
+        }
+    };
+    if shape.iter().skip(1).zip(&dims).all(|(found, wanted)| found.is_none_or(|found| found == *wanted)) {
+        return Ok(dims);
+    }
+    let wanted: Vec<_> = std::iter::once(None).chain(dims.into_iter().map(Some)).collect();
+    Err(format!("takes {}, but the card says {}", said(shape), said(&wanted)))
 }
 
 /// The names in `{0: 'tench', 1: "goldfish"}`, a Python dictionary as text, if its keys are 0, 1, 2 and so on.

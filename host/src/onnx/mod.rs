@@ -6,23 +6,43 @@
 //! own adapter.
 
 mod decode;
+#[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
+mod device;
+mod encode;
+#[cfg(any(all(test, feature = "tract"), feature = "cuda"))]
+mod export;
 mod external;
 mod facts;
+#[cfg(feature = "tract")]
+mod lrn;
+mod meaning;
+mod rewrite;
 mod sort;
 mod tensor;
+#[cfg(feature = "tract")]
+pub(crate) mod tract;
+mod trial;
 mod wire;
 
-use fooling_engine::{Graph, Node};
+use std::collections::BTreeMap;
+
+use fooling_engine::{ElementType, Graph, Node};
 
 use crate::model::ModelError;
-use crate::model::card::printable;
+use crate::model::card::{Input, Layout, printable};
+#[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
+pub(crate) use device::Shapes;
+#[cfg(any(test, feature = "train", feature = "tract"))]
+pub(crate) use encode::encode;
+#[cfg(any(all(test, feature = "tract"), feature = "cuda"))]
+pub(crate) use export::exported;
 pub(crate) use external::{ExternalData, external_files};
-pub(crate) use facts::{Facts, OutputFacts};
+pub(crate) use facts::{Facts, classes_in};
+pub(crate) use meaning::Meaning;
+pub(crate) use rewrite::Softmax;
 
 /// Most numbers in any tensor, constant or computed, batch included (1 GiB of f32).
 pub(crate) const MAX_ELEMENTS: usize = 1 << 28;
-/// Most multiplications and additions for a picture; VGG-19 takes 2e10.
-pub(crate) const MAX_WORK: usize = 1 << 40;
 const MAX_NODES: usize = 20_000;
 const MAX_RANK: usize = 8;
 
@@ -35,6 +55,8 @@ pub(crate) struct Network {
     graph: Graph,
     file: String,
     facts: Facts,
+    softmax: Option<Softmax>,
+    channels_first: bool,
 }
 
 impl Network {
@@ -44,7 +66,7 @@ impl Network {
         let decoded = decode::decode(bytes, beside).map_err(fault)?;
         let facts = facts::facts(&decoded).map_err(fault)?;
         let graph = decoded.graph().map_err(fault)?;
-        Ok(Self { graph, file: file.into(), facts })
+        Ok(Self { graph, file: file.into(), facts, softmax: None, channels_first: true })
     }
 
     pub(crate) fn facts(&self) -> &Facts {
@@ -58,6 +80,191 @@ impl Network {
     pub(crate) fn file(&self) -> &str {
         &self.file
     }
+
+    /// The last softmax before the output. An engine may leave it out and give logits.
+    pub(crate) fn softmax(&self) -> Option<&Softmax> {
+        self.softmax.as_ref()
+    }
+
+    /// The value at which an engine may stop: the logits before the last softmax, or the output.
+    pub(crate) fn end(&self) -> &str {
+        self.softmax.as_ref().map_or(&self.graph.outputs[0], |softmax| &softmax.logits)
+    }
+
+    fn fail<T>(&self, part: impl Into<String>, problem: impl Into<String>) -> Result<T, ModelError> {
+        Err(ModelError::network(&self.file, part, problem))
+    }
+
+    /// Keeps the output with the scores: the one of that name, or the only one that has as many numbers as there are labels, or the
+    /// only one that no other output is made of. Says so if there was a choice.
+    pub(crate) fn choose_output(&mut self, name: Option<&str>, labels: Option<usize>) -> Result<Option<String>, ModelError> {
+        let outputs = &self.facts.outputs;
+        let names = || outputs.iter().map(|output| format!("`{}`", printable(&output.name))).collect::<Vec<_>>().join(", ");
+        let chosen = match (name, labels) {
+            (Some(name), _) => match outputs.iter().find(|output| output.name == name) {
+                Some(output) => output,
+                None => return self.fail("output", format!("there is no output `{}` of floats; there is {}", printable(name), names())),
+            },
+            _ if outputs.len() == 1 => &outputs[0],
+            (_, labels) => {
+                let of_width: Vec<_> = outputs.iter().filter(|output| labels.is_some() && output.width() == labels).collect();
+                let last: Vec<_> = outputs.iter().filter(|output| !self.is_read(&output.name)).collect();
+                match (&of_width[..], &last[..]) {
+                    ([output], _) | (_, [output]) => *output,
+                    _ => {
+                        let problem =
+                            format!("{} outputs ({}): name the one with the scores (output_name in the card)", outputs.len(), names());
+                        return self.fail("outputs", problem);
+                    }
+                }
+            }
+        };
+        let said = (outputs.len() > 1 && name.is_none())
+            .then(|| format!("the scores are the output `{}`, one of {}", printable(&chosen.name), names()));
+        let chosen = chosen.name.clone();
+        rewrite::keep_output(&mut self.graph, &chosen);
+        self.facts.outputs.retain(|output| output.name == chosen);
+        self.check_output()?;
+        self.softmax = rewrite::final_softmax(&self.graph);
+        Ok(said)
+    }
+
+    /// Whether another output is made of a value.
+    fn is_read(&self, name: &str) -> bool {
+        let mut values = std::collections::HashSet::from([name]);
+        for node in &self.graph.nodes {
+            if node.inputs.iter().any(|input| values.contains(input.as_str())) {
+                values.extend(node.outputs.iter().map(String::as_str));
+            }
+        }
+        self.facts.outputs.iter().any(|output| output.name != name && values.contains(output.name.as_str()))
+    }
+
+    fn check_output(&self) -> Result<(), ModelError> {
+        let output = &self.graph.outputs[0];
+        let mut computed: std::collections::HashSet<&str> = self.graph.inputs.iter().map(|input| input.name.as_str()).collect();
+        for node in &self.graph.nodes {
+            if node.inputs.iter().any(|input| computed.contains(input.as_str())) {
+                computed.extend(node.outputs.iter().map(String::as_str));
+            }
+        }
+        if !computed.contains(output.as_str()) {
+            return self.fail(part("output", output), "does not depend on the input");
+        }
+        match self.facts.outputs[0].shape.as_deref().map(classes_in) {
+            Some(Err(problem)) => self.fail(part("output", output), problem),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the network take pictures as a card describes them, one at a time and as 32-bit floats, whatever it was exported for.
+    pub(crate) fn fit(&mut self, picture: &Input) -> Result<(), ModelError> {
+        self.channels_first = picture.layout == Layout::Nchw;
+        let Facts { input_name, input, input_element, .. } = &self.facts;
+        let dims = facts::dimensions(input, picture);
+        let dims = dims.or_else(|problem| self.fail(part("input", input_name), problem))?;
+        if let Some(batch) = input[0].filter(|&batch| batch > 1) {
+            let freed = rewrite::free_batch(&mut self.graph, batch, Some(1));
+            freed.map_err(|(part, problem)| ModelError::network(&self.file, part, problem))?;
+        }
+        if *input_element == ElementType::F16 {
+            rewrite::halve_input(&mut self.graph);
+        }
+        rewrite::set_input(&mut self.graph, &[&[1], &dims[..]].concat());
+        Ok(())
+    }
+
+    /// Channels, rows and columns of a [fitted](Self::fit) input, for the exact engine.
+    pub(crate) fn picture(&self) -> Result<[usize; 3], String> {
+        match self.input_shape(1)[..] {
+            [_, channels, height, width] if self.channels_first => Ok([channels, height, width]),
+            [_, _, _, _] => Err("the input's channels come last".into()),
+            _ => Err("the input is not N x C x H x W".into()),
+        }
+    }
+
+    /// The shape of the input for so many pictures, once [fitted](Self::fit).
+    pub(crate) fn input_shape(&self, pictures: usize) -> Vec<usize> {
+        let rest = self.graph.inputs[0].shape.iter().skip(1).map(|dim| dim.unwrap_or(1));
+        std::iter::once(pictures).chain(rest).collect()
+    }
+
+    /// What the numbers of the output are, as far as the graph tells.
+    pub(crate) fn meaning(&self) -> Meaning {
+        meaning::of(&self.graph)
+    }
+}
+
+#[cfg(feature = "tract")]
+impl Network {
+    /// Divides the network into a body and, if it ends in dense layers, a head with them.
+    ///
+    /// The head takes what the body gives, a row for each picture.
+    pub(crate) fn split(mut self) -> (Self, Option<Self>) {
+        let Some(graph) = rewrite::split_head(&mut self.graph, self.softmax.as_ref()) else {
+            return (self, None);
+        };
+        let head = Self { graph, file: self.file.clone(), facts: self.facts.clone(), softmax: self.softmax.take(), ..self };
+        (self, Some(head))
+    }
+
+    /// The graph for an input of `shape`, whatever batch it was exported for.
+    ///
+    /// The second result says that a batch size had been written into the graph and was changed, so that whether the
+    /// pictures of a batch are still independent must be tried.
+    pub(crate) fn for_batch(mut self, shape: &[usize]) -> Result<(Graph, bool), ModelError> {
+        let batch = shape[0];
+        rewrite::set_input(&mut self.graph, shape);
+        lrn::unroll(&mut self.graph);
+        if batch == 1 {
+            return Ok((self.graph, false));
+        }
+        let fixed = self.facts.input[0].is_some_and(|fixed| fixed != batch);
+        let reshaped = rewrite::free_batch(&mut self.graph, 1, None);
+        let reshaped = reshaped.map_err(|(part, problem)| ModelError::network(&self.file, part, problem))?;
+        Ok((self.graph, fixed || reshaped))
+    }
+
+    /// Computes in 32-bit floats what the file has in 16.
+    pub(crate) fn widen(&mut self) {
+        rewrite::widen(&mut self.graph);
+    }
+}
+
+#[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
+impl Network {
+    /// The graph for an input of `shape` as a GPU wants it, and what was changed for that, a line a node; see [`device`].
+    pub(crate) fn for_device(self, shape: &[usize]) -> Result<(Graph, Vec<String>), ModelError> {
+        let file = self.file.clone();
+        let (mut graph, _) = self.for_batch(shape)?;
+        let shapes = tract::shapes(&graph).map_err(|problem| ModelError::network(&file, "graph for a GPU", problem))?;
+        let changes = device::prepare(&mut graph, shapes);
+        Ok((graph, changes))
+    }
+}
+
+/// A node with one output, after which it is named.
+pub(crate) fn operation(operator: &str, inputs: Vec<String>, output: String) -> Node {
+    Node {
+        name: output.clone(),
+        operator: operator.into(),
+        domain: String::new(),
+        inputs,
+        outputs: vec![output],
+        attributes: BTreeMap::new(),
+    }
+}
+
+/// Names files that are taken for networks, and are none.
+fn check_kind(bytes: &[u8]) -> Result<(), Fault> {
+    let fault = |problem: &str| Err(("file".into(), problem.into()));
+    if bytes.starts_with(b"version https://git-lfs") {
+        return fault("is a git-lfs pointer, not a model: run `git lfs pull` in the repository");
+    }
+    if bytes.starts_with(b"PK\x03\x04") {
+        return fault("is a zip archive, as PyTorch and Keras write them, not ONNX: export the network (torch.onnx.export, model.export)");
+    }
+    Ok(())
 }
 
 /// The error for a file that is not a protobuf message, or that takes too much memory.

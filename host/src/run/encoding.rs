@@ -1,9 +1,8 @@
 //! Draws genomes of either encoding as rows of pixels.
 
-use std::convert::Infallible;
-
 use fooling_core::{
-    Canvas, Channels, DirectEncoding, DirectGenome, Encoding, Genome, PictureSpec, Scratch, Settings, StandardGenome, StandardProgram,
+    Canvas, CppnEncoding, DirectEncoding, DirectGenome, Encoding, EncodingSettings, Genome, PictureSpec, Scratch, Settings, StandardGenome,
+    StandardProgram,
 };
 
 use crate::simd;
@@ -12,6 +11,11 @@ use crate::simd;
 pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
     /// What one thread needs to draw.
     type Renderer: Send;
+
+    /// The encoding of a run.
+    ///
+    /// None if the settings are for the other encoding.
+    fn of(settings: &Settings) -> Option<Self>;
 
     /// Storage for a genome of a run.
     fn blank(settings: &Settings) -> Self::Genome;
@@ -23,7 +27,7 @@ pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + 
     fn renderer(settings: &Settings) -> Self::Renderer;
 
     /// Hands a genome's picture to `canvas`, row by row.
-    fn render(renderer: &mut Self::Renderer, genome: &Self::Genome, canvas: &mut impl Canvas<Error = Infallible>);
+    fn render(renderer: &mut Self::Renderer, genome: &Self::Genome, canvas: &mut impl Canvas);
 
     /// The genome as a CPPN, if it is one.
     fn network(_: &Self::Genome) -> Option<&StandardGenome> {
@@ -32,7 +36,7 @@ pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + 
 }
 
 /// The CPPN encoding on hosts.
-pub type StandardCppn = fooling_core::StandardEncoding;
+pub type StandardCppn = CppnEncoding<512, 1024>;
 
 /// Storage for rendering CPPNs.
 #[derive(Debug)]
@@ -52,7 +56,7 @@ impl CppnRenderer {
     }
 
     /// Compiles and renders a genome.
-    pub fn render(&mut self, genome: &StandardGenome, canvas: &mut impl Canvas<Error = Infallible>) {
+    pub fn render(&mut self, genome: &StandardGenome, canvas: &mut impl Canvas) {
         self.program.compile(genome);
         let needed = self.program.ample_scratch_floats(self.picture.side.into(), simd::LANES);
         if self.floats.len() < needed {
@@ -66,6 +70,15 @@ impl CppnRenderer {
 impl HostEncoding for StandardCppn {
     type Renderer = CppnRenderer;
 
+    fn of(settings: &Settings) -> Option<Self> {
+        match settings.encoding {
+            EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } if max_nodes <= 512 && max_links <= 1024 => {
+                Some(Self { outputs: settings.channels, activations, rates, eta, max_nodes, max_links })
+            }
+            _ => None,
+        }
+    }
+
     fn blank(_: &Settings) -> StandardGenome {
         StandardGenome::EMPTY
     }
@@ -78,7 +91,7 @@ impl HostEncoding for StandardCppn {
         CppnRenderer::new(settings.picture)
     }
 
-    fn render(renderer: &mut CppnRenderer, genome: &StandardGenome, canvas: &mut impl Canvas<Error = Infallible>) {
+    fn render(renderer: &mut CppnRenderer, genome: &StandardGenome, canvas: &mut impl Canvas) {
         renderer.render(genome, canvas);
     }
 
@@ -91,28 +104,38 @@ impl HostEncoding for StandardCppn {
 #[derive(Debug)]
 pub struct PixelRenderer {
     picture: PictureSpec,
-    channels: Channels,
+    channels: usize,
     row: Vec<u8>,
 }
 
 impl HostEncoding for DirectEncoding<Vec<u8>> {
     type Renderer = PixelRenderer;
 
+    fn of(settings: &Settings) -> Option<Self> {
+        match settings.encoding {
+            EncodingSettings::Direct(direct) => Some(Self::new(direct)),
+            EncodingSettings::Cppn { .. } => None,
+        }
+    }
+
     fn blank(settings: &Settings) -> DirectGenome<Vec<u8>> {
-        DirectGenome(vec![0; settings.picture_bytes()])
+        let side = usize::from(settings.picture.side);
+        DirectGenome(vec![0; side * side * usize::from(settings.channels)])
     }
 
     fn bytes(settings: &Settings) -> u64 {
-        settings.picture_bytes() as u64
+        u64::from(settings.picture.side).pow(2) * u64::from(settings.channels)
     }
 
     fn renderer(settings: &Settings) -> PixelRenderer {
-        PixelRenderer { picture: settings.picture, channels: settings.channels, row: vec![0; settings.row_bytes()] }
+        let channels = usize::from(settings.channels);
+        PixelRenderer { picture: settings.picture, channels, row: vec![0; usize::from(settings.picture.side) * channels] }
     }
 
-    fn render(renderer: &mut PixelRenderer, genome: &DirectGenome<Vec<u8>>, canvas: &mut impl Canvas<Error = Infallible>) {
-        genome
-            .render(renderer.picture, renderer.channels, &mut renderer.row, canvas)
-            .expect("the genome and the storage belong to the same run");
+    fn render(renderer: &mut PixelRenderer, genome: &DirectGenome<Vec<u8>>, canvas: &mut impl Canvas) {
+        genome.show(renderer.picture, renderer.channels, &mut renderer.row, canvas).expect(
+            "the genome and the storage belong to the \
+             same run",
+        );
     }
 }

@@ -5,24 +5,20 @@
 
 use std::path::Path;
 
-use prost::Message;
-use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto, ValueInfoProto,
-    attribute_proto::AttributeType, tensor_proto::DataType, type_proto,
-};
+use std::collections::BTreeMap;
+
+use fooling_engine::{Attribute, ElementType, Graph, Input, Node, Tensor};
 
 use super::lenet::{NAMES, shapes};
 use super::{LeNet, TrainError};
 use crate::mnist::SIDE;
+use crate::onnx::{self, ExternalData, Network, operation};
 
 /// Name of the network's input.
 pub const INPUT: &str = "input";
 /// Name of the network's output.
 pub const OUTPUT: &str = "probabilities";
 
-/// The IR version that came with opset 13.
-const IR_VERSION: i64 = 7;
 const OPSET: i64 = 13;
 
 /// The network as the bytes of an ONNX file.
@@ -31,28 +27,13 @@ const OPSET: i64 = 13;
 /// [`TrainError::Framework`], which no network should cause.
 pub fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
     let classes = network.classes();
-    let mut initializer = Vec::new();
+    let mut constants = BTreeMap::new();
     for ((name, shape), parameter) in NAMES.iter().zip(shapes(classes)).zip(network.parameters()) {
-        initializer.push(weights(name, &shape, &parameter.flatten_all()?.to_vec1()?));
+        constants.insert((*name).into(), Tensor::of_floats(&shape, parameter.flatten_all()?.to_vec1()?));
     }
-    let side = SIDE as i64;
-    let graph = GraphProto {
-        name: "lenet".into(),
-        node: nodes(),
-        initializer,
-        input: vec![value(INPUT, &[1, side, side])],
-        output: vec![value(OUTPUT, &[classes as i64])],
-        ..Default::default()
-    };
-    let model = ModelProto {
-        ir_version: IR_VERSION,
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-        producer_name: env!("CARGO_PKG_NAME").into(),
-        producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(graph),
-        ..Default::default()
-    };
-    Ok(model.encode_to_vec())
+    let input = Input { name: INPUT.into(), element: ElementType::F32, shape: vec![None, Some(1), Some(SIDE), Some(SIDE)] };
+    let graph = Graph { opset: OPSET, inputs: vec![input], outputs: vec![OUTPUT.into()], constants, nodes: nodes() };
+    Ok(onnx::encode(&graph, Some(&[None, Some(classes)])))
 }
 
 /// Reads a network from a file that [`encode`] made, or from one whose parameters have the same names.
@@ -70,18 +51,17 @@ pub fn read(file: &Path) -> Result<LeNet, TrainError> {
 /// # Errors
 /// [`TrainError::Onnx`] if an initialiser is missing or does not have LeNet's shape.
 pub fn decode(bytes: &[u8]) -> Result<LeNet, TrainError> {
-    let model = ModelProto::decode(bytes).map_err(|error| problem("file", error.to_string()))?;
-    let graph = model.graph.ok_or_else(|| problem("file", "contains no graph"))?;
-    let find = |name: &str| graph.initializer.iter().find(|tensor| tensor.name == name);
-    let last = find(NAMES[7]).ok_or_else(|| problem(NAMES[7], "is missing"))?;
-    let classes = match last.dims.as_slice() {
-        &[classes @ 1..=256] => classes as usize,
-        other => return Err(problem(NAMES[7], format!("has shape {other:?}, expected [1 to 256]"))),
+    let network = Network::decode(bytes, &ExternalData::default(), "the network").map_err(|error| problem("file", error.to_string()))?;
+    let constants = &network.graph().constants;
+    let last = constants.get(NAMES[7]).ok_or_else(|| problem(NAMES[7], "is missing"))?;
+    let classes = match last.shape[..] {
+        [classes @ 1..=256] => classes,
+        _ => return Err(problem(NAMES[7], format!("has shape {:?}, expected [1 to 256]", last.shape))),
     };
     let mut parameters: [Vec<f32>; 8] = Default::default();
     for ((name, shape), parameter) in NAMES.iter().zip(shapes(classes)).zip(&mut parameters) {
-        let tensor = find(name).ok_or_else(|| problem(name, "is missing"))?;
-        *parameter = floats(tensor, &shape)?;
+        let tensor = constants.get(*name).ok_or_else(|| problem(name, "is missing"))?;
+        *parameter = floats(name, tensor, &shape)?;
     }
     LeNet::from_parameters(classes, parameters)
 }
@@ -90,84 +70,45 @@ fn problem(field: &str, reason: impl Into<String>) -> TrainError {
     TrainError::Onnx { field: field.into(), reason: reason.into() }
 }
 
-/// The values of an initialiser, which must have this shape.
-fn floats(tensor: &TensorProto, shape: &[usize]) -> Result<Vec<f32>, TrainError> {
-    if !tensor.dims.iter().copied().eq(shape.iter().map(|&size| size as i64)) {
-        return Err(problem(&tensor.name, format!("has shape {:?}, expected {shape:?}", tensor.dims)));
+/// The values of an initialiser that must have this shape.
+fn floats(name: &str, tensor: &Tensor, shape: &[usize]) -> Result<Vec<f32>, TrainError> {
+    if tensor.shape != shape {
+        return Err(problem(name, format!("has shape {:?}, expected {shape:?}", tensor.shape)));
     }
-    if tensor.data_type != DataType::Float as i32 {
-        return Err(problem(&tensor.name, format!("has data type {}, expected 1 (float)", tensor.data_type)));
+    match tensor.floats() {
+        Some(values) if values.iter().all(|value| value.is_finite()) => Ok(values.to_vec()),
+        Some(_) => Err(problem(name, "holds values that are not finite")),
+        None => Err(problem(name, "does not hold floats")),
     }
-    let values: Vec<f32> = match tensor.raw_data.as_slice() {
-        [] => tensor.float_data.clone(),
-        raw => raw.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four bytes"))).collect(),
-    };
-    let expected: usize = shape.iter().product();
-    if values.len() != expected || !tensor.raw_data.len().is_multiple_of(4) {
-        return Err(problem(&tensor.name, format!("has {} values, expected {expected}", values.len())));
-    }
-    if values.iter().any(|value| !value.is_finite()) {
-        return Err(problem(&tensor.name, "contains values that are not finite"));
-    }
-    Ok(values)
 }
 
-fn nodes() -> Vec<NodeProto> {
+fn nodes() -> Vec<Node> {
     let pool = || vec![integers("kernel_shape", &[2, 2]), integers("strides", &[2, 2])];
     let kernel = || vec![integers("kernel_shape", &[5, 5])];
     // A dense layer's weights are [outputs, inputs].
-    let transposed = || vec![integer("transB", 1)];
+    let transposed = || vec![("transB", Attribute::Int(1))];
     vec![
         node("Conv", "conv1", &[INPUT, NAMES[0], NAMES[1]], kernel()),
         node("MaxPool", "pool1", &["conv1"], pool()),
         node("Conv", "conv2", &["pool1", NAMES[2], NAMES[3]], kernel()),
         node("MaxPool", "pool2", &["conv2"], pool()),
-        node("Flatten", "flat", &["pool2"], vec![integer("axis", 1)]),
+        node("Flatten", "flat", &["pool2"], vec![("axis", Attribute::Int(1))]),
         node("Gemm", "ip1", &["flat", NAMES[4], NAMES[5]], transposed()),
         node("Relu", "relu1", &["ip1"], vec![]),
         node("Gemm", "logits", &["relu1", NAMES[6], NAMES[7]], transposed()),
-        node("Softmax", OUTPUT, &["logits"], vec![integer("axis", 1)]),
+        node("Softmax", OUTPUT, &["logits"], vec![("axis", Attribute::Int(1))]),
     ]
 }
 
-/// A node with the name of its only output.
-fn node(op_type: &str, output: &str, inputs: &[&str], attribute: Vec<AttributeProto>) -> NodeProto {
-    NodeProto {
-        op_type: op_type.into(),
-        name: output.into(),
-        input: inputs.iter().map(|&input| input.into()).collect(),
-        output: vec![output.into()],
-        attribute,
-        ..Default::default()
-    }
+/// A node that is named like its one output.
+fn node(operator: &str, output: &str, inputs: &[&str], attributes: Vec<(&str, Attribute)>) -> Node {
+    let mut node = operation(operator, inputs.iter().map(ToString::to_string).collect(), output.into());
+    node.attributes = attributes.into_iter().map(|(name, attribute)| (name.to_owned(), attribute)).collect();
+    node
 }
 
-fn integer(name: &str, value: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i: value, ..Default::default() }
-}
-
-fn integers(name: &str, values: &[i64]) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Ints as i32, ints: values.into(), ..Default::default() }
-}
-
-fn weights(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
-    TensorProto {
-        name: name.into(),
-        dims: shape.iter().map(|&size| size as i64).collect(),
-        data_type: DataType::Float as i32,
-        raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        ..Default::default()
-    }
-}
-
-/// A tensor of floats with a symbolic batch in front of `sizes`.
-fn value(name: &str, sizes: &[i64]) -> ValueInfoProto {
-    let dimension = |value| Dimension { value: Some(value), ..Default::default() };
-    let mut dim = vec![dimension(dimension::Value::DimParam("N".into()))];
-    dim.extend(sizes.iter().map(|&size| dimension(dimension::Value::DimValue(size))));
-    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
-    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..Default::default() };
-    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..Default::default() }
+fn integers<'a>(name: &'a str, values: &[i64]) -> (&'a str, Attribute) {
+    (name, Attribute::Ints(values.to_vec()))
 }
 
 #[cfg(test)]
@@ -176,8 +117,6 @@ mod tests {
     use crate::mnist::PIXELS;
     use rand_core::SeedableRng;
     use rand_pcg::Pcg64Mcg;
-    use tract_onnx::prelude::*;
-    use tract_onnx::tract_hir::infer::Factoid;
 
     fn network(classes: usize) -> LeNet {
         LeNet::new(classes, &mut Pcg64Mcg::seed_from_u64(11)).unwrap()
@@ -188,8 +127,10 @@ mod tests {
         (0..pictures * PIXELS).map(|_| super::super::uniform(&mut rng)).collect()
     }
 
-    /// The probabilities that tract computes, with the batch size fixed before it optimises.
+    /// The probabilities that tract finds, with the batch size fixed before it optimises.
+    #[cfg(feature = "tract")]
     fn through_tract(onnx: &[u8], inputs: &[f32]) -> Vec<f32> {
+        use tract_onnx::prelude::*;
         let batch = inputs.len() / PIXELS;
         let mut model = tract_onnx::onnx().model_for_read(&mut &*onnx).unwrap();
         model.set_input_fact(0, f32::fact([batch, 1, SIDE, SIDE]).into()).unwrap();
@@ -199,6 +140,7 @@ mod tests {
         output.to_plain_array_view::<f32>().unwrap().iter().copied().collect()
     }
 
+    #[cfg(feature = "tract")]
     #[test]
     fn tract_agrees_with_the_framework_at_every_batch_size() {
         for classes in [10, 11] {
@@ -216,14 +158,10 @@ mod tests {
 
     #[test]
     fn the_batch_is_symbolic_and_the_names_are_the_agreed_ones() {
-        let model = tract_onnx::onnx().model_for_read(&mut &*encode(&network(10)).unwrap()).unwrap();
-        let input = model.input_outlets().unwrap()[0];
-        assert_eq!(model.node(input.node).name, INPUT);
-        let shape = model.outlet_fact(input).unwrap().shape.concretize().unwrap();
-        assert!(shape[0].to_i64().is_err(), "the batch {} is fixed", shape[0]);
-        assert_eq!(shape[1..], [1.to_dim(), 28.to_dim(), 28.to_dim()]);
-        let output = model.output_outlets().unwrap()[0];
-        assert_eq!(model.outlet_label(output).unwrap_or(&model.node(output.node).name), OUTPUT);
+        let network = Network::decode(&encode(&network(10)).unwrap(), &ExternalData::default(), "").unwrap();
+        let facts = network.facts();
+        assert_eq!((facts.input_name.as_str(), &facts.input[..]), (INPUT, &[None, Some(1), Some(28), Some(28)][..]));
+        assert_eq!((facts.outputs[0].name.as_str(), facts.outputs[0].width()), (OUTPUT, Some(10)));
     }
 
     #[test]
@@ -234,31 +172,37 @@ mod tests {
         assert!(encode(&back).unwrap() == onnx);
     }
 
-    /// The error for a network whose file was changed.
-    fn tampered(change: impl Fn(&mut GraphProto)) -> String {
-        let mut model = ModelProto::decode(&*encode(&network(10)).unwrap()).unwrap();
-        change(model.graph.as_mut().unwrap());
-        decode(&model.encode_to_vec()).unwrap_err().to_string()
+    /// The error of a network whose file was tampered with.
+    fn tampered(change: impl Fn(&mut Graph)) -> String {
+        let bytes = encode(&network(10)).unwrap();
+        let mut graph = Network::decode(&bytes, &ExternalData::default(), "").unwrap().graph().clone();
+        change(&mut graph);
+        decode(&onnx::encode(&graph, None)).unwrap_err().to_string()
     }
 
     #[test]
     fn files_that_hold_no_lenet_are_errors_that_name_the_part() {
         let whole = encode(&network(10)).unwrap();
-        for length in [1, 100, whole.len() - 1] {
+        for length in [1, 100, whole.len() / 2] {
             assert!(matches!(decode(&whole[..length]), Err(TrainError::Onnx { .. })), "cut at {length}");
         }
-        assert!(decode(&[]).unwrap_err().to_string().contains("contains no graph"));
-        let message = tampered(|graph| graph.initializer.retain(|tensor| tensor.name != "conv2_w"));
+        assert!(decode(&[]).unwrap_err().to_string().contains("graph: is missing"));
+        let message = tampered(|graph| {
+            let tensor = graph.constants.remove("conv2_w").unwrap();
+            graph.constants.insert("other".into(), tensor);
+            graph
+                .nodes
+                .iter_mut()
+                .flat_map(|node| &mut node.inputs)
+                .filter(|name| *name == "conv2_w")
+                .for_each(|name| *name = "other".into());
+        });
         assert!(message.contains("conv2_w: is missing"), "{message}");
-        let message = tampered(|graph| graph.initializer[0].dims[3] = 4);
-        assert!(message.contains("conv1_w: has shape [20, 1, 5, 4]"), "{message}");
-        let message = tampered(|graph| graph.initializer[7].dims = vec![i64::MAX]);
-        assert!(message.contains("ip2_b: has shape"), "{message}");
-        let message = tampered(|graph| graph.initializer[1].raw_data.truncate(79));
-        assert!(message.contains("conv1_b: has 19 values, expected 20"), "{message}");
-        let message = tampered(|graph| graph.initializer[1].raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes()));
+        let message = tampered(|graph| graph.constants.get_mut("conv1_w").unwrap().shape.swap(0, 2));
+        assert!(message.contains("conv1_w: has shape [5, 1, 20, 5]"), "{message}");
+        let message = tampered(|graph| *graph.constants.get_mut("conv1_b").unwrap() = Tensor::of_floats(&[20], vec![f32::NAN; 20]));
         assert!(message.contains("not finite"), "{message}");
-        let message = tampered(|graph| graph.initializer[1].data_type = DataType::Double as i32);
-        assert!(message.contains("conv1_b: has data type 11"), "{message}");
+        let message = tampered(|graph| *graph.constants.get_mut("conv1_b").unwrap() = Tensor::of_integers(vec![0; 20]));
+        assert!(message.contains("does not hold floats"), "{message}");
     }
 }

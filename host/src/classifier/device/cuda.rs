@@ -10,8 +10,15 @@ pub(super) fn check() -> Result<(), String> {
         tract_cuda::utils::ensure_cuda_runtime_dependencies("CUDA")?;
         tract_cuda::with_cuda_stream(|_| Ok(()))
     };
-    let ask = || crate::model::network::contained(move || ask().map_err(|error| format!("{error:#}")));
-    CHECKED.get_or_init(|| ask().map_err(|problem| missing(&problem))).clone()
+    let ask = || {
+        std::panic::catch_unwind(ask)
+            .map_or_else(|panic| Err(crate::util::panics::text(&*panic).to_owned()), |done| done.map_err(|error| format!("{error:#}")))
+    };
+    let quietly = || {
+        let _silence = crate::util::panics::silence();
+        ask().map_err(|problem| missing(&problem))
+    };
+    CHECKED.get_or_init(|| std::thread::scope(|scope| scope.spawn(quietly).join().unwrap_or_else(|_| Err(missing("no thread"))))).clone()
 }
 
 /// One line on what is missing, from the message of tract-cuda.
@@ -50,7 +57,6 @@ fn missing(problem: &str) -> String {
              cuda-cccl), or set CUDA_HOME to the folder that contains them"
             .into();
     }
-    let problem = problem.trim_start_matches("the engine panicked: ");
     let line: String = problem.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
     format!("CUDA does not work here: {line}")
 }
@@ -77,8 +83,8 @@ mod tests {
         ("CUDA: CUDA runtime sub-library \"nvrtc\" could not be dlopen'd. cudarc searches", "library nvrtc is missing"),
         ("CUDA: CUDA runtime sub-library \"cublas\" could not be dlopen'd. cudarc searches", "library cublas is missing"),
         ("CUDA: CUDA runtime sub-library \"cudnn\" could not be dlopen'd. cudarc searches", "(cuDNN 9)"),
-        ("the engine panicked: Could not create CUDA context: No CUDA toolkit root found. Tract's NVRTC", "header files are missing"),
-        ("the engine panicked: Could not create CUDA context: CCCL/libcudacxx headers not found. Tract's", "header files are missing"),
+        ("Could not create CUDA context: No CUDA toolkit root found. Tract's NVRTC", "header files are missing"),
+        ("Could not create CUDA context: CCCL/libcudacxx headers not found. Tract's", "header files are missing"),
         ("something\nnew", "CUDA does not work here: something new"),
     ];
 

@@ -3,7 +3,6 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tract_onnx::pb::NodeProto;
 
 use super::super::TractCpu;
 use super::tests::{made, scores};
@@ -305,11 +304,9 @@ fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: seed, max_shrink_iters: 2000, failure_persistence: None, ..given }
 }
 
-/// A node as a line for messages.
-fn described(node: &NodeProto) -> String {
-    let attributes: Vec<String> =
-        node.attribute.iter().map(|a| format!("{} {}{:?}{}", a.name, a.i, a.ints, String::from_utf8_lossy(&a.s))).collect();
-    format!("{} = {}({}) {}", node.output[0], node.op_type, node.input.join(", "), attributes.join(", "))
+/// A node as a line of a message.
+fn described(node: &fooling_engine::Node) -> String {
+    format!("{} = {}({}) {:?}", node.outputs[0], node.operator, node.inputs.join(", "), node.attributes)
 }
 
 proptest! {
@@ -320,7 +317,7 @@ proptest! {
     #[test]
     fn random_graphs_agree_with_tract(choices in prop::collection::vec(any::<u16>(), 4..160)) {
         let onnx = Maker::new(choices).network();
-        let nodes: Vec<String> = onnx.graph.node.iter().map(described).collect();
+        let nodes: Vec<String> = onnx.graph.nodes.iter().map(described).collect();
         let (model, _folder) = made(onnx);
         let exact = Exact::with(&model, 3, Instructions::widest()).unwrap();
         // tract cannot plan some of the graphs.

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::super::tract_cpu::plan::{error_text, typed};
 use super::super::{Classifier as _, TractCpu};
-use super::{Report, batch_for, planning, prepare};
-use crate::model::network::{Network, contained, exported};
+use super::{Report, batch_for, error_text, planning, prepare};
 use crate::model::{Model, ModelError, hex};
+use crate::onnx::tract::{Refusal, contained, typed};
+use crate::onnx::{ExternalData, Network, exported};
 
 /// The result of an export.
 #[derive(Clone, Debug)]
@@ -67,17 +67,19 @@ pub fn export(model: &Model, out: &Path, half: bool, allow_slow: bool) -> Result
     let rows = batch * model.preprocess().crops();
     let prepared = prepare(model, rows)?;
     let file = out.display().to_string();
-    let bytes = exported(prepared.proto, half).map_err(|problem| ModelError::network(&file, "graph", problem))?;
-    // The file contains exactly what was planned.
-    let shape = model.preprocess().shape(rows);
-    let network = Network::decode(&bytes, &file)?;
-    let softmax = network.facts().softmax.clone();
-    let (proto, _, _) = network.for_device(&shape)?;
+    let bytes =
+        exported(prepared.graph, prepared.softmax.as_ref(), half).map_err(|problem| ModelError::network(&file, "graph", problem))?;
+    // What is planned is what is written.
+    let mut network = Network::decode(&bytes, &ExternalData::default(), &file)?;
+    network.choose_output(None, None)?;
+    network.fit(&model.card().input)?;
+    let (softmax, shape) = (network.softmax().cloned(), network.input_shape(rows));
+    let (graph, _) = network.for_device(&shape)?;
     let report = contained(move || {
-        let graph = typed(&proto, softmax.as_ref(), &shape)?.model;
-        graph.into_decluttered().and_then(planning::plan).map_err(|error| error_text(&error))
+        let graph = typed(&graph, softmax.as_ref(), &shape)?.model;
+        graph.into_decluttered().and_then(planning::plan).map_err(|error| Refusal::of(error_text(&error)))
     });
-    let report: Report = report.map_err(|problem| ModelError::network(&file, "plan for CUDA", problem))?;
+    let report: Report = report.map_err(|problem| ModelError::network(&file, "plan for CUDA", problem.to_string()))?;
     let slow = report.slow();
     if !slow.is_empty() && !allow_slow {
         return Err(ExportError::Slow(slow));

@@ -53,24 +53,26 @@ fn nothing_that_a_gpu_lacks_is_left_in_the_shared_networks() {
     let Some(shared) = shared("operators of rewritten networks") else { return };
     for card in shared_cards() {
         let prepared = prepare(&of_folder(&card, &shared), 4).unwrap();
-        let graph = prepared.proto.graph.unwrap();
-        let pools = graph.node.iter().filter(|node| ["MaxPool", "AveragePool", "LRN", "Dropout"].contains(&node.op_type.as_str()));
+        let graph = prepared.graph;
+        let pools = graph.nodes.iter().filter(|node| ["MaxPool", "AveragePool", "LRN", "Dropout"].contains(&node.operator.as_str()));
         assert_eq!(pools.count(), 0, "{}", card.name);
-        let uneven = |node: &&tract_onnx::pb::NodeProto| {
-            let pads = node.attribute.iter().find(|attribute| attribute.name == "pads");
-            node.op_type == "Conv" && pads.is_some_and(|pads| pads.ints[..2] != pads.ints[2..])
-        };
-        assert_eq!(graph.node.iter().filter(uneven).count(), 0, "{}", card.name);
+        let uneven = |node: &&fooling_engine::Node| node.is("Conv") && node.ints("pads").is_some_and(|pads| pads[..2] != pads[2..]);
+        assert_eq!(graph.nodes.iter().filter(uneven).count(), 0, "{}", card.name);
         assert!(!prepared.changes.is_empty(), "{}", card.name);
     }
 }
 
 /// The outputs of a graph for a batch of two, before and after it is rewritten.
 fn both_ways(onnx: &Onnx, shape: [usize; 4]) -> (Vec<f32>, Vec<f32>, Vec<String>) {
-    use crate::model::network::Network;
-    let network = || Network::decode(&onnx.clone().bytes(), "net.onnx").unwrap();
-    let run = |proto: &tract_onnx::pb::ModelProto| {
-        let model = typed(proto, None, &shape).unwrap().model.into_optimized().unwrap().into_runnable().unwrap();
+    use crate::onnx::{ExternalData, Network};
+    let decode = |bytes: &[u8]| {
+        let mut network = Network::decode(bytes, &ExternalData::default(), "net.onnx").unwrap();
+        network.choose_output(None, None).unwrap();
+        network
+    };
+    let network = || decode(&onnx.clone().bytes());
+    let run = |graph: &fooling_engine::Graph| {
+        let model = typed(graph, None, &shape).unwrap().model.into_optimized().unwrap().into_runnable().unwrap();
         let elements = shape.iter().product();
         let input: Vec<f32> = (0..elements).map(|i| weight(i) * 8.0 - 1.0).collect();
         let input = Tensor::from_shape(&shape, &input).unwrap();
@@ -78,9 +80,8 @@ fn both_ways(onnx: &Onnx, shape: [usize; 4]) -> (Vec<f32>, Vec<f32>, Vec<String>
         output.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec()
     };
     let (plain, _) = network().for_batch(&shape).unwrap();
-    let (rewritten, _, changes) = network().for_device(&shape).unwrap();
-    let again = crate::model::network::exported(rewritten.clone(), false).unwrap();
-    Network::decode(&again, "again.onnx").unwrap();
+    let (rewritten, changes) = network().for_device(&shape).unwrap();
+    decode(&crate::onnx::exported(rewritten.clone(), None, false).unwrap());
     (run(&plain), run(&rewritten), changes)
 }
 
@@ -176,9 +177,10 @@ fn convolutions_keep_their_numbers_when_padded_alike() {
 #[test]
 fn half_precision_is_near() {
     let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
-    let half = crate::model::network::exported(prepare(&model, 4).unwrap().proto, true).unwrap();
+    let prepared = prepare(&model, 4).unwrap();
+    let half = crate::onnx::exported(prepared.graph, prepared.softmax.as_ref(), true).unwrap();
     let (_other, half) = made(&half, 16, 7);
-    assert_eq!(on_cpu(&half, 4).raw, Raw::Logits, "the softmax is computed by our own arithmetic");
+    assert_eq!(on_cpu(&half, 4).raw.kind, crate::model::Output::Logits, "the softmax is taken in our own arithmetic");
     conformance::agrees(&TractCpu::new(&half, 4).unwrap(), &TractCpu::new(&model, 4).unwrap(), 5e-3);
 }
 
@@ -235,8 +237,8 @@ mod plans {
     fn slow_graphs_are_refused_unless_told() {
         let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
         let network = model.network().unwrap();
-        let (proto, _) = network.for_batch(&[4, 3, 16, 16]).unwrap();
-        let plain = typed(&proto, None, &[4, 3, 16, 16]).unwrap().model.into_decluttered().unwrap();
+        let (graph, _) = network.for_batch(&[4, 3, 16, 16]).unwrap();
+        let plain = typed(&graph, None, &[4, 3, 16, 16]).unwrap().model.into_decluttered().unwrap();
         let report = planning::plan(plain).unwrap();
         assert!(report.cpu.iter().any(|line| line.contains("MaxPool")) && report.transfers > 2, "{report:?}");
         // Without the engine, nobody can tell how many channels a concatenation has.

@@ -9,7 +9,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::runtime::{Runnable, State};
 
 use super::error_text;
-use crate::model::network::panic_text;
+use crate::util::panics;
 
 /// A job for the thread.
 enum Job {
@@ -131,7 +131,7 @@ fn serve(runnable: &dyn Runnable, shape: &[usize], jobs: &Receiver<Job>, answers
 /// Turns a panic in foreign code into an error.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let _quiet = crate::util::panics::silence();
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_text(&*panic))
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panics::text(&*panic).to_owned())
 }
 
 /// The state of the thread.

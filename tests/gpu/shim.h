@@ -1,5 +1,5 @@
 // What host/src/gpu/cppn.cu takes from CUDA, for a C++ compiler: the kernel's own text then runs on the CPU, a thread after another.
-// Compiled with -ffp-contract=off and no options that let arithmetic be changed. emulated.rs puts this file, the
+// Compiled with -ffp-contract=off and no options that let arithmetic be changed. tests/gpu/kernel.rs puts this file, the
 // kernel and shim.cpp together.
 
 #include <cstdint>

@@ -1,0 +1,64 @@
+//! Whether tract can be trusted with a network: what it optimised must give the scores of the graph as it is.
+//!
+//! tract 0.23.9 pulls a strided slice over a convolution and computes something else (docs/ENGINE.md has the case). So every network that
+//! it will run scores a few pictures once without any of its optimisations.
+
+use fooling_engine::Graph;
+use tract_onnx::prelude::*;
+
+use super::{Refusal, as_it_is, contained, refusal};
+use crate::model::ModelError;
+use crate::onnx::Network;
+
+/// How much of the largest output an output may differ by: a hundred times what rounding makes of the networks that were tried.
+const TOLERANCE: f32 = 2e-4;
+
+/// Runs pictures through a graph as it is, one at a time, and gives the shape for one picture, and what comes out for each.
+fn run(graph: &Graph, shape: &[usize], pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), Refusal> {
+    let typed = as_it_is(graph, None, shape)?;
+    let plan = typed.model.into_runnable().map_err(|error| refusal(&error))?;
+    let picture = |picture: &Vec<f32>| {
+        let input = Tensor::from_shape(shape, picture)?;
+        let output = plan.run(tvec!(input.into()))?.remove(0);
+        let output = output.cast_to::<f32>()?;
+        Ok(output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec())
+    };
+    let outputs = pictures.iter().map(picture).collect::<TractResult<_>>().map_err(|error| refusal(&error))?;
+    Ok((std::iter::once(shape[0]).chain(typed.output).collect(), outputs))
+}
+
+/// What a network gives for pictures, without any optimisation, softmax included.
+pub(crate) fn try_pictures(network: &Network, pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), ModelError> {
+    let mut network = network.clone();
+    network.widen();
+    let (file, shape) = (network.file.clone(), network.input_shape(1));
+    let result = contained(std::panic::AssertUnwindSafe(|| run(&network.graph, &shape, pictures)));
+    result.map_err(|refusal| refusal.at(&file))
+}
+
+/// Compares what an optimised plan gave for pictures, up to the value `end`, with what the graph gives as it is.
+///
+/// # Errors
+///
+/// [`ModelError`], with both figures, if they differ by more than rounding.
+pub(crate) fn check_optimised(mut network: Network, pictures: &[Vec<f32>], end: &str, optimised: &[Vec<f32>]) -> Result<(), ModelError> {
+    network.widen();
+    super::super::rewrite::keep_output(&mut network.graph, end);
+    let (file, shape) = (network.file.clone(), network.input_shape(1));
+    let fail = |refusal: Refusal| refusal.at(&file);
+    let (_, plain) = contained(std::panic::AssertUnwindSafe(|| run(&network.graph, &shape, pictures))).map_err(fail)?;
+    for (plain, optimised) in plain.iter().zip(optimised) {
+        let largest = plain.iter().fold(1.0, |largest: f32, number| largest.max(number.abs()));
+        let differs = |(plain, optimised): &(&f32, &f32)| {
+            !((*plain - *optimised).abs() <= TOLERANCE * largest) && !(plain.is_nan() && optimised.is_nan())
+        };
+        if let Some((class, (plain, optimised))) = plain.iter().zip(optimised).enumerate().find(|(_, pair)| differs(pair)) {
+            let problem = format!(
+                "computes something else when it optimises this network: {optimised} for class {class} of a test picture, where the graph \
+                 as it is gives {plain}. Export the network without strided slices, or report it"
+            );
+            return Err(fail(Refusal::of(problem)));
+        }
+    }
+    Ok(())
+}
