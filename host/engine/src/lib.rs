@@ -10,17 +10,20 @@ extern crate alloc;
 extern crate std;
 
 mod error;
+mod fold;
 mod graph;
 mod ir;
 mod kernels;
 mod layout;
 mod limits;
 mod lower;
+pub mod math;
 mod network;
 mod plan;
 pub mod simd;
 
 pub use error::Unsupported;
+pub use fold::{FoldError, Folded, TensorType, fold};
 pub use graph::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor};
 pub use limits::{MAX_ELEMENTS, MAX_WORK};
 pub use network::{Layers, Network};

@@ -6,3 +6,4 @@ pub(crate) mod depthwise;
 pub(crate) mod lrn;
 pub(crate) mod pointwise;
 pub(crate) mod pool;
+pub(crate) mod tensor;

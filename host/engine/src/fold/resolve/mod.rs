@@ -1,0 +1,32 @@
+//! From a node's operator, attributes and operands to an [`Operation`]; one file a family.
+
+pub(crate) mod dense;
+mod generate;
+mod normalise;
+pub(crate) mod pointwise;
+pub(crate) mod reduce;
+pub(crate) mod shape;
+pub(crate) mod window;
+
+use alloc::format;
+
+use super::call::{Call, Problem};
+use super::error::printable;
+use super::operation::Operation;
+
+/// What a node does.
+pub(crate) fn resolve(call: &Call<'_>) -> Result<Operation, Problem> {
+    let domain = call.node.domain.as_str();
+    let operator = call.node.operator.as_str();
+    if !domain.is_empty() {
+        return Err(format!("the operator `{}` of the domain `{}` is not supported", printable(operator), printable(domain)));
+    }
+    for family in
+        [shape::resolve, pointwise::resolve, reduce::resolve, window::resolve, dense::resolve, normalise::resolve, generate::resolve]
+    {
+        if let Some(operation) = family(operator, call)? {
+            return Ok(operation);
+        }
+    }
+    Err(format!("the operator `{}` is not supported", printable(operator)))
+}

@@ -1,0 +1,149 @@
+//! Operators on each element by itself.
+
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::call::{Call, Operand, Problem};
+use super::super::operation::Operation;
+use crate::graph::ElementType;
+use crate::kernels::tensor::{Binary, Unary};
+
+pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operation>, Problem> {
+    if let Some(unary) = unary(operator, call)? {
+        call.operand(0)?;
+        return Ok(Some(Operation::Unary(unary)));
+    }
+    if let Some(binary) = binary(operator, call)? {
+        if call.operands.len() != 2 {
+            return Err(format!("has {} operands instead of 2", call.operands.len()));
+        }
+        return Ok(Some(Operation::Binary(binary)));
+    }
+    match operator {
+        "Where" => {
+            (0..3).try_for_each(|index| call.operand(index).map(drop))?;
+            Ok(Some(Operation::Where))
+        }
+        "Cast" => {
+            call.operand(0)?;
+            Ok(Some(Operation::Cast { to: element_of(call.int("to")?.ok_or("has no type to cast to")?)? }))
+        }
+        "CastLike" => Ok(Some(Operation::Cast { to: call.operand(1)?.element })),
+        _ => Ok(None),
+    }
+}
+
+/// The type that ONNX gives this number.
+pub(super) fn element_of(number: i64) -> Result<ElementType, Problem> {
+    Ok(match number {
+        1 => ElementType::F32,
+        2 => ElementType::U8,
+        3 => ElementType::I8,
+        4 => ElementType::U16,
+        5 => ElementType::I16,
+        6 => ElementType::I32,
+        7 => ElementType::I64,
+        9 => ElementType::Bool,
+        10 => ElementType::F16,
+        11 => ElementType::F64,
+        _ => return Err(format!("the element type {number} is not supported")),
+    })
+}
+
+fn unary(operator: &str, call: &Call<'_>) -> Result<Option<Unary>, Problem> {
+    let float = |name, default| call.float_or(name, default);
+    Ok(Some(match operator {
+        "Relu" => Unary::Relu,
+        "LeakyRelu" => Unary::LeakyRelu(float("alpha", 0.01)?),
+        "ThresholdedRelu" => Unary::ThresholdedRelu(float("alpha", 1.0)?),
+        "Elu" => Unary::Elu(float("alpha", 1.0)?),
+        "Selu" => Unary::Selu(float("alpha", 1.673_263_2)?, float("gamma", 1.050_701)?),
+        "Celu" => Unary::Celu(float("alpha", 1.0)?),
+        "Sigmoid" => Unary::Sigmoid,
+        "HardSigmoid" => Unary::HardSigmoid(float("alpha", 0.2)?, float("beta", 0.5)?),
+        "HardSwish" => Unary::HardSwish,
+        "Swish" if call.float_or("alpha", 1.0)?.to_bits() == 1.0f32.to_bits() => Unary::Silu,
+        "Mish" => Unary::Mish,
+        "Softplus" => Unary::Softplus,
+        "Softsign" => Unary::Softsign,
+        "Tanh" => Unary::Tanh,
+        "Gelu" => match call.text_or("approximate", "none")? {
+            "none" => Unary::Gelu,
+            "tanh" => Unary::GeluTanh,
+            other => return Err(format!("the approximation `{other}` is not supported")),
+        },
+        "Clip" => clip(call)?,
+        "Exp" => Unary::Exp,
+        "Log" => Unary::Log,
+        "Sqrt" => Unary::Sqrt,
+        "Reciprocal" => Unary::Reciprocal,
+        "Neg" => Unary::Neg,
+        "Abs" => Unary::Abs,
+        "Erf" => Unary::Erf,
+        "Floor" => Unary::Floor,
+        "Ceil" => Unary::Ceil,
+        "Round" => Unary::Round,
+        "Sign" => Unary::Sign,
+        "Not" => Unary::Not,
+        "IsNaN" => Unary::IsNan,
+        "IsInf" if call.flag("detect_negative", true)? && call.flag("detect_positive", true)? => Unary::IsInf,
+        _ => return Ok(None),
+    }))
+}
+
+fn clip(call: &Call<'_>) -> Result<Unary, Problem> {
+    let low = match call.float("min")? {
+        Some(low) => Some(low),
+        None => call.scalar(1, "bounds")?,
+    };
+    let high = match call.float("max")? {
+        Some(high) => Some(high),
+        None => call.scalar(2, "bounds")?,
+    };
+    Ok(Unary::Clip(low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY)))
+}
+
+fn binary(operator: &str, call: &Call<'_>) -> Result<Option<Binary>, Problem> {
+    Ok(Some(match operator {
+        "Add" | "Sum" => Binary::Add,
+        "Sub" => Binary::Sub,
+        "Mul" => Binary::Mul,
+        "Div" => Binary::Div,
+        "Pow" => Binary::Pow,
+        "Max" => Binary::Max,
+        "Min" => Binary::Min,
+        "Mod" if call.flag("fmod", false)? => Binary::Fmod,
+        "Mod" => Binary::Mod,
+        "PRelu" => Binary::PRelu,
+        "Equal" => Binary::Equal,
+        "Less" => Binary::Less,
+        "LessOrEqual" => Binary::LessOrEqual,
+        "Greater" => Binary::Greater,
+        "GreaterOrEqual" => Binary::GreaterOrEqual,
+        "And" => Binary::And,
+        "Or" => Binary::Or,
+        "Xor" => Binary::Xor,
+        _ => return Ok(None),
+    }))
+}
+
+/// The shape that all operands are broadcast to.
+pub(crate) fn broadcast(operands: &[Option<Operand<'_>>]) -> Result<Vec<usize>, Problem> {
+    operands.iter().flatten().try_fold(Vec::new(), |shape, operand| broadcast_shapes(&shape, operand.shape))
+}
+
+/// The shape that two tensors are broadcast to.
+pub(crate) fn broadcast_shapes(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
+    let rank = a.len().max(b.len());
+    let mut shape = vec![1; rank];
+    for (axis, side) in shape.iter_mut().enumerate() {
+        let of = |shape: &[usize]| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
+        *side = match (of(a), of(b)) {
+            (1, side) => side,
+            (side, other) if other == 1 || other == side => side,
+            _ => return Err(format!("the dimensions {a:?} and {b:?} do not fit together")),
+        };
+    }
+    Ok(shape)
+}

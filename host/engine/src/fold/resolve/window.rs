@@ -1,0 +1,205 @@
+//! Convolutions and pooling: whatever moves a window over a picture.
+
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::super::call::{Call, Operand, Problem};
+use super::super::operation::Operation;
+use crate::kernels::tensor::Reduction;
+
+/// Largest kernel, stride, dilation or padding, in pixels.
+const MAX_EXTENT: i64 = 4096;
+
+/// A window and how it moves; a number for each axis of the picture's that is neither batch nor channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) kernel: Vec<usize>,
+    pub(crate) stride: Vec<usize>,
+    pub(crate) dilation: Vec<usize>,
+    pub(crate) before: Vec<usize>,
+    pub(crate) after: Vec<usize>,
+    /// Windows that go beyond the padding count if they begin inside.
+    pub(crate) ceil: bool,
+}
+
+/// A convolution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Convolution {
+    pub(crate) window: Window,
+    pub(crate) groups: usize,
+}
+
+/// What a pooling layer makes of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PoolKind {
+    Max,
+    /// Of the pixels that the window sees.
+    Average,
+    /// Padding counts as zeros.
+    AverageOfWhole,
+}
+
+/// A pooling layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pooling {
+    pub(crate) kind: PoolKind,
+    pub(crate) window: Window,
+}
+
+pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operation>, Problem> {
+    Ok(Some(match operator {
+        "Conv" => convolution(call)?,
+        "MaxPool" => pool(PoolKind::Max, call)?,
+        "AveragePool" if call.flag("count_include_pad", false)? => pool(PoolKind::AverageOfWhole, call)?,
+        "AveragePool" => pool(PoolKind::Average, call)?,
+        "GlobalAveragePool" => global(Reduction::Mean, call)?,
+        "GlobalMaxPool" => global(Reduction::Max, call)?,
+        _ => return Ok(None),
+    }))
+}
+
+fn global(reduction: Reduction, call: &Call<'_>) -> Result<Operation, Problem> {
+    spatial(call)?;
+    Ok(Operation::GlobalPool { reduction })
+}
+
+/// The picture's axes without batch and channels.
+fn spatial<'a>(call: &Call<'a>) -> Result<&'a [usize], Problem> {
+    let shape = call.operand(0)?.shape;
+    match shape {
+        [_, _, rest @ ..] if !rest.is_empty() && !shape.contains(&0) => Ok(rest),
+        _ => Err(format!("needs a picture of a batch, channels and sides; its operand has the dimensions {shape:?}")),
+    }
+}
+
+fn convolution(call: &Call<'_>) -> Result<Operation, Problem> {
+    let sides = spatial(call)?;
+    let (picture, weights) = (call.operand(0)?, call.operand(1)?);
+    let [outputs, inputs, kernel @ ..] = weights.shape else { return Err("has weights of less than two dimensions".into()) };
+    let groups = usize::try_from(call.int_or("group", 1)?).ok().filter(|&groups| groups > 0).ok_or("has no group")?;
+    if let Some(claimed) = call.ints("kernel_shape")?
+        && !claimed.iter().map(|&side| usize::try_from(side)).eq(kernel.iter().map(|&side| Ok(side)))
+    {
+        return Err(format!("claims a kernel of {claimed:?}, but has weights of {:?}", weights.shape));
+    }
+    let fits = inputs.checked_mul(groups) == Some(picture.shape[1]) && outputs % groups == 0 && *outputs > 0;
+    if !fits || kernel.len() != sides.len() || kernel.contains(&0) {
+        return Err(format!("weights of {:?} do not fit a picture of {:?} in {groups} groups", weights.shape, picture.shape));
+    }
+    if let Some(bias) = call.optional(2)
+        && bias.shape != [*outputs]
+    {
+        return Err(format!("a bias of {:?} for {outputs} channels", bias.shape));
+    }
+    Ok(Operation::Convolution(Convolution { window: window(call, sides, kernel.into())?, groups }))
+}
+
+fn pool(kind: PoolKind, call: &Call<'_>) -> Result<Operation, Problem> {
+    let sides = spatial(call)?;
+    if call.node.outputs.len() > 1 && call.node.outputs[1..].iter().any(|output| !output.is_empty()) {
+        return Err("gives indices, which are not supported".into());
+    }
+    let kernel = extents(call.ints("kernel_shape")?.ok_or("has no kernel_shape")?, 1)?;
+    if kernel.len() != sides.len() {
+        return Err(format!("a kernel of {kernel:?} for a picture of {sides:?}"));
+    }
+    let window = window(call, sides, kernel)?;
+    for axis in 0..sides.len() {
+        // Otherwise a window would see padding alone, which has no largest pixel and no mean.
+        if window.before[axis].max(window.after[axis]) >= (window.kernel[axis] - 1) * window.dilation[axis] + 1 {
+            return Err("is padded by as much as its window, or more".into());
+        }
+    }
+    Ok(Operation::Pool(Pooling { kind, window }))
+}
+
+fn extents(values: &[i64], least: i64) -> Result<Vec<usize>, Problem> {
+    let one = |&value: &i64| usize::try_from(value).ok().filter(|_| (least..=MAX_EXTENT).contains(&value));
+    values.iter().map(one).collect::<Option<_>>().ok_or_else(|| format!("{values:?} are not all within {least} to {MAX_EXTENT}"))
+}
+
+fn window(call: &Call<'_>, sides: &[usize], kernel: Vec<usize>) -> Result<Window, Problem> {
+    let rank = sides.len();
+    let list = |name: &str| match call.ints(name)? {
+        Some(values) if values.len() == rank => extents(values, 1),
+        Some(values) => Err(format!("attribute `{name}` has {} numbers for {rank} axes", values.len())),
+        None => Ok(vec![1; rank]),
+    };
+    let (stride, dilation) = (list("strides")?, list("dilations")?);
+    let too_large = kernel.iter().any(|&side| i64::try_from(side).map_or(true, |side| side > MAX_EXTENT));
+    if too_large {
+        return Err(format!("a kernel of {kernel:?}; at most {MAX_EXTENT} pixels a side are taken"));
+    }
+    let mut window = Window { kernel, stride, dilation, before: vec![0; rank], after: vec![0; rank], ceil: call.flag("ceil_mode", false)? };
+    match call.text_or("auto_pad", "NOTSET")? {
+        "NOTSET" => {
+            if let Some(pads) = call.ints("pads")? {
+                let pads = extents(pads, 0)?;
+                if pads.len() != 2 * rank {
+                    return Err(format!("has {} pads for {rank} axes", pads.len()));
+                }
+                window.before.copy_from_slice(&pads[..rank]);
+                window.after.copy_from_slice(&pads[rank..]);
+            }
+        }
+        "VALID" => {}
+        same @ ("SAME_UPPER" | "SAME_LOWER") => {
+            for axis in 0..rank {
+                let (less, more) = window.same(axis, sides[axis]);
+                (window.before[axis], window.after[axis]) = if same == "SAME_UPPER" { (less, more) } else { (more, less) };
+            }
+        }
+        other => return Err(format!("the padding `{other}` is not supported")),
+    }
+    window.result(sides)?;
+    Ok(window)
+}
+
+impl Window {
+    /// Pixels from the first that a window sees to the last, both included.
+    pub(crate) fn extent(&self, axis: usize) -> usize {
+        (self.kernel[axis] - 1) * self.dilation[axis] + 1
+    }
+
+    /// Padding such that a stride of 1 keeps the size: the smaller half and the larger.
+    fn same(&self, axis: usize, side: usize) -> (usize, usize) {
+        let windows = side.div_ceil(self.stride[axis]);
+        let seen = (windows - 1) * self.stride[axis] + self.extent(axis);
+        let missing = seen.saturating_sub(side);
+        (missing / 2, missing - missing / 2)
+    }
+
+    /// The sides of what comes out.
+    pub(crate) fn result(&self, sides: &[usize]) -> Result<Vec<usize>, Problem> {
+        (0..sides.len()).map(|axis| self.windows(axis, sides[axis])).collect()
+    }
+
+    fn windows(&self, axis: usize, side: usize) -> Result<usize, Problem> {
+        let (before, after, stride) = (self.before[axis], self.after[axis], self.stride[axis]);
+        let padded = side.checked_add(before + after).ok_or("is too large")?;
+        let room = padded.checked_sub(self.extent(axis));
+        let room = room.ok_or_else(|| format!("a window of {} pixels on a picture of {padded} with its padding", self.extent(axis)))?;
+        let steps = if self.ceil { room.div_ceil(stride) } else { room / stride };
+        // A window that would begin in the padding behind the picture is left out.
+        let beyond = self.ceil && steps * stride >= side + before;
+        Ok(steps + usize::from(!beyond))
+    }
+}
+
+impl Convolution {
+    pub(crate) fn result(&self, operands: &[Option<Operand<'_>>]) -> Result<Vec<usize>, Problem> {
+        let shape = |index: usize| operands.get(index).copied().flatten().map(|operand| operand.shape);
+        let (Some([batch, _, sides @ ..]), Some([outputs, ..])) = (shape(0), shape(1)) else {
+            return Err("an operand is missing".into());
+        };
+        Ok([&[*batch, *outputs][..], &self.window.result(sides)?].concat())
+    }
+}
+
+impl Pooling {
+    pub(crate) fn result(&self, shape: &[usize]) -> Result<Vec<usize>, Problem> {
+        let [batch, channels, sides @ ..] = shape else { return Err("an operand is missing".into()) };
+        Ok([&[*batch, *channels][..], &self.window.result(sides)?].concat())
+    }
+}

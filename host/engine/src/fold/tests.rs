@@ -1,0 +1,157 @@
+//! Folding on small graphs.
+
+use alloc::string::ToString;
+
+use super::*;
+use crate::graph::{Attribute, Input};
+
+/// A graph for a 1 x 3 x 4 x 4 picture `x`, whose output is the last node's.
+struct Builder(Graph);
+
+impl Builder {
+    fn new() -> Self {
+        let input = Input { name: "x".into(), element: ElementType::F32, shape: [None, Some(3), Some(4), Some(4)].into() };
+        Self(Graph { opset: 17, inputs: [input].into(), outputs: Vec::new(), constants: BTreeMap::new(), nodes: Vec::new() })
+    }
+
+    fn tensor(mut self, name: &str, element: ElementType, shape: &[usize], numbers: Numbers) -> Self {
+        self.0.constants.insert(name.into(), Tensor { element, shape: shape.into(), numbers });
+        self
+    }
+
+    fn integers(self, name: &str, values: &[i64]) -> Self {
+        self.tensor(name, ElementType::I64, &[values.len()], Numbers::Integers(values.into()))
+    }
+
+    /// A node from a line: `output = Operator(input, input)`.
+    fn node(self, line: &str) -> Self {
+        self.node_with(line, [])
+    }
+
+    fn node_with<const N: usize>(mut self, line: &str, attributes: [(&str, Attribute); N]) -> Self {
+        let (outputs, call) = line.split_once(" = ").unwrap();
+        let (operator, inputs) = call.strip_suffix(')').unwrap().split_once('(').unwrap();
+        let names = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect::<Vec<_>>();
+        let outputs = names(outputs);
+        self.0.outputs = outputs[..1].into();
+        self.0.nodes.push(Node {
+            name: String::new(),
+            operator: operator.into(),
+            domain: String::new(),
+            inputs: if inputs.is_empty() { Vec::new() } else { names(inputs) },
+            outputs,
+            attributes: attributes.map(|(name, value)| (name.to_string(), value)).into(),
+        });
+        self
+    }
+
+    fn fold(self) -> Result<Folded, FoldError> {
+        fold(self.0, &[1, 3, 4, 4])
+    }
+
+    fn shape(self) -> Vec<usize> {
+        let folded = self.fold().unwrap();
+        folded.types[&folded.graph.outputs[0]].shape.clone()
+    }
+
+    fn problem(self) -> String {
+        self.fold().unwrap_err().to_string()
+    }
+}
+
+#[test]
+fn shape_arithmetic_becomes_a_constant() {
+    let folded = Builder::new()
+        .tensor("zero", ElementType::I64, &[], Numbers::Integers([0].into()))
+        .integers("axes", &[0])
+        .integers("rest", &[-1])
+        .node("shape = Shape(x)")
+        .node("batch = Gather(shape, zero)")
+        .node("list = Unsqueeze(batch, axes)")
+        .node_with("wanted = Concat(list, rest)", [("axis", Attribute::Int(0))])
+        .node("y = Reshape(x, wanted)")
+        .fold()
+        .unwrap();
+    assert_eq!(folded.graph.nodes.len(), 1);
+    assert_eq!(folded.types["y"].shape, [1, 48]);
+    let shape = &folded.graph.nodes[0].inputs[1];
+    assert_eq!(folded.graph.constants[shape].numbers, Numbers::Integers([1, 48].into()));
+    assert_eq!(folded.graph.constants.len(), 1, "nothing reads the others any more");
+}
+
+#[test]
+fn weights_are_cast_transposed_and_dequantised() {
+    let folded = Builder::new()
+        .tensor("bytes", ElementType::I8, &[2, 2], Numbers::Bytes([1, -2, 3, 127].into()))
+        .tensor("scale", ElementType::F32, &[2], Numbers::Floats([0.5, 2.0].into()))
+        .tensor("zero", ElementType::I8, &[2], Numbers::Bytes([1, -1].into()))
+        .integers("wanted", &[-1, 2])
+        .node_with("floats = DequantizeLinear(bytes, scale, zero)", [("axis", Attribute::Int(0))])
+        .node_with("turned = Transpose(floats)", [("perm", Attribute::Ints([1, 0].into()))])
+        .node("rows = Reshape(x, wanted)")
+        .node("y = MatMul(rows, turned)")
+        .fold()
+        .unwrap();
+    assert_eq!(folded.graph.constants["turned"].numbers, Numbers::Floats([0.0, 8.0, -1.5, 256.0].into()));
+    assert_eq!(folded.types["y"].shape, [24, 2]);
+}
+
+#[test]
+fn identities_and_float_casts_are_gone() {
+    let folded = Builder::new()
+        .node("a = Identity(x)")
+        .node_with("b = Cast(a)", [("to", Attribute::Int(10))])
+        .node("c = Relu(b)")
+        .node_with("d = Cast(c)", [("to", Attribute::Int(1))])
+        .node("e = Dropout(d)")
+        .fold()
+        .unwrap();
+    assert_eq!(folded.graph.nodes.len(), 1);
+    assert_eq!(folded.graph.nodes[0].inputs, ["x"]);
+    assert_eq!(folded.graph.outputs, ["c"]);
+}
+
+#[test]
+fn what_no_output_needs_is_not_looked_at() {
+    let mut builder = Builder::new().node("a = NoSuchOperator(x)").node("y = Relu(x)");
+    builder.0.outputs = ["y".to_string()].into();
+    assert_eq!(builder.fold().unwrap().graph.nodes.len(), 1);
+}
+
+#[test]
+fn shapes_by_hand() {
+    let slice = |starts: &[i64], ends: &[i64], axes: &[i64], steps: &[i64]| {
+        let builder = Builder::new().integers("s", starts).integers("e", ends).integers("a", axes).integers("t", steps);
+        builder.node("y = Slice(x, s, e, a, t)").shape()
+    };
+    assert_eq!(slice(&[1], &[i64::MAX], &[-1], &[2]), [1, 3, 4, 2]);
+    assert_eq!(slice(&[-1], &[i64::MIN], &[3], &[-1]), [1, 3, 4, 4]);
+    assert_eq!(slice(&[2, 0], &[-1, 1], &[3, 1], &[1, 1]), [1, 1, 4, 1]);
+    let pads = Builder::new().integers("p", &[0, 0, -1, 2, 0, 0, -1, 1]);
+    assert_eq!(pads.node("y = Pad(x, p)").shape(), [1, 3, 2, 7]);
+    let pool =
+        [("kernel_shape", Attribute::Ints([3, 3].into())), ("strides", Attribute::Ints([2, 2].into())), ("ceil_mode", Attribute::Int(1))];
+    assert_eq!(Builder::new().node_with("y = MaxPool(x)", pool).shape(), [1, 3, 2, 2]);
+    let reshape = Builder::new().integers("w", &[0, -1, 2]);
+    assert_eq!(reshape.node("y = Reshape(x, w)").shape(), [1, 24, 2]);
+    assert_eq!(Builder::new().node_with("y = Flatten(x)", [("axis", Attribute::Int(-1))]).shape(), [12, 4]);
+    assert_eq!(Builder::new().node_with("y = SpaceToDepth(x)", [("blocksize", Attribute::Int(2))]).shape(), [1, 12, 2, 2]);
+}
+
+#[test]
+fn faults_are_named() {
+    let problem = Builder::new().integers("w", &[5, -1]).node("y = Reshape(x, w)").problem();
+    assert_eq!(problem, "node `y` (Reshape): cannot make [5, -1] of a tensor of the dimensions [1, 3, 4, 4]");
+    let problem = Builder::new().node("y = NonMaxSuppression(x)").problem();
+    assert_eq!(problem, "node `y` (NonMaxSuppression): the operator `NonMaxSuppression` is not supported");
+    let problem = Builder::new().node("y = Add(x, z)").problem();
+    assert_eq!(problem, "node `y` (Add): its operand `z` is neither a constant, an input nor an earlier node's output");
+}
+
+#[test]
+fn little_does_not_become_much() {
+    let big = Builder::new().integers("w", &[1 << 20, 1 << 20]).node("c = ConstantOfShape(w)").node("y = Add(x, c)").problem();
+    assert!(big.contains("at most 16777216 numbers are taken"), "{big}");
+    let overflow = Builder::new().integers("w", &[i64::MAX]).node("c = Add(w, w)").node("y = Reshape(x, c)").problem();
+    assert_eq!(overflow, "node `c` (Add): overflows, or divides by 0");
+}

@@ -1,0 +1,266 @@
+//! Each element by itself.
+
+use crate::math;
+use crate::simd::square_root;
+
+/// A function of one number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub(crate) enum Unary {
+    /// max(x, 0)
+    Relu,
+    /// x, below 0 times the factor.
+    LeakyRelu(f32),
+    /// x above the bound, else 0.
+    ThresholdedRelu(f32),
+    /// x, below 0 the factor times e^x - 1.
+    Elu(f32),
+    /// The second number times [`Unary::Elu`] of the first.
+    Selu(f32, f32),
+    /// x, below 0 a (e^(x / a) - 1).
+    Celu(f32),
+    /// 1 / (1 + e^-x)
+    Sigmoid,
+    /// a x + b, within 0 and 1.
+    HardSigmoid(f32, f32),
+    /// x times (x / 6 + 0.5, within 0 and 1).
+    HardSwish,
+    /// x / (1 + e^-x)
+    Silu,
+    /// x tanh(ln(1 + e^x))
+    Mish,
+    /// ln(1 + e^x)
+    Softplus,
+    /// x / (1 + |x|)
+    Softsign,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// x times the normal distribution function.
+    Gelu,
+    /// [`Unary::Gelu`], approximated by the hyperbolic tangent.
+    GeluTanh,
+    /// x / (1 + e^(-a x))
+    QuickGelu(f32),
+    /// x within bounds.
+    Clip(f32, f32),
+    /// e^x
+    Exp,
+    /// The natural logarithm.
+    Log,
+    /// The square root.
+    Sqrt,
+    /// 1 / x
+    Reciprocal,
+    /// -x
+    Neg,
+    /// |x|
+    Abs,
+    /// x^2
+    Square,
+    /// The error function.
+    Erf,
+    /// The largest integer not above x.
+    Floor,
+    /// The smallest integer not below x.
+    Ceil,
+    /// The nearest integer, the even one of two.
+    Round,
+    /// -1, 0 or 1.
+    Sign,
+    /// 1 if x is 0, else 0.
+    Not,
+    /// 1 if x is not a number, else 0.
+    IsNan,
+    /// 1 if x is infinite, else 0.
+    IsInf,
+}
+
+impl Unary {
+    /// Whether the result is a truth value.
+    #[must_use]
+    pub(crate) fn is_test(self) -> bool {
+        matches!(self, Self::Not | Self::IsNan | Self::IsInf)
+    }
+
+    /// The function of one number.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn apply(self, x: f32) -> f32 {
+        match self {
+            Self::Relu => below(x, 0.0),
+            Self::LeakyRelu(factor) => {
+                if x < 0.0 {
+                    x * factor
+                } else {
+                    x
+                }
+            }
+            Self::ThresholdedRelu(bound) => {
+                if x > bound {
+                    x
+                } else {
+                    0.0
+                }
+            }
+            Self::Elu(factor) => {
+                if x < 0.0 {
+                    factor * math::exp_m1(x)
+                } else {
+                    x
+                }
+            }
+            Self::Selu(factor, scale) => scale * if x < 0.0 { factor * math::exp_m1(x) } else { x },
+            Self::Celu(a) => {
+                if x < 0.0 {
+                    a * math::exp_m1(x / a)
+                } else {
+                    x
+                }
+            }
+            Self::Sigmoid => math::sigmoid(x),
+            Self::HardSigmoid(a, b) => above(below(a * x + b, 0.0), 1.0),
+            Self::HardSwish => x * above(below(x * (1.0 / 6.0) + 0.5, 0.0), 1.0),
+            Self::Silu => math::silu(x),
+            Self::Mish => math::mish(x),
+            Self::Softplus => math::softplus(x),
+            Self::Softsign => x / (1.0 + x.abs()),
+            Self::Tanh => math::tanh(x),
+            Self::Gelu => math::gelu(x),
+            Self::GeluTanh => math::gelu_tanh(x),
+            Self::QuickGelu(a) => x * math::sigmoid(a * x),
+            Self::Clip(low, high) => above(below(x, low), high),
+            Self::Exp => math::exp(x),
+            Self::Log => math::ln(x),
+            Self::Sqrt => square_root(x),
+            Self::Reciprocal => 1.0 / x,
+            Self::Neg => -x,
+            Self::Abs => x.abs(),
+            Self::Square => x * x,
+            Self::Erf => math::erf(x),
+            Self::Floor => math::floor(x),
+            Self::Ceil => math::ceil(x),
+            Self::Round => math::round(x),
+            Self::Sign => truth(x > 0.0) - truth(x < 0.0),
+            Self::Not => truth(x == 0.0),
+            Self::IsNan => truth(x.is_nan()),
+            Self::IsInf => truth(x.abs() == f32::INFINITY),
+        }
+    }
+}
+
+/// `low` below it; NaN stays.
+#[inline(always)]
+fn below(x: f32, low: f32) -> f32 {
+    if x < low { low } else { x }
+}
+
+/// `high` above it; NaN stays.
+#[inline(always)]
+fn above(x: f32, high: f32) -> f32 {
+    if x > high { high } else { x }
+}
+
+#[inline(always)]
+fn truth(test: bool) -> f32 {
+    if test { 1.0 } else { 0.0 }
+}
+
+/// A function of two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub(crate) enum Binary {
+    /// a + b
+    Add,
+    /// a - b
+    Sub,
+    /// a b
+    Mul,
+    /// a / b
+    Div,
+    /// a^b
+    Pow,
+    /// The larger; NaN if one is.
+    Max,
+    /// The smaller; NaN if one is.
+    Min,
+    /// The rest of a / b with the sign of b.
+    Mod,
+    /// The rest of a / b with the sign of a.
+    Fmod,
+    /// a, below 0 times b.
+    PRelu,
+    /// Whether a = b; 1 or 0, as all further ones.
+    Equal,
+    /// Whether a < b.
+    Less,
+    /// Whether a <= b.
+    LessOrEqual,
+    /// Whether a > b.
+    Greater,
+    /// Whether a >= b.
+    GreaterOrEqual,
+    /// Whether neither is 0.
+    And,
+    /// Whether not both are 0.
+    Or,
+    /// Whether one is 0.
+    Xor,
+}
+
+impl Binary {
+    /// Whether the result is a truth value.
+    #[must_use]
+    pub(crate) fn is_test(self) -> bool {
+        matches!(
+            self,
+            Self::Equal | Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual | Self::And | Self::Or | Self::Xor
+        )
+    }
+
+    /// The function of two numbers.
+    #[inline(always)]
+    #[must_use]
+    pub(crate) fn apply(self, a: f32, b: f32) -> f32 {
+        match self {
+            Self::Add => a + b,
+            Self::Sub => a - b,
+            Self::Mul => a * b,
+            Self::Div => a / b,
+            Self::Pow => math::pow(a, b),
+            Self::Max => {
+                if a > b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            Self::Min => {
+                if a < b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
+            Self::Mod => {
+                let rest = libm::fmodf(a, b);
+                if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+            }
+            Self::Fmod => libm::fmodf(a, b),
+            Self::PRelu => {
+                if a < 0.0 {
+                    a * b
+                } else {
+                    a
+                }
+            }
+            Self::Equal => truth(a == b),
+            Self::Less => truth(a < b),
+            Self::LessOrEqual => truth(a <= b),
+            Self::Greater => truth(a > b),
+            Self::GreaterOrEqual => truth(a >= b),
+            Self::And => truth(a != 0.0 && b != 0.0),
+            Self::Or => truth(a != 0.0 || b != 0.0),
+            Self::Xor => truth((a != 0.0) != (b != 0.0)),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Axes taken together.
+
+/// What is made of the elements of an axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub(crate) enum Reduction {
+    /// Their sum.
+    Sum,
+    /// Their sum over how many they are.
+    Mean,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+    /// Their product.
+    Prod,
+    /// The sum of their magnitudes.
+    L1,
+    /// The root of the sum of their squares.
+    L2,
+    /// The sum of their squares.
+    SumSquare,
+    /// The logarithm of their sum.
+    LogSum,
+    /// The logarithm of the sum of their exponentials.
+    LogSumExp,
+}
