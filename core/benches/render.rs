@@ -48,7 +48,7 @@ fn renderer<const LANES: usize>(set: Instructions, picture: PictureSpec) -> impl
     let (mut floats, mut row) = (vec![0.0; 1 << 18], vec![0; 3 * 256]);
     move |program, mut bytes| {
         let mut scratch = Scratch { floats: &mut floats, row: &mut row };
-        simd::render_with::<LANES, _, _>(set, program, picture, &mut scratch, &mut bytes).unwrap();
+        simd::render_with::<LANES, _, _, _>(set, program, picture, &mut scratch, &mut bytes).unwrap();
     }
 }
 

@@ -5,7 +5,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fooling_core::{Birth, CppnEncoding, DirectEncoding, DirectGenome, DirectSettings, Encoding, Genome, Purpose, StandardGenome, Stream};
+use fooling_core::{
+    Birth, Channels, DirectEncoding, DirectGenome, DirectSettings, Encoding, Genome, Purpose, StandardEncoding, StandardGenome, Stream,
+};
 
 mod genomes;
 
@@ -20,7 +22,7 @@ fn breed<E: Encoding>(encoding: &E, parent: &E::Genome, child: &mut E::Genome, n
 fn cppn(c: &mut Criterion) {
     let mut group = c.benchmark_group("a CPPN's child");
     for nodes in [10, 30, 100] {
-        let (encoding, parent) = (CppnEncoding::new(1), genomes::with_nodes(7, 1, nodes));
+        let (encoding, parent) = (StandardEncoding::paper(Channels::Grey), genomes::with_nodes(7, 1, nodes));
         let (mut child, mut number) = (StandardGenome::EMPTY, 0);
         group.bench_function(format!("{nodes} nodes, {} links", parent.links().len()), |b| {
             b.iter(|| {

@@ -1,12 +1,13 @@
 //! Evolves the genomes of `fixtures/genomes.jsonl`: `cargo run --release -p fooling-core --example golden_genomes > fixtures/genomes.jsonl`.
 //!
-//! They are inputs of tests and benchmarks, made once. Elites of MAP-Elites searches of ten cells against the integer scorer, as large as
+//! They are inputs of tests and benchmarks, made once. Elites of MAP-Elites searches of ten cells against the checkerboard scorer, as large as
 //! wanted: about 10 and 30 nodes by the paper's rates of mutation, about 100 by rates under which genomes only grow, so that most of their
 //! nodes are alive because selection wanted them. Each line says which search, generation, child and cell it comes from.
 
 use fooling_core::{
-    Archive, BatchSizes, Cell, CheckerboardScorer, ColourSpace, Coordinates, CppnEncoding, CppnRates, Elite, EliteSlot, Encoding as _,
-    Link, PictureSpec, Program, Purpose, Rate, Scratch, Search, StandardGenome, StandardProgram, Stream,
+    Archive, BatchSizes, Cell, Channels, CheckerboardScorer, ColourSpace, Coordinates, CppnRates, CppnSettings, Elite, EliteSlot,
+    Encoding as _, EncodingSettings, Link, PictureSpec, Program, Purpose, Rate, Scratch, Search, Selection, Settings, StandardEncoding,
+    StandardGenome, StandardProgram, Stream,
 };
 
 const CELLS: usize = 10;
@@ -26,7 +27,7 @@ type Population = Archive<[Cell; CELLS], Vec<EliteSlot<StandardGenome>>>;
 struct Run {
     name: &'static str,
     seed: u64,
-    outputs: u8,
+    channels: Channels,
     picture: PictureSpec,
     rates: CppnRates,
     /// Numbers of nodes, each with the generation at which the elite nearest to it is taken.
@@ -39,11 +40,11 @@ fn main() {
     let unit = picture(64, Coordinates::Unit);
     let (paper, growth) = (CppnRates::PAPER, GROWTH);
     for run in [
-        Run { name: "grey", seed: 11, outputs: 1, picture: grey, rates: paper, wanted: &[(10, 200), (30, 3000)] },
-        Run { name: "grey", seed: 10, outputs: 1, picture: grey, rates: growth, wanted: &[(100, 4000)] },
-        Run { name: "colour", seed: 3, outputs: 3, picture: colour, rates: paper, wanted: &[(10, 100), (30, 3000)] },
-        Run { name: "colour", seed: 4, outputs: 3, picture: colour, rates: growth, wanted: &[(100, 6000)] },
-        Run { name: "smooth", seed: 5, outputs: 3, picture: unit, rates: paper, wanted: &[(30, 3000)] },
+        Run { name: "grey", seed: 11, channels: Channels::Grey, picture: grey, rates: paper, wanted: &[(10, 200), (30, 3000)] },
+        Run { name: "grey", seed: 10, channels: Channels::Grey, picture: grey, rates: growth, wanted: &[(100, 4000)] },
+        Run { name: "colour", seed: 3, channels: Channels::Colour, picture: colour, rates: paper, wanted: &[(10, 100), (30, 3000)] },
+        Run { name: "colour", seed: 4, channels: Channels::Colour, picture: colour, rates: growth, wanted: &[(100, 6000)] },
+        Run { name: "smooth", seed: 5, channels: Channels::Colour, picture: unit, rates: paper, wanted: &[(30, 3000)] },
     ] {
         evolve(&run);
     }
@@ -52,8 +53,15 @@ fn main() {
 fn evolve(run: &Run) {
     let slots = (0..CELLS).map(|_| EliteSlot::default()).collect();
     let population = Archive::new([Cell::EMPTY; CELLS], slots).expect("a slot for each cell");
-    let encoding = CppnEncoding { rates: run.rates, ..CppnEncoding::new(run.outputs) };
-    let mut search = Search::new(run.seed, encoding, population, SIZES);
+    let settings = Settings {
+        seed: run.seed,
+        picture: run.picture,
+        channels: run.channels,
+        encoding: EncodingSettings::Cppn(CppnSettings { rates: run.rates, ..CppnSettings::PAPER }),
+        selection: Selection::MapElites { cells: CELLS as u32 },
+        sizes: SIZES,
+    };
+    let mut search = Search::from_settings(&settings, population).expect("storage by these settings");
     for &(nodes, generation) in run.wanted {
         while search.generation() < generation {
             step(&mut search, run.picture);
@@ -65,33 +73,27 @@ fn evolve(run: &Run) {
     }
 }
 
-fn step(search: &mut Search<CppnEncoding<512, 1024>, Population>, picture: PictureSpec) {
+fn step(search: &mut Search<StandardEncoding, Population>, picture: PictureSpec) {
     let mut offspring = vec![Elite::default(); search.children() as usize];
     let mut scores = Vec::new();
     for (child, i) in offspring.iter_mut().zip(0..) {
-        search.ask(i, child);
+        search.ask(i, child).expect("a child of this generation");
         scores.extend(score(&child.genome, picture));
     }
-    search.tell(&offspring, &scores, |_, _| {}).expect("a whole generation");
+    search.tell(&offspring, &scores, |_| {}).expect("a whole generation");
 }
 
 fn score(genome: &StandardGenome, picture: PictureSpec) -> [f32; CELLS] {
     let program = Program::new(genome);
     let mut floats = vec![0.0; program.scratch_floats(picture.side.into(), 16)];
     let mut row = vec![0; usize::from(picture.side) * genome.outputs()];
-    let mut scorer = CheckerboardScorer::new(picture.side);
-    program.render::<16>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut scorer).expect("scratch by its own measure");
-    scorer.scores(row.len())
+    let mut scorer = CheckerboardScorer::new();
+    program.render::<16, _>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut scorer).expect("scratch by its own measure");
+    scorer.scores()
 }
 
 /// Takes mutants that are no worse for `cell` until nine tenths of the nodes are there: where selection alone does not lead so far.
-fn grow(
-    elite: &mut Elite<StandardGenome>,
-    search: &Search<CppnEncoding<512, 1024>, Population>,
-    picture: PictureSpec,
-    cell: usize,
-    nodes: usize,
-) {
+fn grow(elite: &mut Elite<StandardGenome>, search: &Search<StandardEncoding, Population>, picture: PictureSpec, cell: usize, nodes: usize) {
     let mut stream = Stream::new(nodes as u64, elite.birth, Purpose::Child);
     let mut best = score(&elite.genome, picture)[cell];
     while elite.genome.nodes().len() * 10 < nodes * 9 {

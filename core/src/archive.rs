@@ -3,8 +3,9 @@
 //! The storage is the caller's: a slice of cells and as many slots for elites. An elite that holds many cells is stored once.
 
 use crate::encoding::{Elite, Genome, Parents};
-use crate::rng::{Birth, Stream};
-use crate::search::{Misfit, OfferError, Placement, Population, check_scores};
+use crate::rng::Stream;
+use crate::search::{OfferError, Placement, Population, ReplayError, StorageError, check_scores};
+use crate::settings::Selection;
 
 /// Storage lent or given to core: `&mut [T]`, `[T; N]`, `Vec<T>`.
 pub trait Storage<T>: AsRef<[T]> + AsMut<[T]> {}
@@ -40,7 +41,7 @@ impl Cell {
         self.score
     }
 
-    /// How often the cell's elite has been replaced (filling it does not count): METHOD's goal switches.
+    /// How often the cell's elite has been replaced (filling it does not count).
     #[must_use]
     pub fn replaced(&self) -> u32 {
         self.replaced
@@ -70,7 +71,7 @@ pub struct EliteSlot<G> {
 impl<G> EliteSlot<G> {
     /// A free slot with storage for a genome.
     pub const fn new(genome: G) -> Self {
-        Self { elite: Elite { genome, birth: Birth { generation: 0, child: 0 }, parent: None }, holds: 0 }
+        Self { elite: Elite::new(genome), holds: 0 }
     }
 
     /// The elite that was stored last.
@@ -88,7 +89,20 @@ impl<G> EliteSlot<G> {
     }
 }
 
-/// Cells and elites.
+/// Refuses slots whose genomes have different lengths.
+pub(crate) fn check_lengths<G: Genome>(slots: &[EliteSlot<G>]) -> Result<(), StorageError> {
+    let same = slots.windows(2).all(|pair| pair[0].elite.genome.fixed_len() == pair[1].elite.genome.fixed_len());
+    if same { Ok(()) } else { Err(StorageError::GenomeLengths) }
+}
+
+/// The length of the genomes in slots.
+pub(crate) fn genome_len<G: Genome>(slots: &[EliteSlot<G>]) -> Option<usize> {
+    slots.first().and_then(|slot| slot.elite.genome.fixed_len())
+}
+
+/// The archive of MAP-Elites: a cell a class, an elite a cell.
+///
+/// The storage is the caller's: cells, and as many slots for elites. An elite that holds many cells is stored once.
 #[derive(Clone, Debug)]
 pub struct Archive<C, S> {
     cells: C,
@@ -101,15 +115,19 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     ///
     /// # Errors
     ///
-    /// If there is no cell, or fewer slots than cells.
-    pub fn new<G>(mut cells: C, mut slots: S) -> Result<Self, Misfit>
+    /// [`StorageError`] if there is no cell, fewer slots than cells, or genomes of different lengths.
+    pub fn new<G: Genome>(mut cells: C, mut slots: S) -> Result<Self, StorageError>
     where
         S: Storage<EliteSlot<G>>,
     {
         let count = cells.as_ref().len();
-        if count == 0 || count >= CLAIMED as usize || slots.as_ref().len() < count {
-            return Err(Misfit);
+        if count == 0 || count >= CLAIMED as usize {
+            return Err(StorageError::Cells);
         }
+        if slots.as_ref().len() < count {
+            return Err(StorageError::Slots);
+        }
+        check_lengths(slots.as_ref())?;
         cells.as_mut().fill(Cell::EMPTY);
         slots.as_mut().iter_mut().for_each(|slot| slot.holds = 0);
         Ok(Self { cells, slots, filled: 0 })
@@ -159,7 +177,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
     }
 
     /// Takes `cell` for `child`, which is stored when all its cells have been claimed: only then is a slot certain to be free.
-    fn claim<G>(&mut self, cell: usize, score: f32, child: &Elite<G>)
+    fn claim<G: Genome>(&mut self, cell: usize, score: f32, child: &Elite<G>)
     where
         S: Storage<EliteSlot<G>>,
     {
@@ -212,14 +230,25 @@ impl<G: Genome, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Population<G> for Ar
         self.cells().len()
     }
 
+    fn selects(&self, selection: &Selection) -> bool {
+        matches!(*selection, Selection::MapElites { cells } if cells as usize == self.cells().len())
+    }
+
+    fn genome_len(&self) -> Option<usize> {
+        genome_len(self.slots.as_ref())
+    }
+
     /// Gives `child` each cell whose score it beats strictly.
-    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
+    fn offer(&mut self, child: &Elite<G>, scores: &[f32], placed: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
         check_scores(scores, self.width())?;
+        if child.genome.fixed_len() != self.genome_len() {
+            return Err(OfferError::GenomeLength);
+        }
         let mut claimed = false;
         for (cell, &score) in scores.iter().enumerate() {
             if score > self.cells()[cell].score {
                 self.claim(cell, score, child);
-                taken(Placement { cell: cell as u32, score });
+                placed(Placement { child: child.birth.child, cell: cell as u32, score });
                 claimed = true;
             }
         }
@@ -229,17 +258,22 @@ impl<G: Genome, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Population<G> for Ar
         Ok(())
     }
 
-    fn restore(&mut self, child: &Elite<G>, takes: &[Placement]) -> Result<(), Misfit> {
-        let fits =
-            |take: &Placement| take.score.is_finite() && self.cells().get(take.cell as usize).is_some_and(|cell| take.score > cell.score);
-        let ordered = takes.windows(2).all(|pair| pair[0].cell < pair[1].cell);
-        if !ordered || !takes.iter().all(fits) {
-            return Err(Misfit);
+    fn restore(&mut self, child: &Elite<G>, placements: &[Placement]) -> Result<(), ReplayError> {
+        if child.genome.fixed_len() != self.genome_len() {
+            return Err(ReplayError::Scratch);
         }
-        for take in takes {
-            self.claim(take.cell as usize, take.score, child);
+        let fits = |placement: &Placement| {
+            let cell = self.cells().get(placement.cell as usize);
+            placement.child == child.birth.child && placement.score.is_finite() && cell.is_some_and(|cell| placement.score > cell.score)
+        };
+        let ordered = placements.windows(2).all(|pair| pair[0].cell < pair[1].cell);
+        if !ordered || !placements.iter().all(fits) {
+            return Err(ReplayError::Placements);
         }
-        if !takes.is_empty() {
+        for placement in placements {
+            self.claim(placement.cell as usize, placement.score, child);
+        }
+        if !placements.is_empty() {
             self.settle(child);
         }
         Ok(())

@@ -1,5 +1,6 @@
-//! Where pixels go: a row at a time, so that a target without room for a picture can still show one.
+//! Where pixels go: one row at a time, so that a target without room for a picture can still show one.
 
+use core::convert::Infallible;
 use core::ops::Range;
 
 /// The channels of a picture.
@@ -20,38 +21,134 @@ impl Channels {
             Self::Colour => 3,
         }
     }
+
+    /// The channels of a picture with `count` bytes a pixel; nothing unless that is 1 or 3.
+    #[must_use]
+    pub const fn from_count(count: usize) -> Option<Self> {
+        match count {
+            1 => Some(Self::Grey),
+            3 => Some(Self::Colour),
+            _ => None,
+        }
+    }
+}
+
+/// One row of a square picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'p> {
+    /// The number of the row, from 0 at the top.
+    pub y: usize,
+    /// Width and height of the picture.
+    pub side: usize,
+    /// What a pixel consists of.
+    pub channels: Channels,
+    /// `side * channels.count()` bytes: pixels from left to right, the channels of a pixel next to each other.
+    pub bytes: &'p [u8],
+}
+
+/// The part of a picture that a canvas needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// The rows.
+    pub rows: Range<usize>,
+    /// The columns.
+    pub columns: Range<usize>,
+}
+
+impl Region {
+    /// All of a picture of that side.
+    #[must_use]
+    pub const fn whole(side: usize) -> Self {
+        Self { rows: 0..side, columns: 0..side }
+    }
+
+    /// Whether there is no pixel in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() || self.columns.is_empty()
+    }
+
+    /// What of it lies inside a picture of that side.
+    pub(crate) fn within(&self, side: usize) -> Self {
+        let clamp = |range: &Range<usize>| range.start.min(side)..range.end.min(side);
+        Self { rows: clamp(&self.rows), columns: clamp(&self.columns) }
+    }
 }
 
 /// A receiver of rows of pixels.
+///
+/// ```
+/// use fooling_core::{Canvas, Row};
+///
+/// /// Prints a picture.
+/// struct Terminal<W>(W);
+///
+/// impl<W: std::io::Write> Canvas for Terminal<W> {
+///     type Error = std::io::Error;
+///
+///     fn row(&mut self, row: Row<'_>) -> std::io::Result<()> {
+///         let shades = row.bytes.iter().map(|byte| b" .:-=+*#"[usize::from(byte / 32)]);
+///         writeln!(self.0, "{}", String::from_utf8_lossy(&shades.collect::<Vec<u8>>()))
+///     }
+/// }
+/// ```
 pub trait Canvas {
-    /// Takes row `y` (from 0 at the top, in order); `pixels` holds side * channels bytes, pixels from left to right, the channels of a
-    /// pixel side by side.
-    fn row(&mut self, y: usize, pixels: &[u8]);
+    /// Why a row cannot be taken. [`Infallible`] if every row can.
+    type Error;
 
-    /// The rows and columns that it looks at, of a picture of that side: all, unless it says otherwise. Other rows are not drawn, and in
-    /// the rows that are, pixels of other columns may have any colour.
-    fn seen(&self, side: usize) -> Range<usize> {
-        0..side
+    /// Takes a row. Rows come from top to bottom.
+    ///
+    /// # Errors
+    ///
+    /// If the row cannot be taken. Rendering stops there and returns the error.
+    fn row(&mut self, row: Row<'_>) -> Result<(), Self::Error>;
+
+    /// The rows and columns that the canvas needs of a picture of that side: all, by default. Other rows are not rendered, and in the
+    /// rows that are, pixels of other columns may have any colour.
+    fn region(&self, side: usize) -> Region {
+        Region::whole(side)
     }
 }
+
+/// A slice is shorter than the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SliceTooShort;
+
+impl core::fmt::Display for SliceTooShort {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the slice is shorter than the picture")
+    }
+}
+
+impl core::error::Error for SliceTooShort {}
 
 /// A picture in memory, row after row.
 impl Canvas for &mut [u8] {
-    /// # Panics
-    ///
-    /// If the slice is shorter than the picture.
-    fn row(&mut self, y: usize, pixels: &[u8]) {
-        let start = y * pixels.len();
-        self[start..start + pixels.len()].copy_from_slice(pixels);
+    type Error = SliceTooShort;
+
+    fn row(&mut self, row: Row<'_>) -> Result<(), SliceTooShort> {
+        let start = row.y * row.bytes.len();
+        self.get_mut(start..start + row.bytes.len()).ok_or(SliceTooShort)?.copy_from_slice(row.bytes);
+        Ok(())
     }
 }
 
-/// A canvas from a function of (y, pixels).
+/// A canvas from a function that takes every row.
 #[derive(Debug)]
-pub struct Rows<F>(pub F);
+pub struct Rows<F>(F);
 
-impl<F: FnMut(usize, &[u8])> Canvas for Rows<F> {
-    fn row(&mut self, y: usize, pixels: &[u8]) {
-        self.0(y, pixels);
+impl<F: FnMut(Row<'_>)> Rows<F> {
+    /// Hands each row to `function`.
+    pub const fn new(function: F) -> Self {
+        Self(function)
+    }
+}
+
+impl<F: FnMut(Row<'_>)> Canvas for Rows<F> {
+    type Error = Infallible;
+
+    fn row(&mut self, row: Row<'_>) -> Result<(), Infallible> {
+        (self.0)(row);
+        Ok(())
     }
 }

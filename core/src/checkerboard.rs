@@ -1,61 +1,112 @@
-//! A stand-in for a network where none can be: scores by integers alone, the same on every target.
-//!
-//! A class is a chequered pattern of 4 x 4 bright and dark fields, drawn from its number. A picture's score is the share of the pattern's
-//! light that it has: there is something to climb, and classes differ. Whole searches can thus be compared between machines; whoever wants
-//! to be fooled needs a real network.
+//! A stand-in for a network where none can run: scores by integers alone, the same on every target.
 
+use core::convert::Infallible;
+
+use crate::canvas::{Canvas, Row};
 use crate::rng::{Birth, Purpose, Stream};
 
 /// Fields along a side.
 const FIELDS: usize = 4;
 
-/// Sums up a picture of one class after another, row by row.
+/// Scores a picture for `CLASSES` classes by how well it matches checkerboards.
+///
+/// A class is a pattern of 4 x 4 bright and dark fields, drawn from its number. A picture's score is its share of the light that the
+/// pattern asks for: there is something to climb, and classes differ. With it whole searches can be compared between machines; to fool
+/// something, use a real network.
+///
+/// It is a [`Canvas`]: render a picture onto it, ask for the [scores](Self::scores), and [clear](Self::clear) it for the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckerboardScorer<const CLASSES: usize> {
-    side: usize,
     /// A bit a field: whether it is bright.
     patterns: [u16; CLASSES],
-    sums: [u32; CLASSES],
+    sums: [u64; CLASSES],
+    /// The number of bytes seen.
+    bytes: u64,
+}
+
+impl<const CLASSES: usize> Default for CheckerboardScorer<CLASSES> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<const CLASSES: usize> CheckerboardScorer<CLASSES> {
-    /// For pictures of this side (at least 1, at most 4096).
+    /// A scorer that has not seen a picture.
     #[must_use]
-    pub fn new(side: u16) -> Self {
+    pub fn new() -> Self {
         let pattern = |class| {
             let mut stream = Stream::new(0x5c0e, Birth { generation: 0, child: class as u32 }, Purpose::Child);
             stream.bits() as u16
         };
-        Self { side: side.into(), patterns: core::array::from_fn(pattern), sums: [0; CLASSES] }
+        Self { patterns: core::array::from_fn(pattern), sums: [0; CLASSES], bytes: 0 }
     }
 
     /// Forgets the picture.
     pub fn clear(&mut self) {
-        self.sums = [0; CLASSES];
+        (self.sums, self.bytes) = ([0; CLASSES], 0);
     }
 
-    /// Takes a row of the picture; of colour pictures all channels count alike.
-    pub fn row(&mut self, y: usize, pixels: &[u8]) {
-        let across = pixels.len().max(1);
-        for (i, &byte) in pixels.iter().enumerate() {
-            let field = (y * FIELDS / self.side).min(FIELDS - 1) * FIELDS + i * FIELDS / across;
-            for (sum, pattern) in self.sums.iter_mut().zip(self.patterns) {
-                *sum += u32::from(if pattern >> field & 1 == 1 { byte } else { 255 - byte });
-            }
-        }
-    }
-
-    /// The scores of the picture, in [0, 1], where each of its rows had `row_bytes` bytes.
+    /// The scores of the rows seen so far, in [0, 1]; 0 if there was none.
     #[must_use]
-    pub fn scores(&self, row_bytes: usize) -> [f32; CLASSES] {
+    pub fn scores(&self) -> [f32; CLASSES] {
         // Twelve bits of brightness: exact in any float, however it is divided.
-        let full = (self.side * row_bytes) as u64 * 255;
-        self.sums.map(|sum| (u64::from(sum) * 4096).checked_div(full).unwrap_or(0) as f32 / 4096.0)
+        self.sums.map(|sum| (sum * 4096).checked_div(self.bytes * 255).unwrap_or(0) as f32 / 4096.0)
     }
 }
 
-impl<const CLASSES: usize> crate::canvas::Canvas for CheckerboardScorer<CLASSES> {
-    fn row(&mut self, y: usize, pixels: &[u8]) {
-        CheckerboardScorer::row(self, y, pixels);
+impl<const CLASSES: usize> Canvas for CheckerboardScorer<CLASSES> {
+    type Error = Infallible;
+
+    /// Of colour pictures all channels count alike.
+    fn row(&mut self, row: Row<'_>) -> Result<(), Infallible> {
+        let (down, across) = (row.side.max(1), row.bytes.len().max(1));
+        let above = (row.y * FIELDS / down).min(FIELDS - 1) * FIELDS;
+        for (i, &byte) in row.bytes.iter().enumerate() {
+            let field = above + i * FIELDS / across;
+            for (sum, pattern) in self.sums.iter_mut().zip(self.patterns) {
+                *sum += u64::from(if pattern >> field & 1 == 1 { byte } else { 255 - byte });
+            }
+        }
+        self.bytes += row.bytes.len() as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+    use crate::canvas::Channels;
+
+    fn scores(side: usize, channels: Channels, byte: u8) -> [f32; 6] {
+        let mut scorer = CheckerboardScorer::new();
+        let bytes = vec![byte; side * channels.count()];
+        for y in 0..side {
+            let Ok(()) = scorer.row(Row { y, side, channels, bytes: &bytes });
+        }
+        scorer.scores()
+    }
+
+    /// In 32 bits the sums overflow from 2370 x 2370 colour pixels on.
+    #[test]
+    fn large_pictures_score_as_small_ones() {
+        let pixels = 4096 * 4096 * 3;
+        let mut scorer = CheckerboardScorer::<2> { sums: [pixels * 255; 2], bytes: pixels, patterns: [u16::MAX; 2] };
+        let Ok(()) = scorer.row(Row { y: 0, side: 1, channels: Channels::Colour, bytes: &[255; 3] });
+        assert_eq!(scorer.scores(), [1.0; 2]);
+    }
+
+    #[test]
+    fn a_pattern_and_its_picture_fit() {
+        let sum = |scores: [f32; 6]| scores.iter().sum::<f32>();
+        assert_eq!(sum(scores(4, Channels::Grey, 0)) + sum(scores(4, Channels::Grey, 255)), 6.0);
+        assert_eq!(scores(8, Channels::Colour, 255), scores(4, Channels::Grey, 255));
+    }
+
+    #[test]
+    fn no_picture_scores_nothing() {
+        assert_eq!(CheckerboardScorer::<3>::new().scores(), [0.0; 3]);
+        assert_eq!(scores(0, Channels::Grey, 9), [0.0; 6]);
     }
 }

@@ -19,12 +19,12 @@
 //! | record | bytes |
 //! |---|---|
 //! | generation | 4 |
-//! | a decision: child, cell, score (an IEEE 754 single, finite); any number of them | 12 each |
+//! | a placement: child, cell, score (an IEEE 754 single, finite); any number of them | 12 each |
 //! | end mark `ffffffff` | 4 |
 //! | refused: children that had a score which was not finite | 4 |
 //! | checksum | 4 |
 //!
-//! Decisions stand in the order in which they were made: children ascend, and the cells of a child ascend. A checksum is the CRC-32 of
+//! Placements stand in the order in which they were made: children ascend, and the cells of a child ascend. A checksum is the CRC-32 of
 //! ISO-HDLC (zip's) over everything since the previous checksum, started with the value of the previous one: a record belongs to all that
 //! stands before it, and a record moved or left out is found. A record that ends too early is torn: its generation was not finished.
 //!
@@ -44,7 +44,10 @@
 //! | CPPN: largest number of nodes, of links; rates in parts of 2^-32 of weight, activation, added link, lost link, added node, lost node | 2, 2, 4 each |
 //! | Direct: generations after which the rate halves, 0 never; rate; zeros | 4, 4, 20 |
 
+use core::convert::Infallible;
+
 use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
+use embedded_io::{ErrorType, Write};
 
 use crate::search::Placement;
 use crate::settings::{SETTINGS_BYTES, Settings, SettingsError};
@@ -65,10 +68,11 @@ fn digest_after(checksum: u32) -> Digest<'static, u32, Table<1>> {
 
 /// Why a journal cannot be read (any further).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum JournalError {
     /// It does not begin as a journal does.
     NotAJournal,
-    /// It is of this version, which is not known.
+    /// Its format has this version, which is not supported.
     Version(u16),
     /// Its settings are not possible.
     Settings(SettingsError),
@@ -83,7 +87,7 @@ impl core::fmt::Display for JournalError {
         match self {
             Self::NotAJournal => write!(f, "this is not a journal of fooling"),
             Self::Version(version) => {
-                write!(f, "version {version} of the journal format is not known; this program reads version {JOURNAL_VERSION}")
+                write!(f, "unsupported journal version {version}; this program reads version {JOURNAL_VERSION}")
             }
             Self::Settings(error) => write!(f, "the journal's settings are damaged: {error}"),
             Self::Torn => write!(f, "the journal ends in the middle of a record"),
@@ -94,7 +98,60 @@ impl core::fmt::Display for JournalError {
 
 impl core::error::Error for JournalError {}
 
-/// Writes a journal to wherever its bytes go, piece by piece: nothing is held back.
+/// Why a journal cannot be begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BeginError<E> {
+    /// No run can have these settings.
+    Settings(SettingsError),
+    /// The provenance is longer than 65 535 bytes.
+    ProvenanceTooLong,
+    /// The sink failed.
+    Sink(E),
+}
+
+impl<E: core::fmt::Display> core::fmt::Display for BeginError<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Settings(error) => write!(f, "{error}"),
+            Self::ProvenanceTooLong => f.write_str("the provenance is longer than 65535 bytes"),
+            Self::Sink(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl<E: core::error::Error> core::error::Error for BeginError<E> {}
+
+/// A sink for a journal from a function that takes every piece of it.
+#[derive(Debug)]
+pub struct SinkFn<F>(F);
+
+impl<F: FnMut(&[u8])> SinkFn<F> {
+    /// Hands each piece to `function`.
+    pub const fn new(function: F) -> Self {
+        Self(function)
+    }
+}
+
+impl<F> ErrorType for SinkFn<F> {
+    type Error = Infallible;
+}
+
+impl<F: FnMut(&[u8])> Write for SinkFn<F> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        (self.0)(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// Writes a journal to any sink ([`embedded_io::Write`]), piece by piece: nothing is held back.
+///
+/// If a sink fails, the journal ends with a torn record, which readers leave out. Drop what was written of it before another record is
+/// written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalWriter {
     /// The last checksum that was written.
@@ -102,58 +159,81 @@ pub struct JournalWriter {
 }
 
 impl JournalWriter {
-    /// Writes the header. Of a provenance longer than 65 535 bytes the rest is left out.
-    pub fn begin(settings: &Settings, provenance: &str, sink: &mut impl FnMut(&[u8])) -> Self {
-        let provenance = &provenance.as_bytes()[..provenance.len().min(usize::from(u16::MAX))];
+    /// Writes the header.
+    ///
+    /// # Errors
+    ///
+    /// [`BeginError`] for what [`open_journal`] would refuse (nothing is written then), and if the sink fails.
+    pub fn begin<S: Write>(settings: &Settings, provenance: &str, sink: &mut S) -> Result<Self, BeginError<S::Error>> {
+        settings.check().map_err(BeginError::Settings)?;
+        let length = u16::try_from(provenance.len()).map_err(|_| BeginError::ProvenanceTooLong)?;
         let mut out = Summed { digest: digest_after(0), sink };
-        out.write(&JOURNAL_MAGIC);
-        out.write(&JOURNAL_VERSION.to_le_bytes());
-        out.write(&(provenance.len() as u16).to_le_bytes());
-        out.write(&settings.to_bytes());
-        out.write(provenance);
-        Self { checksum: out.end() }
+        let mut write = || {
+            out.write(&JOURNAL_MAGIC)?;
+            out.write(&JOURNAL_VERSION.to_le_bytes())?;
+            out.write(&length.to_le_bytes())?;
+            out.write(&settings.to_bytes())?;
+            out.write(provenance.as_bytes())?;
+            out.end()
+        };
+        write().map(|checksum| Self { checksum }).map_err(BeginError::Sink)
     }
 
-    /// Goes on after what was read.
+    /// Continues after what was read.
     #[must_use]
     pub fn resume(records: &Records<'_>) -> Self {
         Self { checksum: records.checksum }
     }
 
-    /// Begins the record of a generation.
-    pub fn record<'w, S: FnMut(&[u8])>(&'w mut self, generation: u32, sink: &'w mut S) -> RecordWriter<'w, S> {
-        let mut out = Summed { digest: digest_after(self.checksum), sink };
-        out.write(&generation.to_le_bytes());
-        RecordWriter { checksum: &mut self.checksum, out }
+    /// Begins the record of a generation. Nothing is written before the first placement or the [end](RecordWriter::end), so that a record
+    /// can be given up when a search refuses the generation.
+    pub fn record<'w, S: Write>(&'w mut self, generation: u32, sink: &'w mut S) -> RecordWriter<'w, S> {
+        let out = Summed { digest: digest_after(self.checksum), sink };
+        RecordWriter { checksum: &mut self.checksum, begun: Ok(false), generation, out }
     }
 }
 
 /// A record that is being written. It counts only when it has been [ended](Self::end).
 #[must_use = "a record that is not ended is torn"]
-pub struct RecordWriter<'w, S> {
+pub struct RecordWriter<'w, S: Write> {
     checksum: &'w mut u32,
+    /// Whether the generation has been written; or the sink's first error.
+    begun: Result<bool, S::Error>,
+    generation: u32,
     out: Summed<'w, S>,
 }
 
-impl<S> core::fmt::Debug for RecordWriter<'_, S> {
+impl<S: Write> core::fmt::Debug for RecordWriter<'_, S> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("RecordWriter").field("previous_checksum", self.checksum).finish_non_exhaustive()
+        f.debug_struct("RecordWriter").field("generation", &self.generation).field("begun", &self.begun).finish_non_exhaustive()
     }
 }
 
-impl<S: FnMut(&[u8])> RecordWriter<'_, S> {
-    /// Writes a decision.
-    pub fn take(&mut self, child: u32, Placement { cell, score }: Placement) {
-        for number in [child, cell, score.to_bits()] {
-            self.out.write(&number.to_le_bytes());
-        }
+impl<S: Write> RecordWriter<'_, S> {
+    /// Writes a placement. If the sink fails, [`end`](Self::end) says so; nothing is written after that.
+    pub fn place(&mut self, placement: Placement) {
+        let Ok(begun) = self.begun else { return };
+        self.begun = self.begin(begun).and_then(|()| {
+            let Placement { child, cell, score } = placement;
+            self.out.numbers([child, cell, score.to_bits()]).map(|()| true)
+        });
     }
 
-    /// Ends the record.
-    pub fn end(mut self, refused: u32) {
-        self.out.write(&END.to_le_bytes());
-        self.out.write(&refused.to_le_bytes());
-        *self.checksum = self.out.end();
+    fn begin(&mut self, begun: bool) -> Result<(), S::Error> {
+        if begun { Ok(()) } else { self.out.numbers([self.generation]) }
+    }
+
+    /// Ends the record of a generation in which so many children were refused.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the sink: the record is then torn.
+    pub fn end(mut self, refused: u32) -> Result<(), S::Error> {
+        let begun = core::mem::replace(&mut self.begun, Ok(true))?;
+        self.begin(begun)?;
+        self.out.numbers([END, refused])?;
+        *self.checksum = self.out.end()?;
+        Ok(())
     }
 }
 
@@ -163,17 +243,21 @@ struct Summed<'s, S> {
     sink: &'s mut S,
 }
 
-impl<S: FnMut(&[u8])> Summed<'_, S> {
-    fn write(&mut self, bytes: &[u8]) {
+impl<S: Write> Summed<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), S::Error> {
         self.digest.update(bytes);
-        (self.sink)(bytes);
+        self.sink.write_all(bytes)
     }
 
-    /// Writes the checksum and returns it.
-    fn end(self) -> u32 {
-        let checksum = self.digest.finalize();
-        (self.sink)(&checksum.to_le_bytes());
-        checksum
+    fn numbers<const N: usize>(&mut self, numbers: [u32; N]) -> Result<(), S::Error> {
+        numbers.into_iter().try_for_each(|number| self.write(&number.to_le_bytes()))
+    }
+
+    /// Writes the checksum and returns it. The next piece would begin another sum.
+    fn end(&mut self) -> Result<u32, S::Error> {
+        let checksum = self.digest.clone().finalize();
+        self.sink.write_all(&checksum.to_le_bytes())?;
+        Ok(checksum)
     }
 }
 
@@ -183,14 +267,14 @@ pub struct JournalHeader<'j> {
     /// The settings of the run.
     pub settings: Settings,
     /// What the writer said of itself.
-    pub provenance: &'j [u8],
+    pub provenance: &'j str,
 }
 
 /// Reads the header of a journal, and where its records begin.
 ///
 /// # Errors
 ///
-/// [`JournalError`].
+/// [`JournalError`]: why it is not the beginning of a journal.
 pub fn open_journal(journal: &[u8]) -> Result<(JournalHeader<'_>, Records<'_>), JournalError> {
     let magic = journal.get(..JOURNAL_MAGIC.len()).unwrap_or(journal);
     if !JOURNAL_MAGIC.starts_with(magic) {
@@ -206,6 +290,7 @@ pub fn open_journal(journal: &[u8]) -> Result<(JournalHeader<'_>, Records<'_>), 
     let provenance = input.slice(length.into())?;
     let checksum = input.checksum(0, 0)?;
     let settings = Settings::from_bytes(&settings).map_err(JournalError::Settings)?;
+    let provenance = core::str::from_utf8(provenance).map_err(|_| JournalError::Corrupt)?;
     let records = Records { bytes: journal, at: input.at, checksum, settings, generation: 0, failed: None };
     Ok((JournalHeader { settings, provenance }, records))
 }
@@ -272,7 +357,7 @@ impl<'j> Records<'j> {
         if generation != self.generation {
             return Err(JournalError::Corrupt);
         }
-        let decisions = input.at;
+        let start = input.at;
         let mut last = None;
         loop {
             let child = input.u32()?;
@@ -290,12 +375,12 @@ impl<'j> Records<'j> {
             }
             last = Some((child, cell));
         }
-        let decisions = &self.bytes[decisions..input.at - 4];
+        let placements = self.bytes[start..input.at - 4].as_chunks().0.as_chunks().0;
         let refused = input.u32()?;
         self.checksum = input.checksum(self.at, self.checksum)?;
         self.at = input.at;
         self.generation += 1;
-        Ok(Record { generation, decisions, refused })
+        Ok(Record { generation, refused, placements })
     }
 }
 
@@ -319,19 +404,30 @@ pub struct Record<'j> {
     pub generation: u32,
     /// Children that were refused because a score was not finite.
     pub refused: u32,
-    decisions: &'j [u8],
+    /// Each 12 bytes; children ascend, and the cells of a child ascend.
+    placements: &'j [[[u8; 4]; 3]],
 }
 
 impl<'j> Record<'j> {
-    /// Each child with a cell that it took, in order.
-    pub fn decisions(&self) -> impl Iterator<Item = (u32, Placement)> + Clone + 'j {
-        let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
-        self.decisions
-            .as_chunks::<4>()
-            .0
-            .as_chunks::<3>()
-            .0
-            .iter()
-            .map(move |[child, cell, score]| (number(child), Placement { cell: number(cell), score: f32::from_bits(number(score)) }))
+    /// Each child with a cell that it took, in order: children ascend, and the cells of a child ascend.
+    pub fn placements(&self) -> impl Iterator<Item = Placement> + Clone + 'j {
+        self.placements.iter().map(placement)
     }
+
+    /// What one child took, in order.
+    pub fn placements_of(&self, child: u32) -> impl Iterator<Item = Placement> + Clone + 'j {
+        let start = self.placements.partition_point(|bytes| placement(bytes).child < child);
+        self.placements[start..].iter().map(placement).take_while(move |placement| placement.child == child)
+    }
+
+    /// The children that took something, each once, in order.
+    pub fn children(&self) -> impl Iterator<Item = u32> + Clone + 'j {
+        let mut last = None;
+        self.placements().filter_map(move |Placement { child, .. }| (last.replace(child) != Some(child)).then_some(child))
+    }
+}
+
+fn placement(bytes: &[[u8; 4]; 3]) -> Placement {
+    let [child, cell, score] = bytes.map(u32::from_le_bytes);
+    Placement { child, cell, score: f32::from_bits(score) }
 }

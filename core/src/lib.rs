@@ -26,21 +26,25 @@ mod settings;
 mod single;
 
 pub use archive::{Archive, Cell, EliteSlot, Storage};
-pub use canvas::{Canvas, Channels, Rows};
+pub use canvas::{Canvas, Channels, Region, Row, Rows, SliceTooShort};
 pub use checkerboard::CheckerboardScorer;
 pub use color::{ColourSpace, hls, hsv};
 pub use cppn::{
     Activation, CODE_CONSTANT, CODE_DISTANCE, CODE_VALUES, CODE_X, CODE_Y, Coordinates, CppnEncoding, CppnGenome, CppnRates, GenomeError,
-    INPUTS, Link, PictureSpec, Program, RenderError, Scratch, SmallGenome, SmallProgram, StandardGenome, StandardProgram, WEIGHT_LIMIT,
-    largest_sum,
+    INPUTS, Link, PictureSpec, Program, RenderError, Scratch, SmallEncoding, SmallGenome, SmallProgram, StandardEncoding, StandardGenome,
+    StandardProgram, WEIGHT_LIMIT, largest_sum,
 };
 pub use encoding::{Elite, Encoding, Genome, Parents};
 pub use journal::{
-    JOURNAL_MAGIC, JOURNAL_VERSION, JournalError, JournalHeader, JournalWriter, Record, RecordWriter, Records, open_journal,
+    BeginError, JOURNAL_MAGIC, JOURNAL_VERSION, JournalError, JournalHeader, JournalWriter, Record, RecordWriter, Records, SinkFn,
+    open_journal,
 };
 pub use pixels::{DirectEncoding, DirectGenome, DirectSettings};
 pub use replay::{ReplayScratch, replay};
 pub use rng::{Birth, Purpose, Rate, Stream};
-pub use search::{BatchSizes, Misfit, OfferError, Placement, Population, Search, check_scores};
-pub use settings::{EncodingSettings, MAX_BATCH, MAX_CELLS, MAX_SIDE, SETTINGS_BYTES, Selection, Settings, SettingsError};
+pub use search::{AskError, BatchSizes, OfferError, Placement, Population, ReplayError, Search, StorageError, TellError, check_scores};
+pub use settings::{
+    ActivationSet, Capacity, CppnSettings, EncodingSettings, MAX_BATCH, MAX_CELLS, MAX_SIDE, SETTINGS_BYTES, Selection, Settings,
+    SettingsError, SetupError,
+};
 pub use single::{Rank, Ranking};

@@ -1,47 +1,58 @@
 //! Direct encoding: a gene a pixel and channel, a byte each. Irregular pictures.
 
 use crate::archive::Storage;
-use crate::canvas::Canvas;
+use crate::canvas::{Canvas, Channels, Row};
 use crate::cppn::{PictureSpec, RenderError};
 use crate::encoding::{Encoding, Genome, Parents};
 use crate::math;
 use crate::polynomial::ByteSteps;
 use crate::rng::{Birth, Purpose, Rate, Stream};
+use crate::settings::{EncodingSettings, Settings, SetupError};
 
 /// A picture that is its own genome: side * side * channels bytes, row after row, the channels of a pixel side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DirectGenome<B>(pub B);
 
 impl<B: Storage<u8>> Genome for DirectGenome<B> {
-    /// # Panics
-    ///
-    /// If the two pictures differ in size.
     fn assign(&mut self, other: &Self) {
         self.0.as_mut().copy_from_slice(other.0.as_ref());
+    }
+
+    fn fixed_len(&self) -> Option<usize> {
+        Some(self.0.as_ref().len())
     }
 }
 
 impl<B: Storage<u8>> DirectGenome<B> {
-    /// Hands the picture to `canvas` row by row, its colours converted as `picture` says.
+    /// Renders the picture onto `canvas`, its colours converted as `picture` says. `row` lends `side * channels.count()` bytes.
     ///
     /// # Errors
     ///
-    /// [`RenderError::BytesNeeded`] if `row` has less than side * channels bytes, or the genome is not side * side * channels long; the
-    /// canvas has then seen nothing.
-    pub fn show(&self, picture: PictureSpec, channels: usize, row: &mut [u8], canvas: &mut impl Canvas) -> Result<(), RenderError> {
-        let (genes, width) = (self.0.as_ref(), usize::from(picture.side) * channels);
-        let needed = width * usize::from(picture.side);
-        if genes.len() != needed {
-            return Err(RenderError::BytesNeeded(needed));
+    /// [`RenderError::GenesNeeded`] and [`RenderError::BytesNeeded`] before the canvas gets a row; [`RenderError::Canvas`] if the canvas
+    /// fails.
+    pub fn render<C: Canvas>(
+        &self,
+        picture: PictureSpec,
+        channels: Channels,
+        row: &mut [u8],
+        canvas: &mut C,
+    ) -> Result<(), RenderError<C::Error>> {
+        let (genes, side) = (self.0.as_ref(), usize::from(picture.side));
+        let width = side * channels.count();
+        if genes.len() != width * side {
+            return Err(RenderError::GenesNeeded(width * side));
         }
         let row = row.get_mut(..width).ok_or(RenderError::BytesNeeded(width))?;
-        let seen = canvas.seen(picture.side.into());
-        for (y, genes) in genes.chunks_exact(width).enumerate().take(seen.end).skip(seen.start) {
+        let region = canvas.region(side).within(side);
+        if region.is_empty() {
+            return Ok(());
+        }
+        for (y, genes) in genes.chunks_exact(width).enumerate().take(region.rows.end).skip(region.rows.start) {
             row.copy_from_slice(genes);
-            if let (Some(colour), 3) = (picture.colour, channels) {
+            if let (Some(colour), Channels::Colour) = (picture.colour, channels) {
                 colour.to_rgb(row);
             }
-            canvas.row(y, row);
+            canvas.row(Row { y, side, channels, bytes: row }).map_err(RenderError::Canvas)?;
         }
         Ok(())
     }
@@ -92,6 +103,13 @@ impl<B> DirectEncoding<B> {
 
 impl<B: Storage<u8>> Encoding for DirectEncoding<B> {
     type Genome = DirectGenome<B>;
+
+    fn from_settings(settings: &Settings) -> Result<Self, SetupError> {
+        match settings.encoding {
+            EncodingSettings::Direct(direct) => Ok(Self::new(direct)),
+            EncodingSettings::Cppn(_) => Err(SetupError::Encoding),
+        }
+    }
 
     fn random(&self, stream: &mut Stream, genome: &mut Self::Genome) {
         for genes in genome.0.as_mut().chunks_mut(4) {

@@ -2,51 +2,51 @@
 
 use crate::encoding::{Elite, Encoding};
 use crate::journal::Record;
-use crate::search::{Misfit, Placement, Population, Search};
+use crate::search::{AskError, Placement, Population, ReplayError, Search};
 
 /// Storage for the replay of one generation, lent by the caller; its contents do not matter.
 #[derive(Debug)]
 pub struct ReplayScratch<'s, G> {
-    /// Room for the children that took something in one generation: as many as a generation has, to be on the safe side.
+    /// Room for the children that took something in one generation: as many as a generation has are always enough.
     pub offspring: &'s mut [Elite<G>],
-    /// Room for the cells that one child took: as many as there are cells, to be on the safe side.
-    pub takes: &'s mut [Placement],
+    /// Room for the cells that one child took: as many as there are cells are always enough.
+    pub placements: &'s mut [Placement],
 }
 
-/// Goes through one generation again as its record says.
+/// Repeats one generation as its record says.
 ///
 /// # Errors
 ///
-/// [`Misfit`] if the record cannot be of this search, or the scratch is too small; the search is then not to be used any more.
+/// [`ReplayError`] if the record cannot be of this search, or the scratch is too small. Drop the search then: a part of the generation
+/// may have been repeated.
 pub fn replay<E: Encoding, P: Population<E::Genome>>(
     search: &mut Search<E, P>,
     record: &Record<'_>,
     scratch: &mut ReplayScratch<'_, E::Genome>,
-) -> Result<(), Misfit> {
+) -> Result<(), ReplayError> {
     if record.generation != search.generation() {
-        return Err(Misfit);
+        return Err(ReplayError::Generation);
     }
     // All are born of the population as it was before any of them was offered.
     let mut born = 0;
-    for child in children(record) {
-        search.ask(child, scratch.offspring.get_mut(born).ok_or(Misfit)?);
+    for child in record.children() {
+        let into = scratch.offspring.get_mut(born).ok_or(ReplayError::Scratch)?;
+        search.ask(child, into).map_err(|error| match error {
+            AskError::Child => ReplayError::Generation,
+            AskError::GenomeLength => ReplayError::Scratch,
+        })?;
         born += 1;
     }
+    // Children ascend in both lists, so that each is gone through once.
+    let mut placements = record.placements().peekable();
     for child in &scratch.offspring[..born] {
-        let own = record.decisions().filter(|(number, _)| *number == child.birth.child).map(|(_, take)| take);
-        let mut taken = 0;
-        for take in own {
-            *scratch.takes.get_mut(taken).ok_or(Misfit)? = take;
-            taken += 1;
+        let mut placed = 0;
+        while let Some(placement) = placements.next_if(|placement| placement.child == child.birth.child) {
+            *scratch.placements.get_mut(placed).ok_or(ReplayError::Scratch)? = placement;
+            placed += 1;
         }
-        search.restore(child, &scratch.takes[..taken])?;
+        search.restore(child, &scratch.placements[..placed])?;
     }
     search.end_restored_generation();
     Ok(())
-}
-
-/// The children of a record that took something, each once.
-fn children<'r>(record: &Record<'r>) -> impl Iterator<Item = u32> + 'r {
-    let mut last = None;
-    record.decisions().filter_map(move |(child, _)| (last.replace(child) != Some(child)).then_some(child))
 }

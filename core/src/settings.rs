@@ -1,21 +1,29 @@
 //! Everything that decides what a run asks and how it decides: what a replay must know.
 
+use crate::canvas::Channels;
 use crate::color::ColourSpace;
-use crate::cppn::CppnRates;
-use crate::cppn::{Coordinates, PictureSpec};
+use crate::cppn::{Activation, Coordinates, CppnRates, INPUTS, PictureSpec};
 use crate::pixels::DirectSettings;
 use crate::rng::Rate;
 use crate::search::BatchSizes;
 
 /// The settings of a run. They stand at the head of its journal.
+///
+/// ```
+/// use fooling_core::{Capacity, Settings};
+///
+/// // Colour pictures of 64 x 64 pixels for 10 classes, as the paper evolves them, with genomes that a microcontroller has room for.
+/// let settings = Settings::paper_cppn(64, 10).in_colour().with_capacity(Capacity::CORTEX_M).with_seed(7);
+/// assert_eq!(settings.check(), Ok(()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Seed of all streams.
     pub seed: u64,
     /// What the pictures are like.
     pub picture: PictureSpec,
-    /// Channels of a picture: 1 or 3.
-    pub channels: u8,
+    /// Channels of a picture.
+    pub channels: Channels,
     /// How genomes are written and varied.
     pub encoding: EncodingSettings,
     /// Who survives.
@@ -28,20 +36,106 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodingSettings {
     /// A network from coordinates to colour.
-    Cppn {
-        /// The allowed activations; a bit a code.
-        activations: u8,
-        /// Rates of the kinds of mutation.
-        rates: CppnRates,
-        /// Distribution index of weight mutation.
-        eta: u8,
-        /// Largest number of nodes.
-        max_nodes: u16,
-        /// Largest number of links.
-        max_links: u16,
-    },
+    Cppn(CppnSettings),
     /// A gene a pixel and channel.
     Direct(DirectSettings),
+}
+
+/// How CPPN genomes are varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CppnSettings {
+    /// The activations that nodes may have.
+    pub activations: ActivationSet,
+    /// Rates of the kinds of mutation.
+    pub rates: CppnRates,
+    /// The distribution index of weight mutation.
+    pub eta: u8,
+    /// How large a genome may become: a mutation that would make it larger is not made.
+    pub capacity: Capacity,
+}
+
+impl CppnSettings {
+    /// The paper's choices, with room for all that selection keeps.
+    pub const PAPER: Self = Self { activations: ActivationSet::ALL, rates: CppnRates::PAPER, eta: 15, capacity: Capacity::HOST };
+}
+
+/// How large CPPN genomes may become. It is a part of a run: with another capacity, a run soon has other pictures.
+///
+/// A target needs capacities of genomes ([`CppnGenome`](crate::CppnGenome)) that are at least as large as those of the run that it makes
+/// or repeats. What genomes take by capacity stands [on the front page](crate#memory).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Capacity {
+    /// Largest number of nodes, inputs and outputs included.
+    pub nodes: u16,
+    /// Largest number of links.
+    pub links: u16,
+}
+
+impl Capacity {
+    /// For microcontrollers: what [`SmallGenome`](crate::SmallGenome) has room for.
+    pub const CORTEX_M: Self = Self { nodes: 64, links: 96 };
+    /// For hosts, and the default there: what [`StandardGenome`](crate::StandardGenome) has room for.
+    pub const HOST: Self = Self { nodes: 512, links: 1024 };
+    /// The capacities that have a name.
+    pub const PRESETS: [(&str, Self); 2] = [("cortex-m", Self::CORTEX_M), ("host", Self::HOST)];
+    /// The largest that settings may have.
+    pub const MAX: Self = Self { nodes: 1 << 14, links: 1 << 14 };
+
+    /// The capacity of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::PRESETS.into_iter().find(|preset| preset.0 == name).map(|preset| preset.1)
+    }
+
+    /// Whether genomes of this capacity can be stored in those of `room`.
+    #[must_use]
+    pub const fn fits(self, room: Self) -> bool {
+        self.nodes <= room.nodes && self.links <= room.links
+    }
+}
+
+/// A set of activations, never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ActivationSet(u8);
+
+impl ActivationSet {
+    /// All four.
+    pub const ALL: Self = Self(0b1111);
+
+    /// The set of these; nothing if there is none.
+    #[must_use]
+    pub const fn of(activations: &[Activation]) -> Option<Self> {
+        let (mut bits, mut i) = (0, 0);
+        while i < activations.len() {
+            bits |= 1 << activations[i] as u8;
+            i += 1;
+        }
+        Self::from_bits(bits)
+    }
+
+    /// The set with a bit for the code of each activation, bit 0 for [`Activation::Sine`]; nothing for an empty set or for bits without
+    /// an activation.
+    #[must_use]
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        if bits == 0 || bits & !Self::ALL.0 != 0 { None } else { Some(Self(bits)) }
+    }
+
+    /// A bit for the code of each activation.
+    #[must_use]
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Whether the activation is in it.
+    #[must_use]
+    pub const fn contains(self, activation: Activation) -> bool {
+        self.0 >> activation as u8 & 1 == 1
+    }
+
+    /// The activations, in the order of their codes.
+    pub fn iter(self) -> impl Iterator<Item = Activation> {
+        Activation::ALL.into_iter().filter(move |&activation| self.contains(activation))
+    }
 }
 
 /// Who survives.
@@ -75,17 +169,101 @@ pub const MAX_CELLS: u32 = 1 << 20;
 /// Largest number of pictures in a generation.
 pub const MAX_BATCH: u32 = 1 << 20;
 
-/// Settings that no run can have; the field at fault.
+/// The field of settings that no run can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SettingsError(pub &'static str);
+#[non_exhaustive]
+pub enum SettingsError {
+    /// Pictures in the initial batch: 1 to [`MAX_BATCH`].
+    InitialBatch,
+    /// Pictures a generation: 1 to [`MAX_BATCH`].
+    Batch,
+    /// Side of a picture: 1 to [`MAX_SIDE`].
+    Side,
+    /// Channels: 1 or 3.
+    Channels,
+    /// Coordinates.
+    Coordinates,
+    /// Colour space.
+    ColourSpace,
+    /// Kind of selection.
+    Selection,
+    /// Cells: 1 to [`MAX_CELLS`].
+    Cells,
+    /// Classes: 1 to [`MAX_CELLS`].
+    Classes,
+    /// Number kept: 1 to [`MAX_BATCH`].
+    Keep,
+    /// Target: one of the classes.
+    Target,
+    /// Encoding.
+    Encoding,
+    /// Activations: at least one, and of those that there are.
+    Activations,
+    /// Largest number of nodes: room for a random genome at least, [`Capacity::MAX`] at most.
+    Nodes,
+    /// Largest number of links: room for a random genome at least, [`Capacity::MAX`] at most.
+    Links,
+    /// Bytes that must be zero, or a flag that is neither 0 nor 1.
+    Padding,
+}
 
 impl core::fmt::Display for SettingsError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} is out of range", self.0)
+        let field = match self {
+            Self::InitialBatch => "initial batch",
+            Self::Batch => "batch",
+            Self::Side => "side",
+            Self::Channels => "number of channels",
+            Self::Coordinates => "kind of coordinates",
+            Self::ColourSpace => "colour space",
+            Self::Selection => "kind of selection",
+            Self::Cells => "number of cells",
+            Self::Classes => "number of classes",
+            Self::Keep => "number kept",
+            Self::Target => "target",
+            Self::Encoding => "encoding",
+            Self::Activations => "set of activations",
+            Self::Nodes => "largest number of nodes",
+            Self::Links => "largest number of links",
+            Self::Padding => "padding",
+        };
+        write!(f, "{field} is out of range")
     }
 }
 
 impl core::error::Error for SettingsError {}
+
+/// Why a search cannot be set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// No run can have these settings.
+    Settings(SettingsError),
+    /// The settings are of another encoding.
+    Encoding,
+    /// The settings allow larger genomes than there is room for: there is this room.
+    Capacity(Capacity),
+    /// The population does not select as the settings say, or has another number of cells, ranks or classes.
+    Population,
+    /// A direct genome must have this many genes.
+    GenomeLength(usize),
+}
+
+impl core::fmt::Display for SetupError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Settings(error) => write!(f, "{error}"),
+            Self::Encoding => f.write_str("the settings are of another encoding"),
+            Self::Capacity(Capacity { nodes, links }) => {
+                write!(f, "the settings allow larger genomes than {nodes} nodes and {links} links, for which there is room")
+            }
+            Self::Population => f.write_str("the population is not the one that the settings describe"),
+            Self::GenomeLength(genes) => write!(f, "a direct genome of these settings has {genes} genes"),
+        }
+    }
+}
+
+impl core::error::Error for SetupError {}
 
 /// Bytes in and out, little-endian, at a moving position.
 struct Cursor<B> {
@@ -148,7 +326,7 @@ impl Settings {
             Some(ColourSpace::Hls) => 2,
             Some(ColourSpace::Rgb) => 3,
         };
-        out.put([self.channels, coordinates, colour]);
+        out.put([self.channels.count() as u8, coordinates, colour]);
         match self.selection {
             Selection::MapElites { cells } => {
                 out.put([0]);
@@ -160,10 +338,10 @@ impl Settings {
             }
         }
         match self.encoding {
-            EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } => {
-                out.put([0, eta, activations]);
-                out.put(max_nodes.to_le_bytes());
-                out.put(max_links.to_le_bytes());
+            EncodingSettings::Cppn(CppnSettings { activations, rates, eta, capacity }) => {
+                out.put([0, eta, activations.bits()]);
+                out.put(capacity.nodes.to_le_bytes());
+                out.put(capacity.links.to_le_bytes());
                 let CppnRates { weight, activation, add_link, remove_link, add_node, remove_node } = rates;
                 for rate in [weight, activation, add_link, remove_link, add_node, remove_node] {
                     out.put(rate.to_bits().to_le_bytes());
@@ -181,37 +359,36 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// The first field that no run can have.
+    /// [`SettingsError`]: the first field that no run can have.
     pub fn from_bytes(bytes: &[u8; SETTINGS_BYTES]) -> Result<Self, SettingsError> {
         let mut input = Cursor { bytes, at: 0 };
         let seed = u64::from_le_bytes(input.get());
         let sizes = BatchSizes { initial: input.u32(), batch: input.u32() };
         let side = input.u16();
-        let channels = input.u8();
+        let channels = Channels::from_count(input.u8().into()).ok_or(SettingsError::Channels)?;
         let coordinates = match input.u8() {
             0 => Coordinates::Pixel,
             1 => Coordinates::Unit,
-            _ => return Err(SettingsError("coordinates")),
+            _ => return Err(SettingsError::Coordinates),
         };
         let colour = match input.u8() {
             0 => None,
             1 => Some(ColourSpace::Hsv),
             2 => Some(ColourSpace::Hls),
             3 => Some(ColourSpace::Rgb),
-            _ => return Err(SettingsError("colour space")),
+            _ => return Err(SettingsError::ColourSpace),
         };
         let (selection, numbers) = (input.u8(), [input.u32(), input.u32(), input.u32(), input.u32()]);
         let selection = match (selection, numbers) {
             (0, [cells, ..]) => Selection::MapElites { cells },
             (1, [classes, target, keep, pressure]) => Selection::Single { classes, target, keep, pressure: Rate::from_bits(pressure) },
-            _ => return Err(SettingsError("kind of selection")),
+            _ => return Err(SettingsError::Selection),
         };
         let encoding = match (input.u8(), input.u8(), input.u8()) {
-            (0, eta, activations) => EncodingSettings::Cppn {
-                activations,
+            (0, eta, activations) => EncodingSettings::Cppn(CppnSettings {
+                activations: ActivationSet::from_bits(activations).ok_or(SettingsError::Activations)?,
                 eta,
-                max_nodes: input.u16(),
-                max_links: input.u16(),
+                capacity: Capacity { nodes: input.u16(), links: input.u16() },
                 rates: CppnRates {
                     weight: input.rate(),
                     activation: input.rate(),
@@ -220,44 +397,115 @@ impl Settings {
                     add_node: input.rate(),
                     remove_node: input.rate(),
                 },
-            },
+            }),
             (1, eta, crossover) => {
                 EncodingSettings::Direct(DirectSettings { halving: input.u32(), rate: input.rate(), eta, crossover: crossover == 1 })
             }
-            _ => return Err(SettingsError("encoding")),
+            _ => return Err(SettingsError::Encoding),
         };
         let picture = PictureSpec { side, coordinates, colour };
         let settings = Self { seed, picture, channels, encoding, selection, sizes };
         settings.check()?;
-        Ok(settings)
+        // Each run is written in one way only.
+        if settings.to_bytes() == *bytes { Ok(settings) } else { Err(SettingsError::Padding) }
     }
 
     /// Refuses settings that no run can have.
     ///
     /// # Errors
     ///
-    /// The first field that is out of range.
+    /// [`SettingsError`]: the first field that is out of range.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let within = |value: u32, limit: u32, field| if (1..=limit).contains(&value) { Ok(()) } else { Err(SettingsError(field)) };
-        within(self.sizes.initial, MAX_BATCH, "initial batch")?;
-        within(self.sizes.batch, MAX_BATCH, "batch")?;
-        within(self.picture.side.into(), MAX_SIDE.into(), "side")?;
-        if !matches!(self.channels, 1 | 3) {
-            return Err(SettingsError("channels"));
-        }
+        let within = |value: u32, limit: u32, error| if (1..=limit).contains(&value) { Ok(()) } else { Err(error) };
+        within(self.sizes.initial, MAX_BATCH, SettingsError::InitialBatch)?;
+        within(self.sizes.batch, MAX_BATCH, SettingsError::Batch)?;
+        within(self.picture.side.into(), MAX_SIDE.into(), SettingsError::Side)?;
         match self.selection {
-            Selection::MapElites { cells } => within(cells, MAX_CELLS, "cells")?,
+            Selection::MapElites { cells } => within(cells, MAX_CELLS, SettingsError::Cells)?,
             Selection::Single { classes, target, keep, .. } => {
-                within(classes, MAX_CELLS, "classes")?;
-                within(keep, MAX_BATCH, "keep")?;
-                within(target.saturating_add(1), classes, "target")?;
+                within(classes, MAX_CELLS, SettingsError::Classes)?;
+                within(keep, MAX_BATCH, SettingsError::Keep)?;
+                within(target.saturating_add(1), classes, SettingsError::Target)?;
             }
         }
-        if let EncodingSettings::Cppn { max_nodes, max_links, .. } = self.encoding {
-            within(max_nodes.into(), 1 << 14, "largest number of nodes")?;
-            within(max_links.into(), 1 << 14, "largest number of links")?;
+        if let EncodingSettings::Cppn(CppnSettings { capacity, .. }) = self.encoding {
+            // A random genome has no hidden node, and joins every input to every output.
+            let (outputs, within) =
+                (self.channels.count(), |value: u16, least: usize, limit: u16| (least..=limit.into()).contains(&value.into()));
+            if !within(capacity.nodes, INPUTS + outputs, Capacity::MAX.nodes) {
+                return Err(SettingsError::Nodes);
+            }
+            if !within(capacity.links, INPUTS * outputs, Capacity::MAX.links) {
+                return Err(SettingsError::Links);
+            }
         }
         Ok(())
+    }
+
+    /// The paper's run of MAP-Elites over CPPNs: grey pictures of that side, a cell a class, 200 pictures a generation, seed 1.
+    #[must_use]
+    pub const fn paper_cppn(side: u16, cells: u32) -> Self {
+        Self {
+            seed: 1,
+            picture: PictureSpec { side, coordinates: Coordinates::Pixel, colour: None },
+            channels: Channels::Grey,
+            encoding: EncodingSettings::Cppn(CppnSettings::PAPER),
+            selection: Selection::MapElites { cells },
+            sizes: BatchSizes { initial: 200, batch: 200 },
+        }
+    }
+
+    /// The same over direct genomes.
+    #[must_use]
+    pub const fn paper_direct(side: u16, cells: u32) -> Self {
+        Self { encoding: EncodingSettings::Direct(DirectSettings::PAPER), ..Self::paper_cppn(side, cells) }
+    }
+
+    /// These settings for colour pictures, whose three channels are read as hue, saturation and value; with CPPNs the paper makes 400 of
+    /// them a generation.
+    #[must_use]
+    pub const fn in_colour(mut self) -> Self {
+        if let EncodingSettings::Cppn(_) = self.encoding {
+            self = self.with_batch(400);
+        }
+        self.channels = Channels::Colour;
+        self.picture.colour = Some(ColourSpace::Hsv);
+        self
+    }
+
+    /// These settings with another seed.
+    #[must_use]
+    pub const fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// These settings with so many pictures in every generation.
+    #[must_use]
+    pub const fn with_batch(mut self, batch: u32) -> Self {
+        self.sizes = BatchSizes { initial: batch, batch };
+        self
+    }
+
+    /// These settings with another capacity of CPPN genomes. Direct genomes have none.
+    #[must_use]
+    pub const fn with_capacity(mut self, capacity: Capacity) -> Self {
+        if let EncodingSettings::Cppn(cppn) = &mut self.encoding {
+            cppn.capacity = capacity;
+        }
+        self
+    }
+
+    /// Bytes of a picture.
+    #[must_use]
+    pub const fn picture_bytes(&self) -> usize {
+        self.picture.side as usize * self.row_bytes()
+    }
+
+    /// Bytes of a row of a picture.
+    #[must_use]
+    pub const fn row_bytes(&self) -> usize {
+        self.picture.side as usize * self.channels.count()
     }
 
     /// The number of cells that children can take: 1 for a single objective.

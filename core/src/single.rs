@@ -1,9 +1,10 @@
 //! The single-objective EA: one target class, rank selection, elitism. The baseline that MAP-Elites is held against.
 
-use crate::archive::{EliteSlot, Storage};
+use crate::archive::{EliteSlot, Storage, check_lengths, genome_len};
 use crate::encoding::{Elite, Genome, Parents};
 use crate::rng::{Rate, Stream};
-use crate::search::{Misfit, OfferError, Placement, Population, check_scores};
+use crate::search::{OfferError, Placement, Population, ReplayError, StorageError, check_scores};
+use crate::settings::Selection;
 
 /// The best children for one class, best first; those that may become parents.
 ///
@@ -20,8 +21,23 @@ pub struct Ranking<R, S> {
     pressure: Rate,
 }
 
-/// A place in the ranking: a score and the slot of its elite.
-pub type Rank = (f32, u32);
+/// A place in a [`Ranking`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rank {
+    score: f32,
+    slot: u32,
+}
+
+impl Default for Rank {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl Rank {
+    /// A place that nobody has.
+    pub const EMPTY: Self = Self { score: f32::NEG_INFINITY, slot: 0 };
+}
 
 impl<R: Storage<Rank>, S> Ranking<R, S> {
     /// An empty ranking for class `target` of `classes`, with a place for each of `ranks`.
@@ -30,15 +46,22 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
     ///
     /// # Errors
     ///
-    /// If there is no place, fewer slots than places, or no such class.
-    pub fn new<G>(ranks: R, slots: S, classes: usize, target: usize, pressure: Rate) -> Result<Self, Misfit>
+    /// [`StorageError`] if there is no place, fewer slots than places, no such class, or genomes of different lengths.
+    pub fn new<G: Genome>(ranks: R, slots: S, classes: usize, target: usize, pressure: Rate) -> Result<Self, StorageError>
     where
         S: Storage<EliteSlot<G>>,
     {
         let places = ranks.as_ref().len();
-        if places == 0 || slots.as_ref().len() < places || target >= classes {
-            return Err(Misfit);
+        if places == 0 || u32::try_from(places).is_err() {
+            return Err(StorageError::Cells);
         }
+        if slots.as_ref().len() < places {
+            return Err(StorageError::Slots);
+        }
+        if target >= classes {
+            return Err(StorageError::Target);
+        }
+        check_lengths(slots.as_ref())?;
         Ok(Self { ranks, slots, filled: 0, classes, target, pressure })
     }
 
@@ -52,14 +75,14 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
     where
         S: Storage<EliteSlot<G>>,
     {
-        let &(score, slot) = self.ranks.as_ref()[..self.filled].get(rank)?;
+        let &Rank { score, slot } = self.ranks.as_ref()[..self.filled].get(rank)?;
         Some((self.slots.as_ref()[slot as usize].elite(), score))
     }
 
     /// The rank that a score would get; nothing if it is not good enough.
     fn rank_of(&self, score: f32) -> Option<usize> {
         let ranks = &self.ranks.as_ref()[..self.filled];
-        let rank = ranks.partition_point(|&(other, _)| other >= score);
+        let rank = ranks.partition_point(|other| other.score >= score);
         (rank < self.ranks.as_ref().len()).then_some(rank)
     }
 
@@ -71,12 +94,12 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
             self.filled += 1;
             self.filled as u32 - 1
         } else {
-            self.ranks.as_ref()[self.filled - 1].1
+            self.ranks.as_ref()[self.filled - 1].slot
         };
         self.slots.as_mut()[slot as usize].store(child);
         let ranks = &mut self.ranks.as_mut()[..self.filled];
         ranks[rank..].rotate_right(1);
-        ranks[rank] = (score, slot);
+        ranks[rank] = Rank { score, slot };
     }
 }
 
@@ -104,20 +127,39 @@ impl<G: Genome, R: Storage<Rank>, S: Storage<EliteSlot<G>>> Population<G> for Ra
         self.classes
     }
 
+    fn selects(&self, selection: &Selection) -> bool {
+        let (classes, target, keep) = (self.classes as u64, self.target as u64, self.ranks.as_ref().len() as u64);
+        let own = |c: u32, t: u32, k: u32| (u64::from(c), u64::from(t), u64::from(k)) == (classes, target, keep);
+        matches!(*selection, Selection::Single { classes, target, keep, pressure } if own(classes, target, keep) && pressure == self.pressure)
+    }
+
+    fn genome_len(&self) -> Option<usize> {
+        genome_len(self.slots.as_ref())
+    }
+
     /// A child that enters takes "cell" 0: the journal need not say at which rank.
-    fn offer(&mut self, child: &Elite<G>, scores: &[f32], taken: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
+    fn offer(&mut self, child: &Elite<G>, scores: &[f32], placed: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
         check_scores(scores, self.classes)?;
+        if child.genome.fixed_len() != self.genome_len() {
+            return Err(OfferError::GenomeLength);
+        }
         let score = scores[self.target];
         if let Some(rank) = self.rank_of(score) {
             self.insert(rank, score, child);
-            taken(Placement { cell: 0, score });
+            placed(Placement { child: child.birth.child, cell: 0, score });
         }
         Ok(())
     }
 
-    fn restore(&mut self, child: &Elite<G>, takes: &[Placement]) -> Result<(), Misfit> {
-        let &[Placement { cell: 0, score }] = takes else { return Err(Misfit) };
-        let rank = self.rank_of(score).filter(|_| score.is_finite()).ok_or(Misfit)?;
+    fn restore(&mut self, child: &Elite<G>, placements: &[Placement]) -> Result<(), ReplayError> {
+        if child.genome.fixed_len() != self.genome_len() {
+            return Err(ReplayError::Scratch);
+        }
+        let &[Placement { child: number, cell: 0, score }] = placements else { return Err(ReplayError::Placements) };
+        if number != child.birth.child || !score.is_finite() {
+            return Err(ReplayError::Placements);
+        }
+        let rank = self.rank_of(score).ok_or(ReplayError::Placements)?;
         self.insert(rank, score, child);
         Ok(())
     }
@@ -133,7 +175,7 @@ mod tests {
 
     fn ranking(pressure: f64) -> Population10 {
         let slots = core::array::from_fn(|_| EliteSlot::new(DirectGenome([0])));
-        Ranking::new([(0.0, 0); 10], slots, 3, 1, Rate::new(pressure)).unwrap()
+        Ranking::new([Rank::EMPTY; 10], slots, 3, 1, Rate::new(pressure)).unwrap()
     }
 
     fn offer(ranking: &mut Population10, child: u32, score: f32) -> usize {

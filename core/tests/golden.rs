@@ -3,13 +3,14 @@
 //! `FOOLING_BLESS=1 cargo test -p fooling-core --test golden` writes all of `fixtures/` anew, but for the genomes, which are inputs. Without
 //! it a mismatch leaves what came out beside what was expected (`x.new.png`) and names both files.
 
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use fooling_core::{
-    Activation, Archive, BatchSizes, Canvas, Cell, CheckerboardScorer, ColourSpace, Coordinates, CppnEncoding, CppnRates, DirectEncoding,
-    DirectGenome, DirectSettings, Elite, EliteSlot, Encoding, EncodingSettings, JournalWriter, Link, PictureSpec, Placement, Population,
-    Program, Rank, Ranking, Rate, ReplayScratch, Scratch, Search, Selection, Settings, SmallGenome, StandardGenome, math, open_journal,
-    replay,
+    Activation, ActivationSet, Archive, BatchSizes, Canvas, Capacity, Cell, Channels, CheckerboardScorer, ColourSpace, Coordinates,
+    CppnSettings, DirectEncoding, DirectGenome, DirectSettings, Elite, EliteSlot, Encoding, EncodingSettings, JournalWriter, Link,
+    PictureSpec, Placement, Population, Program, Rank, Ranking, Rate, ReplayScratch, Scratch, Search, Selection, Settings, SinkFn,
+    SmallEncoding, SmallGenome, StandardEncoding, StandardGenome, math, open_journal, replay,
 };
 
 #[allow(unreachable_pub)] // A library over there.
@@ -128,11 +129,11 @@ fn golden_genomes() -> Vec<GoldenGenome> {
     std::fs::read_to_string(fixtures().join("genomes.jsonl")).unwrap().lines().map(read).collect()
 }
 
-fn render<const LANES: usize>(genome: &StandardGenome, picture: PictureSpec, canvas: &mut impl Canvas) {
+fn render<const LANES: usize>(genome: &StandardGenome, picture: PictureSpec, canvas: &mut impl Canvas<Error: Debug>) {
     let program = Program::new(genome);
     let mut floats = vec![f32::NAN; program.scratch_floats(picture.side.into(), LANES)];
     let mut row = vec![0; usize::from(picture.side) * genome.outputs()];
-    program.render::<LANES>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, canvas).unwrap();
+    program.render::<LANES, _>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, canvas).unwrap();
 }
 
 /// The bytes of a picture by the kernel for GPUs, if it can be compiled here.
@@ -216,19 +217,19 @@ fn pictures_of_golden_genomes() {
 /// An encoding whose genomes can be shown.
 trait Shown: Encoding<Genome: Clone + Digestible> {
     fn empty(settings: &Settings) -> Self::Genome;
-    fn draw(genome: &Self::Genome, picture: PictureSpec, canvas: &mut impl Canvas);
+    fn draw(genome: &Self::Genome, settings: &Settings, canvas: &mut impl Canvas<Error: Debug>);
     fn by_kernel(_: &Self::Genome, _: PictureSpec) -> Option<Vec<u8>> {
         None
     }
 }
 
-impl Shown for CppnEncoding<512, 1024> {
+impl Shown for StandardEncoding {
     fn empty(_: &Settings) -> StandardGenome {
         StandardGenome::EMPTY
     }
 
-    fn draw(genome: &StandardGenome, picture: PictureSpec, canvas: &mut impl Canvas) {
-        render::<16>(genome, picture, canvas);
+    fn draw(genome: &StandardGenome, settings: &Settings, canvas: &mut impl Canvas<Error: Debug>) {
+        render::<16>(genome, settings.picture, canvas);
     }
 
     fn by_kernel(genome: &StandardGenome, picture: PictureSpec) -> Option<Vec<u8>> {
@@ -238,17 +239,11 @@ impl Shown for CppnEncoding<512, 1024> {
 
 impl Shown for DirectEncoding<Vec<u8>> {
     fn empty(settings: &Settings) -> DirectGenome<Vec<u8>> {
-        let side = usize::from(settings.picture.side);
-        DirectGenome(vec![0; side * side * usize::from(settings.channels)])
+        DirectGenome(vec![0; settings.picture_bytes()])
     }
 
-    fn draw(genome: &DirectGenome<Vec<u8>>, picture: PictureSpec, canvas: &mut impl Canvas) {
-        let row = genome.0.len() / usize::from(picture.side);
-        for (y, pixels) in genome.0.chunks(row).enumerate() {
-            let mut pixels = pixels.to_vec();
-            picture.colour.filter(|_| row > usize::from(picture.side)).unwrap_or(ColourSpace::Rgb).to_rgb(&mut pixels);
-            canvas.row(y, &pixels);
-        }
+    fn draw(genome: &DirectGenome<Vec<u8>>, settings: &Settings, canvas: &mut impl Canvas<Error: Debug>) {
+        genome.render(settings.picture, settings.channels, &mut vec![0; settings.row_bytes()], canvas).unwrap();
     }
 }
 
@@ -286,17 +281,16 @@ impl<G: Digestible> Gallery<G> for Ranking<Vec<Rank>, Vec<EliteSlot<G>>> {
 
 /// A search with its journal.
 struct Run<E, P> {
-    settings: Settings,
     search: Search<E, P>,
     writer: JournalWriter,
     journal: Vec<u8>,
 }
 
 impl<E: Shown, P: Population<E::Genome>> Run<E, P> {
-    fn new(settings: Settings, encoding: E, population: P) -> Self {
+    fn new(settings: &Settings, population: P) -> Self {
         let mut journal = Vec::new();
-        let writer = JournalWriter::begin(&settings, PROVENANCE, &mut |bytes| journal.extend_from_slice(bytes));
-        Self { settings, search: Search::new(settings.seed, encoding, population, settings.sizes), writer, journal }
+        let writer = JournalWriter::begin(settings, PROVENANCE, &mut SinkFn::new(|bytes| journal.extend_from_slice(bytes))).unwrap();
+        Self { search: Search::from_settings(settings, population).unwrap(), writer, journal }
     }
 
     fn go_to(&mut self, generation: u32) {
@@ -306,67 +300,65 @@ impl<E: Shown, P: Population<E::Genome>> Run<E, P> {
     }
 
     fn step(&mut self) {
-        let Self { settings, search, writer, journal } = self;
-        let mut offspring = vec![elite(E::empty(settings)); search.children() as usize];
+        let Self { search, writer, journal } = self;
+        let settings = *search.settings();
+        let mut offspring = vec![Elite::new(E::empty(&settings)); search.children() as usize];
         // Asked for backwards: their order must not matter.
-        offspring.iter_mut().enumerate().rev().for_each(|(i, child)| search.ask(i as u32, child));
+        offspring.iter_mut().enumerate().rev().for_each(|(i, child)| search.ask(i as u32, child).unwrap());
         let mut scores = Vec::new();
         for child in &offspring {
-            let mut scorer = CheckerboardScorer::<CELLS>::new(settings.picture.side);
-            E::draw(&child.genome, settings.picture, &mut scorer);
-            scores.extend(scorer.scores(usize::from(settings.picture.side) * usize::from(settings.channels)));
+            let mut scorer = CheckerboardScorer::<CELLS>::new();
+            E::draw(&child.genome, &settings, &mut scorer);
+            scores.extend(scorer.scores());
         }
-        let mut sink = |bytes: &[u8]| journal.extend_from_slice(bytes);
+        let mut sink = SinkFn::new(|bytes| journal.extend_from_slice(bytes));
         let mut record = writer.record(search.generation(), &mut sink);
-        let refused = search.tell(&offspring, &scores, |birth, take| record.take(birth.child, take)).unwrap();
-        record.end(refused);
+        let refused = search.tell(&offspring, &scores, |placement| record.place(placement)).unwrap();
+        record.end(refused).unwrap();
     }
 }
 
-fn elite<G>(genome: G) -> Elite<G> {
-    Elite { genome, birth: fooling_core::Birth::default(), parent: None }
+type DirectBytes = DirectEncoding<Vec<u8>>;
+type Cells<G> = Archive<Vec<Cell>, Vec<EliteSlot<G>>>;
+
+fn cppn_run(settings: &Settings) -> Run<StandardEncoding, Cells<StandardGenome>> {
+    Run::new(settings, archive::<StandardEncoding>(settings))
 }
 
-fn archive<E: Shown>(settings: &Settings) -> Archive<Vec<Cell>, Vec<EliteSlot<E::Genome>>> {
+fn direct_run(settings: &Settings) -> Run<DirectBytes, Cells<DirectGenome<Vec<u8>>>> {
+    Run::new(settings, archive::<DirectBytes>(settings))
+}
+
+fn archive<E: Shown>(settings: &Settings) -> Cells<E::Genome> {
     Archive::new(vec![Cell::EMPTY; CELLS], vec![EliteSlot::new(E::empty(settings)); CELLS]).unwrap()
 }
 
 fn ranking<E: Shown>(settings: &Settings) -> Ranking<Vec<Rank>, Vec<EliteSlot<E::Genome>>> {
     let Selection::Single { classes, target, keep, pressure } = settings.selection else { panic!("not a single objective") };
     let slots = vec![EliteSlot::new(E::empty(settings)); keep as usize];
-    Ranking::new(vec![Rank::default(); keep as usize], slots, classes as usize, target as usize, pressure).unwrap()
+    Ranking::new(vec![Rank::EMPTY; keep as usize], slots, classes as usize, target as usize, pressure).unwrap()
 }
 
-fn cppn(settings: &Settings) -> CppnEncoding<512, 1024> {
-    let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else { panic!("not a CPPN") };
-    CppnEncoding { outputs: settings.channels, activations, rates, eta, max_nodes, max_links }
-}
-
-fn direct(settings: &Settings) -> DirectEncoding<Vec<u8>> {
-    let EncodingSettings::Direct(settings) = settings.encoding else { panic!("not the direct encoding") };
-    DirectEncoding::new(settings)
-}
-
-const STANDARD: EncodingSettings =
-    EncodingSettings::Cppn { activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes: 512, max_links: 1024 };
 const SINGLE: Selection = Selection::Single { classes: CELLS as u32, target: 4, keep: 12, pressure: Rate::new(0.1) };
 
-/// Both encodings, both faces, pixel and unit coordinates, all cells and a single objective.
+/// Both encodings, both variants, pixel and unit coordinates, all cells and a single objective.
 fn searches() -> Vec<(&'static str, Settings)> {
     let hsv = PictureSpec { side: 32, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hsv) };
     let hls = PictureSpec { colour: Some(ColourSpace::Hls), ..hsv };
     let grey = Settings {
         seed: 77,
         picture: PictureSpec { side: 28, colour: None, ..hsv },
-        channels: 1,
-        encoding: STANDARD,
+        channels: Channels::Grey,
+        encoding: EncodingSettings::Cppn(CppnSettings::PAPER),
         selection: Selection::MapElites { cells: CELLS as u32 },
         sizes: BatchSizes { initial: 24, batch: 16 },
     };
-    let colour = Settings { channels: 3, picture: hsv, ..grey };
+    let colour = Settings { channels: Channels::Colour, picture: hsv, ..grey };
     let paper = EncodingSettings::Direct(DirectSettings { halving: 40, ..DirectSettings::PAPER });
     let released = EncodingSettings::Direct(DirectSettings::RELEASED);
-    let two = EncodingSettings::Cppn { activations: 0b0101, rates: CppnRates::PAPER, eta: 20, max_nodes: 12, max_links: 14 };
+    let activations = ActivationSet::of(&[Activation::Sine, Activation::Gaussian]).unwrap();
+    let capacity = Capacity { nodes: 12, links: 14 };
+    let two = EncodingSettings::Cppn(CppnSettings { activations, eta: 20, capacity, ..CppnSettings::PAPER });
     vec![
         ("cppn-grey", grey),
         ("cppn-grey-unit", Settings { picture: PictureSpec { coordinates: Coordinates::Unit, ..grey.picture }, ..grey }),
@@ -395,14 +387,12 @@ fn check_search<E: Shown, P: Population<E::Genome> + Gallery<E::Genome>>(
         let population = run.search.population();
         lines.push((format!("{name}/{depth}/population"), population.digest()));
         lines.push((format!("{name}/{depth}/journal"), Digest::of(&run.journal)));
-        let PictureSpec { side, .. } = run.settings.picture;
-        let mut bytes = vec![0; usize::from(side) * usize::from(side) * usize::from(run.settings.channels)];
-        E::draw(population.exhibit(), run.settings.picture, &mut bytes.as_mut_slice());
-        assert!(
-            E::by_kernel(population.exhibit(), run.settings.picture).is_none_or(|kernel| kernel == bytes),
-            "{name}: the kernel for GPUs"
-        );
-        goldens.picture(&format!("searches/{name}-{depth}.png"), side, &bytes);
+        let settings = run.search.settings();
+        let mut bytes = vec![0; settings.picture_bytes()];
+        E::draw(population.exhibit(), settings, &mut bytes.as_mut_slice());
+        let kernel = E::by_kernel(population.exhibit(), settings.picture);
+        assert!(kernel.is_none_or(|kernel| kernel == bytes), "{name}: the kernel for GPUs");
+        goldens.picture(&format!("searches/{name}-{depth}.png"), settings.picture.side, &bytes);
     }
 }
 
@@ -410,21 +400,17 @@ fn check_search<E: Shown, P: Population<E::Genome> + Gallery<E::Genome>>(
 fn whole_searches() {
     let (mut goldens, mut lines) = (Goldens::new(), Vec::new());
     for (name, settings) in searches() {
-        let (goldens, lines) = (&mut goldens, &mut lines);
-        let is_cppn = matches!(settings.encoding, EncodingSettings::Cppn { .. });
+        let (settings, goldens, lines) = (&settings, &mut goldens, &mut lines);
+        let is_cppn = matches!(settings.encoding, EncodingSettings::Cppn(_));
         let is_single = matches!(settings.selection, Selection::Single { .. });
         match (is_cppn, is_single) {
-            (true, false) => {
-                check_search(name, Run::new(settings, cppn(&settings), archive::<CppnEncoding<512, 1024>>(&settings)), goldens, lines)
-            }
+            (true, false) => check_search(name, cppn_run(settings), goldens, lines),
+            (false, false) => check_search(name, direct_run(settings), goldens, lines),
             (true, true) => {
-                check_search(name, Run::new(settings, cppn(&settings), ranking::<CppnEncoding<512, 1024>>(&settings)), goldens, lines)
-            }
-            (false, false) => {
-                check_search(name, Run::new(settings, direct(&settings), archive::<DirectEncoding<Vec<u8>>>(&settings)), goldens, lines);
+                check_search(name, Run::<StandardEncoding, _>::new(settings, ranking::<StandardEncoding>(settings)), goldens, lines);
             }
             (false, true) => {
-                check_search(name, Run::new(settings, direct(&settings), ranking::<DirectEncoding<Vec<u8>>>(&settings)), goldens, lines);
+                check_search(name, Run::<DirectBytes, _>::new(settings, ranking::<DirectBytes>(settings)), goldens, lines);
             }
         }
     }
@@ -436,13 +422,11 @@ fn whole_searches() {
 #[test]
 fn ports_evolve() {
     let mut lines: Vec<(String, Digest)> = cases::variation_kernels().map(|(name, digest)| (name.into(), digest)).into();
-    let settings = &cases::CPPN_RUN;
-    let mut run = Run::new(*settings, cppn(settings), archive::<CppnEncoding<512, 1024>>(settings));
+    let mut run = cppn_run(&cases::CPPN_RUN);
     run.go_to(cases::GENERATIONS);
     lines.push(("cppn/archive".into(), run.search.population().digest()));
     lines.push(("cppn/journal".into(), Digest::of(&run.journal)));
-    let settings = &cases::DIRECT_RUN;
-    let mut run = Run::new(*settings, direct(settings), archive::<DirectEncoding<Vec<u8>>>(settings));
+    let mut run = direct_run(&cases::DIRECT_RUN);
     run.go_to(cases::GENERATIONS);
     lines.push(("direct/archive".into(), run.search.population().digest()));
     lines.push(("direct/journal".into(), Digest::of(&run.journal)));
@@ -455,7 +439,7 @@ fn ports_evolve() {
 #[test]
 fn ports_replay() {
     let settings = &cases::HOST_RUN;
-    let mut run = Run::new(*settings, cppn(settings), archive::<CppnEncoding<512, 1024>>(settings));
+    let mut run = cppn_run(settings);
     run.go_to(cases::HOST_GENERATIONS);
     let elites: Vec<_> = (0..CELLS).map(|cell| run.search.population().elite(cell).unwrap()).collect();
     let mut pictures = Digest::default();
@@ -470,14 +454,13 @@ fn ports_replay() {
 
 /// The archive of a replay in the capacity of small targets.
 fn replayed_small(settings: &Settings, journal: &[u8]) -> Digest {
-    let CppnEncoding { outputs, activations, rates, eta, max_nodes, max_links } = cppn(settings);
-    let encoding = CppnEncoding::<64, 96> { outputs, activations, rates, eta, max_nodes, max_links };
     let archive = Archive::new(vec![Cell::EMPTY; CELLS], vec![EliteSlot::new(SmallGenome::EMPTY); CELLS]).unwrap();
-    let mut search = Search::new(settings.seed, encoding, archive, settings.sizes);
-    let mut offspring = vec![elite(SmallGenome::EMPTY); settings.sizes.initial as usize];
-    let mut takes = [Placement { cell: 0, score: 0.0 }; CELLS];
+    let mut search = Search::<SmallEncoding, _>::from_settings(settings, archive).unwrap();
+    let mut offspring = vec![Elite::new(SmallGenome::EMPTY); settings.sizes.initial as usize];
+    let mut placements = [Placement::default(); CELLS];
     for record in open_journal(journal).unwrap().1 {
-        replay(&mut search, &record.unwrap(), &mut ReplayScratch { offspring: &mut offspring, takes: &mut takes }).unwrap();
+        let mut scratch = ReplayScratch { offspring: &mut offspring, placements: &mut placements };
+        replay(&mut search, &record.unwrap(), &mut scratch).unwrap();
     }
     search.population().digest()
 }

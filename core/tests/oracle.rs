@@ -42,7 +42,7 @@ fn render<const LANES: usize>(genome: &OracleGenome, side: u16) -> Vec<u8> {
     let mut floats = vec![f32::NAN; program.scratch_floats(side.into(), LANES)];
     let mut row = vec![0; usize::from(side) * genome.outputs()];
     let picture = PictureSpec { side, coordinates: Coordinates::Pixel, colour: None };
-    program.render::<LANES>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut bytes.as_mut_slice()).unwrap();
+    program.render::<LANES, _>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut bytes.as_mut_slice()).unwrap();
     bytes
 }
 

@@ -1,10 +1,10 @@
 //! The same picture, whatever the instructions, the lanes and the scratch.
 
-use std::ops::Range;
+use std::convert::Infallible;
 
 use fooling_core::{
-    Activation, Birth, Canvas, ColourSpace, Coordinates, CppnEncoding, CppnGenome, Encoding as _, Link, PictureSpec, Program, Purpose,
-    Scratch, StandardGenome, StandardProgram, Stream,
+    Activation, Birth, Canvas, Channels, ColourSpace, Coordinates, CppnGenome, Encoding as _, Link, PictureSpec, Program, Purpose, Region,
+    Row, Scratch, StandardEncoding, StandardGenome, StandardProgram, Stream,
 };
 
 #[path = "../benches/simd/mod.rs"]
@@ -14,9 +14,9 @@ use simd::Instructions;
 
 fn render<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: PictureSpec, floats: &mut [f32]) -> Vec<u8> {
     let side = usize::from(picture.side);
-    let mut bytes = vec![0; side * side * program.channels()];
-    let mut scratch = Scratch { floats, row: &mut vec![0; side * program.channels()] };
-    simd::render_with::<LANES, _, _>(set, program, picture, &mut scratch, &mut bytes.as_mut_slice()).unwrap();
+    let mut bytes = vec![0; side * side * program.channels().unwrap().count()];
+    let mut scratch = Scratch { floats, row: &mut vec![0; side * program.channels().unwrap().count()] };
+    simd::render_with::<LANES, _, _, _>(set, program, picture, &mut scratch, &mut bytes.as_mut_slice()).unwrap();
     bytes
 }
 
@@ -32,34 +32,42 @@ fn assert_same<const LANES: usize>(set: Instructions, program: &StandardProgram,
     }
 }
 
-/// A canvas that looks at some rows and columns, and at nothing else.
+/// A canvas that needs some rows and columns, and nothing else.
 struct Window {
-    seen: Range<usize>,
+    region: Region,
     rows: Vec<(usize, Vec<u8>)>,
-    channels: usize,
 }
 
 impl Canvas for Window {
-    fn row(&mut self, y: usize, pixels: &[u8]) {
-        self.rows.push((y, pixels[self.seen.start * self.channels..self.seen.end * self.channels].to_vec()));
+    type Error = Infallible;
+
+    fn row(&mut self, row: Row<'_>) -> Result<(), Infallible> {
+        let (columns, channels) = (&self.region.columns, row.channels.count());
+        self.rows.push((row.y, row.bytes[columns.start * channels..columns.end * channels].to_vec()));
+        Ok(())
     }
 
-    fn seen(&self, _: usize) -> Range<usize> {
-        self.seen.clone()
+    fn region(&self, _: usize) -> Region {
+        self.region.clone()
     }
 }
 
-/// What is seen of a picture is that part of the picture.
+/// What a canvas needs of a picture is that part of the picture.
 fn assert_same_in_part<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: PictureSpec, expected: &[u8]) {
-    let (side, channels) = (usize::from(picture.side), program.channels());
-    for seen in [0..side, 0..side / 2, side / 3..side, side / 5..side * 4 / 5, side / 2..side / 2] {
+    let (side, channels) = (usize::from(picture.side), program.channels().unwrap().count());
+    let ranges = [0..side, 0..side / 2, side / 3..side, side / 5..side * 4 / 5, side / 2..side / 2];
+    let pairs = (0..ranges.len()).map(|i| (i, i)).chain([(0, 3), (3, 0), (1, 2), (2, 1), (2, 3), (1, 3)]);
+    for (rows, columns) in pairs {
+        let region = Region { rows: ranges[rows].clone(), columns: ranges[columns].clone() };
         for floats in [program.scratch_floats(side, LANES), program.ample_scratch_floats(side, LANES)] {
-            let mut window = Window { seen: seen.clone(), rows: Vec::new(), channels };
+            let mut window = Window { region: region.clone(), rows: Vec::new() };
             let mut scratch = Scratch { floats: &mut vec![f32::NAN; floats], row: &mut vec![0; side * channels] };
-            simd::render_with::<LANES, _, _>(set, program, picture, &mut scratch, &mut window).unwrap();
-            let row = |y: usize| expected[(y * side + seen.start) * channels..(y * side + seen.end) * channels].to_vec();
-            let part: Vec<_> = seen.clone().map(|y| (y, row(y))).collect();
-            assert!(window.rows == part, "{set:?}, {LANES} lanes, {seen:?} of {picture:?}");
+            simd::render_with::<LANES, _, _, _>(set, program, picture, &mut scratch, &mut window).unwrap();
+            let row =
+                |y: usize| expected[(y * side + region.columns.start) * channels..(y * side + region.columns.end) * channels].to_vec();
+            let rows = if region.columns.is_empty() { 0..0 } else { region.rows.clone() };
+            let part: Vec<_> = rows.map(|y| (y, row(y))).collect();
+            assert!(window.rows == part, "{set:?}, {LANES} lanes, {region:?} of {picture:?}");
         }
     }
 }
@@ -88,7 +96,7 @@ fn evolved_genomes_look_the_same_everywhere() {
     let colours = [None, Some(ColourSpace::Hsv), Some(ColourSpace::Hls), Some(ColourSpace::Rgb)];
     for lineage in 0..120 {
         let mut stream = Stream::new(3, Birth { generation: 0, child: lineage }, Purpose::Child);
-        let variation = CppnEncoding::new(if lineage % 2 == 0 { 1 } else { 3 });
+        let variation = StandardEncoding::paper(if lineage % 2 == 0 { Channels::Grey } else { Channels::Colour });
         let mut genome = StandardGenome::EMPTY;
         variation.random(&mut stream, &mut genome);
         (0..lineage * 2).for_each(|_| variation.mutate(&mut stream, 0, &mut genome));

@@ -17,13 +17,13 @@ pub const LANES: usize = 4;
 ///
 /// # Errors
 ///
-/// If `scratch` is too small; nothing has been drawn then.
-pub fn render<const N: usize, const L: usize>(
+/// If `scratch` is too small or the canvas fails.
+pub fn render<const N: usize, const L: usize, C: Canvas>(
     program: &Program<N, L>,
     picture: PictureSpec,
     scratch: &mut Scratch<'_>,
-    canvas: &mut impl Canvas,
-) -> Result<(), RenderError> {
+    canvas: &mut C,
+) -> Result<(), RenderError<C::Error>> {
     dispatch(Instructions::widest(), Render { program, picture, scratch, canvas })
 }
 
@@ -35,10 +35,10 @@ struct Render<'a, 's, C, const N: usize, const L: usize> {
 }
 
 impl<C: Canvas, const N: usize, const L: usize> Kernel for Render<'_, '_, C, N, L> {
-    type Output = Result<(), RenderError>;
+    type Output = Result<(), RenderError<C::Error>>;
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Self::Output {
-        self.program.render::<LANES>(self.picture, self.scratch, self.canvas)
+        self.program.render::<LANES, _>(self.picture, self.scratch, self.canvas)
     }
 }

@@ -88,7 +88,7 @@ fn zeros_at_the_end_are_a_torn_tail() {
 #[test]
 #[cfg(target_os = "linux")]
 fn absurd_sizes() {
-    use fooling_core::{ColourSpace, DirectSettings, EncodingSettings, JournalWriter, MAX_SIDE, Selection};
+    use fooling_core::{Channels, ColourSpace, DirectSettings, EncodingSettings, JournalWriter, MAX_SIDE, Selection, SinkFn};
     let dir = scratch();
     fooling(dir.path(), "evolve --out a --batch 24 --generations 1").done();
     let path = journal(&dir.path().join("a"));
@@ -108,10 +108,10 @@ fn absurd_sizes() {
         if encoding == "direct" {
             settings.encoding = EncodingSettings::Direct(DirectSettings::PAPER);
         }
-        (settings.picture.side, settings.channels, settings.picture.colour) = (MAX_SIDE, 3, Some(ColourSpace::Hsv));
+        (settings.picture.side, settings.channels, settings.picture.colour) = (MAX_SIDE, Channels::Colour, Some(ColourSpace::Hsv));
         (settings.selection, settings.sizes.batch) = (Selection::MapElites { cells }, batch);
         let mut bytes = Vec::new();
-        JournalWriter::begin(&settings, "", &mut |part| bytes.extend_from_slice(part));
+        JournalWriter::begin(&settings, "", &mut SinkFn::new(|part| bytes.extend_from_slice(part))).unwrap();
         std::fs::write(&path, bytes).unwrap();
         limited("show a").refused(&["its settings do not match run.toml"]);
         let config = config.replace("encoding = \"cppn\"", &format!("encoding = \"{encoding}\""));

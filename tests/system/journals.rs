@@ -261,7 +261,7 @@ fn a_foreign_folder_does_no_harm() {
     std::fs::write(&path, &toml).unwrap();
     // The provenance in a journal is text from its writer.
     let (header, _) = fooling_core::open_journal(&good).unwrap();
-    let sha256 = String::from_utf8_lossy(header.provenance).lines().find(|line| line.starts_with("sha256 ")).unwrap().to_owned();
+    let sha256 = header.provenance.lines().find(|line| line.starts_with("sha256 ")).unwrap().to_owned();
     for (provenance, word) in [
         ("sha256 \u{1b}[2J\n".to_owned(), "its network does not match run.toml"),
         (format!("{sha256}\ninput \u{1b}[2J\n"), "the preprocessing \\u{1b}[2J"),
@@ -269,7 +269,8 @@ fn a_foreign_folder_does_no_harm() {
         (format!("{sha256}\ndevice \u{1b}[2J\n"), "made on the device '[2J'"),
     ] {
         let mut bytes = Vec::new();
-        fooling_core::JournalWriter::begin(&header.settings, &provenance, &mut |part| bytes.extend_from_slice(part));
+        let mut sink = fooling_core::SinkFn::new(|part| bytes.extend_from_slice(part));
+        fooling_core::JournalWriter::begin(&header.settings, &provenance, &mut sink).unwrap();
         std::fs::write(journal(&dir.path().join("a")), bytes).unwrap();
         let said = fooling(dir.path(), "evolve --resume a").refused(&[word]);
         assert!(!said.stderr.contains('\u{1b}'), "{}", said.stderr);

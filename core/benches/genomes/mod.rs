@@ -1,10 +1,10 @@
 //! Genomes to measure with.
 
-use fooling_core::{Birth, CppnEncoding, Encoding as _, Genome as _, Program, Purpose, StandardGenome, Stream};
+use fooling_core::{Birth, Channels, Encoding as _, Genome as _, Program, Purpose, StandardEncoding, StandardGenome, Stream};
 
 /// Evolves a genome by the paper's mutation until its size is `target`; of eight children the one next to it survives.
 fn evolve(seed: u64, outputs: u8, target: usize, size: impl Fn(&StandardGenome) -> usize) -> StandardGenome {
-    let variation = CppnEncoding::new(outputs);
+    let variation = StandardEncoding::paper(Channels::from_count(outputs.into()).expect("1 or 3 outputs"));
     let mut stream = Stream::new(seed, Birth::default(), Purpose::Child);
     let mut parent = StandardGenome::EMPTY;
     variation.random(&mut stream, &mut parent);

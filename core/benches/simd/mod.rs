@@ -5,13 +5,13 @@ pub(crate) use fooling_engine::simd::Instructions;
 use fooling_engine::simd::{Kernel, Vector, dispatch};
 
 /// Renders a picture in tiles of that many lanes with these instructions, or with the baseline's where the CPU does not have them.
-pub(crate) fn render_with<const LANES: usize, const N: usize, const L: usize>(
+pub(crate) fn render_with<const LANES: usize, const N: usize, const L: usize, C: Canvas>(
     instructions: Instructions,
     program: &Program<N, L>,
     picture: PictureSpec,
     scratch: &mut Scratch<'_>,
-    canvas: &mut impl Canvas,
-) -> Result<(), RenderError> {
+    canvas: &mut C,
+) -> Result<(), RenderError<C::Error>> {
     dispatch(instructions, Render::<LANES, _, N, L> { program, picture, scratch, canvas })
 }
 
@@ -23,10 +23,10 @@ struct Render<'a, 's, const LANES: usize, C, const N: usize, const L: usize> {
 }
 
 impl<const LANES: usize, C: Canvas, const N: usize, const L: usize> Kernel for Render<'_, '_, LANES, C, N, L> {
-    type Output = Result<(), RenderError>;
+    type Output = Result<(), RenderError<C::Error>>;
 
     #[inline(always)]
     fn run<V: Vector>(self) -> Self::Output {
-        self.program.render::<LANES>(self.picture, self.scratch, self.canvas)
+        self.program.render::<LANES, _>(self.picture, self.scratch, self.canvas)
     }
 }

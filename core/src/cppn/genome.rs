@@ -2,6 +2,8 @@
 
 use heapless::Vec;
 
+use crate::settings::Capacity;
+
 /// What a node makes of the sum that reaches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
@@ -55,6 +57,7 @@ pub const WEIGHT_LIMIT: f32 = 10.0;
 
 /// What is wrong with a genome from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GenomeError {
     /// It has more nodes or links than there is room for.
     TooLarge,
@@ -104,8 +107,27 @@ impl<const NODES: usize, const LINKS: usize> Default for CppnGenome<NODES, LINKS
 }
 
 impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
+    /// What it has room for.
+    pub const CAPACITY: Capacity = {
+        assert!(NODES >= INPUTS + 3 && LINKS >= INPUTS * 3, "a genome has room for at least 7 nodes and 12 links");
+        assert!(
+            NODES <= Capacity::MAX.nodes as usize && LINKS <= Capacity::MAX.links as usize,
+            "a genome has at most 16384 nodes and links"
+        );
+        Capacity { nodes: NODES as u16, links: LINKS as u16 }
+    };
+
     /// No nodes at all: storage to be overwritten. Renders nothing.
-    pub const EMPTY: Self = Self { outputs: 0, nodes: Vec::new(), links: Vec::new() };
+    ///
+    /// Capacities that are too small for a random colour genome (7 nodes, 12 links), or larger than [`Capacity::MAX`], do not compile:
+    ///
+    /// ```compile_fail
+    /// let genome = fooling_core::CppnGenome::<4, 8>::EMPTY;
+    /// ```
+    pub const EMPTY: Self = {
+        let _ = Self::CAPACITY;
+        Self { outputs: 0, nodes: Vec::new(), links: Vec::new() }
+    };
 
     /// A genome from its parts; `nodes` are the activations of inputs, outputs and hidden nodes in that order.
     ///
@@ -113,6 +135,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
     ///
     /// Where the parts do not make a feed-forward network that fits: see [`GenomeError`].
     pub fn from_parts(outputs: usize, nodes: &[Activation], links: &[Link]) -> Result<Self, GenomeError> {
+        let _ = const { Self::CAPACITY };
         if !matches!(outputs, 1 | 3) || nodes.len() < INPUTS + outputs {
             return Err(GenomeError::Outputs);
         }

@@ -1,7 +1,6 @@
 //! Indirect encoding: a network from pixel coordinates to colour (a CPPN, Stanley 2007).
 //!
-//! Data flows through the modules in this order: a [`CppnGenome`] is [varied](variation), compiled into a [`Program`], and the program is
-//! [rendered](render) row by row.
+//! Data flows through the modules in this order: a genome is varied, compiled into a program, and the program is rendered row by row.
 
 mod code;
 mod genome;
@@ -15,13 +14,19 @@ pub use program::{Program, largest_sum};
 pub use render::{Coordinates, PictureSpec, RenderError, Scratch};
 pub use variation::{CppnEncoding, CppnRates};
 
-/// A genome for small targets: 64 nodes, 96 links; about 1 KiB.
-pub type SmallGenome = CppnGenome<64, 96>;
-/// The program of a [`SmallGenome`].
-pub type SmallProgram = Program<64, 96>;
+use crate::settings::Capacity;
 
-/// A genome for hosts: 512 nodes, 1024 links; about 9 KiB. Neutral drift over 200 mutations stays below 80 nodes and 90 links, and
+/// A genome for microcontrollers: [`Capacity::CORTEX_M`].
+pub type SmallGenome = CppnGenome<{ Capacity::CORTEX_M.nodes as usize }, { Capacity::CORTEX_M.links as usize }>;
+/// The encoding of a [`SmallGenome`].
+pub type SmallEncoding = CppnEncoding<{ Capacity::CORTEX_M.nodes as usize }, { Capacity::CORTEX_M.links as usize }>;
+/// The program of a [`SmallGenome`].
+pub type SmallProgram = Program<{ Capacity::CORTEX_M.nodes as usize }, { Capacity::CORTEX_M.links as usize }>;
+
+/// A genome for hosts: [`Capacity::HOST`]. Neutral drift over 200 mutations stays below 80 nodes and 90 links, and
 /// what selection keeps is smaller.
-pub type StandardGenome = CppnGenome<512, 1024>;
+pub type StandardGenome = CppnGenome<{ Capacity::HOST.nodes as usize }, { Capacity::HOST.links as usize }>;
+/// The encoding of a [`StandardGenome`].
+pub type StandardEncoding = CppnEncoding<{ Capacity::HOST.nodes as usize }, { Capacity::HOST.links as usize }>;
 /// The program of a [`StandardGenome`].
-pub type StandardProgram = Program<512, 1024>;
+pub type StandardProgram = Program<{ Capacity::HOST.nodes as usize }, { Capacity::HOST.links as usize }>;

@@ -9,6 +9,7 @@
 use heapless::Vec;
 
 use super::genome::{Activation, CppnGenome, INPUTS, WEIGHT_LIMIT};
+use crate::canvas::Channels;
 use crate::math;
 
 /// Where a value is found while the program runs.
@@ -124,8 +125,10 @@ impl<const NODES: usize, const LINKS: usize> Incoming<NODES, LINKS> {
 
 impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
     /// No steps and no outputs: storage to be overwritten.
-    pub const EMPTY: Self =
-        Self { steps: Vec::new(), terms: Vec::new(), line_steps: 0, registers: 0, uses_distance: false, outputs: Vec::new() };
+    pub const EMPTY: Self = {
+        let _ = CppnGenome::<NODES, LINKS>::CAPACITY;
+        Self { steps: Vec::new(), terms: Vec::new(), line_steps: 0, registers: 0, uses_distance: false, outputs: Vec::new() }
+    };
 
     /// Compiles a genome.
     #[must_use]
@@ -147,10 +150,10 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         (self.steps.len() - usize::from(self.line_steps), usize::from(self.line_steps))
     }
 
-    /// The number of channels: one an output.
+    /// The channels of the picture: one an output. Nothing for an empty program.
     #[must_use]
-    pub fn channels(&self) -> usize {
-        self.outputs.len()
+    pub fn channels(&self) -> Option<Channels> {
+        Channels::from_count(self.outputs.len())
     }
 }
 

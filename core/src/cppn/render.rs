@@ -7,18 +7,19 @@
 //! The code is plain loops, written to be inlined into whoever calls it: a host that calls it from a function compiled for AVX2 gets
 //! AVX2 code, and a microcontroller scalar code.
 
-use core::ops::Range;
+use core::convert::Infallible;
 
 use super::genome::Activation;
+use super::genome::INPUTS;
 use super::program::{COORDINATE, DISTANCE, FIXED_LINES, Operand, Program, SQUARE, Term};
-use crate::canvas::Canvas;
+use crate::canvas::{Canvas, Channels, Region, Row};
 use crate::color::{self, ColourSpace};
 use crate::math;
 
 /// What the CPPN is told of a pixel's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coordinates {
-    /// x and y from 0 to side - 1: fine, repeated texture. The default of both faces.
+    /// x and y from 0 to side - 1: fine, repeated texture. The default of both variants.
     Pixel,
     /// x and y from -1 to 1: smooth pictures.
     Unit,
@@ -46,23 +47,30 @@ pub struct Scratch<'s> {
 
 /// Why a picture was not rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RenderError {
+#[non_exhaustive]
+pub enum RenderError<E = Infallible> {
     /// The scratch has fewer floats than this.
     FloatsNeeded(usize),
     /// The scratch has fewer bytes than this.
     BytesNeeded(usize),
+    /// A direct genome for this picture has this many genes.
+    GenesNeeded(usize),
+    /// The canvas failed; it has the rows before that.
+    Canvas(E),
 }
 
-impl core::fmt::Display for RenderError {
+impl<E: core::fmt::Display> core::fmt::Display for RenderError<E> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::FloatsNeeded(n) => write!(f, "rendering needs {n} floats of scratch"),
             Self::BytesNeeded(n) => write!(f, "rendering needs {n} bytes of scratch"),
+            Self::GenesNeeded(n) => write!(f, "the direct genome of this picture has {n} genes"),
+            Self::Canvas(error) => write!(f, "{error}"),
         }
     }
 }
 
-impl core::error::Error for RenderError {}
+impl<E: core::error::Error> core::error::Error for RenderError<E> {}
 
 /// Pixels in a tile at most: longer ones gain nothing, and the registers of large programs leave the second-level cache.
 const TILE: usize = 1024;
@@ -70,10 +78,25 @@ const TILE: usize = 1024;
 const ALIGNMENT: usize = 64;
 
 impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
+    /// Floats of scratch that are enough for every program of this capacity, for a picture of this side in groups of `lanes` pixels.
+    ///
+    /// ```
+    /// use fooling_core::SmallProgram;
+    ///
+    /// static FLOATS: [f32; SmallProgram::max_scratch_floats(28, 4)] = [0.0; SmallProgram::max_scratch_floats(28, 4)];
+    /// ```
+    #[must_use]
+    pub const fn max_scratch_floats(side: usize, lanes: usize) -> usize {
+        let lanes = if lanes == 0 { 1 } else { lanes };
+        // Each node that is not an input has a line or a register, and a line is the longer one. Beside them there are the lines of
+        // coordinates, the register of the distance and a spare one.
+        (FIXED_LINES as usize + NODES - INPUTS) * side.next_multiple_of(lanes) + 2 * lanes
+    }
+
     /// Floats of scratch that rendering a picture of this side takes, in groups of `lanes` pixels.
     #[must_use]
     pub fn scratch_floats(&self, side: usize, lanes: usize) -> usize {
-        self.lines() * side.next_multiple_of(lanes.max(1)) + self.registers() * lanes
+        self.lines() * side.next_multiple_of(lanes.max(1)) + self.registers() * lanes.max(1)
     }
 
     /// Floats of scratch with which it is fastest: what they are more than [`Program::scratch_floats`] makes tiles longer.
@@ -92,31 +115,34 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         usize::from(self.registers) + 1
     }
 
-    /// Renders a picture with groups of `LANES` pixels and hands it to `canvas` row by row.
+    /// Renders a picture with groups of `LANES` pixels and hands it to `canvas` row by row. An empty program has no picture.
     ///
     /// # Errors
     ///
-    /// If `scratch` is too small; the canvas has then seen nothing.
+    /// [`RenderError::FloatsNeeded`] and [`RenderError::BytesNeeded`] if `scratch` is too small, before the canvas gets a row;
+    /// [`RenderError::Canvas`] if the canvas fails.
     #[inline(always)]
-    pub fn render<const LANES: usize>(
+    pub fn render<const LANES: usize, C: Canvas>(
         &self,
         picture: PictureSpec,
         scratch: &mut Scratch<'_>,
-        canvas: &mut impl Canvas,
-    ) -> Result<(), RenderError> {
+        canvas: &mut C,
+    ) -> Result<(), RenderError<C::Error>> {
         const { assert!(LANES > 0, "a group has at least one pixel") };
+        let Some(channels) = self.channels() else { return Ok(()) };
         let side = usize::from(picture.side);
         let needed = self.scratch_floats(side, LANES);
-        let bytes = side * self.channels();
+        let bytes = side * channels.count();
         let row_bytes = scratch.row.get_mut(..bytes).ok_or(RenderError::BytesNeeded(bytes))?;
         if scratch.floats.len() < needed {
             return Err(RenderError::FloatsNeeded(needed));
         }
-        let seen = seen(canvas, side);
-        if seen.is_empty() {
+        let region = canvas.region(side).within(side);
+        if region.is_empty() {
             return Ok(());
         }
-        let line = line_length(seen.len(), side, LANES);
+        let plan = Plan::new(&region, side, LANES);
+        let line = plan.line;
         let aligned = scratch.floats.as_ptr().align_offset(ALIGNMENT);
         let skipped = if scratch.floats.len().saturating_sub(aligned) >= needed { aligned } else { 0 };
         let (lines, registers) = scratch.floats[skipped..].as_chunks_mut::<LANES>().0.split_at_mut(self.lines() * line);
@@ -126,18 +152,22 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         let (spare, registers) = registers.split_at_mut(tile);
         let spare = spare.as_flattened_mut();
 
-        let largest = fill_fixed_lines(lines, line, seen.start, picture);
+        let largest = fill_fixed_lines(lines, line, plan.first, picture);
         self.run_line_steps(lines, line, spare, largest);
-        let (rows, width) = if tile < line { (1, tile) } else { (tile / line, line) };
-        let bytes_seen = seen.start * self.channels()..seen.end * self.channels();
-        for y in (0..seen.len()).step_by(rows) {
-            for start in (0..line).step_by(width) {
-                let tile = Tile { lines: &*lines, line, largest, start, width: width.min(line - start), y, rows: rows.min(seen.len() - y) };
+        let across = plan.right - plan.left;
+        let (rows, width) = if tile < across { (1, tile) } else { (tile / across, across) };
+        let bytes_seen = plan.first * channels.count()..region.columns.end * channels.count();
+        let bottom = region.rows.end - plan.first;
+        for y in (region.rows.start - plan.first..bottom).step_by(rows) {
+            for start in (plan.left..plan.right).step_by(width) {
+                let tile =
+                    Tile { lines: &*lines, line, largest, start, width: width.min(plan.right - start), y, rows: rows.min(bottom - y) };
                 self.run_pixel_steps(&tile, registers, spare);
                 for row in 0..tile.rows {
-                    self.put_pixels(&tile, row, registers, picture.colour, &mut row_bytes[bytes_seen.clone()]);
-                    if start + width >= line {
-                        canvas.row(seen.start + y + row, row_bytes);
+                    self.put_pixels(&tile, row, registers, (channels, picture.colour), &mut row_bytes[bytes_seen.clone()]);
+                    if start + width >= plan.right {
+                        let row = Row { y: plan.first + y + row, side, channels, bytes: row_bytes };
+                        canvas.row(row).map_err(RenderError::Canvas)?;
                     }
                 }
             }
@@ -199,10 +229,10 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         tile: &Tile<'_, LANES>,
         row: usize,
         registers: &[[f32; LANES]],
-        colour: Option<ColourSpace>,
+        (channels, colour): (Channels, Option<ColourSpace>),
         bytes: &mut [u8],
     ) {
-        let channels = self.channels().max(1);
+        let channels = channels.count();
         let start = tile.start * LANES;
         let end = (start + tile.width * LANES).min(bytes.len() / channels);
         if start >= end {
@@ -230,10 +260,26 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
 /// Colour pixels that are put together at a time.
 const PIXELS: usize = 64;
 
-/// The rows and columns that a canvas looks at.
-fn seen(canvas: &impl Canvas, side: usize) -> Range<usize> {
-    let seen = canvas.seen(side);
-    seen.start.min(side)..seen.end.clamp(seen.start.min(side), side)
+/// How a region of a picture is laid out. Lines serve columns and rows alike, so they begin where the first of both begins.
+struct Plan {
+    /// The coordinate with which lines begin.
+    first: usize,
+    /// Groups in a line.
+    line: usize,
+    /// The groups of a line that are columns of the region: a few columns before it may be rendered as well.
+    left: usize,
+    right: usize,
+}
+
+impl Plan {
+    fn new(region: &Region, side: usize, lanes: usize) -> Self {
+        let first = region.rows.start.min(region.columns.start);
+        let end = region.rows.end.max(region.columns.end);
+        let line = line_length(end - first, side, lanes);
+        // Up to the end of the line, if the columns reach so far: rows then begin at cache lines.
+        let right = if region.columns.end == end { line } else { (region.columns.end - first).div_ceil(lanes) };
+        Self { first, line, left: (region.columns.start - first) / lanes, right }
+    }
 }
 
 /// Groups in a line of so many pixels of a picture of that side: so many that the next line begins at a cache line as well, if that takes no
@@ -253,7 +299,7 @@ struct Tile<'l, const LANES: usize> {
     /// Where in the line the tile begins, and how much of it is in the tile.
     start: usize,
     width: usize,
-    /// The first row, counted from the first that is seen, and the number of rows.
+    /// The first row, as a place in a line, and the number of rows.
     y: usize,
     rows: usize,
 }

@@ -1,27 +1,19 @@
-//! Random genomes and mutation, in the order of METHOD: weights, activations, add a connection, remove one, split one, remove a node.
+//! Random genomes and mutation, in the order of docs/METHOD.md: weights, activations, add a connection, remove one, split one, remove a node.
 
 use heapless::Vec;
 
 use super::genome::{Activation, CppnGenome, INPUTS, Link, WEIGHT_LIMIT};
+use crate::canvas::Channels;
 use crate::encoding::Encoding;
 use crate::polynomial;
 use crate::rng::{Rate, Stream};
+use crate::settings::{Capacity, CppnSettings, EncodingSettings, Settings, SetupError};
 
-/// The variation of CPPN genomes: rates and choices.
+/// The variation of CPPN genomes with room for `NODES` nodes and `LINKS` links.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CppnEncoding<const NODES: usize, const LINKS: usize> {
-    /// Outputs of a genome: 1 (grey) or 3 (colour).
-    pub outputs: u8,
-    /// The activations that nodes may have; a bit a code, bit 0 for [`Activation::Sine`]. An empty set counts as the full one.
-    pub activations: u8,
-    /// Rates of the kinds of mutation.
-    pub rates: CppnRates,
-    /// The distribution index of weight mutation.
-    pub eta: u8,
-    /// A mutation that would make more nodes than this is not made; at most `NODES`.
-    pub max_nodes: u16,
-    /// A mutation that would make more links than this is not made; at most `LINKS`.
-    pub max_links: u16,
+    channels: Channels,
+    settings: CppnSettings,
 }
 
 /// How often each kind of mutation happens.
@@ -42,7 +34,7 @@ pub struct CppnRates {
 }
 
 impl CppnRates {
-    /// The rates of the paper's program.
+    /// The rates of the paper's program (docs/METHOD.md).
     pub const PAPER: Self = Self {
         weight: Rate::new(0.1),
         activation: Rate::new(0.1),
@@ -54,26 +46,40 @@ impl CppnRates {
 }
 
 impl<const NODES: usize, const LINKS: usize> CppnEncoding<NODES, LINKS> {
-    /// The paper's choices for pictures of one (grey) or three (colour) channels.
+    /// What its genomes have room for.
+    pub const CAPACITY: Capacity = CppnGenome::<NODES, LINKS>::CAPACITY;
+
+    /// The paper's choices for pictures with these channels, and genomes as large as there is room for.
     #[must_use]
-    pub const fn new(outputs: u8) -> Self {
-        let (max_nodes, max_links) = (NODES as u16, LINKS as u16);
-        Self { outputs, activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes, max_links }
+    pub const fn paper(channels: Channels) -> Self {
+        Self { channels, settings: CppnSettings { capacity: Self::CAPACITY, ..CppnSettings::PAPER } }
+    }
+
+    /// An encoding by these settings.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Capacity`] if they allow larger genomes than there is room for.
+    pub const fn new(channels: Channels, settings: CppnSettings) -> Result<Self, SetupError> {
+        if settings.capacity.fits(Self::CAPACITY) { Ok(Self { channels, settings }) } else { Err(SetupError::Capacity(Self::CAPACITY)) }
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub const fn settings(&self) -> &CppnSettings {
+        &self.settings
     }
 
     fn draw_activation(&self, stream: &mut Stream) -> Activation {
-        let mut allowed: Vec<Activation, 4> = Activation::ALL.into_iter().filter(|&a| self.activations & (1 << a as u8) != 0).collect();
-        if allowed.is_empty() {
-            allowed.extend(Activation::ALL);
-        }
+        let allowed: Vec<Activation, 4> = self.settings.activations.iter().collect();
         allowed[stream.index(allowed.len())]
     }
 
     fn mutate_weights(&self, stream: &mut Stream, genome: &mut CppnGenome<NODES, LINKS>) {
         for link in &mut genome.links {
-            if stream.happens(self.rates.weight) {
+            if stream.happens(self.settings.rates.weight) {
                 // A step of the gene is twenty times that of the weight.
-                let weight = link.weight + 20.0 * polynomial::step(stream.unit(), self.eta);
+                let weight = link.weight + 20.0 * polynomial::step(stream.unit(), self.settings.eta);
                 link.weight = weight.clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT);
             }
         }
@@ -81,7 +87,7 @@ impl<const NODES: usize, const LINKS: usize> CppnEncoding<NODES, LINKS> {
 
     fn mutate_activations(&self, stream: &mut Stream, genome: &mut CppnGenome<NODES, LINKS>) {
         for activation in &mut genome.nodes {
-            if stream.happens(self.rates.activation) {
+            if stream.happens(self.settings.rates.activation) {
                 *activation = self.draw_activation(stream);
             }
         }
@@ -91,15 +97,23 @@ impl<const NODES: usize, const LINKS: usize> CppnEncoding<NODES, LINKS> {
 impl<const NODES: usize, const LINKS: usize> Encoding for CppnEncoding<NODES, LINKS> {
     type Genome = CppnGenome<NODES, LINKS>;
 
-    /// Every input joined to every output, no hidden node; a genome without room for that stays without the links that do not fit.
+    fn from_settings(settings: &Settings) -> Result<Self, SetupError> {
+        match settings.encoding {
+            EncodingSettings::Cppn(cppn) => Self::new(settings.channels, cppn),
+            EncodingSettings::Direct(_) => Err(SetupError::Encoding),
+        }
+    }
+
+    /// Every input joined to every output, no hidden node.
     fn random(&self, stream: &mut Stream, genome: &mut Self::Genome) {
-        genome.outputs = self.outputs;
+        let outputs = self.channels.count() as u16;
+        genome.outputs = outputs as u8;
         genome.nodes.clear();
         genome.links.clear();
-        for _ in 0..INPUTS + usize::from(self.outputs) {
+        for _ in 0..INPUTS + usize::from(outputs) {
             let _ = genome.nodes.push(self.draw_activation(stream));
         }
-        for output in 0..u16::from(self.outputs) {
+        for output in 0..outputs {
             for source in 0..INPUTS as u16 {
                 let _ = genome.links.push(Link { source, target: INPUTS as u16 + output, weight: random_weight(stream) });
             }
@@ -109,22 +123,23 @@ impl<const NODES: usize, const LINKS: usize> Encoding for CppnEncoding<NODES, LI
     fn mutate(&self, stream: &mut Stream, _generation: u32, genome: &mut Self::Genome) {
         self.mutate_weights(stream, genome);
         self.mutate_activations(stream, genome);
-        if stream.happens(self.rates.add_link) && genome.links.len() < usize::from(self.max_links) {
+        if stream.happens(self.settings.rates.add_link) && genome.links.len() < usize::from(self.settings.capacity.links) {
             genome.add_link(stream);
         }
-        if stream.happens(self.rates.remove_link) && !genome.links.is_empty() {
+        if stream.happens(self.settings.rates.remove_link) && !genome.links.is_empty() {
             let lost = stream.index(genome.links.len());
             genome.links.remove(lost);
         }
-        if stream.happens(self.rates.add_node) && !genome.links.is_empty() {
+        if stream.happens(self.settings.rates.add_node) && !genome.links.is_empty() {
             let split = stream.index(genome.links.len());
             let activation = self.draw_activation(stream);
-            let fits = genome.nodes.len() < usize::from(self.max_nodes) && genome.links.len() < usize::from(self.max_links);
+            let fits = genome.nodes.len() < usize::from(self.settings.capacity.nodes)
+                && genome.links.len() < usize::from(self.settings.capacity.links);
             if fits {
                 genome.split_link(split, activation);
             }
         }
-        if stream.happens(self.rates.remove_node) && genome.hidden() > 0 {
+        if stream.happens(self.settings.rates.remove_node) && genome.hidden() > 0 {
             let lost = INPUTS + genome.outputs() + stream.index(genome.hidden());
             genome.remove_hidden(lost);
         }
@@ -203,6 +218,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
 mod tests {
     use super::*;
     use crate::rng::{Birth, Purpose};
+    use crate::settings::ActivationSet;
 
     fn stream(child: u32) -> Stream {
         Stream::new(5, Birth { generation: 0, child }, Purpose::Child)
@@ -216,9 +232,9 @@ mod tests {
 
     #[test]
     fn random_genomes_are_fully_joined() {
-        for (outputs, links) in [(1, 4), (3, 12)] {
+        for (channels, links) in [(Channels::Grey, 4), (Channels::Colour, 12)] {
             let mut genome = CppnGenome::<64, 96>::EMPTY;
-            CppnEncoding::new(outputs).random(&mut stream(0), &mut genome);
+            CppnEncoding::paper(channels).random(&mut stream(0), &mut genome);
             check(&genome);
             assert_eq!((genome.links().len(), genome.hidden()), (links, 0));
         }
@@ -228,7 +244,7 @@ mod tests {
     #[test]
     fn drift_is_that_of_the_released_program() {
         for (outputs, mutations, hidden, links) in [(1, 10, 3.27, 7.38), (1, 100, 30.3, 33.5), (3, 50, 15.3, 25.0)] {
-            let variation = CppnEncoding::<256, 512>::new(outputs);
+            let variation = CppnEncoding::<256, 512>::paper(Channels::from_count(outputs).unwrap());
             let (mut hidden_sum, mut link_sum) = (0, 0);
             for child in 0..500 {
                 let mut stream = stream(child);
@@ -247,7 +263,8 @@ mod tests {
     /// A genome without room stays as it is, and stays well formed.
     #[test]
     fn full_genomes_are_left_alone() {
-        let variation = CppnEncoding::<8, 9>::new(1);
+        let settings = CppnSettings { capacity: Capacity { nodes: 8, links: 9 }, ..CppnSettings::PAPER };
+        let variation = CppnEncoding::<8, 12>::new(Channels::Grey, settings).unwrap();
         let mut stream = stream(3);
         let mut genome = CppnGenome::EMPTY;
         variation.random(&mut stream, &mut genome);
@@ -262,7 +279,9 @@ mod tests {
 
     #[test]
     fn the_activation_set_is_kept() {
-        let variation = CppnEncoding::<64, 96> { activations: 0b0101, ..CppnEncoding::new(3) };
+        let activations = ActivationSet::of(&[Activation::Sine, Activation::Gaussian]).unwrap();
+        let settings = CppnSettings { activations, capacity: Capacity::CORTEX_M, ..CppnSettings::PAPER };
+        let variation = CppnEncoding::<64, 96>::new(Channels::Colour, settings).unwrap();
         let mut stream = stream(4);
         let mut genome = CppnGenome::EMPTY;
         variation.random(&mut stream, &mut genome);

@@ -69,7 +69,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
         }
         let genome = genomes::from_line(&line).map_err(|problem| anyhow::anyhow!("{name}, line {}: {problem}", number + 1))?;
         let mut picture = Picture::new(args.size.into(), genome.outputs());
-        renderer.render(&genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+        renderer.render(&genome, &mut Rows::new(|row| picture.put_row(row.y, row.bytes)));
         match &mut raw {
             Some(file) => file.write_all(picture.bytes()).with_context(cannot_write_raw)?,
             None => {

@@ -6,7 +6,7 @@
 
 use std::sync::Mutex;
 
-use fooling_core::{Birth, ColourSpace, Coordinates, CppnRates, Encoding as _, PictureSpec, Purpose, Rows, StandardGenome, Stream};
+use fooling_core::{Birth, ColourSpace, Coordinates, Encoding as _, PictureSpec, Purpose, Rows, StandardGenome, Stream};
 
 use super::plan::{InputTables, Programs, View};
 use crate::model::{Channels, Crops, Input, Layout, Mean, MeanValues, PerChannel, Preprocess};
@@ -33,9 +33,9 @@ fn expected(picture: PictureSpec, genomes: &[StandardGenome], preprocess: &Prepr
         let mut tensor = vec![f32::NAN; preprocess.slot_len()];
         renderer.render(
             genome,
-            &mut Rows(|y, row: &[u8]| {
-                bytes.extend_from_slice(row);
-                preprocess.write_row(&mut tensor, y, row);
+            &mut Rows::new(|row| {
+                bytes.extend_from_slice(row.bytes);
+                preprocess.write_row(&mut tensor, row.y, row.bytes);
             }),
         );
         numbers.extend(tensor.iter().map(|number| number.to_bits()));
@@ -73,7 +73,7 @@ const COORDINATES: [Coordinates; 2] = [Coordinates::Pixel, Coordinates::Unit];
 
 /// Genomes after neutral drift: constants, dead ends, parallel links, nodes without inputs.
 fn drifted(outputs: u8, count: u32, mutations: u32) -> Vec<StandardGenome> {
-    let encoding = StandardCppn { outputs, activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes: 512, max_links: 1024 };
+    let encoding = StandardCppn::paper(fooling_core::Channels::from_count(outputs.into()).unwrap());
     let drift = |child| {
         let mut genome = StandardGenome::EMPTY;
         let stream = |generation| Stream::new(11, Birth { generation, child }, Purpose::Child);

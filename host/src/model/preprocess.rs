@@ -4,9 +4,9 @@
 //! for ten crops. The arithmetic is `(byte - mean) * scale / std`: three f32 operations in that order, each rounded once. A value has the
 //! same bits whether it is computed or comes from a table.
 
-use std::ops::Range;
+use std::convert::Infallible;
 
-use fooling_core::Canvas;
+use fooling_core::{Canvas, Region, Row};
 
 use super::card::{Channels, Crops, Input, Layout};
 #[cfg(any(test, feature = "cuda"))]
@@ -180,16 +180,18 @@ impl Preprocess {
         InputTables { crops: self.crops.iter().flat_map(place).collect(), table, mean }
     }
 
-    /// A canvas that writes what the network sees of a picture into `tensor`, the slot of the picture.
-    pub fn canvas<'a>(&'a self, tensor: &'a mut [f32]) -> impl Canvas {
+    /// A canvas that writes what the network sees of a picture into `tensor`, the picture's slot.
+    pub fn canvas<'a>(&'a self, tensor: &'a mut [f32]) -> impl Canvas<Error = Infallible> {
         Slot { preprocess: self, tensor }
     }
 
-    /// The rows and columns that lie in a crop or between crops.
-    fn seen(&self) -> Range<usize> {
-        let first = self.crops.iter().map(|crop| crop.left.min(crop.top)).min().unwrap_or(0);
-        let end = self.crops.iter().map(|crop| (crop.left + self.width).max(crop.top + self.height)).max().unwrap_or(0);
-        first..end
+    /// The rows and columns that lie in a crop, or between crops.
+    fn region(&self) -> Region {
+        let span = |start: fn(&Crop) -> usize, length: usize| {
+            let starts = || self.crops.iter().map(start);
+            starts().min().unwrap_or(0)..starts().max().map_or(0, |last| last + length)
+        };
+        Region { rows: span(|crop| crop.top, self.height), columns: span(|crop| crop.left, self.width) }
     }
 
     /// Writes row `y` of a picture to every place in `tensor` where a crop shows it.
@@ -299,12 +301,15 @@ struct Slot<'a> {
 }
 
 impl Canvas for Slot<'_> {
-    fn row(&mut self, y: usize, pixels: &[u8]) {
-        self.preprocess.write_row(self.tensor, y, pixels);
+    type Error = Infallible;
+
+    fn row(&mut self, row: Row<'_>) -> Result<(), Infallible> {
+        self.preprocess.write_row(self.tensor, row.y, row.bytes);
+        Ok(())
     }
 
-    fn seen(&self, _: usize) -> Range<usize> {
-        self.preprocess.seen()
+    fn region(&self, _: usize) -> Region {
+        self.preprocess.region()
     }
 }
 
@@ -473,14 +478,14 @@ mod tests {
 
     #[test]
     fn a_canvas_sees_what_the_crops_show() {
-        let seen = |size, crops| {
-            Preprocess::new(&input(Layout::Nchw, Channels::Bgr, size, 256, crops), MeanValues::Channel(means(Channels::Bgr))).seen()
+        let region = |size, crops| {
+            let input = input(Layout::Nchw, Channels::Bgr, size, 256, crops);
+            Preprocess::new(&input, MeanValues::Channel(means(Channels::Bgr))).region()
         };
-        assert_eq!(
-            [seen((227, 227), Crops::Centre), seen((227, 227), Crops::Ten), seen((256, 256), Crops::Whole)],
-            [14..241, 0..256, 0..256]
-        );
-        assert_eq!(seen((200, 100), Crops::Centre), 28..228);
+        assert_eq!(region((227, 227), Crops::Centre), Region { rows: 14..241, columns: 14..241 });
+        assert_eq!(region((227, 227), Crops::Ten), Region::whole(256));
+        assert_eq!(region((256, 256), Crops::Whole), Region::whole(256));
+        assert_eq!(region((200, 100), Crops::Centre), Region { rows: 78..178, columns: 28..228 });
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use fooling_core::{Settings, open_journal};
+use fooling_core::{Placement, Settings, open_journal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -81,8 +81,8 @@ impl Summary {
             let record = record.map_err(damaged)?;
             scores.take_all(&record);
             decisions.update(record.generation.to_le_bytes());
-            for (child, take) in record.decisions() {
-                decisions.update([child, take.cell, take.score.to_bits()].map(u32::to_le_bytes).as_flattened());
+            for Placement { child, cell, score } in record.placements() {
+                decisions.update([child, cell, score.to_bits()].map(u32::to_le_bytes).as_flattened());
             }
             generations = record.generation;
             evaluations += u64::from(settings.children(record.generation));

@@ -1,7 +1,8 @@
 //! The run configuration, as stored in run.toml, and the core settings that follow from it.
 
 use fooling_core::{
-    Activation, BatchSizes, ColourSpace, Coordinates, CppnRates, DirectSettings, EncodingSettings, PictureSpec, Rate, Selection, Settings,
+    Activation, ActivationSet, BatchSizes, Capacity, Channels, ColourSpace, Coordinates, CppnRates, CppnSettings, DirectSettings,
+    EncodingSettings, PictureSpec, Rate, Selection, Settings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -228,7 +229,7 @@ impl RunConfig {
         let settings = Settings {
             seed: self.seed,
             picture: PictureSpec { side, coordinates: self.coordinates.into(), colour },
-            channels,
+            channels: if channels == 1 { Channels::Grey } else { Channels::Colour },
             encoding: self.encoding_settings()?,
             selection,
             sizes: BatchSizes { initial: self.initial, batch: self.batch },
@@ -243,19 +244,15 @@ impl RunConfig {
             Selection::MapElites { cells } => self.classes.iter().max().map_or(cells as usize, |most| most.saturating_add(1)),
             Selection::Single { classes, .. } => classes as usize,
         };
-        self.settings(classes, settings.picture.side.into(), settings.channels).is_ok_and(|given| given == *settings)
+        self.settings(classes, settings.picture.side.into(), settings.channels.count() as u8).is_ok_and(|given| given == *settings)
     }
 
     fn encoding_settings(&self) -> Result<EncodingSettings, String> {
-        let mut activations = 0;
-        for name in &self.activations {
-            let activation = Activation::from_name(name)
-                .ok_or_else(|| format!("unknown activation '{name}' (use sine, sigmoid, gaussian or linear)"))?;
-            activations |= 1 << activation as u8;
-        }
-        if activations == 0 {
-            return Err("at least one activation is needed".to_owned());
-        }
+        let activation = |name: &String| {
+            Activation::from_name(name).ok_or_else(|| format!("unknown activation '{name}' (use sine, sigmoid, gaussian or linear)"))
+        };
+        let activations = self.activations.iter().map(activation).collect::<Result<Vec<_>, _>>()?;
+        let activations = ActivationSet::of(&activations).ok_or("at least one activation is needed")?;
         let r = &self.rates;
         if let Some((name, rate)) = r.named().into_iter().find(|(_, rate)| !(0.0..=1.0).contains(rate)) {
             return Err(format!("the rate {name} is {rate}, but must be between 0 and 1"));
@@ -264,7 +261,7 @@ impl RunConfig {
             return Err("this program supports CPPNs of at most 512 nodes and 1024 links".to_owned());
         }
         Ok(match self.encoding {
-            EncodingName::Cppn => EncodingSettings::Cppn {
+            EncodingName::Cppn => EncodingSettings::Cppn(CppnSettings {
                 activations,
                 rates: CppnRates {
                     weight: Rate::new(r.weight),
@@ -275,9 +272,8 @@ impl RunConfig {
                     remove_node: Rate::new(r.remove_node),
                 },
                 eta: self.eta,
-                max_nodes: self.max_nodes,
-                max_links: self.max_links,
-            },
+                capacity: Capacity { nodes: self.max_nodes, links: self.max_links },
+            }),
             EncodingName::Direct => EncodingSettings::Direct(DirectSettings {
                 rate: Rate::new(r.gene),
                 halving: self.halving,

@@ -23,7 +23,7 @@ impl Scores {
 
     /// Records all placements of a generation.
     pub fn take_all(&mut self, record: &Record<'_>) {
-        record.decisions().for_each(|(_, take)| self.take(take));
+        record.placements().for_each(|placement| self.take(placement));
     }
 
     /// The figures at this point.

@@ -38,8 +38,8 @@ impl Elites {
         let mut renderer = E::renderer(settings);
         let elite = |cell| {
             let cell_elite = search.population().cell_elite(cell)?;
-            let mut picture = Picture::new(settings.picture.side.into(), settings.channels.into());
-            E::render(&mut renderer, &cell_elite.elite.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+            let mut picture = Picture::new(settings.picture.side.into(), settings.channels.count());
+            E::render(&mut renderer, &cell_elite.elite.genome, &mut Rows::new(|row| picture.put_row(row.y, row.bytes)));
             let cppn = E::network(&cell_elite.elite.genome);
             Some(RebuiltElite {
                 cell,

@@ -1,8 +1,9 @@
 //! Draws genomes of either encoding as rows of pixels.
 
+use std::convert::Infallible;
+
 use fooling_core::{
-    Canvas, CppnEncoding, DirectEncoding, DirectGenome, Encoding, EncodingSettings, Genome, PictureSpec, Scratch, Settings, StandardGenome,
-    StandardProgram,
+    Canvas, Channels, DirectEncoding, DirectGenome, Encoding, Genome, PictureSpec, Scratch, Settings, StandardGenome, StandardProgram,
 };
 
 use crate::simd;
@@ -11,11 +12,6 @@ use crate::simd;
 pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
     /// What one thread needs to draw.
     type Renderer: Send;
-
-    /// The encoding of a run.
-    ///
-    /// None if the settings are for the other encoding.
-    fn of(settings: &Settings) -> Option<Self>;
 
     /// Storage for a genome of a run.
     fn blank(settings: &Settings) -> Self::Genome;
@@ -27,7 +23,7 @@ pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + 
     fn renderer(settings: &Settings) -> Self::Renderer;
 
     /// Hands a genome's picture to `canvas`, row by row.
-    fn render(renderer: &mut Self::Renderer, genome: &Self::Genome, canvas: &mut impl Canvas);
+    fn render(renderer: &mut Self::Renderer, genome: &Self::Genome, canvas: &mut impl Canvas<Error = Infallible>);
 
     /// The genome as a CPPN, if it is one.
     fn network(_: &Self::Genome) -> Option<&StandardGenome> {
@@ -36,7 +32,7 @@ pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + 
 }
 
 /// The CPPN encoding on hosts.
-pub type StandardCppn = CppnEncoding<512, 1024>;
+pub type StandardCppn = fooling_core::StandardEncoding;
 
 /// Storage for rendering CPPNs.
 #[derive(Debug)]
@@ -56,7 +52,7 @@ impl CppnRenderer {
     }
 
     /// Compiles and renders a genome.
-    pub fn render(&mut self, genome: &StandardGenome, canvas: &mut impl Canvas) {
+    pub fn render(&mut self, genome: &StandardGenome, canvas: &mut impl Canvas<Error = Infallible>) {
         self.program.compile(genome);
         let needed = self.program.ample_scratch_floats(self.picture.side.into(), simd::LANES);
         if self.floats.len() < needed {
@@ -70,15 +66,6 @@ impl CppnRenderer {
 impl HostEncoding for StandardCppn {
     type Renderer = CppnRenderer;
 
-    fn of(settings: &Settings) -> Option<Self> {
-        match settings.encoding {
-            EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } if max_nodes <= 512 && max_links <= 1024 => {
-                Some(Self { outputs: settings.channels, activations, rates, eta, max_nodes, max_links })
-            }
-            _ => None,
-        }
-    }
-
     fn blank(_: &Settings) -> StandardGenome {
         StandardGenome::EMPTY
     }
@@ -91,7 +78,7 @@ impl HostEncoding for StandardCppn {
         CppnRenderer::new(settings.picture)
     }
 
-    fn render(renderer: &mut CppnRenderer, genome: &StandardGenome, canvas: &mut impl Canvas) {
+    fn render(renderer: &mut CppnRenderer, genome: &StandardGenome, canvas: &mut impl Canvas<Error = Infallible>) {
         renderer.render(genome, canvas);
     }
 
@@ -104,38 +91,28 @@ impl HostEncoding for StandardCppn {
 #[derive(Debug)]
 pub struct PixelRenderer {
     picture: PictureSpec,
-    channels: usize,
+    channels: Channels,
     row: Vec<u8>,
 }
 
 impl HostEncoding for DirectEncoding<Vec<u8>> {
     type Renderer = PixelRenderer;
 
-    fn of(settings: &Settings) -> Option<Self> {
-        match settings.encoding {
-            EncodingSettings::Direct(direct) => Some(Self::new(direct)),
-            EncodingSettings::Cppn { .. } => None,
-        }
-    }
-
     fn blank(settings: &Settings) -> DirectGenome<Vec<u8>> {
-        let side = usize::from(settings.picture.side);
-        DirectGenome(vec![0; side * side * usize::from(settings.channels)])
+        DirectGenome(vec![0; settings.picture_bytes()])
     }
 
     fn bytes(settings: &Settings) -> u64 {
-        u64::from(settings.picture.side).pow(2) * u64::from(settings.channels)
+        settings.picture_bytes() as u64
     }
 
     fn renderer(settings: &Settings) -> PixelRenderer {
-        let channels = usize::from(settings.channels);
-        PixelRenderer { picture: settings.picture, channels, row: vec![0; usize::from(settings.picture.side) * channels] }
+        PixelRenderer { picture: settings.picture, channels: settings.channels, row: vec![0; settings.row_bytes()] }
     }
 
-    fn render(renderer: &mut PixelRenderer, genome: &DirectGenome<Vec<u8>>, canvas: &mut impl Canvas) {
-        genome.show(renderer.picture, renderer.channels, &mut renderer.row, canvas).expect(
-            "the genome and the storage belong to the \
-             same run",
-        );
+    fn render(renderer: &mut PixelRenderer, genome: &DirectGenome<Vec<u8>>, canvas: &mut impl Canvas<Error = Infallible>) {
+        genome
+            .render(renderer.picture, renderer.channels, &mut renderer.row, canvas)
+            .expect("the genome and the storage belong to the same run");
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use fooling_core::{Placement, Search, Settings, open_journal};
+use fooling_core::{Search, Settings, open_journal};
 
 use super::encoding::HostEncoding;
 use super::evaluator::{Evaluator, Times};
@@ -119,7 +119,7 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     }
     RunToml::read(folder)?.fits(&header).map_err(|problem| RunError::journal(&path, &problem))?;
     let here = Provenance::here(setup.model, setup.classifier);
-    let remarks = here.resumes_from(&String::from_utf8_lossy(header.provenance), setup.classifier.same_everywhere());
+    let remarks = here.resumes_from(header.provenance, setup.classifier.same_everywhere());
     let remarks = remarks.map_err(|problem| RunError::journal(&path, &problem))?;
     let records = read_records(&path, &journal)?;
     let warnings: Vec<String> = records.warning.iter().cloned().chain(remarks).collect();
@@ -247,9 +247,9 @@ impl Evolve<'_> {
             pictures += evaluated.offspring.len() as u64;
             let evaluated_at = Instant::now();
             let (bad, told_at) = self.journal.append(generation, |decide| {
-                let told = search.tell(evaluated.offspring, evaluated.scores, |birth, take: Placement| {
-                    decide(birth.child, take);
-                    scores.take(take);
+                let told = search.tell(evaluated.offspring, evaluated.scores, |placement| {
+                    decide(placement);
+                    scores.take(placement);
                 });
                 let bad = told.map_err(|error| RunError::Config(error.to_string()))?;
                 Ok((bad, (bad, Instant::now())))

@@ -13,7 +13,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fooling_core::{JournalWriter, Placement, Records, Settings};
+use fooling_core::{JournalWriter, Placement, Records, Settings, SinkFn};
 use sha2::{Digest as _, Sha256};
 
 use super::RunError;
@@ -50,7 +50,8 @@ impl JournalFile {
     /// If the file already exists or cannot be written.
     pub fn begin(path: &Path, settings: &Settings, provenance: &str) -> Result<Self, RunError> {
         let mut header = Vec::new();
-        let writer = JournalWriter::begin(settings, provenance, &mut |bytes| header.extend_from_slice(bytes));
+        let writer = JournalWriter::begin(settings, provenance, &mut SinkFn::new(|bytes: &[u8]| header.extend_from_slice(bytes)))
+            .map_err(|error| RunError::journal(path, &error))?;
         if path.exists() {
             return Err(RunError::file("make", path, io::ErrorKind::AlreadyExists.into()));
         }
@@ -83,14 +84,14 @@ impl JournalFile {
     pub fn append<X>(
         &mut self,
         generation: u32,
-        decide: impl FnOnce(&mut dyn FnMut(u32, Placement)) -> Result<(u32, X), RunError>,
+        decide: impl FnOnce(&mut dyn FnMut(Placement)) -> Result<(u32, X), RunError>,
     ) -> Result<X, RunError> {
         self.record.clear();
         let (record_bytes, mut sink_writer) = (&mut self.record, self.writer.clone());
-        let mut sink = |bytes: &[u8]| record_bytes.extend_from_slice(bytes);
+        let mut sink = SinkFn::new(|bytes: &[u8]| record_bytes.extend_from_slice(bytes));
         let mut record = sink_writer.record(generation, &mut sink);
-        let (refused, result) = decide(&mut |child, take| record.take(child, take))?;
-        record.end(refused);
+        let (refused, result) = decide(&mut |placement| record.place(placement))?;
+        let Ok(()) = record.end(refused);
         if self.length + self.record.len() as u64 > self.largest {
             let problem = format!("the journal is full ({} bytes at most). {FULL}", self.largest);
             return Err(RunError::journal(&self.path, &problem));

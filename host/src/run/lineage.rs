@@ -50,7 +50,7 @@ pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<
     let mut all: Vec<Birth> = Vec::new();
     for record in records {
         let record = record.map_err(|error| RunError::journal(&path, &error))?;
-        for (child, _) in record.decisions().filter(|(_, take)| take.score >= least) {
+        for Placement { child, .. } in record.placements().filter(|placement| placement.score >= least) {
             let birth = Birth { generation: record.generation, child };
             // An offspring may take several cells, one after another.
             if all.last() != Some(&birth) {
@@ -156,8 +156,8 @@ impl Job for DrawThem<'_> {
         let (mut renderer, mut ancestors) = (E::renderer(self.settings), HashMap::new());
         let replayed = replay_each(self.settings, &mut search, self.journal, |record, winners| {
             for winner in winners.iter().filter(|winner| self.wanted.contains(&winner.birth)) {
-                let mut picture = Picture::new(self.settings.picture.side.into(), self.settings.channels.into());
-                E::render(&mut renderer, &winner.genome, &mut Rows(|y, row: &[u8]| picture.put_row(y, row)));
+                let mut picture = Picture::new(self.settings.picture.side.into(), self.settings.channels.count());
+                E::render(&mut renderer, &winner.genome, &mut Rows::new(|row| picture.put_row(row.y, row.bytes)));
                 let (birth, best) = (winner.birth, best_take(record, winner.birth.child));
                 ancestors.insert(birth, Ancestor { birth, cell: best.cell as usize, score: best.score, picture });
             }
@@ -168,8 +168,7 @@ impl Job for DrawThem<'_> {
 
 /// The placement with the highest score of an offspring that took at least one cell.
 fn best_take(record: &Record<'_>, child: u32) -> Placement {
-    let takes = record.decisions().filter(|decision| decision.0 == child).map(|decision| decision.1);
-    takes.reduce(|best, take| if take.score > best.score { take } else { best }).expect("an elite has taken a cell")
+    record.placements_of(child).reduce(|best, take| if take.score > best.score { take } else { best }).expect("an elite has taken a cell")
 }
 
 #[cfg(test)]
@@ -235,7 +234,7 @@ mod tests {
             .flat_map(|record| {
                 let record = record.unwrap();
                 let generation = record.generation;
-                record.decisions().map(|(child, take)| (Birth { generation, child }, take.score)).collect::<Vec<_>>()
+                record.placements().map(|Placement { child, score, .. }| (Birth { generation, child }, score)).collect::<Vec<_>>()
             })
             .collect();
         let least = takes.iter().map(|take| take.1).fold(0.0, f32::max) * 0.8;

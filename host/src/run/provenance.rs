@@ -212,8 +212,8 @@ impl RunToml {
         if !self.config.give(settings) || !classes.into_iter().eq(self.cells.iter().map(|cell| cell.class)) {
             return Err(SETTINGS_DIFFER);
         }
-        let provenance = String::from_utf8_lossy(header.provenance);
-        let network = whole_provenance_line(&provenance, "sha256");
+        let provenance = header.provenance;
+        let network = whole_provenance_line(provenance, "sha256");
         if network.is_empty() || network == self.provenance.model_sha256 { Ok(()) } else { Err(NETWORK_DIFFERS) }
     }
 

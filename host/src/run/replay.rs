@@ -73,15 +73,14 @@ pub(super) fn replay_each<E: HostEncoding, P: EliteAccess<E::Genome>>(
     let (_, records) = open_journal(journal).map_err(|error| error.to_string())?;
     let blank = || Elite { genome: E::blank(settings), birth: Default::default(), parent: None };
     let mut offspring: Vec<Elite<E::Genome>> = Vec::new();
-    let mut takes = vec![Placement { cell: 0, score: 0.0 }; settings.cells() as usize];
+    let mut placements = vec![Placement::default(); settings.cells() as usize];
     for record in records {
         let record = record.map_err(|error| error.to_string())?;
-        let mut last = None;
-        let winners = record.decisions().filter(|(child, _)| last.replace(*child) != Some(*child)).count();
+        let winners = record.children().count();
         if offspring.len() < winners {
             offspring.resize_with(winners, blank);
         }
-        replay(search, &record, &mut ReplayScratch { offspring: &mut offspring, takes: &mut takes })
+        replay(search, &record, &mut ReplayScratch { offspring: &mut offspring, placements: &mut placements })
             .map_err(|error| format!("generation {}: {error}", record.generation))?;
         show(&record, &offspring[..winners]);
     }

@@ -1,7 +1,8 @@
 //! The four kinds of search (two encodings, two populations) behind one interface.
 
 use fooling_core::{
-    Archive, Cell, DirectEncoding, Elite, EliteSlot, EncodingSettings, Population, Rank, Ranking, Search, Selection, Settings, Storage,
+    Archive, Cell, DirectEncoding, Elite, EliteSlot, EncodingSettings, Population, Rank, Ranking, Search, Selection, Settings, SetupError,
+    Storage, StorageError,
 };
 
 use super::RunError;
@@ -55,7 +56,7 @@ const MOST_MEMORY: u64 = 4 << 30;
 /// Refuses a run that needs too much memory, before anything is created or allocated.
 pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
     let genome = match settings.encoding {
-        EncodingSettings::Cppn { .. } => StandardCppn::bytes(settings),
+        EncodingSettings::Cppn(_) => StandardCppn::bytes(settings),
         EncodingSettings::Direct(_) => DirectEncoding::<Vec<u8>>::bytes(settings),
     };
     let (elites, width) = match settings.selection {
@@ -63,7 +64,7 @@ pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
         Selection::Single { classes, keep, .. } => (keep, classes),
     };
     let children = settings.sizes.initial.max(settings.sizes.batch);
-    let picture = u128::from(settings.picture.side).pow(2) * u128::from(settings.channels);
+    let picture = settings.picture_bytes() as u128;
     let needed = u128::from(elites) * u128::from(genome)
         + u128::from(children) * (u128::from(genome) + u128::from(width) * 4)
         + u128::from(settings.cells()) * picture;
@@ -83,24 +84,24 @@ pub(super) fn check_room(settings: &Settings) -> Result<(), RunError> {
 pub(super) fn with_search<J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
     check_room(settings)?;
     match settings.encoding {
-        EncodingSettings::Cppn { .. } => with_encoding::<StandardCppn, J>(settings, job),
+        EncodingSettings::Cppn(_) => with_encoding::<StandardCppn, J>(settings, job),
         EncodingSettings::Direct(_) => with_encoding::<DirectEncoding<Vec<u8>>, J>(settings, job),
     }
 }
 
 fn with_encoding<E: HostEncoding, J: Job>(settings: &Settings, job: J) -> Result<J::Output, RunError> {
-    let encoding = E::of(settings).ok_or_else(|| RunError::Config("this program does not support genomes of that size".to_owned()))?;
     let slots = |count: u32| -> Vec<EliteSlot<E::Genome>> { (0..count).map(|_| EliteSlot::new(E::blank(settings))).collect() };
-    let misfit = |error: fooling_core::Misfit| RunError::Config(error.to_string());
+    let refused = |error: StorageError| RunError::Config(error.to_string());
+    let unfit = |error: SetupError| RunError::Config(error.to_string());
     match settings.selection {
         Selection::MapElites { cells } => {
-            let archive = Archive::new(vec![Cell::EMPTY; cells as usize], slots(cells)).map_err(misfit)?;
-            job.run(Search::new(settings.seed, encoding, archive, settings.sizes))
+            let archive = Archive::new(vec![Cell::EMPTY; cells as usize], slots(cells)).map_err(refused)?;
+            job.run(Search::<E, _>::from_settings(settings, archive).map_err(unfit)?)
         }
         Selection::Single { classes, target, keep, pressure } => {
             let ranks = vec![Rank::default(); keep as usize];
-            let ranking = Ranking::new(ranks, slots(keep), classes as usize, target as usize, pressure).map_err(misfit)?;
-            job.run(Search::new(settings.seed, encoding, ranking, settings.sizes))
+            let ranking = Ranking::new(ranks, slots(keep), classes as usize, target as usize, pressure).map_err(refused)?;
+            job.run(Search::<E, _>::from_settings(settings, ranking).map_err(unfit)?)
         }
     }
 }

@@ -12,7 +12,7 @@ fuzz_target!(|line: &str| {
         assert!(again == genome);
         let mut rows = 0;
         let mut renderer = CppnRenderer::new(PictureSpec { side: 7, coordinates: Coordinates::Pixel, colour: None });
-        renderer.render(&genome, &mut Rows(|_, row: &[u8]| rows += usize::from(row.len() == 7 * genome.outputs())));
+        renderer.render(&genome, &mut Rows::new(|row| rows += usize::from(row.bytes.len() == 7 * genome.outputs())));
         assert_eq!(rows, 7);
     }
 });

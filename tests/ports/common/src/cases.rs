@@ -3,8 +3,8 @@
 //! Also compiled into `core/tests/golden.rs`, which computes the same on the host and writes down what every machine must print.
 
 use fooling_core::{
-    BatchSizes, Birth, ColourSpace, Coordinates, CppnRates, DirectSettings, EncodingSettings, PictureSpec, Purpose, Selection, Settings,
-    Stream, math,
+    BatchSizes, Birth, Capacity, Channels, ColourSpace, Coordinates, CppnSettings, DirectSettings, EncodingSettings, PictureSpec, Purpose,
+    Selection, Settings, Stream, math,
 };
 
 use crate::digest::Digest;
@@ -24,8 +24,8 @@ pub const DRAWINGS: [(&str, PictureSpec); 2] = [
 pub const CPPN_RUN: Settings = Settings {
     seed: 2015,
     picture: PictureSpec { side: SIDE, coordinates: Coordinates::Pixel, colour: None },
-    channels: 1,
-    encoding: EncodingSettings::Cppn { activations: 0b1111, rates: CppnRates::PAPER, eta: 15, max_nodes: 64, max_links: 96 },
+    channels: Channels::Grey,
+    encoding: EncodingSettings::Cppn(CppnSettings { capacity: Capacity::CORTEX_M, ..CppnSettings::PAPER }),
     selection: Selection::MapElites { cells: CELLS as u32 },
     sizes: BatchSizes { initial: 16, batch: 16 },
 };

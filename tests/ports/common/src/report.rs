@@ -25,10 +25,15 @@ macro_rules! failures {
 }
 
 failures! {
+    fooling_core::AskError: "a child that the generation does not have",
     fooling_core::GenomeError: "a genome is malformed or too large",
-    fooling_core::RenderError: "rendering needs more scratch",
     fooling_core::JournalError: "the journal is damaged",
-    fooling_core::Misfit: "the decisions are not of this run, or there is too little room",
+    fooling_core::RenderError: "rendering needs more scratch",
+    fooling_core::ReplayError: "the decisions are not of this run, or there is too little room",
+    fooling_core::SetupError: "the run is of another encoding, or there is too little room",
+    fooling_core::StorageError: "there is too little storage",
+    fooling_core::TellError: "not the whole generation",
+    core::convert::Infallible: "",
 }
 
 /// Prints results as they come and adds up the cost of pictures.

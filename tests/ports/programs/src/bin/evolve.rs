@@ -6,7 +6,7 @@
 #![no_std]
 #![no_main]
 
-use fooling_core::{Archive, Birth, Cell, CheckerboardScorer, CppnEncoding, DirectEncoding, DirectGenome, Elite, EliteSlot, Encoding, EncodingSettings, JournalWriter, Scratch, Search, Settings, SmallGenome, SmallProgram};
+use fooling_core::{Archive, Cell, CheckerboardScorer, DirectEncoding, DirectGenome, Elite, EliteSlot, Encoding, JournalWriter, Scratch, Search, Settings, SinkFn, SmallEncoding, SmallGenome, SmallProgram};
 use ports_common::cases::{CELLS, CPPN_RUN, DIRECT_RUN, GENERATIONS, PROVENANCE, SIDE, variation_kernels};
 use ports_common::{Digest, Digestible, Failure, Report, program};
 
@@ -17,19 +17,14 @@ const ROW: usize = SIDE as usize;
 const PIXELS: usize = ROW * ROW;
 /// Pixels that are computed side by side.
 const LANES: usize = 7;
-/// Floats of scratch for any program of 64 nodes: a line for each, and two more.
-const FLOATS: usize = (64 + 2) * ROW;
+/// Floats of scratch for any program of this capacity.
+const FLOATS: usize = SmallProgram::max_scratch_floats(ROW, LANES);
 
 /// What a search is lent.
 struct Room<G> {
     slots: [EliteSlot<G>; CELLS],
     offspring: [Elite<G>; CHILDREN],
     scores: [[f32; CELLS]; CHILDREN],
-}
-
-/// An elite to be overwritten.
-const fn nobody<G>(genome: G) -> Elite<G> {
-    Elite { genome, birth: Birth { generation: 0, child: 0 }, parent: None }
 }
 
 struct Storage {
@@ -44,12 +39,12 @@ impl Storage {
     const EMPTY: Self = Self {
         networks: Room {
             slots: [const { EliteSlot::new(SmallGenome::EMPTY) }; CELLS],
-            offspring: [const { nobody(SmallGenome::EMPTY) }; CHILDREN],
+            offspring: [const { Elite::new(SmallGenome::EMPTY) }; CHILDREN],
             scores: [[0.0; CELLS]; CHILDREN],
         },
         pictures: Room {
             slots: [const { EliteSlot::new(DirectGenome([0; PIXELS])) }; CELLS],
-            offspring: [const { nobody(DirectGenome([0; PIXELS])) }; CHILDREN],
+            offspring: [const { Elite::new(DirectGenome([0; PIXELS])) }; CHILDREN],
             scores: [[0.0; CELLS]; CHILDREN],
         },
         program: SmallProgram::EMPTY,
@@ -70,55 +65,47 @@ fn evolve(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
 
 #[inline(never)] // One run's stack is free again in the other.
 fn evolve_networks(Storage { networks, program, floats, row, .. }: &mut Storage, report: &mut Report) -> Result<(), Failure> {
-    let settings = &CPPN_RUN;
-    let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else { return Err(OTHER) };
-    let cppn = CppnEncoding { outputs: settings.channels, activations, rates, eta, max_nodes, max_links };
     let draw = |genome: &SmallGenome, scorer: &mut CheckerboardScorer<CELLS>| {
         program.compile(genome);
-        program.render::<LANES>(settings.picture, &mut Scratch { floats, row }, scorer)?;
+        program.render::<LANES, _>(CPPN_RUN.picture, &mut Scratch { floats, row }, scorer)?;
         Ok(())
     };
-    run("cppn", settings, cppn, networks, draw, report)
+    run::<SmallEncoding>("cppn", &CPPN_RUN, networks, draw, report)
 }
 
 #[inline(never)]
-fn evolve_pictures(Storage { pictures, .. }: &mut Storage, report: &mut Report) -> Result<(), Failure> {
-    let EncodingSettings::Direct(settings) = DIRECT_RUN.encoding else { return Err(OTHER) };
+fn evolve_pictures(Storage { pictures, row, .. }: &mut Storage, report: &mut Report) -> Result<(), Failure> {
     let draw = |genome: &DirectGenome<[u8; PIXELS]>, scorer: &mut CheckerboardScorer<CELLS>| {
-        genome.0.chunks(ROW).enumerate().for_each(|(y, pixels)| scorer.row(y, pixels));
-        Ok(())
+        Ok(genome.render(DIRECT_RUN.picture, DIRECT_RUN.channels, row, scorer)?)
     };
-    run("direct", &DIRECT_RUN, DirectEncoding::new(settings), pictures, draw, report)
+    run::<DirectEncoding<_>>("direct", &DIRECT_RUN, pictures, draw, report)
 }
-
-const OTHER: Failure = Failure("a run of another encoding");
 
 /// A whole run: asks, draws, scores and tells, and writes its journal.
 fn run<E: Encoding<Genome: Digestible>>(
     name: &str,
     settings: &Settings,
-    encoding: E,
     room: &mut Room<E::Genome>,
     mut draw: impl FnMut(&E::Genome, &mut CheckerboardScorer<CELLS>) -> Result<(), Failure>,
     report: &mut Report,
 ) -> Result<(), Failure> {
     let Room { slots, offspring, scores } = room;
     let archive = Archive::new([Cell::EMPTY; CELLS], slots.as_mut_slice())?;
-    let mut search = Search::new(settings.seed, encoding, archive, settings.sizes);
+    let mut search = Search::<E, _>::from_settings(settings, archive)?;
     let mut journal = Digest::default();
-    let mut sink = |bytes: &[u8]| journal.update(bytes);
-    let mut writer = JournalWriter::begin(settings, PROVENANCE, &mut sink);
-    let mut scorer = CheckerboardScorer::new(SIDE);
+    let mut sink = SinkFn::new(|bytes: &[u8]| journal.update(bytes));
+    let mut writer = JournalWriter::begin(settings, PROVENANCE, &mut sink).map_err(|_| Failure("settings that no run can have"))?;
+    let mut scorer = CheckerboardScorer::new();
     for generation in 0..GENERATIONS {
         for ((child, scores), number) in offspring.iter_mut().zip(scores.iter_mut()).zip(0..) {
-            search.ask(number, child);
+            search.ask(number, child)?;
             scorer.clear();
             report.picture(|| draw(&child.genome, &mut scorer))?;
-            *scores = scorer.scores(ROW);
+            *scores = scorer.scores();
         }
         let mut record = writer.record(generation, &mut sink);
-        let refused = search.tell(offspring, scores.as_flattened(), |birth, take| record.take(birth.child, take))?;
-        record.end(refused);
+        let refused = search.tell(offspring, scores.as_flattened(), |placement| record.place(placement))?;
+        record.end(refused)?;
     }
     report.cost(name);
     report.digest(format_args!("{name}/archive"), Digest::of_archive(search.population()));

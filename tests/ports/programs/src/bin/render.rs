@@ -43,7 +43,7 @@ impl Storage {
         let mut digest = Digest::default();
         self.program.compile(&self.genome);
         let mut scratch = Scratch { floats: &mut self.floats, row: &mut self.row };
-        self.program.render::<LANES>(picture, &mut scratch, &mut Rows(|_, pixels: &[u8]| digest.update(pixels)))?;
+        self.program.render::<LANES, _>(picture, &mut scratch, &mut Rows::new(|row| digest.update(row.bytes)))?;
         Ok(digest)
     }
 }

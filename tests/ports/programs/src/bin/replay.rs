@@ -6,26 +6,23 @@
 #![no_std]
 #![no_main]
 
-use fooling_core::{Archive, Birth, Cell, CppnEncoding, Elite, EliteSlot, EncodingSettings, Placement, ReplayScratch, Rows, Scratch, Search, Settings, SmallGenome, SmallProgram, open_journal};
+use fooling_core::{Archive, Cell, Elite, EliteSlot, Placement, ReplayScratch, Rows, Scratch, Search, SmallEncoding, SmallGenome, SmallProgram, open_journal};
 use ports_common::cases::{CELLS, HOST_RUN, SIDE};
 use ports_common::{Digest, Failure, Report, program};
 
 static JOURNAL: &[u8] = include_bytes!("../../../../../fixtures/ports/host.journal");
 
-/// What a `SmallGenome` has room for.
-const NODES: usize = 64;
-const LINKS: usize = 96;
 /// As many as a generation has: all of them may have taken something.
 const CHILDREN: usize = HOST_RUN.sizes.batch as usize;
 /// Pixels that are computed side by side.
 const LANES: usize = 7;
-/// Floats of scratch for any program of 64 nodes: a line for each, and two more.
-const FLOATS: usize = (NODES + 2) * SIDE as usize;
+/// Floats of scratch for any program of this capacity.
+const FLOATS: usize = SmallProgram::max_scratch_floats(SIDE as usize, LANES);
 
 struct Storage {
     slots: [EliteSlot<SmallGenome>; CELLS],
     offspring: [Elite<SmallGenome>; CHILDREN],
-    takes: [Placement; CELLS],
+    placements: [Placement; CELLS],
     program: SmallProgram,
     floats: [f32; FLOATS],
     row: [u8; SIDE as usize],
@@ -34,8 +31,8 @@ struct Storage {
 impl Storage {
     const EMPTY: Self = Self {
         slots: [const { EliteSlot::new(SmallGenome::EMPTY) }; CELLS],
-        offspring: [const { Elite { genome: SmallGenome::EMPTY, birth: Birth { generation: 0, child: 0 }, parent: None } }; CHILDREN],
-        takes: [Placement { cell: 0, score: 0.0 }; CELLS],
+        offspring: [const { Elite::new(SmallGenome::EMPTY) }; CHILDREN],
+        placements: [Placement { child: 0, cell: 0, score: 0.0 }; CELLS],
         program: SmallProgram::EMPTY,
         floats: [0.0; FLOATS],
         row: [0; SIDE as usize],
@@ -45,12 +42,12 @@ impl Storage {
 program!(replay, Storage);
 
 fn replay(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
-    let Storage { slots, offspring, takes, program, floats, row } = storage;
+    let Storage { slots, offspring, placements, program, floats, row } = storage;
     let (header, records) = open_journal(JOURNAL)?;
     let settings = &header.settings;
     let archive = Archive::new([Cell::EMPTY; CELLS], slots.as_mut_slice())?;
-    let mut search = Search::new(settings.seed, encoding(settings)?, archive, settings.sizes);
-    let mut scratch = ReplayScratch { offspring, takes };
+    let mut search = Search::<SmallEncoding, _>::from_settings(settings, archive)?;
+    let mut scratch = ReplayScratch { offspring, placements };
     for record in records {
         fooling_core::replay(&mut search, &record?, &mut scratch)?;
     }
@@ -60,21 +57,10 @@ fn replay(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
     for cell in 0..CELLS {
         let elite = search.population().elite(cell).ok_or(Failure("a cell is empty"))?;
         program.compile(&elite.genome);
-        let mut canvas = Rows(|_, pixels: &[u8]| pictures.update(pixels));
-        report.picture(|| program.render::<LANES>(settings.picture, &mut Scratch { floats, row }, &mut canvas))?;
+        let mut canvas = Rows::new(|row| pictures.update(row.bytes));
+        report.picture(|| program.render::<LANES, _>(settings.picture, &mut Scratch { floats, row }, &mut canvas))?;
     }
     report.cost("elites");
     report.digest("pictures", pictures);
     Ok(())
-}
-
-/// The variation of the run; refused if its genomes might not fit, for then children would differ from the host's.
-fn encoding(settings: &Settings) -> Result<CppnEncoding<NODES, LINKS>, Failure> {
-    let EncodingSettings::Cppn { activations, rates, eta, max_nodes, max_links } = settings.encoding else {
-        return Err(Failure("a run of another encoding"));
-    };
-    if settings.cells() as usize != CELLS || usize::from(max_nodes) > NODES || usize::from(max_links) > LINKS {
-        return Err(Failure("a run with more cells or larger genomes than there is room for"));
-    }
-    Ok(CppnEncoding { outputs: settings.channels, activations, rates, eta, max_nodes, max_links })
 }
