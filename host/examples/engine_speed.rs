@@ -11,10 +11,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use fooling::classifier::{BATCH, Classifier, Exact, TractCpu};
 #[cfg(feature = "cuda")]
-use fooling::classifier::{Device, TractGpu};
-use fooling::model::Model;
+use fooling::Device;
+#[cfg(feature = "cuda")]
+use fooling::internals::TractGpu;
+use fooling::internals::{BATCH, Exact, TractCpu};
+use fooling::{Classifier, Model};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

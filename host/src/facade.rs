@@ -1,7 +1,13 @@
 //! What a program does with a run: evolve or resume it, and write what is to be looked at.
 
+use std::borrow::Cow;
+
+use crate::classifier::{Classifier, ClassifyError};
+use crate::model::Model;
+use crate::picture::Picture;
 use crate::report::{self, Summary};
 use crate::run::{self, Folder, Observer, RunError, Setup};
+use crate::score::score_all;
 
 /// Evolves a new run in an empty folder, and writes its pictures, contact sheets and figures.
 ///
@@ -22,4 +28,25 @@ pub fn evolve(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
 /// [`RunError`], for example if the journal is not that of this run configuration and this network.
 pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Summary, RunError> {
     report::write(folder, &run::resume(setup, folder, observer)?)
+}
+
+/// Scores pictures over several threads: for each picture a probability for each class, or NaN throughout if what the network returned
+/// were no probabilities.
+///
+/// Pictures of another size, or with another number of channels than the network takes, are scaled and converted; the aspect ratio is not
+/// kept.
+///
+/// # Errors
+///
+/// [`ClassifyError`] if the classifier fails.
+pub fn score(model: &Model, classifier: &dyn Classifier, threads: usize, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, ClassifyError> {
+    let input = &model.card().input;
+    let (side, channels) = (input.picture, input.channels.count());
+    let fitted = |i: usize| {
+        let picture = &pictures[i];
+        let fits = (picture.side(), picture.channels()) == (side, channels);
+        if fits { Cow::Borrowed(picture) } else { Cow::Owned(picture.fitted(side, channels)) }
+    };
+    let scores = score_all(model, classifier, threads, pictures.len(), fitted)?;
+    Ok(scores.chunks(model.classes()).map(<[f32]>::to_vec).collect())
 }

@@ -1,39 +1,101 @@
-//! `fooling`: pictures that a neural network is sure about and a person is not.
+//! Evolve pictures that a neural network is sure about and a person is not.
 //!
-//! [`fooling_core`] decides every byte of a run; this crate asks real networks for their opinion. Data flows like this: a
-//! [`model`] is loaded with its card, a [`classifier`] runs it, [`run::Evaluator`] draws the pictures of a generation straight into its input,
-//! [`run`] is the loop with a journal on disk, and [`report`] is what is left to look at.
+//! A [`Model`] is an ONNX network with a card that says how to feed it. [`open`] prepares it as a [`Classifier`]. A [`RunConfig`] says what
+//! to evolve, and [`evolve`] does it, with MAP-Elites: for each class it keeps the picture with the highest confidence. A run is a
+//! [`Folder`] with a journal of its decisions: [`resume`] continues it after a crash, and [`rebuild`] draws all its pictures again without
+//! the network, bit for bit.
+//!
+//! ```
+//! use fooling::{Device, EncodingName, Folder, Model, RunConfig, Setup};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! // The built-in LeNet, for handwritten digits. `Model::load` takes the path of an ONNX file.
+//! let model = Model::named("lenet")?;
+//! let classifier = fooling::open(&model, Device::Cpu)?;
+//! let config = RunConfig::builder(&model).encoding(EncodingName::Cppn).seed(7).batch(40).generations(5).build()?;
+//!
+//! let folder = Folder::create(&dir.path().join("digits"))?;
+//! let setup = Setup { config, model: &model, classifier: &*classifier, threads: 2 };
+//! let summary = fooling::evolve(&setup, &folder, &mut ())?;
+//! assert_eq!(summary.stats.filled, 10);
+//!
+//! // The journal alone gives all pictures again.
+//! let run = fooling::rebuild(&folder)?;
+//! for elite in &run.elites {
+//!     let (class, name) = run.class(elite.cell);
+//!     println!("class {class} ({name}): {:.2} %, {} pixels wide", elite.score * 100.0, elite.picture.side());
+//! }
+//! // What does the network say of one of them?
+//! let scores = fooling::score(&model, &*classifier, 1, &[run.elites[3].picture.clone()])?;
+//! assert_eq!(scores[0][run.elites[3].cell], run.elites[3].score);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The exact engine scores most convolutional networks with the same bits on every machine. The feature `tract` (default) adds an engine
+//! for other networks, and `cuda` and `metal` add GPUs. The feature `cli` (default) is the program `fooling`; a library does without it:
+//! `default-features = false`.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports, reason = "only the program uses it"))]
+// Within the crate, what is `pub` in a private module is what the facade or the tests of the whole program may use.
+#![allow(unreachable_pub)]
 
-// The command line names what it uses of this library as others would.
+// The command line names what it uses as other crates would.
 #[cfg(feature = "cli")]
 extern crate self as fooling;
 
-pub mod classifier;
+mod classifier;
 #[cfg(feature = "cli")]
 mod cli;
-pub mod experiments;
+mod experiments;
 mod facade;
 #[cfg(feature = "fetch")]
-pub mod fetch;
-pub mod genomes;
+mod fetch;
+mod genomes;
 #[cfg(any(test, feature = "cuda"))]
 mod gpu;
-pub mod mnist;
-pub mod model;
+mod mnist;
+mod model;
 mod onnx;
-pub mod picture;
-pub mod report;
-pub mod run;
-pub mod score;
-pub mod simd;
+mod picture;
+mod report;
+mod run;
+mod score;
+mod simd;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "train")]
-pub mod train;
+mod train;
 mod util;
 
+pub use classifier::{Classifier, ClassifyError, Device, InvalidScores, OpenError, Refusals, Session, Unavailable, open};
+pub use facade::{evolve, resume, score};
+pub use model::{Model, ModelError};
+pub use picture::Picture;
+pub use report::{Shares, Summary};
+pub use run::{
+    CoordinatesName, Difference, EncodingName, Folder, Observer, Progress, Rates, Rebuilt, RebuiltElite, RunConfig, RunConfigBuilder,
+    RunError, Setup, Stats, Variant, rebuild,
+};
+
+/// The program.
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub use cli::main;
 
-pub use facade::{evolve, resume};
+/// For this project's own tests, benches and fuzz targets, which look behind the facade. It may change in any release.
+#[doc(hidden)]
+pub mod internals {
+    #[cfg(feature = "tract")]
+    pub use crate::classifier::TractCpu;
+    #[cfg(any(feature = "cuda", feature = "metal"))]
+    pub use crate::classifier::TractGpu;
+    pub use crate::classifier::{BATCH, Exact, Fault, Mock};
+    pub use crate::genomes::{from_line, to_line};
+    pub use crate::mnist::{CLASSES, PIXELS, load_test};
+    pub use crate::model::Card;
+    pub use crate::picture::DecodedImage;
+    pub use crate::run::encoding::CppnRenderer;
+    pub use crate::run::{CellName, Provenance, RunToml, rebuild_journal};
+    pub use crate::simd::Instructions;
+}

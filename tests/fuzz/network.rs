@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use fooling::classifier::Classifier;
-use fooling::model::Model;
+use fooling::Classifier;
+use fooling::Model;
 
 /// The model in a file of these bytes; nothing if it is none, or one whose pictures are large: that is slow and teaches nothing.
 pub fn load(dir: &Path, bytes: &[u8]) -> Option<Model> {

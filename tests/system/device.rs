@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use fooling::classifier::{Classifier, ClassifyError, Device, Mock, Session};
-use fooling::model::Model;
-use fooling::run::{EncodingName, Folder, RunConfig, RunError, Setup, Variant, rebuild};
+use fooling::Model;
+use fooling::internals::Mock;
+use fooling::{Classifier, ClassifyError, Device, Session};
+use fooling::{EncodingName, Folder, RunConfig, RunError, Setup, Variant, rebuild};
 
 use crate::program::{fooling, scratch};
 

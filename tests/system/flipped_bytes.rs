@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use fooling::run::{Folder, rebuild};
+use fooling::{Folder, rebuild};
 
 use crate::program::{fooling, journal, record_ends, scratch};
 

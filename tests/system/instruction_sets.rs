@@ -1,9 +1,10 @@
 //! A whole run, including the network, with other instruction sets: the same run, to the last placement.
 
-use fooling::classifier::{Classifier, Exact};
-use fooling::model::Model;
-use fooling::run::{EncodingName, Folder, RunConfig, Setup, Variant};
-use fooling::simd::Instructions;
+use fooling::Classifier;
+use fooling::Model;
+use fooling::internals::Exact;
+use fooling::internals::Instructions;
+use fooling::{EncodingName, Folder, RunConfig, Setup, Variant};
 
 use crate::program::scratch;
 

@@ -3,10 +3,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use fooling::classifier::{Classifier, Fault, Mock};
-use fooling::model::Model;
-use fooling::report::Summary;
-use fooling::run::{EncodingName, Folder, Observer, Progress, RunConfig, RunError, Setup, Variant, rebuild};
+use fooling::Classifier;
+use fooling::Model;
+use fooling::Summary;
+use fooling::internals::{Fault, Mock};
+use fooling::{EncodingName, Folder, Observer, Progress, RunConfig, RunError, Setup, Variant, rebuild};
 
 use crate::program::{journal, record_ends, scratch};
 

@@ -33,7 +33,7 @@ pub use mock::{Fault, Mock};
 pub use scores::InvalidScores;
 #[cfg(feature = "tract")]
 pub use tract_cpu::TractCpu;
-#[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
+#[cfg(any(feature = "cuda", feature = "metal"))]
 pub use tract_gpu::TractGpu;
 #[cfg(feature = "cuda")]
 pub use tract_gpu::{Export, ExportError, export};

@@ -164,7 +164,7 @@ fn same_device(asked: Option<DeviceChoice>, begun: Device) -> anyhow::Result<Dev
 
 /// The user's run configuration over the paper's.
 fn config(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<RunConfig> {
-    let channels = if model.card().input.channels.count() == 1 { 1 } else { 3 };
+    let channels = model.card().input.picture_channels();
     let target = args.target.as_deref().map(|wanted| super::classes::Classes::of_model(model).find(wanted)).transpose()?;
     // A run can be resumed from another working directory.
     let name = if Path::new(name).exists() { std::path::absolute(name)?.to_string_lossy().into_owned() } else { name.to_owned() };

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use networks::Network;
-pub use results::{Figure, Finding, Results, SheetPicture, Table};
+pub use results::{Figure, Finding, Results, Table};
 
 use crate::classifier::{ClassifyError, Device, OpenError};
 use crate::model::ModelError;
@@ -76,6 +76,7 @@ impl Experiment {
 
 /// What to do.
 #[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "some experiments need training"))]
 pub struct ExperimentPlan {
     /// Which experiment.
     pub experiment: Experiment,
@@ -115,6 +116,7 @@ pub trait ExperimentObserver {
 /// Why an experiment could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[cfg_attr(not(feature = "train"), allow(dead_code, reason = "some experiments need training"))]
 pub enum ExperimentError {
     /// A run failed.
     #[error(transparent)]

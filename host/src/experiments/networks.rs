@@ -56,6 +56,6 @@ impl Network {
 
     /// Number of channels of its pictures.
     pub(super) fn channels(&self) -> u8 {
-        if self.model.card().input.channels.count() == 1 { 1 } else { 3 }
+        self.model.card().input.picture_channels()
     }
 }

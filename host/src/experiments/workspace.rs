@@ -1,6 +1,5 @@
 //! Runs experiments: every run has its own folder, is made once, and is resumed if it was stopped.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,7 +10,6 @@ use crate::facade;
 use crate::picture::Picture;
 use crate::report::{self, Summary};
 use crate::run::{self, EncodingName, Folder, Observer, Progress, Rebuilt, RunConfig, RunToml, Setup, Stats, Variant};
-use crate::score::score_all;
 
 /// A finished run.
 #[derive(Debug)]
@@ -140,17 +138,7 @@ impl Workspace<'_> {
 
     /// A network's scores of pictures, one row of confidences for each picture. Pictures of another size or kind are converted.
     pub(super) fn ask(&self, network: &Network, pictures: &[Picture]) -> Result<Vec<Vec<f32>>, ExperimentError> {
-        let (side, channels) = (network.model.card().input.picture, usize::from(network.channels()));
-        let picture = |i: usize| {
-            let picture: &Picture = &pictures[i];
-            if (picture.side(), picture.channels()) == (side, channels) {
-                Cow::Borrowed(picture)
-            } else {
-                Cow::Owned(picture.fitted(side, channels))
-            }
-        };
-        let scores = score_all(&network.model, &*network.classifier, self.plan.threads, pictures.len(), picture)?;
-        Ok(scores.chunks(network.model.classes()).map(<[f32]>::to_vec).collect())
+        Ok(facade::score(&network.model, &*network.classifier, self.plan.threads, pictures)?)
     }
 
     /// The LeNets to fool: the shipped one, and the paper's own if there is a folder of networks.

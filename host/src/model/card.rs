@@ -317,6 +317,15 @@ impl Input {
         Ok(())
     }
 
+    /// Channels of the pictures that are drawn for the network: 1 (grey) or 3 (red, green, blue).
+    #[must_use]
+    pub fn picture_channels(&self) -> u8 {
+        match self.channels {
+            Channels::Grey => 1,
+            Channels::Rgb | Channels::Bgr => 3,
+        }
+    }
+
     /// Numbers in the tensor of one crop: channels x height x width.
     #[must_use]
     pub fn crop_len(&self) -> usize {

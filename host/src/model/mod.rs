@@ -17,7 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use fooling_engine::ElementType;
 use sha2::{Digest, Sha256};
 
-pub use card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, MAX_NAME, MAX_SIDE, Mean, Output, PerChannel};
+pub use card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, Mean, Output, PerChannel};
 pub use error::ModelError;
 pub use known::{KNOWN, Known, cache_folder};
 pub use preprocess::Preprocess;

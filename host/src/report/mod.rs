@@ -7,7 +7,7 @@ mod sheet;
 mod summary;
 mod xml;
 
-pub use chart::{Curve, VerticalAxis, chart};
+pub use chart::{Curve, VerticalAxis};
 pub use html::{FRAMES, html};
 pub use page::{Page, Thumbnail};
 pub use sheet::{SheetEntry, pages};

@@ -6,7 +6,8 @@ use fooling_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::model::Crops;
+use super::RunError;
+use crate::model::{Crops, Model};
 
 /// The variant of the method (docs/METHOD.md): the text of the paper, or the program that its authors released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,9 +129,10 @@ impl Rates {
     }
 }
 
-/// The configuration of a run.
+/// The configuration of a run, as run.toml has it; a [builder](RunConfig::builder) makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RunConfig {
     /// The name of a built-in model, or the path of a model.
     pub model: String,
@@ -177,6 +179,24 @@ const KEEP: u32 = 60;
 const PRESSURE: Rate = Rate::new(0.1);
 
 impl RunConfig {
+    /// Begins a configuration for a model: MAP-Elites over all its classes with CPPNs, the paper's variant, seed 1.
+    #[must_use]
+    pub fn builder(model: &Model) -> RunConfigBuilder<'_> {
+        RunConfigBuilder {
+            model,
+            variant: Variant::Paper,
+            encoding: EncodingName::Cppn,
+            target: None,
+            classes: Vec::new(),
+            seed: 1,
+            generations: None,
+            initial: None,
+            batch: None,
+            coordinates: None,
+            rates: Rates::default(),
+        }
+    }
+
     /// The defaults for a variant and an encoding, for pictures with this many channels.
     #[must_use]
     pub fn of_method(model: &str, variant: Variant, encoding: EncodingName, channels: u8, single: bool) -> Self {
@@ -296,5 +316,117 @@ impl RunConfig {
             Some(target) => vec![target],
             None => self.scored_classes(classes),
         }
+    }
+}
+
+/// Makes a [`RunConfig`]. What is not set has the default of the method, which depends on the variant, the encoding and the pictures.
+#[derive(Clone, Debug)]
+pub struct RunConfigBuilder<'m> {
+    model: &'m Model,
+    variant: Variant,
+    encoding: EncodingName,
+    target: Option<usize>,
+    classes: Vec<usize>,
+    seed: u64,
+    generations: Option<u32>,
+    initial: Option<u32>,
+    batch: Option<u32>,
+    coordinates: Option<CoordinatesName>,
+    rates: Rates,
+}
+
+impl RunConfigBuilder<'_> {
+    /// The paper's variant, or that of its released program.
+    #[must_use]
+    pub fn variant(mut self, variant: Variant) -> Self {
+        self.variant = variant;
+        self
+    }
+
+    /// How pictures are encoded as genomes.
+    #[must_use]
+    pub fn encoding(mut self, encoding: EncodingName) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// Evolves for this class only, with the single-objective EA.
+    #[must_use]
+    pub fn target(mut self, class: usize) -> Self {
+        self.target = Some(class);
+        self
+    }
+
+    /// Evolves for these classes only, with MAP-Elites.
+    #[must_use]
+    pub fn classes(mut self, classes: impl IntoIterator<Item = usize>) -> Self {
+        self.classes = classes.into_iter().collect();
+        self
+    }
+
+    /// The seed: equal seeds give equal runs.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Generations after the initial batch.
+    #[must_use]
+    pub fn generations(mut self, generations: u32) -> Self {
+        self.generations = Some(generations);
+        self
+    }
+
+    /// Pictures in the initial batch; as many as in each generation, if only those are set.
+    #[must_use]
+    pub fn initial(mut self, pictures: u32) -> Self {
+        self.initial = Some(pictures);
+        self
+    }
+
+    /// Pictures in each generation.
+    #[must_use]
+    pub fn batch(mut self, pictures: u32) -> Self {
+        self.batch = Some(pictures);
+        self
+    }
+
+    /// The x and y that a CPPN sees.
+    #[must_use]
+    pub fn coordinates(mut self, coordinates: CoordinatesName) -> Self {
+        self.coordinates = Some(coordinates);
+        self
+    }
+
+    /// Mutation rates.
+    #[must_use]
+    pub fn rates(mut self, rates: Rates) -> Self {
+        self.rates = rates;
+        self
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Config`]: which value no run can have, and why.
+    pub fn build(self) -> Result<RunConfig, RunError> {
+        let input = &self.model.card().input;
+        let channels = input.picture_channels();
+        let defaults = RunConfig::of_method(self.model.name(), self.variant, self.encoding, channels, self.target.is_some());
+        let config = RunConfig {
+            seed: self.seed,
+            generations: self.generations.unwrap_or(defaults.generations),
+            initial: self.initial.or(self.batch).unwrap_or(defaults.initial),
+            batch: self.batch.unwrap_or(defaults.batch),
+            coordinates: self.coordinates.unwrap_or(defaults.coordinates),
+            rates: self.rates,
+            classes: self.classes,
+            target: self.target,
+            ..defaults
+        };
+        config.settings(self.model.classes(), input.picture, channels).map_err(RunError::Config)?;
+        Ok(config)
     }
 }

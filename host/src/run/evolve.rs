@@ -187,8 +187,7 @@ fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     if setup.config.crops.is_some_and(|crops| crops != card.crops) {
         return Err(RunError::Config("the model was not loaded with the configured crops".to_owned()));
     }
-    let channels = if card.channels.count() == 1 { 1 } else { 3 };
-    let settings = setup.config.settings(classes, card.picture, channels).map_err(RunError::Config)?;
+    let settings = setup.config.settings(classes, card.picture, card.picture_channels()).map_err(RunError::Config)?;
     check_room(&settings)?;
     Ok(settings)
 }

@@ -43,6 +43,7 @@ pub struct Lineage {
 /// # Errors
 ///
 /// If the journal is missing or damaged.
+#[cfg(any(test, feature = "train"))]
 pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
     let (path, bytes) = (folder.journal(), journal_file::read(&folder.journal())?);
     let (settings, journal) = good_part(&path, &bytes)?;

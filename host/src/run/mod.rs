@@ -15,7 +15,7 @@ mod rebuild;
 mod replay;
 mod search;
 
-pub use config::{CoordinatesName, EncodingName, Rates, RunConfig, Variant};
+pub use config::{CoordinatesName, EncodingName, Rates, RunConfig, RunConfigBuilder, Variant};
 pub(crate) use curve::along;
 pub use curve::{Scores, Stats};
 pub use elites::{Elites, RebuiltElite};
@@ -23,7 +23,8 @@ pub use error::RunError;
 pub use evolve::{Finished, Observer, Progress, Setup, Timing, resume, start};
 pub use folder::Folder;
 pub(crate) use folder::write_file;
-pub use lineage::{Ancestor, Lineage, lineages, placements_above};
+#[cfg(feature = "train")]
+pub use lineage::placements_above;
+pub use lineage::{Ancestor, Lineage, lineages};
 pub use provenance::{CellName, Provenance, RunToml};
 pub use rebuild::{Difference, Rebuilt, curve, rebuild, rebuild_journal, thinned_curve};
-pub use search::{CellElite, EliteAccess};

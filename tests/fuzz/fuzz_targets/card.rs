@@ -1,7 +1,7 @@
 //! Model cards: any text is a card or an error, and a card that is written is the same card when it is read.
 #![no_main]
 
-use fooling::model::Card;
+use fooling::internals::Card;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

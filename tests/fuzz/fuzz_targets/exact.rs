@@ -2,8 +2,8 @@
 //! bit with every set of instructions that this machine has.
 #![no_main]
 
-use fooling::classifier::Exact;
-use fooling::simd::Instructions;
+use fooling::internals::Exact;
+use fooling::internals::Instructions;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../folder.rs"]

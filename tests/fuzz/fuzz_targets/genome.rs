@@ -1,8 +1,8 @@
 //! Genome files: any line is a genome or an error; a genome can be drawn, and written and read it is the same.
 #![no_main]
 
-use fooling::run::encoding::CppnRenderer;
-use fooling::genomes::{from_line, to_line};
+use fooling::internals::CppnRenderer;
+use fooling::internals::{from_line, to_line};
 use fooling_core::{Coordinates, PictureSpec, Rows};
 use libfuzzer_sys::fuzz_target;
 

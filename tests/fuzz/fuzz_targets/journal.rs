@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use fooling::run::{CellName, RunConfig, EncodingName, Variant, Provenance, RunToml, rebuild_journal};
+use fooling::{EncodingName, RunConfig, Variant};
+use fooling::internals::{CellName, Provenance, RunToml, rebuild_journal};
 use fooling_core::{Selection, open_journal};
 use libfuzzer_sys::fuzz_target;
 

@@ -3,7 +3,7 @@
 //! The first byte says which of the two files are gzipped; the next two where the second one begins.
 #![no_main]
 
-use fooling::mnist::{CLASSES, PIXELS, load_test};
+use fooling::internals::{CLASSES, PIXELS, load_test};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../folder.rs"]

@@ -1,7 +1,7 @@
 //! ONNX files through our checks and both engines: any bytes are a network or an error, and a network gives probabilities or refusals.
 #![no_main]
 
-use fooling::classifier::{Exact, TractCpu};
+use fooling::internals::{Exact, TractCpu};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../folder.rs"]

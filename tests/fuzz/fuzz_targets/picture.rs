@@ -1,7 +1,8 @@
 //! Pictures for `score` and of a run: any file is a picture or an error, and a picture has the size that was asked for.
 #![no_main]
 
-use fooling::picture::{DecodedImage, Picture};
+use fooling::Picture;
+use fooling::internals::DecodedImage;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../folder.rs"]
