@@ -1,4 +1,4 @@
-//! What it costs to offer a generation of 400 to an archive of 1000 cells: it is to be lost beside inference (seconds).
+//! The cost of offering a generation of 400 to an archive of 1000 cells, which should be negligible beside inference (seconds).
 
 use std::hint::black_box;
 
@@ -10,7 +10,7 @@ const BATCH: usize = 400;
 
 type Store<G> = Archive<Vec<Cell>, Vec<EliteSlot<G>>>;
 
-/// Scores like a softmax's: mostly small, one class stands out.
+/// Scores like a softmax's: mostly small, with one prominent class.
 fn scores(generation: u32, scale: f32) -> Vec<f32> {
     let mut scores = Vec::with_capacity(BATCH * CELLS);
     for child in 0..BATCH {

@@ -1,11 +1,11 @@
-//! Rendering against the straightforward way: `cargo bench -p fooling-core --bench render`.
+//! Rendering compared with the straightforward way: `cargo bench -p fooling-core --bench render`.
 //!
-//! Every measurement renders the same four genomes of 10, 30 or 100 live nodes. "plain" is the straightforward way; "plain, hoisted"
-//! computes the nodes that depend on one coordinate only once a column or row, as the renderer does. The others are named after the
-//! instructions and the lanes of a group.
+//! Every measurement draws the same four genomes of 10, 30 or 100 live nodes. "plain" is the straightforward way; "plain, hoisted" computes
+//! nodes that depend on one coordinate only once per column or row, as the renderer does. The others are named after the instruction set
+//! and the lanes of a group.
 //!
-//! The operations a pixel that are printed bound the time from below: a Zen 4 core begins four vector operations a cycle (two of them
-//! additions), of eight lanes with AVX2, four with SSE2, and two a cycle of sixteen lanes with AVX-512.
+//! The printed operations per pixel give a lower bound on the time: a Zen 4 core starts four vector operations per cycle (two of them
+//! additions), of eight lanes with AVX2 and four with SSE2, and two per cycle of sixteen lanes with AVX-512.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -21,7 +21,7 @@ mod simd;
 use plain::Plain;
 use simd::Instructions;
 
-/// What is rendered: 28x28 grey, or 256x256 pixels of HSV turned into RGB.
+/// What is drawn: 28x28 grey, or 256x256 pixels of HSV converted to RGB.
 #[derive(Clone, Copy)]
 struct Kind {
     name: &'static str,
@@ -52,7 +52,7 @@ fn renderer<const LANES: usize>(set: Instructions, picture: PictureSpec) -> impl
     }
 }
 
-/// The two ways must make the same picture, but for bytes whose value stands on an edge.
+/// Both ways must draw the same picture, except for bytes whose value is on a rounding boundary.
 fn check(kind: Kind, genomes: &[StandardGenome]) {
     let picture = PictureSpec { colour: None, ..kind.picture() };
     let (mut plain, mut ours) = (vec![0; kind.bytes()], vec![0; kind.bytes()]);
@@ -64,7 +64,7 @@ fn check(kind: Kind, genomes: &[StandardGenome]) {
     }
 }
 
-/// Measures in CPU time, so that other programs on the machine count for little.
+/// Measures CPU time, so that other programs on the machine matter little.
 fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut render_all: impl FnMut()) {
     group.bench_function(name, |b| {
         b.iter_custom(|times| {
@@ -96,7 +96,7 @@ fn rendering(c: &mut Criterion) {
             let steps: Vec<_> = programs.iter().map(StandardProgram::steps_per_pixel_and_line).collect();
             let mut plains: Vec<_> = genomes.iter().map(Plain::new).collect();
             let operations = plains.iter().map(Plain::operations).sum::<usize>() / plains.len();
-            println!("{} {nodes} nodes: steps a pixel and a line {steps:?}; {operations} operations a pixel", kind.name);
+            println!("{} {nodes} nodes: steps per pixel and per line {steps:?}; {operations} operations per pixel", kind.name);
             check(kind, &genomes);
             let mut group = c.benchmark_group(format!("{} {nodes} nodes", kind.name));
             let (mut bytes, side, rgb) = (vec![0; kind.bytes()], usize::from(kind.side), kind.outputs == 3);
@@ -111,7 +111,7 @@ fn rendering(c: &mut Criterion) {
     }
 }
 
-/// Compiling a genome, which comes before every picture.
+/// Compiling a genome, which is done once for every picture.
 fn compiling(c: &mut Criterion) {
     let genome = genomes::with_nodes(0, 1, 30);
     let mut program = StandardProgram::EMPTY;

@@ -1,6 +1,6 @@
-//! What a child costs before it is rendered: `cargo bench -p fooling-core --bench variation`.
+//! The cost of making an offspring: `cargo bench -p fooling-core --bench variation`.
 //!
-//! Each measurement makes one child: its stream, a copy of its parent, and the mutation.
+//! Each measurement makes one offspring: its stream, a copy of its parent, and the mutation.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use fooling_core::{
 
 mod genomes;
 
-/// Makes a different child each time it is called.
+/// Makes a different offspring each time it is called.
 fn breed<E: Encoding>(encoding: &E, parent: &E::Genome, child: &mut E::Genome, number: u32) {
     let mut stream = Stream::new(1, Birth { generation: 1, child: number }, Purpose::Child);
     child.assign(black_box(parent));
@@ -34,7 +34,7 @@ fn cppn(c: &mut Criterion) {
 }
 
 fn direct(c: &mut Criterion) {
-    let mut group = c.benchmark_group("a child of pixels");
+    let mut group = c.benchmark_group("an offspring of pixels");
     for (name, bytes) in [("28x28", 28 * 28), ("256x256x3", 256 * 256 * 3)] {
         let (encoding, parent) = (DirectEncoding::<Vec<u8>>::new(DirectSettings::PAPER), DirectGenome(vec![100; bytes]));
         let (mut child, mut number) = (parent.clone(), 0);

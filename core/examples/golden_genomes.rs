@@ -1,8 +1,8 @@
 //! Evolves the genomes of `fixtures/genomes.jsonl`: `cargo run --release -p fooling-core --example golden_genomes > fixtures/genomes.jsonl`.
 //!
-//! They are inputs of tests and benchmarks, made once. Elites of MAP-Elites searches of ten cells against the checkerboard scorer, as large as
-//! wanted: about 10 and 30 nodes by the paper's rates of mutation, about 100 by rates under which genomes only grow, so that most of their
-//! nodes are alive because selection wanted them. Each line says which search, generation, child and cell it comes from.
+//! They are inputs of tests and benchmarks, made once: elites of MAP-Elites searches with ten cells, scored by the checkerboard scorer.
+//! Those of about 10 and 30 nodes come from the paper's mutation rates, those of about 100 from rates under which genomes only grow, so
+//! that most of their nodes are alive because selection kept them. Each line states the search, generation, child and cell.
 
 use fooling_core::{
     Archive, BatchSizes, Cell, Channels, CheckerboardScorer, ColourSpace, Coordinates, CppnRates, CppnSettings, Elite, EliteSlot,
@@ -11,9 +11,9 @@ use fooling_core::{
 };
 
 const CELLS: usize = 10;
-/// Small generations: lineages get long.
+/// Small generations give long lineages.
 const SIZES: BatchSizes = BatchSizes { initial: 10, batch: 10 };
-/// Genomes that never lose a node, and rarely a connection.
+/// Genomes that never lose a node, and rarely a link.
 const GROWTH: CppnRates = CppnRates {
     add_link: Rate::new(0.9),
     remove_link: Rate::new(0.05),
@@ -30,7 +30,7 @@ struct Run {
     channels: Channels,
     picture: PictureSpec,
     rates: CppnRates,
-    /// Numbers of nodes, each with the generation at which the elite nearest to it is taken.
+    /// Numbers of nodes, each with the generation from which the elite closest to it is taken.
     wanted: &'static [(usize, u32)],
 }
 
@@ -61,13 +61,13 @@ fn evolve(run: &Run) {
         selection: Selection::MapElites { cells: CELLS as u32 },
         sizes: SIZES,
     };
-    let mut search = Search::from_settings(&settings, population).expect("storage by these settings");
+    let mut search = Search::from_settings(&settings, population).expect("storage for these settings");
     for &(nodes, generation) in run.wanted {
         while search.generation() < generation {
             step(&mut search, run.picture);
         }
         let cell = nearest(search.population(), nodes);
-        let mut elite = search.population().elite(cell).expect("every cell is taken by the first picture").clone();
+        let mut elite = search.population().elite(cell).expect("the first picture takes every cell").clone();
         grow(&mut elite, &search, run.picture, cell, nodes);
         print(run, &elite, cell, nodes);
     }
@@ -88,11 +88,11 @@ fn score(genome: &StandardGenome, picture: PictureSpec) -> [f32; CELLS] {
     let mut floats = vec![0.0; program.scratch_floats(picture.side.into(), 16)];
     let mut row = vec![0; usize::from(picture.side) * genome.outputs()];
     let mut scorer = CheckerboardScorer::new();
-    program.render::<16, _>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut scorer).expect("scratch by its own measure");
+    program.render::<16, _>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, &mut scorer).expect("scratch of the stated size");
     scorer.scores()
 }
 
-/// Takes mutants that are no worse for `cell` until nine tenths of the nodes are there: where selection alone does not lead so far.
+/// Accepts mutants that are no worse for `cell` until nine tenths of the nodes are there, where selection alone does not get that far.
 fn grow(elite: &mut Elite<StandardGenome>, search: &Search<StandardEncoding, Population>, picture: PictureSpec, cell: usize, nodes: usize) {
     let mut stream = Stream::new(nodes as u64, elite.birth, Purpose::Child);
     let mut best = score(&elite.genome, picture)[cell];
@@ -112,10 +112,10 @@ fn alive(genome: &StandardGenome) -> usize {
     pixel + line
 }
 
-/// The cell whose elite has about so many nodes and most of them alive; without any within a tenth, the nearest.
+/// The cell whose elite has about this many nodes, most of them alive; if there is none within a tenth, the closest.
 fn nearest(population: &Population, nodes: usize) -> usize {
     let order = |&cell: &usize| {
-        let genome = &population.elite(cell).expect("every cell is taken by the first picture").genome;
+        let genome = &population.elite(cell).expect("the first picture takes every cell").genome;
         let off = genome.nodes().len().abs_diff(nodes);
         (if off * 10 <= nodes { 0 } else { off }, usize::MAX - alive(genome))
     };
@@ -141,5 +141,5 @@ fn print(run: &Run, elite: &Elite<StandardGenome>, cell: usize, wanted: usize) {
         nodes.join(","),
         links.join(",")
     );
-    eprintln!("{}-{wanted}: {} nodes, {} alive, {} connections", run.name, genome.nodes().len(), alive(genome), genome.links().len());
+    eprintln!("{}-{wanted}: {} nodes, {} alive, {} links", run.name, genome.nodes().len(), alive(genome), genome.links().len());
 }

@@ -1,9 +1,10 @@
-//! Measures the largest error of each activation kernel over all floats of a range, in units in the last place of the correctly
-//! rounded result: `cargo run --release -p fooling-core --example ulp` (every float, minutes), or with a number N behind `--` every Nth.
+//! Measures the largest error of each activation kernel over all floats of a range, in units in the last place of the correctly rounded
+//! result: `cargo run --release -p fooling-core --example ulp` (every float, takes minutes), or every N-th float with a number N after
+//! `--`.
 
 use fooling_core::math;
 
-/// The largest |approximate - exact| in units of the last place of exact's f32, over every float from `low` up to `high`.
+/// The largest |approximate - exact| in units in the last place of exact's f32, over every float from `low` to `high`.
 fn largest_error(stride: usize, low: f32, high: f32, kernel: fn(f32) -> f32, exact: fn(f64) -> f64) -> (f64, f32) {
     let mut worst = (0.0, 0.0);
     for bits in (low.to_bits()..=high.to_bits()).step_by(stride) {

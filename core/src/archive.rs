@@ -1,6 +1,6 @@
-//! The archive of MAP-Elites: a cell a class, an elite a cell.
+//! The archive of MAP-Elites: one cell for each class, one elite for each cell.
 //!
-//! The storage is the caller's: a slice of cells and as many slots for elites. An elite that holds many cells is stored once.
+//! The caller lends the storage: a slice of cells, and as many slots for elites. An elite that holds several cells is stored once.
 
 use crate::encoding::{Elite, Genome, Parents};
 use crate::rng::Stream;
@@ -11,7 +11,7 @@ use crate::settings::Selection;
 pub trait Storage<T>: AsRef<[T]> + AsMut<[T]> {}
 impl<T, S: AsRef<[T]> + AsMut<[T]>> Storage<T> for S {}
 
-/// One class: who holds it, and with what score.
+/// The elite of one class, and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cell {
     score: f32,
@@ -22,7 +22,7 @@ pub struct Cell {
 
 /// No slot: the cell is empty.
 const NOBODY: u32 = u32::MAX;
-/// In the middle of an offer: the cell belongs to the child that is not stored yet.
+/// During an offer: the cell belongs to the offspring, which is not stored yet.
 const CLAIMED: u32 = u32::MAX - 1;
 
 impl Default for Cell {
@@ -41,19 +41,19 @@ impl Cell {
         self.score
     }
 
-    /// How often the cell's elite has been replaced (filling it does not count).
+    /// How often the cell's elite has been replaced; filling an empty cell does not count.
     #[must_use]
     pub fn replaced(&self) -> u32 {
         self.replaced
     }
 
-    /// How often it was replaced by a child whose parent was not the cell's own elite: a stepping stone from another class.
+    /// How often it was replaced by an offspring whose parent was not the cell's own elite: goal switches.
     #[must_use]
     pub fn switched(&self) -> u32 {
         self.switched
     }
 
-    /// The position of its elite among the slots; nothing if the cell is empty.
+    /// The index of the elite's slot; none if the cell is empty.
     #[must_use]
     pub fn slot(&self) -> Option<usize> {
         (self.slot != NOBODY).then_some(self.slot as usize)
@@ -89,7 +89,7 @@ impl<G> EliteSlot<G> {
     }
 }
 
-/// Refuses slots whose genomes have different lengths.
+/// Rejects slots whose genomes have different lengths.
 pub(crate) fn check_lengths<G: Genome>(slots: &[EliteSlot<G>]) -> Result<(), StorageError> {
     let same = slots.windows(2).all(|pair| pair[0].elite.genome.fixed_len() == pair[1].elite.genome.fixed_len());
     if same { Ok(()) } else { Err(StorageError::GenomeLengths) }
@@ -100,9 +100,9 @@ pub(crate) fn genome_len<G: Genome>(slots: &[EliteSlot<G>]) -> Option<usize> {
     slots.first().and_then(|slot| slot.elite.genome.fixed_len())
 }
 
-/// The archive of MAP-Elites: a cell a class, an elite a cell.
+/// The archive of MAP-Elites: one cell for each class, one elite for each cell.
 ///
-/// The storage is the caller's: cells, and as many slots for elites. An elite that holds many cells is stored once.
+/// The caller lends the storage: cells, and as many slots for elites. An elite that holds several cells is stored once.
 #[derive(Clone, Debug)]
 pub struct Archive<C, S> {
     cells: C,
@@ -111,11 +111,11 @@ pub struct Archive<C, S> {
 }
 
 impl<C: Storage<Cell>, S> Archive<C, S> {
-    /// An empty archive with a cell for each of `cells` and room for the elites in `slots`.
+    /// An empty archive with the given cells, and room for the elites in `slots`.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if there is no cell, fewer slots than cells, or genomes of different lengths.
+    /// [`StorageError`] if there are no cells, fewer slots than cells, or genomes of different lengths.
     pub fn new<G: Genome>(mut cells: C, mut slots: S) -> Result<Self, StorageError>
     where
         S: Storage<EliteSlot<G>>,
@@ -133,7 +133,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
         Ok(Self { cells, slots, filled: 0 })
     }
 
-    /// The cells, a class each.
+    /// The cells, one for each class.
     pub fn cells(&self) -> &[Cell] {
         self.cells.as_ref()
     }
@@ -143,7 +143,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
         self.filled
     }
 
-    /// The elite of a cell; nothing if it is empty or not there.
+    /// The elite of a cell; none if the cell is empty or does not exist.
     pub fn elite<G>(&self, cell: usize) -> Option<&Elite<G>>
     where
         S: Storage<EliteSlot<G>>,
@@ -152,7 +152,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
         Some(&self.slots.as_ref()[slot].elite)
     }
 
-    /// The number of different elites.
+    /// The number of distinct elites.
     pub fn elites<G>(&self) -> usize
     where
         S: Storage<EliteSlot<G>>,
@@ -160,7 +160,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
         self.slots.as_ref().iter().filter(|slot| slot.holds > 0).count()
     }
 
-    /// Lets go of the elite of `cell`, and counts how.
+    /// Releases the elite of `cell`, and counts how.
     fn release<G>(&mut self, cell: usize, child: &Elite<G>)
     where
         S: Storage<EliteSlot<G>>,
@@ -176,7 +176,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
         old.holds -= 1;
     }
 
-    /// Takes `cell` for `child`, which is stored when all its cells have been claimed: only then is a slot certain to be free.
+    /// Claims `cell` for `child`, which is stored when all its cells have been claimed: only then is a free slot guaranteed.
     fn claim<G: Genome>(&mut self, cell: usize, score: f32, child: &Elite<G>)
     where
         S: Storage<EliteSlot<G>>,
@@ -186,7 +186,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
         (cell.score, cell.slot) = (score, CLAIMED);
     }
 
-    /// Stores `child` and gives it the cells it has claimed.
+    /// Stores `child` and gives it the cells that it has claimed.
     fn settle<G: Genome>(&mut self, child: &Elite<G>)
     where
         S: Storage<EliteSlot<G>>,
@@ -213,7 +213,7 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
 }
 
 impl<G, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Parents<G> for Archive<C, S> {
-    /// Draws uniformly from the occupied cells: an elite that holds three is three times as likely.
+    /// Chooses uniformly among the occupied cells: an elite that holds three cells is three times as likely.
     fn select(&self, stream: &mut Stream) -> Option<&Elite<G>> {
         if self.filled == 0 {
             return None;
@@ -238,7 +238,7 @@ impl<G: Genome, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Population<G> for Ar
         genome_len(self.slots.as_ref())
     }
 
-    /// Gives `child` each cell whose score it beats strictly.
+    /// Gives `child` every cell whose score it strictly exceeds.
     fn offer(&mut self, child: &Elite<G>, scores: &[f32], placed: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
         check_scores(scores, self.width())?;
         if child.genome.fixed_len() != self.genome_len() {

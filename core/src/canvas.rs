@@ -1,4 +1,4 @@
-//! Where pixels go: one row at a time, so that a target without room for a picture can still show one.
+//! Where pixels go: one row at a time, so a target without memory for a whole picture can still show one.
 
 use core::convert::Infallible;
 use core::ops::Range;
@@ -6,14 +6,14 @@ use core::ops::Range;
 /// The channels of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Channels {
-    /// One byte a pixel: 0 black, 255 white.
+    /// One byte per pixel: 0 black, 255 white.
     Grey,
-    /// Three bytes a pixel.
+    /// Three bytes per pixel.
     Colour,
 }
 
 impl Channels {
-    /// Bytes a pixel: 1 or 3.
+    /// Bytes per pixel: 1 or 3.
     #[must_use]
     pub const fn count(self) -> usize {
         match self {
@@ -22,7 +22,7 @@ impl Channels {
         }
     }
 
-    /// The channels of a picture with `count` bytes a pixel; nothing unless that is 1 or 3.
+    /// The channels of a picture with `count` bytes per pixel; none unless that is 1 or 3.
     #[must_use]
     pub const fn from_count(count: usize) -> Option<Self> {
         match count {
@@ -40,9 +40,9 @@ pub struct Row<'p> {
     pub y: usize,
     /// Width and height of the picture.
     pub side: usize,
-    /// What a pixel consists of.
+    /// The channels of a pixel.
     pub channels: Channels,
-    /// `side * channels.count()` bytes: pixels from left to right, the channels of a pixel next to each other.
+    /// `side * channels.count()` bytes: pixels from left to right, with the channels of a pixel side by side.
     pub bytes: &'p [u8],
 }
 
@@ -56,19 +56,19 @@ pub struct Region {
 }
 
 impl Region {
-    /// All of a picture of that side.
+    /// The whole of a picture of this side.
     #[must_use]
     pub const fn whole(side: usize) -> Self {
         Self { rows: 0..side, columns: 0..side }
     }
 
-    /// Whether there is no pixel in it.
+    /// Whether it contains no pixels.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() || self.columns.is_empty()
     }
 
-    /// What of it lies inside a picture of that side.
+    /// The part of it that lies inside a picture of this side.
     pub(crate) fn within(&self, side: usize) -> Self {
         let clamp = |range: &Range<usize>| range.start.min(side)..range.end.min(side);
         Self { rows: clamp(&self.rows), columns: clamp(&self.columns) }
@@ -103,8 +103,8 @@ pub trait Canvas {
     /// If the row cannot be taken. Rendering stops there and returns the error.
     fn row(&mut self, row: Row<'_>) -> Result<(), Self::Error>;
 
-    /// The rows and columns that the canvas needs of a picture of that side: all, by default. Other rows are not rendered, and in the
-    /// rows that are, pixels of other columns may have any colour.
+    /// The rows and columns that the canvas needs of a picture of this side; by default all. Other rows are not drawn. In the rows that are
+    /// drawn, the pixels of other columns are unspecified.
     fn region(&self, side: usize) -> Region {
         Region::whole(side)
     }
@@ -133,12 +133,12 @@ impl Canvas for &mut [u8] {
     }
 }
 
-/// A canvas from a function that takes every row.
+/// A canvas made from a function that takes every row.
 #[derive(Debug)]
 pub struct Rows<F>(F);
 
 impl<F: FnMut(Row<'_>)> Rows<F> {
-    /// Hands each row to `function`.
+    /// Passes each row to `function`.
     pub const fn new(function: F) -> Self {
         Self(function)
     }

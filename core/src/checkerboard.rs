@@ -1,26 +1,26 @@
-//! A stand-in for a network where none can run: scores by integers alone, the same on every target.
+//! A substitute for a network where none can run: integer scores, the same on every target.
 
 use core::convert::Infallible;
 
 use crate::canvas::{Canvas, Row};
 use crate::rng::{Birth, Purpose, Stream};
 
-/// Fields along a side.
+/// Fields along each side.
 const FIELDS: usize = 4;
 
-/// Scores a picture for `CLASSES` classes by how well it matches checkerboards.
+/// Scores pictures for `CLASSES` classes by how well they match checkerboards.
 ///
-/// A class is a pattern of 4 x 4 bright and dark fields, drawn from its number. A picture's score is its share of the light that the
-/// pattern asks for: there is something to climb, and classes differ. With it whole searches can be compared between machines; to fool
-/// something, use a real network.
+/// Each class is a pattern of 4 x 4 bright and dark fields, generated from its number. The score of a picture is the share of light that
+/// matches the pattern, so a search can make progress, and classes differ. It allows whole searches to be compared between machines;
+/// fooling a network needs a real one.
 ///
-/// It is a [`Canvas`]: render a picture onto it, ask for the [scores](Self::scores), and [clear](Self::clear) it for the next.
+/// It is a [`Canvas`]: draw a picture onto it, read the [scores](Self::scores), and [clear](Self::clear) it for the next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckerboardScorer<const CLASSES: usize> {
-    /// A bit a field: whether it is bright.
+    /// One bit for each field: whether it is bright.
     patterns: [u16; CLASSES],
     sums: [u64; CLASSES],
-    /// The number of bytes seen.
+    /// The number of bytes so far.
     bytes: u64,
 }
 
@@ -31,7 +31,7 @@ impl<const CLASSES: usize> Default for CheckerboardScorer<CLASSES> {
 }
 
 impl<const CLASSES: usize> CheckerboardScorer<CLASSES> {
-    /// A scorer that has not seen a picture.
+    /// A scorer without a picture.
     #[must_use]
     pub fn new() -> Self {
         let pattern = |class| {
@@ -41,15 +41,15 @@ impl<const CLASSES: usize> CheckerboardScorer<CLASSES> {
         Self { patterns: core::array::from_fn(pattern), sums: [0; CLASSES], bytes: 0 }
     }
 
-    /// Forgets the picture.
+    /// Starts a new picture.
     pub fn clear(&mut self) {
         (self.sums, self.bytes) = ([0; CLASSES], 0);
     }
 
-    /// The scores of the rows seen so far, in [0, 1]; 0 if there was none.
+    /// The scores of the rows so far, in [0, 1]; 0 if there are none.
     #[must_use]
     pub fn scores(&self) -> [f32; CLASSES] {
-        // Twelve bits of brightness: exact in any float, however it is divided.
+        // Twelve bits of brightness: exact in any float, however the division is done.
         self.sums.map(|sum| (sum * 4096).checked_div(self.bytes * 255).unwrap_or(0) as f32 / 4096.0)
     }
 }
@@ -57,7 +57,7 @@ impl<const CLASSES: usize> CheckerboardScorer<CLASSES> {
 impl<const CLASSES: usize> Canvas for CheckerboardScorer<CLASSES> {
     type Error = Infallible;
 
-    /// Of colour pictures all channels count alike.
+    /// In colour pictures all channels count equally.
     fn row(&mut self, row: Row<'_>) -> Result<(), Infallible> {
         let (down, across) = (row.side.max(1), row.bytes.len().max(1));
         let above = (row.y * FIELDS / down).min(FIELDS - 1) * FIELDS;
@@ -88,7 +88,7 @@ mod tests {
         scorer.scores()
     }
 
-    /// In 32 bits the sums overflow from 2370 x 2370 colour pixels on.
+    /// With 32 bits the sums would overflow from 2370 x 2370 colour pixels on.
     #[test]
     fn large_pictures_score_as_small_ones() {
         let pixels = 4096 * 4096 * 3;

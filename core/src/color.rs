@@ -1,25 +1,25 @@
 //! From channel bytes to 8-bit RGB.
 //!
-//! Exact integer arithmetic, rounded to nearest: V - V S t is a rational number with the denominator 255 * 256, and no float is needed
-//! to round it. The formulas are the branch-free ones of Wikipedia's "HSL and HSV", section "alternative".
+//! Exact integer arithmetic, rounded to nearest: V - V S t is a rational number with denominator 255 * 256, which can be rounded without
+//! floats. The formulas are the branch-free ones in Wikipedia's "HSL and HSV", section "alternative".
 
 /// How the three bytes of a colour pixel are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ColourSpace {
-    /// Hue, saturation, value (the paper). The hue byte spans the circle: degrees = 360 * byte / 256.
+    /// Hue, saturation, value (the paper). The hue byte covers the circle: degrees = 360 * byte / 256.
     Hsv,
-    /// Hue, lightness, saturation as the released program reads them, through a converter whose hue byte counts steps of two degrees
-    /// and wraps: degrees = 2 * byte mod 360.
+    /// Hue, lightness, saturation as in the released program, whose hue byte counts steps of two degrees and wraps: degrees = 2 * byte mod
+    /// 360.
     Hls,
-    /// The bytes are red, green and blue already.
+    /// The bytes already are red, green and blue.
     Rgb,
 }
 
-/// Pixels that are converted at a time.
+/// Pixels converted at a time.
 const PIXELS: usize = 64;
 
 impl ColourSpace {
-    /// Converts pixels in place, three bytes each; a rest of fewer than three bytes is left alone.
+    /// Converts pixels in place, three bytes each; a remainder of fewer than three bytes is left alone.
     #[inline(always)]
     pub fn to_rgb(self, pixels: &mut [u8]) {
         if self == Self::Rgb {
@@ -36,7 +36,7 @@ impl ColourSpace {
         }
     }
 
-    /// Converts pixels in place whose channels stand in three slices of one length. This is the form that vectors like.
+    /// Converts pixels in place whose channels are in three slices of equal length. Compilers vectorise this form.
     #[inline(always)]
     pub(crate) fn planes_to_rgb(self, [first, second, third]: [&mut [u8]; 3]) {
         let pixels = first.iter_mut().zip(second).zip(third);
@@ -56,7 +56,7 @@ impl ColourSpace {
     }
 }
 
-/// Puts the channels of a pixel side by side.
+/// Interleaves the channels of pixels.
 #[inline(always)]
 pub(crate) fn interleave([first, second, third]: [&[u8]; 3], pixels: &mut [[u8; 3]]) {
     for (((pixel, first), second), third) in pixels.iter_mut().zip(first).zip(second).zip(third) {
@@ -64,7 +64,7 @@ pub(crate) fn interleave([first, second, third]: [&[u8]; 3], pixels: &mut [[u8; 
     }
 }
 
-/// How far a channel of hue `k` is from its plateau, `k` in 1/256 of a sextant (0..3072): max(0, min(k, 4-k, 1)) in 1/256.
+/// The distance of a channel of hue `k` from its plateau, with `k` in 1/256 of a sextant (0..3072): max(0, min(k, 4-k, 1)) in 1/256.
 #[inline(always)]
 fn ramp(k: i16) -> u16 {
     let k = if k >= 1536 { k - 1536 } else { k };
@@ -75,18 +75,18 @@ fn ramp(k: i16) -> u16 {
 #[inline(always)]
 fn divide(x: u32) -> u8 {
     let y = ((x + 32_640) >> 8) as u16;
-    // y / 255 for every y of 16 bits.
+    // y / 255 for every 16-bit y.
     let high = ((u32::from(y) * 32_897) >> 16) as u16;
     (high >> 7) as u8
 }
 
-/// a * b, of 16 bits each: vectors have an instruction for that.
+/// a * b of 16-bit numbers: vector units have an instruction for it.
 #[inline(always)]
 fn product(a: u16, b: u16) -> u32 {
     u32::from(a) * u32::from(b)
 }
 
-/// HSV bytes to RGB bytes; the hue in 256 steps.
+/// HSV bytes to RGB bytes; the hue has 256 steps.
 #[inline(always)]
 #[must_use]
 pub fn hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
@@ -102,10 +102,10 @@ pub fn hsv([h, s, v]: [u8; 3]) -> [u8; 3] {
 pub fn hls([h, l, s]: [u8; 3]) -> [u8; 3] {
     let steps = u16::from(h);
     let steps = if steps >= 180 { steps - 180 } else { steps };
-    // A sextant has 30 steps of two degrees; its 256 parts are rounded: (256 steps + 15) / 30, for 256 / 30 = 128 / 15.
+    // A sextant has 30 steps of two degrees. Its 256 parts are rounded: (256 steps + 15) / 30, with 256 / 30 = 128 / 15.
     let hue = ((product(steps * 128 + 7, 34_953) >> 19) as u16) as i16;
     let (l, s) = (u16::from(l), u16::from(s));
-    // HLS is HSV with V = L + S min(L, 1-L): the channels lie between L - c and L + c, c = S min(L, 1-L).
+    // HLS is HSV with V = L + S min(L, 1-L): the channels are between L - c and L + c, where c = S min(L, 1-L).
     let c = s * l.min(255 - l);
     let top = product(l, 65_280) + (u32::from(c) << 8);
     [5 * 256, 3 * 256, 256].map(|n| divide(top - product(c, 2 * ramp(hue + n))))
@@ -115,7 +115,7 @@ pub fn hls([h, l, s]: [u8; 3]) -> [u8; 3] {
 mod tests {
     use super::*;
 
-    /// Straight from the textbook, in double precision.
+    /// The textbook formula in double precision.
     fn reference(hue_degrees: f64, top: f64, bottom: f64) -> [f64; 3] {
         [5.0, 3.0, 1.0].map(|n| {
             let k = (n + hue_degrees / 60.0) % 6.0;

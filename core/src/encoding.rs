@@ -1,15 +1,15 @@
-//! What search needs of an encoding: random genomes, and offspring of parents.
+//! What a search needs from an encoding: random genomes, and offspring of parents.
 
 use crate::rng::{Birth, Purpose, Stream};
 use crate::settings::{Settings, SetupError};
 
-/// Genetic material that can be copied into storage that is already there.
+/// A genome that can be copied into existing storage.
 pub trait Genome {
-    /// Becomes a copy of `other`.
+    /// Copies `other` into this genome.
     ///
     /// # Panics
     ///
-    /// If the two have different [fixed lengths](Self::fixed_len). Populations and searches check that before they copy.
+    /// If the two have different [fixed lengths](Self::fixed_len). Populations and searches check this before they copy.
     fn assign(&mut self, other: &Self);
 
     /// The number of genes that the storage holds, if genomes cannot grow.
@@ -18,7 +18,7 @@ pub trait Genome {
     }
 }
 
-/// A genome that holds cells, with its place in history.
+/// A genome with its place in history; an elite once it holds a cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Elite<G> {
     /// The genome.
@@ -30,39 +30,39 @@ pub struct Elite<G> {
 }
 
 impl<G> Elite<G> {
-    /// Storage for an elite, to be overwritten: `genome` with the birth of the run's first child.
+    /// Storage for an elite, to be overwritten: `genome` with the birth of the first offspring of a run.
     pub const fn new(genome: G) -> Self {
         Self { genome, birth: Birth { generation: 0, child: 0 }, parent: None }
     }
 }
 
-/// Those who may become parents.
+/// A set of possible parents.
 pub trait Parents<G> {
-    /// Draws a parent; none if there is nobody yet.
+    /// Chooses a parent; none if the set is empty.
     fn select(&self, stream: &mut Stream) -> Option<&Elite<G>>;
 }
 
-/// How pictures are written down as genomes, and varied.
+/// How pictures are encoded as genomes, and how genomes are varied.
 pub trait Encoding: Sized {
-    /// The genetic material.
+    /// The type of genomes.
     type Genome: Genome;
 
     /// The encoding of a run.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] if the settings are of another encoding, or ask for larger genomes than there is room for: such a run would be
-    /// another one, without a word.
+    /// [`SetupError`] if the settings are for another encoding, or allow larger genomes than fit, with which the run would silently be a
+    /// different one.
     fn from_settings(settings: &Settings) -> Result<Self, SetupError>;
 
     /// Overwrites `genome` with a random one.
     fn random(&self, stream: &mut Stream, genome: &mut Self::Genome);
 
-    /// Mutates `genome`, a copy of its parent, for a child of the given generation.
+    /// Mutates `genome`, a copy of its parent, for an offspring of the given generation.
     fn mutate(&self, stream: &mut Stream, generation: u32, genome: &mut Self::Genome);
 
-    /// Makes the child `birth` of a run with `seed`: a random genome where there are no parents, else a parent's mutated copy.
-    /// Returns where the parent was born.
+    /// Makes the offspring `birth` of a run with `seed`: a random genome if there are no parents, else a mutated copy of a parent. Returns
+    /// where the parent was born.
     fn offspring(&self, seed: u64, birth: Birth, parents: &impl Parents<Self::Genome>, genome: &mut Self::Genome) -> Option<Birth> {
         let mut stream = Stream::new(seed, birth, Purpose::Child);
         match parents.select(&mut stream) {

@@ -1,11 +1,11 @@
 //! The journal: a run is its seed and its decisions.
 //!
-//! A child is a function of the seed, its place and the population, so all that must be kept of a run is which child took which cell with
-//! what score. From that any machine rebuilds every elite without a network ([`replay`](crate::replay)).
+//! An offspring is a function of the seed, its birth and the population. So a run is described by which offspring took which cell with what
+//! score. From this any machine rebuilds every elite without a network ([`replay`](crate::replay)).
 //!
 //! # Format, version 1
 //!
-//! All numbers are little-endian. A journal is a header and then one record a generation, from 0 on.
+//! All numbers are little-endian. A journal is a header followed by one record for each generation, from 0 on.
 //!
 //! | header | bytes |
 //! |---|---|
@@ -13,20 +13,21 @@
 //! | version, 1 | 2 |
 //! | length P of the provenance, at most 65 535 | 2 |
 //! | settings, see below | 78 |
-//! | provenance: UTF-8 text of the writer's, not interpreted | P |
+//! | provenance: UTF-8 text from the writer, not interpreted | P |
 //! | checksum | 4 |
 //!
 //! | record | bytes |
 //! |---|---|
 //! | generation | 4 |
-//! | a placement: child, cell, score (an IEEE 754 single, finite); any number of them | 12 each |
+//! | a placement: child, cell, score (IEEE 754 single precision, finite); any number of them | 12 each |
 //! | end mark `ffffffff` | 4 |
-//! | refused: children that had a score which was not finite | 4 |
+//! | rejected: offspring that had a score which was not finite | 4 |
 //! | checksum | 4 |
 //!
-//! Placements stand in the order in which they were made: children ascend, and the cells of a child ascend. A checksum is the CRC-32 of
-//! ISO-HDLC (zip's) over everything since the previous checksum, started with the value of the previous one: a record belongs to all that
-//! stands before it, and a record moved or left out is found. A record that ends too early is torn: its generation was not finished.
+//! Placements are in the order in which they were made: children ascend, and the cells of a child ascend. A checksum is the CRC-32 of
+//! ISO-HDLC (as in zip) over everything since the previous checksum, started with the value of the previous checksum. A record is therefore
+//! tied to everything before it, and a moved or missing record is detected. A record that ends too early is torn: its generation was not
+//! finished.
 //!
 //! | settings | bytes |
 //! |---|---|
@@ -35,14 +36,14 @@
 //! | side of a picture | 2 |
 //! | channels (1, 3) | 1 |
 //! | coordinates (0 pixel indices, 1 from -1 to 1) | 1 |
-//! | colour (0 as they are, 1 HSV, 2 HLS, 3 RGB) | 1 |
+//! | colour (0 unchanged, 1 HSV, 2 HLS, 3 RGB) | 1 |
 //! | selection: 0 MAP-Elites, 1 single objective | 1 |
-//! | MAP-Elites: cells, zeros. Single: classes, target, number kept, pressure above 1 in parts of 2^-32 | 4, 4, 4, 4 |
+//! | MAP-Elites: cells, zeros. Single: classes, target, number kept, selection pressure minus 1 in units of 2^-32 | 4, 4, 4, 4 |
 //! | encoding: 0 CPPN, 1 direct | 1 |
 //! | eta | 1 |
-//! | CPPN: activations, a bit each of sine, sigmoid, Gaussian, linear. Direct: 1 with crossover | 1 |
-//! | CPPN: largest number of nodes, of links; rates in parts of 2^-32 of weight, activation, added link, lost link, added node, lost node | 2, 2, 4 each |
-//! | Direct: generations after which the rate halves, 0 never; rate; zeros | 4, 4, 20 |
+//! | CPPN: activations, one bit each for sine, sigmoid, Gaussian, linear. Direct: 1 with crossover | 1 |
+//! | CPPN: largest number of nodes, of links; rates in units of 2^-32 for weight, activation, add link, remove link, add node, remove node | 2, 2, 4 each |
+//! | Direct: generations after which the rate halves, 0 for never; rate; zeros | 4, 4, 20 |
 
 use core::convert::Infallible;
 
@@ -54,31 +55,31 @@ use crate::settings::{SETTINGS_BYTES, Settings, SettingsError};
 
 /// The first bytes of every journal.
 pub const JOURNAL_MAGIC: [u8; 8] = *b"fooling\n";
-/// The version that is written, and the only one that is read.
+/// The version that is written, and the only one that can be read.
 pub const JOURNAL_VERSION: u16 = 1;
 
 const END: u32 = u32::MAX;
-/// A table of 1 KiB, for the sake of small targets; a journal is small.
+/// A small table of 1 KiB for the sake of small targets; journals are small.
 static CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 fn digest_after(checksum: u32) -> Digest<'static, u32, Table<1>> {
-    // The crate takes the initial register, bits reversed: its results are inverted and reflected.
+    // The crate expects the initial register with its bits reversed, while its results are inverted and reflected.
     CRC.digest_with_initial((!checksum).reverse_bits())
 }
 
-/// Why a journal cannot be read (any further).
+/// Why a journal cannot be read, or not any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// It does not begin as a journal does.
+    /// It does not start like a journal.
     NotAJournal,
     /// Its format has this version, which is not supported.
     Version(u16),
-    /// Its settings are not possible.
+    /// Its settings are invalid.
     Settings(SettingsError),
-    /// It ends in the middle of the header or of a record. The bytes before are good.
+    /// It ends in the middle of the header or of a record. Everything before is valid.
     Torn,
-    /// A checksum does not match, or the contents are not possible.
+    /// A checksum does not match, or the contents are invalid.
     Corrupt,
 }
 
@@ -98,11 +99,11 @@ impl core::fmt::Display for JournalError {
 
 impl core::error::Error for JournalError {}
 
-/// Why a journal cannot be begun.
+/// Why a journal cannot be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BeginError<E> {
-    /// No run can have these settings.
+    /// The settings are invalid.
     Settings(SettingsError),
     /// The provenance is longer than 65 535 bytes.
     ProvenanceTooLong,
@@ -122,12 +123,12 @@ impl<E: core::fmt::Display> core::fmt::Display for BeginError<E> {
 
 impl<E: core::error::Error> core::error::Error for BeginError<E> {}
 
-/// A sink for a journal from a function that takes every piece of it.
+/// A sink for a journal, made from a function that takes every piece of it.
 #[derive(Debug)]
 pub struct SinkFn<F>(F);
 
 impl<F: FnMut(&[u8])> SinkFn<F> {
-    /// Hands each piece to `function`.
+    /// Passes each piece to `function`.
     pub const fn new(function: F) -> Self {
         Self(function)
     }
@@ -148,10 +149,10 @@ impl<F: FnMut(&[u8])> Write for SinkFn<F> {
     }
 }
 
-/// Writes a journal to any sink ([`embedded_io::Write`]), piece by piece: nothing is held back.
+/// Writes a journal to any sink ([`embedded_io::Write`]) piece by piece, without buffering.
 ///
-/// If a sink fails, the journal ends with a torn record, which readers leave out. Drop what was written of it before another record is
-/// written.
+/// If a sink fails, the journal ends with a torn record, which readers ignore. Remove what was written of it before you write another
+/// record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalWriter {
     /// The last checksum that was written.
@@ -163,7 +164,7 @@ impl JournalWriter {
     ///
     /// # Errors
     ///
-    /// [`BeginError`] for what [`open_journal`] would refuse (nothing is written then), and if the sink fails.
+    /// [`BeginError`] for what [`open_journal`] would refuse (then nothing is written), and if the sink fails.
     pub fn begin<S: Write>(settings: &Settings, provenance: &str, sink: &mut S) -> Result<Self, BeginError<S::Error>> {
         settings.check().map_err(BeginError::Settings)?;
         let length = u16::try_from(provenance.len()).map_err(|_| BeginError::ProvenanceTooLong)?;
@@ -179,25 +180,25 @@ impl JournalWriter {
         write().map(|checksum| Self { checksum }).map_err(BeginError::Sink)
     }
 
-    /// Continues after what was read.
+    /// Continues after the records that have been read.
     #[must_use]
     pub fn resume(records: &Records<'_>) -> Self {
         Self { checksum: records.checksum }
     }
 
-    /// Begins the record of a generation. Nothing is written before the first placement or the [end](RecordWriter::end), so that a record
-    /// can be given up when a search refuses the generation.
+    /// Starts the record of a generation. Nothing is written before the first placement or the [end](RecordWriter::end), so a record can be
+    /// abandoned if a search refuses the generation.
     pub fn record<'w, S: Write>(&'w mut self, generation: u32, sink: &'w mut S) -> RecordWriter<'w, S> {
         let out = Summed { digest: digest_after(self.checksum), sink };
         RecordWriter { checksum: &mut self.checksum, begun: Ok(false), generation, out }
     }
 }
 
-/// A record that is being written. It counts only when it has been [ended](Self::end).
+/// A record that is being written. It only counts once it has been [ended](Self::end).
 #[must_use = "a record that is not ended is torn"]
 pub struct RecordWriter<'w, S: Write> {
     checksum: &'w mut u32,
-    /// Whether the generation has been written; or the sink's first error.
+    /// Whether the generation has been written, or the sink's first error.
     begun: Result<bool, S::Error>,
     generation: u32,
     out: Summed<'w, S>,
@@ -210,7 +211,7 @@ impl<S: Write> core::fmt::Debug for RecordWriter<'_, S> {
 }
 
 impl<S: Write> RecordWriter<'_, S> {
-    /// Writes a placement. If the sink fails, [`end`](Self::end) says so; nothing is written after that.
+    /// Writes a placement. If the sink fails, nothing more is written, and [`end`](Self::end) returns the error.
     pub fn place(&mut self, placement: Placement) {
         let Ok(begun) = self.begun else { return };
         self.begun = self.begin(begun).and_then(|()| {
@@ -223,7 +224,7 @@ impl<S: Write> RecordWriter<'_, S> {
         if begun { Ok(()) } else { self.out.numbers([self.generation]) }
     }
 
-    /// Ends the record of a generation in which so many children were refused.
+    /// Ends the record of a generation in which this many children were rejected.
     ///
     /// # Errors
     ///
@@ -237,7 +238,7 @@ impl<S: Write> RecordWriter<'_, S> {
     }
 }
 
-/// Bytes on their way out, summed up.
+/// Adds bytes to the checksum on their way out.
 struct Summed<'s, S> {
     digest: Digest<'static, u32, Table<1>>,
     sink: &'s mut S,
@@ -253,7 +254,7 @@ impl<S: Write> Summed<'_, S> {
         numbers.into_iter().try_for_each(|number| self.write(&number.to_le_bytes()))
     }
 
-    /// Writes the checksum and returns it. The next piece would begin another sum.
+    /// Writes the checksum and returns it. The next piece starts a new checksum.
     fn end(&mut self) -> Result<u32, S::Error> {
         let checksum = self.digest.clone().finalize();
         self.sink.write_all(&checksum.to_le_bytes())?;
@@ -266,15 +267,15 @@ impl<S: Write> Summed<'_, S> {
 pub struct JournalHeader<'j> {
     /// The settings of the run.
     pub settings: Settings,
-    /// What the writer said of itself.
+    /// The writer's provenance.
     pub provenance: &'j str,
 }
 
-/// Reads the header of a journal, and where its records begin.
+/// Reads the header of a journal, and finds where its records start.
 ///
 /// # Errors
 ///
-/// [`JournalError`]: why it is not the beginning of a journal.
+/// [`JournalError`]: why this is not the beginning of a journal.
 pub fn open_journal(journal: &[u8]) -> Result<(JournalHeader<'_>, Records<'_>), JournalError> {
     let magic = journal.get(..JOURNAL_MAGIC.len()).unwrap_or(journal);
     if !JOURNAL_MAGIC.starts_with(magic) {
@@ -295,7 +296,7 @@ pub fn open_journal(journal: &[u8]) -> Result<(JournalHeader<'_>, Records<'_>), 
     Ok((JournalHeader { settings, provenance }, records))
 }
 
-/// A position in bytes that are read.
+/// A position in the input.
 struct Input<'j> {
     bytes: &'j [u8],
     at: usize,
@@ -318,7 +319,7 @@ impl<'j> Input<'j> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    /// Reads the checksum of everything from `start` up to here.
+    /// Reads the checksum over everything from `start` to here.
     fn checksum(&mut self, start: usize, previous: u32) -> Result<u32, JournalError> {
         let mut digest = digest_after(previous);
         digest.update(&self.bytes[start..self.at]);
@@ -327,7 +328,7 @@ impl<'j> Input<'j> {
     }
 }
 
-/// The records of a journal, in order. After an error there are no more.
+/// The records of a journal, in order. There are none after an error.
 #[derive(Clone, Debug)]
 pub struct Records<'j> {
     bytes: &'j [u8],
@@ -339,13 +340,13 @@ pub struct Records<'j> {
 }
 
 impl<'j> Records<'j> {
-    /// How many bytes have been read and found good: the header and all records so far.
+    /// The number of bytes that have been read and are valid: the header and all records so far.
     #[must_use]
     pub fn good_bytes(&self) -> usize {
         self.at
     }
 
-    /// The checksum of the last good record.
+    /// The checksum of the last valid record.
     #[must_use]
     pub fn checksum(&self) -> u32 {
         self.checksum
@@ -367,7 +368,7 @@ impl<'j> Records<'j> {
             let (cell, score) = (input.u32()?, f32::from_bits(input.u32()?));
             let in_order = match last {
                 None => true,
-                // A single objective has one cell, and a child takes it once.
+                // A single objective has one cell, which an offspring can take once.
                 Some((last_child, last_cell)) => child > last_child || (child == last_child && cell > last_cell),
             };
             if !in_order || child >= self.settings.children(generation) || cell >= self.settings.cells() || !score.is_finite() {
@@ -397,14 +398,14 @@ impl<'j> Iterator for Records<'j> {
     }
 }
 
-/// What was decided in one generation.
+/// The placements of one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'j> {
     /// The generation.
     pub generation: u32,
-    /// Children that were refused because a score was not finite.
+    /// Offspring that were rejected because a score was not finite.
     pub refused: u32,
-    /// Each 12 bytes; children ascend, and the cells of a child ascend.
+    /// 12 bytes each; children ascend, and the cells of a child ascend.
     placements: &'j [[[u8; 4]; 3]],
 }
 
@@ -414,13 +415,13 @@ impl<'j> Record<'j> {
         self.placements.iter().map(placement)
     }
 
-    /// What one child took, in order.
+    /// The placements of one child, in order.
     pub fn placements_of(&self, child: u32) -> impl Iterator<Item = Placement> + Clone + 'j {
         let start = self.placements.partition_point(|bytes| placement(bytes).child < child);
         self.placements[start..].iter().map(placement).take_while(move |placement| placement.child == child)
     }
 
-    /// The children that took something, each once, in order.
+    /// The children that took a cell, each once, in order.
     pub fn children(&self) -> impl Iterator<Item = u32> + Clone + 'j {
         let mut last = None;
         self.placements().filter_map(move |Placement { child, .. }| (last.replace(child) != Some(child)).then_some(child))

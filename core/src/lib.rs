@@ -1,8 +1,8 @@
-//! The heart of `fooling`: it evolves pictures that a neural network is sure about and a person is not.
+//! The core of `fooling`: evolves pictures that a neural network is sure about and a person is not.
 //!
-//! Everything that decides a byte is here, without an allocator and without an operating system, and gives the same bits on every
-//! target: random streams, genomes and their variation, pictures, the archive of elites, search by ask and tell, and the journal from
-//! which a run can be replayed. What a picture is worth, a network says; core never knows what scores mean.
+//! Everything that decides a byte of a run is here, without an allocator or an operating system, and gives the same bits on every target:
+//! random streams, genomes and their variation, rendering, the archive of elites, search by ask and tell, and the journal from which a run
+//! can be replayed. A network scores the pictures; core does not know what scores mean.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,26 +1,26 @@
-//! The only door to transcendental functions, and the activation kernels of the CPPN.
+//! The only access to transcendental functions, and the activation kernels of the CPPN.
 //!
-//! Everything here is built of IEEE 754 single-precision multiply, add, subtract, divide, compare, select and integer operations on
-//! the bits. No fused multiply-add, no platform libm, no table: the same input gives the same bits on every target, and because no
-//! kernel branches on its argument, the compiler turns a loop over lanes into vector code of whatever width the target has.
+//! Everything here consists of IEEE 754 single-precision multiplications, additions, subtractions, divisions, comparisons, selections, and
+//! integer operations on the bits. There is no fused multiply-add, no platform libm and no table, so the same input gives the same bits on
+//! every target. No kernel branches on its argument, so the compiler turns a loop over lanes into vector code of the target's width.
 //!
-//! The largest errors against correctly rounded results stand with each kernel; `cargo run --release --example ulp` measures them over all
+//! Each kernel states its largest error against the correctly rounded result; `cargo run --release --example ulp` measures it over all
 //! floats of the stated range.
 
-/// The largest |argument| for which [`sin`] keeps its stated error; beyond it the result is defined, but means nothing.
+/// The largest |argument| for which [`sin`] keeps its stated error; beyond it the result is defined but meaningless.
 ///
-/// A CPPN with L links of weight at most 10 on inputs of at most 1023 stays below 10 230 L, which is inside for 400 links that all
-/// enter one node, and inside for 1600 links at the paper's 256 pixels.
+/// A CPPN with L links of weight at most 10 on inputs of at most 1023 stays below 10 230 L. That is within the limit for 400 links into one
+/// node, and for 1600 links with the paper's 256 pixels.
 pub const SIN_LIMIT: f32 = 4_194_304.0;
 
-/// Multiples of pi up to which one product with each piece of pi is exact.
+/// The largest multiple of pi for which one product with each piece of pi is exact.
 const NEAR: f32 = 8192.0;
 /// Adding and subtracting this rounds a float below 2^22 to the nearest integer.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
 /// The same, to the nearest multiple of 2^14.
 const ROUND_FAR: f32 = 206_158_430_208.0; // 1.5 * 2^37
 const FRAC_1_PI: f32 = f32::from_bits(0x3ea2_f983);
-/// Pi in four pieces of at most 11 bits, whose products with an integer of 13 bits are exact, and a remainder.
+/// Pi in four pieces of at most 11 bits, whose products with a 13-bit integer are exact, and a remainder.
 const PI: [f32; 5] = [
     f32::from_bits(0x4049_0000),
     f32::from_bits(0x3a7d_c000),
@@ -29,8 +29,8 @@ const PI: [f32; 5] = [
     f32::from_bits(0xa9e7_b967),
 ];
 
-/// Sine of `r + rest`, r in [-pi/2, pi/2] and |rest| at most half a unit in the last place of r, by a minimax polynomial (relative
-/// error of the exact polynomial: 6.2e-9). The rest counts with the slope there, for which two terms of the cosine are enough.
+/// Sine of `r + rest` for r in [-pi/2, pi/2] and |rest| at most half a unit in the last place of r, by a minimax polynomial (relative error
+/// of the exact polynomial: 6.2e-9). The rest is multiplied by the slope, for which two terms of the cosine suffice.
 #[inline(always)]
 fn sin_reduced(r: f32, rest: f32) -> f32 {
     let s = r * r;
@@ -41,15 +41,15 @@ fn sin_reduced(r: f32, rest: f32) -> f32 {
     r + (r * s * p + (rest - rest * (0.5 * s)))
 }
 
-/// The nearest integer to x / pi, as a float and as the bits whose lowest one is its parity.
+/// The nearest integer to x / pi, as a float and as bits whose lowest bit is its parity.
 #[inline(always)]
 fn multiples_of_pi(x: f32) -> (f32, u32) {
     let shifted = x * FRAC_1_PI + ROUND;
     (shifted - ROUND, shifted.to_bits())
 }
 
-/// Takes the last three pieces of a multiple of pi off what is left of the argument. `lost` is what rounding has lost so far (-0 is
-/// nothing). Returns the rest in two parts, negated if the multiple is odd: the sine is then theirs.
+/// Subtracts the last three pieces of a multiple of pi from the remaining argument. `lost` is the rounding error so far (-0 for none).
+/// Returns the result in two parts, negated if the multiple is odd, so that the sine of the result is the sine of the argument.
 #[inline(always)]
 fn without_tail(left: f32, [third, fourth, fifth]: [f32; 3], lost: f32, parity: u32) -> (f32, f32) {
     let r = left - third;
@@ -60,7 +60,7 @@ fn without_tail(left: f32, [third, fourth, fifth]: [f32; 3], lost: f32, parity: 
     (f32::from_bits(sum.to_bits() ^ sign), f32::from_bits(rest.to_bits() ^ sign))
 }
 
-/// Range reduction where |x / pi| is below [`NEAR`]: all but the last three subtractions are exact, and those keep what they lose.
+/// Range reduction if |x / pi| is below [`NEAR`]: all but the last three subtractions are exact, and those keep their rounding errors.
 #[inline(always)]
 fn reduce_near(x: f32) -> (f32, f32) {
     let (k, parity) = multiples_of_pi(x);
@@ -68,13 +68,13 @@ fn reduce_near(x: f32) -> (f32, f32) {
     without_tail(left, [k * PI[2], k * PI[3], k * PI[4]], -0.0, parity)
 }
 
-/// Range reduction for every argument. A multiple of 2^14 pi is taken off first; for a near argument it is zero and takes nothing off, so
-/// that both functions give the same bits. It is even, so that the parity is that of the rest.
+/// Range reduction for every argument. A multiple of 2^14 pi is subtracted first; for a near argument it is zero and changes nothing, so
+/// both functions give the same bits. It is even, so it does not change the parity.
 #[inline(always)]
 fn reduce_far(x: f32) -> (f32, f32) {
     let far = (x * FRAC_1_PI + ROUND_FAR) - ROUND_FAR;
     let near = (x - far * PI[0]) - far * PI[1];
-    // What the third piece takes off must be known for the choice of k, but near - third has too many bits for what comes next.
+    // The third piece must be known to choose k, but near - third has too many bits for the following steps.
     let third = far * PI[2];
     let (k, parity) = multiples_of_pi(near - third);
     let left = ((near - k * PI[0]) - k * PI[1]) - third;
@@ -91,10 +91,10 @@ pub fn sin(x: f32) -> f32 {
     sin_reduced(r, rest)
 }
 
-/// [`sin`] of numbers of magnitude `largest` at most.
+/// [`sin`] of numbers of magnitude at most `largest`.
 #[inline(always)]
 pub fn sin_all(values: &mut [f32], spare: &mut [f32], largest: f32) {
-    // A bound that was rounded on its way may be a little too small: pi is more than 3.
+    // The bound may have been rounded down slightly; pi is more than 3.
     if largest < 3.0 * NEAR {
         in_two_passes(values, spare, reduce_near, sin_reduced);
     } else {
@@ -145,10 +145,10 @@ pub fn sigmoid_all(values: &mut [f32], spare: &mut [f32]) {
     in_two_passes(values, spare, sigmoid_exp_m1, sigmoid_of_exp_m1);
 }
 
-/// x, and e^t - 1 without cancellation, where t is -|x| or |x|: what loses least.
+/// x, and e^t - 1 without cancellation, where t is -|x| or |x|, whichever loses less.
 #[inline(always)]
 fn sigmoid_exp_m1(x: f32) -> (f32, f32) {
-    // Beyond 20 the result is 1 to the last bit; the bound keeps the exponent small. Written so that a NaN would be replaced.
+    // Beyond 20 the result is 1 to the last bit; the limit keeps the exponent small. Written so that a NaN would be replaced.
     let a = x.abs();
     let a = if a < 20.0 { a } else { 20.0 };
     let (n, head, tail) = split_ln_2(if a < 0.3 { -a } else { a });
@@ -156,19 +156,19 @@ fn sigmoid_exp_m1(x: f32) -> (f32, f32) {
     (x, ((scale - 1.0) + scale * head) + scale * (exp_reduced(head - tail) - tail))
 }
 
-/// |e / (e + 2)|, and beyond a half 1 - 2 / (e + 2), which loses least there; with the sign of x.
+/// |e / (e + 2)|, or 1 - 2 / (e + 2) beyond a half, which loses less there; with the sign of x.
 #[inline(always)]
 fn sigmoid_of_exp_m1(x: f32, e: f32) -> f32 {
-    // Chosen before the division and not after it, lest there be two.
+    // Selected before the division, so that there is only one.
     let (one, numerator) = if x.abs() > 1.1 { (1.0, 2.0) } else { (0.0, e) };
     let signless: f32 = one - numerator / (e + 2.0);
     f32::from_bits((signless.to_bits() & 0x7fff_ffff) | (x.to_bits() & 0x8000_0000))
 }
 
-/// Beyond this |x| the Gaussian is taken to be zero (it is below 1.7e-38): no kernel makes a subnormal number.
+/// Beyond this |x| the Gaussian counts as zero (it is below 1.7e-38), so that no kernel makes a subnormal number.
 const GAUSSIAN_LIMIT: f32 = 9.327;
 
-/// The Gaussian e^(-x^2). Largest error 1.2 ulp where it is not taken to be zero (|x| < 9.327).
+/// The Gaussian e^(-x^2). Largest error 1.2 ulp where it does not count as zero (|x| < 9.327).
 #[inline(always)]
 #[must_use]
 pub fn gaussian(x: f32) -> f32 {
@@ -219,10 +219,10 @@ pub fn linear_all(values: &mut [f32]) {
     }
 }
 
-/// Computes second(first(x)) for all values. `spare` holds what is known between the passes, and is at least as long.
+/// Computes second(first(x)) for all values. `spare` holds the intermediate results and must be at least as long.
 ///
-/// Two passes through the first-level cache are faster than one: each has half the chain of operations that wait for one another, and
-/// a CPU that looks ahead finds twice as many that do not.
+/// Two passes through the first-level cache are faster than one: each has half as long a chain of dependent operations, so an out-of-order
+/// CPU finds twice as much independent work.
 #[inline(always)]
 fn in_two_passes(values: &mut [f32], spare: &mut [f32], first: impl Fn(f32) -> (f32, f32), second: impl Fn(f32, f32) -> f32) {
     for (value, spare) in values.iter_mut().zip(spare.iter_mut()) {
@@ -235,7 +235,7 @@ fn in_two_passes(values: &mut [f32], spare: &mut [f32], first: impl Fn(f32) -> (
 
 /// The square root of `x` in [0, 4] by three of Heron's steps, branch-free. Largest error 0.8 ulp.
 ///
-/// `core` has no square root, and libm's is written for one number at a time; the distance of every pixel wants one for lanes.
+/// `core` has no square root, and libm's handles one number at a time; the distance of every pixel needs one for vectors.
 #[inline(always)]
 #[must_use]
 pub fn sqrt_approximate(x: f32) -> f32 {

@@ -1,4 +1,4 @@
-//! Direct encoding: a gene a pixel and channel, a byte each. Irregular pictures.
+//! Direct encoding: one gene for each pixel and channel, stored as a byte. Irregular pictures.
 
 use crate::archive::Storage;
 use crate::canvas::{Canvas, Channels, Row};
@@ -24,12 +24,12 @@ impl<B: Storage<u8>> Genome for DirectGenome<B> {
 }
 
 impl<B: Storage<u8>> DirectGenome<B> {
-    /// Renders the picture onto `canvas`, its colours converted as `picture` says. `row` lends `side * channels.count()` bytes.
+    /// Draws the picture onto `canvas`, with its colours converted as `picture` says. `row` lends `side * channels.count()` bytes.
     ///
     /// # Errors
     ///
-    /// [`RenderError::GenesNeeded`] and [`RenderError::BytesNeeded`] before the canvas gets a row; [`RenderError::Canvas`] if the canvas
-    /// fails.
+    /// [`RenderError::GenesNeeded`] and [`RenderError::BytesNeeded`] before the canvas receives a row; [`RenderError::Canvas`] if the
+    /// canvas fails.
     pub fn render<C: Canvas>(
         &self,
         picture: PictureSpec,
@@ -66,26 +66,26 @@ pub struct DirectEncoding<B> {
     storage: core::marker::PhantomData<fn() -> B>,
 }
 
-/// Rates and choices of the direct encoding.
+/// Rates and options of the direct encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DirectSettings {
-    /// For each gene, polynomial mutation.
+    /// For each gene: polynomial mutation.
     pub rate: Rate,
-    /// The rate halves every that many generations (paper: 1000); never if 0 (released).
+    /// Generations after which the rate halves (paper: 1000); 0 for never (released).
     pub halving: u32,
     /// The distribution index of the mutation (15).
     pub eta: u8,
-    /// Whether a pair of children is first made by crossover with probability 1/2, as in the released program.
+    /// Whether pairs of offspring first go through crossover with probability 1/2, as in the released program.
     pub crossover: bool,
 }
 
 impl DirectSettings {
-    /// The paper's choices.
+    /// The paper's settings.
     pub const PAPER: Self = Self { rate: Rate::new(0.1), halving: 1000, eta: 15, crossover: false };
-    /// The released program's.
+    /// The released program's settings.
     pub const RELEASED: Self = Self { halving: 0, crossover: true, ..Self::PAPER };
 
-    /// The rate in force in a generation.
+    /// The rate in a generation.
     #[must_use]
     pub fn rate_in(&self, generation: u32) -> Rate {
         let halvings = generation.checked_div(self.halving).unwrap_or(0);
@@ -94,7 +94,7 @@ impl DirectSettings {
 }
 
 impl<B> DirectEncoding<B> {
-    /// Variation by these rates.
+    /// Variation with these settings.
     #[must_use]
     pub fn new(settings: DirectSettings) -> Self {
         Self { settings, steps: ByteSteps::new(settings.eta), storage: core::marker::PhantomData }
@@ -132,7 +132,7 @@ impl<B: Storage<u8>> Encoding for DirectEncoding<B> {
     fn offspring(&self, seed: u64, birth: Birth, parents: &impl Parents<Self::Genome>, genome: &mut Self::Genome) -> Option<Birth> {
         let mut stream = Stream::new(seed, birth, Purpose::Child);
         let mut pair = Stream::new(seed, Birth { child: birth.child / 2, ..birth }, Purpose::Pair);
-        // Without crossover a child draws its parent from its own stream; with it, the two of a pair draw theirs from a common one.
+        // Without crossover an offspring chooses its parent with its own stream; with crossover the two of a pair share a stream for this.
         let chosen = if self.settings.crossover {
             let both = (parents.select(&mut pair), parents.select(&mut pair));
             let (Some(first), Some(second)) = both else {
@@ -157,7 +157,7 @@ impl<B: Storage<u8>> Encoding for DirectEncoding<B> {
     }
 }
 
-/// The number of genes left alone before the next mutated one.
+/// The number of unchanged genes before the next mutated one.
 struct Gap {
     /// 1 / ln(1 - rate), at most 0.
     scale: f32,
@@ -170,16 +170,16 @@ impl Gap {
 
     fn draw(&self, stream: &mut Stream) -> usize {
         let unit = (stream.bits() as f32 + 0.5) * (1.0 / 4_294_967_296.0);
-        // The cast saturates: for a rate of 0 the gap is without end, for a rate of 1 there is none.
+        // The cast saturates: for a rate of 0 the gap is infinite, for a rate of 1 it is zero.
         let gap = math::ln(unit) * self.scale;
         if gap < 4e9 { gap as usize } else { usize::MAX }
     }
 }
 
-/// Simulated binary crossover with bounds (Deb and Agrawal 1995; Deb 2001, p. 121), eta 10, of `own` with `other`. Both children of a
-/// pair call it with the same stream and get the two complementary results.
+/// Bounded simulated binary crossover (Deb and Agrawal 1995; Deb 2001, p. 121) of `own` with `other`, eta 10. Both offspring of a pair call
+/// it with the same stream and get complementary results.
 ///
-/// As in the released program, by reading, genes on which the parents agree come out as 0.5.
+/// As in the released program, genes on which the parents agree become 0.5 (a bug, found by reading its code).
 fn cross(pair: &mut Stream, own: &mut [u8], other: &[u8]) {
     for (own, &other) in own.iter_mut().zip(other) {
         let (u, swap) = (f64::from(pair.unit()), pair.happens(Rate::new(0.5)));
@@ -194,7 +194,7 @@ fn cross(pair: &mut Stream, own: &mut [u8], other: &[u8]) {
     }
 }
 
-/// The spread factor for parents whose nearer bound is `room` away.
+/// The spread factor for parents whose nearer bound is at distance `room`.
 fn spread(u: f64, low: f64, high: f64, room: f64) -> f64 {
     const ETA: f64 = 10.0;
     let beta = 1.0 + 2.0 * room / (high - low);

@@ -1,18 +1,18 @@
 //! Polynomial mutation of one gene (Deb 2001, p. 124).
 //!
-//! A gene lives in [0, 1]. For u uniform in [0, 1) the step is (2u)^(1/(eta+1)) - 1 below u = 1/2 and 1 - (2(1-u))^(1/(eta+1)) from
-//! there on; P(|step| <= d) = 1 - (1-d)^(eta+1). The larger eta, the smaller the steps; the paper has 15.
+//! A gene is in [0, 1]. For u uniform in [0, 1) the step is (2u)^(1/(eta+1)) - 1 if u < 1/2, and 1 - (2(1-u))^(1/(eta+1)) otherwise, so
+//! P(|step| <= d) = 1 - (1-d)^(eta+1). The larger eta, the smaller the steps; the paper uses 15.
 //!
-//! Genes come in two kinds here, and each has its own sampler of the same distribution: [`step`] for weights, which are floats, and
+//! There are two kinds of genes, each with its own sampler of the same distribution: [`step`] for weights, which are floats, and
 //! [`ByteSteps`] for pixels, which are bytes.
 
 use crate::math;
 use crate::rng::Stream;
 
-/// The step for one uniform number `u` in [0, 1), in (-1, 1).
+/// The step for a uniform number `u` in [0, 1); the result is in (-1, 1).
 ///
-/// `eta` is the distribution index, at least 0. Where eta + 1 is a power of two (as for the paper's 15) only correctly rounded square
-/// roots are taken; else libm's `pow`.
+/// `eta` is the distribution index, at least 0. If eta + 1 is a power of two (as for the paper's 15), only correctly rounded square roots
+/// are used, otherwise libm's `pow`.
 #[must_use]
 pub(crate) fn step(u: f32, eta: u8) -> f32 {
     if u < 0.5 { root(2.0 * u, eta) - 1.0 } else { 1.0 - root(2.0 * (1.0 - u), eta) }
@@ -28,14 +28,15 @@ fn root(x: f32, eta: u8) -> f32 {
     }
 }
 
-/// Steps of a gene that is a byte: round(255 step), drawn exactly from that distribution with integers alone.
+/// Steps of a byte gene: round(255 step), drawn exactly from this distribution with integers alone.
 ///
-/// A byte b stands for the gene b / 255, so the mutated byte is b + round(255 step), clamped: the step does not depend on the byte.
-/// Its 256 magnitudes are drawn by Walker's alias method (Vose 1991): one random word and one table look-up a gene, where the
-/// formula takes four square roots. 1 KiB.
+/// A byte b stands for the gene b / 255, so the mutated byte is b + round(255 step), clamped: the step does not depend on the byte. Its 256
+/// magnitudes are drawn by Walker's alias method (Vose 1991): one random word and one table look-up for each gene, instead of the formula's
+/// four square roots. 1 KiB.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteSteps {
-    /// A column a magnitude: the chance in its upper 24 bits that the column itself is meant, and the magnitude meant otherwise.
+    /// A column for each magnitude: the upper 24 bits are the probability of the column's own magnitude, the lower bits the alternative
+    /// magnitude.
     columns: [u32; 256],
 }
 
@@ -43,7 +44,7 @@ impl ByteSteps {
     /// The table for a distribution index.
     #[must_use]
     pub(crate) fn new(eta: u8) -> Self {
-        // Shares of 2^23 parts a column. Rounding is done on the cumulative distribution, so that they add up to 256 * 2^23.
+        // Shares in units of 2^-23 of a column. Rounding is applied to the cumulative distribution, so that they add up to 256 * 2^23.
         const COLUMN: i64 = 1 << 23;
         let mut shares = [0_i64; 256];
         let mut below = 0_i64;
@@ -54,7 +55,7 @@ impl ByteSteps {
             *share = upto - below;
             below = upto;
         }
-        // Every column that is not full is filled up by one that is more than full.
+        // Every column that is not full is filled from one that is more than full.
         let mut columns = [0_u32; 256];
         let mut done = [false; 256];
         for _ in 0..256 {
@@ -91,7 +92,7 @@ mod tests {
         Stream::new(11, Birth::default(), Purpose::Child)
     }
 
-    /// METHOD: quantiles of |step| at 50, 90, 99 % for eta 15; and P(|step| <= d) = 1 - (1-d)^16 in sixty bins by chi-square.
+    /// Quantiles of |step| at 50, 90 and 99 % for eta 15 (docs/METHOD.md), and P(|step| <= d) = 1 - (1-d)^16 in sixty bins by chi-square.
     #[test]
     fn steps_follow_the_published_distribution() {
         let mut stream = stream();
@@ -129,7 +130,7 @@ mod tests {
     fn byte_steps_are_rounded_steps() {
         for eta in [15, 20, 0] {
             let table = ByteSteps::new(eta);
-            // The table's own probabilities, exactly.
+            // The exact probabilities of the table.
             let mut shares = [0_u64; 256];
             for (i, column) in table.columns.iter().enumerate() {
                 let own = u64::from(column >> 8);

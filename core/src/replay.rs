@@ -1,4 +1,4 @@
-//! Rebuilding a search from its journal, without a network.
+//! Rebuilds a search from its journal, without a network.
 
 use crate::encoding::{Elite, Encoding};
 use crate::journal::Record;
@@ -7,18 +7,18 @@ use crate::search::{AskError, Placement, Population, ReplayError, Search};
 /// Storage for the replay of one generation, lent by the caller; its contents do not matter.
 #[derive(Debug)]
 pub struct ReplayScratch<'s, G> {
-    /// Room for the children that took something in one generation: as many as a generation has are always enough.
+    /// Room for the children that took a cell in one generation; as many as a generation has are always enough.
     pub offspring: &'s mut [Elite<G>],
-    /// Room for the cells that one child took: as many as there are cells are always enough.
+    /// Room for the cells that one child took; as many as there are cells are always enough.
     pub placements: &'s mut [Placement],
 }
 
-/// Repeats one generation as its record says.
+/// Replays one generation from its record.
 ///
 /// # Errors
 ///
-/// [`ReplayError`] if the record cannot be of this search, or the scratch is too small. Drop the search then: a part of the generation
-/// may have been repeated.
+/// [`ReplayError`] if the record cannot belong to this search, or the scratch is too small. Drop the search then: part of the generation
+/// may have been replayed.
 pub fn replay<E: Encoding, P: Population<E::Genome>>(
     search: &mut Search<E, P>,
     record: &Record<'_>,
@@ -27,7 +27,7 @@ pub fn replay<E: Encoding, P: Population<E::Genome>>(
     if record.generation != search.generation() {
         return Err(ReplayError::Generation);
     }
-    // All are born of the population as it was before any of them was offered.
+    // All are made from the population as it was before any of them was offered.
     let mut born = 0;
     for child in record.children() {
         let into = scratch.offspring.get_mut(born).ok_or(ReplayError::Scratch)?;
@@ -37,7 +37,7 @@ pub fn replay<E: Encoding, P: Population<E::Genome>>(
         })?;
         born += 1;
     }
-    // Children ascend in both lists, so that each is gone through once.
+    // Children ascend in both lists, so one pass is enough.
     let mut placements = record.placements().peekable();
     for child in &scratch.offspring[..born] {
         let mut placed = 0;

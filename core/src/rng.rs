@@ -1,14 +1,14 @@
-//! Random streams: one for each (seed, generation, child).
+//! Random streams: one for each (seed, generation, offspring).
 //!
-//! A child's randomness is a function of its place in the run and of nothing else, so no result depends on who computes what first,
-//! on threads, or on whether a run was interrupted. The generator is PCG32 (XSH RR 64/32, O'Neill 2014) from `rand_pcg`.
+//! The random numbers of an offspring depend on its birth and on nothing else, so no result depends on the order of computation, on
+//! threads, or on interruptions. The generator is PCG32 (XSH RR 64/32, O'Neill 2014) from `rand_pcg`.
 
 use rand_core::Rng as _;
 use rand_pcg::Pcg32;
 
-/// The place of a picture in a run: who it is.
+/// Identifies a picture of a run by its generation and position.
 ///
-/// Generation 0 is the initial random batch; children are counted from 0 in each generation.
+/// Generation 0 is the initial random batch; offspring are counted from 0 in each generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Birth {
     /// Generation, 0 for the initial batch.
@@ -17,7 +17,7 @@ pub struct Birth {
     pub child: u32,
 }
 
-/// A probability as a count of 2^-32 parts, so that settings mean the same on every target.
+/// A probability in units of 2^-32, so that settings mean the same on every target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(u32);
 
@@ -27,20 +27,20 @@ impl Rate {
     /// Always.
     pub const ALWAYS: Self = Self(u32::MAX);
 
-    /// The rate nearest to `p`, which is taken as 0 below 0 (and if it is not a number) and as 1 above 1.
+    /// The rate closest to `p`; NaN and numbers below 0 count as 0, numbers above 1 as 1.
     #[must_use]
     pub const fn new(p: f64) -> Self {
-        // A cast saturates, and turns a NaN into zero.
+        // A cast saturates, and turns NaN into zero.
         Self((p * 4_294_967_296.0) as u32)
     }
 
-    /// From its parts of 2^-32; `u32::MAX` is always.
+    /// From units of 2^-32; `u32::MAX` means always.
     #[must_use]
     pub const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 
-    /// Its parts of 2^-32.
+    /// In units of 2^-32.
     #[must_use]
     pub const fn to_bits(self) -> u32 {
         self.0
@@ -53,12 +53,12 @@ impl Rate {
     }
 }
 
-/// What a stream is drawn for; streams of different purposes are independent.
+/// The purpose of a stream; streams for different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Choosing a parent and mutating one child, or drawing a random genome.
+    /// Selecting a parent and mutating one offspring, or drawing a random genome.
     Child = 0,
-    /// What a pair of children has in common: its parents and their crossover.
+    /// What a pair of offspring shares: its parents and their crossover.
     Pair = 1,
 }
 
@@ -66,7 +66,7 @@ pub enum Purpose {
 #[derive(Clone, Debug)]
 pub struct Stream(Pcg32);
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit reaches every output bit.
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit affects every output bit.
 const fn mix(x: u64) -> u64 {
     let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -74,7 +74,7 @@ const fn mix(x: u64) -> u64 {
 }
 
 impl Stream {
-    /// The stream of one child of a run (or of a pair of children).
+    /// The stream of one offspring of a run, or of a pair.
     #[must_use]
     pub fn new(seed: u64, birth: Birth, purpose: Purpose) -> Self {
         const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -95,13 +95,13 @@ impl Stream {
         (self.bits() >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
-    /// Whether something of probability `rate` happens.
+    /// Returns true with probability `rate`.
     #[inline]
     pub fn happens(&mut self, rate: Rate) -> bool {
         self.bits() < rate.0 || rate == Rate::ALWAYS
     }
 
-    /// A whole number in 0..`bound`, every one equally likely (Lemire 2019). 0 if `bound` is 0.
+    /// A uniform integer in 0..`bound` (Lemire 2019). 0 if `bound` is 0.
     #[inline]
     pub fn below(&mut self, bound: u32) -> u32 {
         let mut product = u64::from(self.bits()) * u64::from(bound);
@@ -114,7 +114,7 @@ impl Stream {
         (product >> 32) as u32
     }
 
-    /// An index into something of length `len`; 0 if it is empty.
+    /// A uniform index into something of length `len`; 0 if it is empty.
     #[inline]
     pub fn index(&mut self, len: usize) -> usize {
         self.below(u32::try_from(len).unwrap_or(u32::MAX)) as usize

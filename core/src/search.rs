@@ -1,8 +1,7 @@
-//! Search by ask and tell, for MAP-Elites and for the single-objective EA alike.
+//! Search by ask and tell, for MAP-Elites and the single-objective EA alike.
 //!
-//! A generation goes like this: [`Search::ask`] makes each child, in any order and from any thread; the caller finds out their scores;
-//! [`Search::tell`] offers the children to the population one after another. What the population decided is handed to the caller as
-//! it happens, for the journal.
+//! In a generation, [`Search::ask`] makes each offspring, in any order and from any thread; the caller scores them; [`Search::tell`] offers
+//! them to the population one after another. The caller receives every placement as it happens, for the journal.
 
 use crate::encoding::{Elite, Encoding, Genome, Parents};
 use crate::rng::Birth;
@@ -19,20 +18,20 @@ pub struct Placement {
     pub score: f32,
 }
 
-/// Why a child was not admitted.
+/// Why an offspring was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum OfferError {
-    /// There must be a score for each class; there were this many.
+    /// There must be one score for each class; there were this many.
     Width(usize),
-    /// The score of this class is a NaN or infinite.
+    /// The score of this class is NaN or infinite.
     NotFinite {
         /// The first class whose score is not finite.
         class: usize,
         /// Its score.
         score: f32,
     },
-    /// The genome is longer or shorter than those of the population.
+    /// The genome does not have the length of those in the population.
     GenomeLength,
 }
 
@@ -41,18 +40,18 @@ impl core::fmt::Display for OfferError {
         match self {
             Self::Width(scores) => write!(f, "{scores} scores do not match the number of classes"),
             Self::NotFinite { class, score } => write!(f, "the score of class {class} is {score}, which is not a finite number"),
-            Self::GenomeLength => write!(f, "the genome is longer or shorter than those of the population"),
+            Self::GenomeLength => write!(f, "the genome does not have the length of those in the population"),
         }
     }
 }
 
 impl core::error::Error for OfferError {}
 
-/// Why storage makes no population.
+/// Why storage cannot hold a population.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// No cell (or rank), or more than there can be.
+    /// No cells (or ranks), or more than supported.
     Cells,
     /// Fewer slots for elites than cells (or ranks).
     Slots,
@@ -65,8 +64,8 @@ pub enum StorageError {
 impl core::fmt::Display for StorageError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Cells => "a population has at least one cell and fewer than 2^32 - 2",
-            Self::Slots => "a population has at least as many slots as cells",
+            Self::Cells => "a population needs at least one cell and fewer than 2^32 - 2",
+            Self::Slots => "a population needs at least as many slots as cells",
             Self::GenomeLengths => "the genomes in the slots have different lengths",
             Self::Target => "the target is not one of the classes",
         })
@@ -81,7 +80,7 @@ impl core::error::Error for StorageError {}
 pub enum AskError {
     /// The generation has fewer children.
     Child,
-    /// The storage for the genome is longer or shorter than the genomes of the run.
+    /// The storage for the genome does not have the length of the run's genomes.
     GenomeLength,
 }
 
@@ -89,14 +88,14 @@ impl core::fmt::Display for AskError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Child => "the generation has fewer children",
-            Self::GenomeLength => "the storage for the genome is longer or shorter than the genomes of the run",
+            Self::GenomeLength => "the storage for the genome does not have the length of the run's genomes",
         })
     }
 }
 
 impl core::error::Error for AskError {}
 
-/// Why a generation was not taken.
+/// Why a generation was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TellError {
@@ -104,7 +103,7 @@ pub enum TellError {
     Offspring,
     /// There must be a score for each child and class.
     Scores,
-    /// A genome is longer or shorter than the genomes of the run.
+    /// A genome does not have the length of the run's genomes.
     GenomeLength,
 }
 
@@ -113,30 +112,30 @@ impl core::fmt::Display for TellError {
         f.write_str(match self {
             Self::Offspring => "these are not all children of the generation, in order",
             Self::Scores => "there must be a score for each child and class",
-            Self::GenomeLength => "a genome is longer or shorter than the genomes of the run",
+            Self::GenomeLength => "a genome does not have the length of the run's genomes",
         })
     }
 }
 
 impl core::error::Error for TellError {}
 
-/// Why a recorded generation could not be repeated.
+/// Why a recorded generation could not be replayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReplayError {
-    /// The record is of another generation, or of a child that the generation does not have.
+    /// The record belongs to another generation, or names a child that the generation does not have.
     Generation,
-    /// The population cannot have decided so: the journal is of another run.
+    /// The population cannot have decided so: the journal belongs to another run.
     Placements,
-    /// The storage lent for it is too small, or for genomes of another length.
+    /// The storage lent to the replay is too small, or for genomes of another length.
     Scratch,
 }
 
 impl core::fmt::Display for ReplayError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Generation => "the record is of another generation",
-            Self::Placements => "these are not decisions of this run",
+            Self::Generation => "the record belongs to another generation",
+            Self::Placements => "the decisions do not belong to this run",
             Self::Scratch => "the storage lent to the replay is too small, or for genomes of another length",
         })
     }
@@ -144,11 +143,11 @@ impl core::fmt::Display for ReplayError {
 
 impl core::error::Error for ReplayError {}
 
-/// Refuses scores that are not a finite number for each class.
+/// Rejects scores unless there is a finite number for each class.
 ///
 /// # Errors
 ///
-/// [`OfferError`], naming the first class at fault.
+/// [`OfferError`] with the first invalid class.
 pub fn check_scores(scores: &[f32], width: usize) -> Result<(), OfferError> {
     if scores.len() != width {
         return Err(OfferError::Width(scores.len()));
@@ -159,29 +158,29 @@ pub fn check_scores(scores: &[f32], width: usize) -> Result<(), OfferError> {
     }
 }
 
-/// Who survives: an [archive](crate::Archive), or a [ranking](crate::Ranking).
+/// A population of elites: an [archive](crate::Archive), or a [ranking](crate::Ranking).
 pub trait Population<G>: Parents<G> {
-    /// The number of scores that come with a child.
+    /// The number of scores that come with an offspring.
     fn width(&self) -> usize;
 
-    /// Whether it selects like this.
+    /// Whether it implements this selection.
     fn selects(&self, selection: &Selection) -> bool;
 
     /// The length of the genomes that it stores, if they cannot grow.
     fn genome_len(&self) -> Option<usize>;
 
-    /// Offers a child with a score for each class, and names the cells that it takes, in order.
+    /// Offers an offspring with a score for each class, and reports the cells that it takes, in order.
     ///
     /// # Errors
     ///
-    /// [`OfferError`]; the population is then as before.
+    /// [`OfferError`]; then the population is unchanged.
     fn offer(&mut self, child: &Elite<G>, scores: &[f32], placed: &mut dyn FnMut(Placement)) -> Result<(), OfferError>;
 
-    /// Gives a child the cells that it took when the journal was written.
+    /// Gives an offspring the cells that it took when the journal was written.
     ///
     /// # Errors
     ///
-    /// [`ReplayError`] if it cannot have taken them; the population is then as before.
+    /// [`ReplayError`] if it cannot have taken them; then the population is unchanged.
     fn restore(&mut self, child: &Elite<G>, placements: &[Placement]) -> Result<(), ReplayError>;
 }
 
@@ -194,7 +193,7 @@ pub struct Search<E, P> {
     generation: u32,
 }
 
-/// How many pictures are made at a time; each at least 1.
+/// Pictures made at a time; each number is at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSizes {
     /// In generation 0.
@@ -204,11 +203,11 @@ pub struct BatchSizes {
 }
 
 impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
-    /// A search that has not begun, with storage for its population.
+    /// A search that has not started, with storage for its population.
     ///
     /// # Errors
     ///
-    /// [`SetupError`] if no run can have these settings, or encoding and storage do not have the room that they ask for.
+    /// [`SetupError`] if the settings are invalid, or the encoding or storage does not have the capacity that they require.
     pub fn from_settings(settings: &Settings, population: P) -> Result<Self, SetupError> {
         settings.check().map_err(SetupError::Settings)?;
         let encoding = E::from_settings(settings)?;
@@ -228,12 +227,12 @@ impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
         &self.settings
     }
 
-    /// The generation whose children are asked for next; 0 for the initial random batch.
+    /// The current generation, whose offspring are made next; 0 for the initial random batch.
     pub fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// The number of children of that generation.
+    /// The number of offspring in the current generation.
     pub fn children(&self) -> u32 {
         self.settings.children(self.generation)
     }
@@ -243,16 +242,16 @@ impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
         &self.population
     }
 
-    /// How genomes are made.
+    /// The encoding.
     pub fn encoding(&self) -> &E {
         &self.encoding
     }
 
-    /// Makes child number `child` of the current generation: a function of the seed, the generation, the number and the population.
+    /// Makes offspring number `child` of the current generation: a function of the seed, the generation, the number and the population.
     ///
     /// # Errors
     ///
-    /// [`AskError`]; `into` is then as before.
+    /// [`AskError`]; then `into` is unchanged.
     pub fn ask(&self, child: u32, into: &mut Elite<E::Genome>) -> Result<(), AskError> {
         if child >= self.children() {
             return Err(AskError::Child);
@@ -265,12 +264,12 @@ impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
         Ok(())
     }
 
-    /// Offers the whole generation in order, and begins the next. `scores` holds [`Population::width`] scores a child; `placed` is
-    /// told of each decision. Returns the number of children that were refused because a score was not finite.
+    /// Offers the whole generation in order, and starts the next one. `scores` has [`Population::width`] scores for each child; `placed`
+    /// receives each placement. Returns the number of children that were rejected because a score was not finite.
     ///
     /// # Errors
     ///
-    /// [`TellError`]; nothing is changed then, and `placed` has not been called.
+    /// [`TellError`]; then nothing is changed, and `placed` has not been called.
     pub fn tell(&mut self, offspring: &[Elite<E::Genome>], scores: &[f32], mut placed: impl FnMut(Placement)) -> Result<u32, TellError> {
         let width = self.population.width();
         let in_order = offspring.iter().zip(0..).all(|(child, i)| child.birth == Birth { generation: self.generation, child: i });
@@ -292,11 +291,11 @@ impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
         Ok(refused)
     }
 
-    /// Gives a child of the current generation what it took when the journal was written.
+    /// Gives an offspring of the current generation the cells that it took when the journal was written.
     ///
     /// # Errors
     ///
-    /// [`ReplayError`] if the population cannot have decided so; nothing is changed then.
+    /// [`ReplayError`] if the population cannot have decided so; then nothing is changed.
     pub fn restore(&mut self, child: &Elite<E::Genome>, placements: &[Placement]) -> Result<(), ReplayError> {
         if child.birth.generation != self.generation || child.birth.child >= self.children() {
             return Err(ReplayError::Generation);
@@ -304,7 +303,7 @@ impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
         self.population.restore(child, placements)
     }
 
-    /// Begins the next generation after all that took something in this one have been restored.
+    /// Starts the next generation, after everything in this one has been restored.
     pub fn end_restored_generation(&mut self) {
         self.generation += 1;
     }

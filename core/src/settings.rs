@@ -1,4 +1,4 @@
-//! Everything that decides what a run asks and how it decides: what a replay must know.
+//! The settings that decide a run, which a replay must know.
 
 use crate::canvas::Channels;
 use crate::color::ColourSpace;
@@ -7,7 +7,7 @@ use crate::pixels::DirectSettings;
 use crate::rng::Rate;
 use crate::search::BatchSizes;
 
-/// The settings of a run. They stand at the head of its journal.
+/// The settings of a run, stored in the header of its journal.
 ///
 /// ```
 /// use fooling_core::{Capacity, Settings};
@@ -20,24 +20,24 @@ use crate::search::BatchSizes;
 pub struct Settings {
     /// Seed of all streams.
     pub seed: u64,
-    /// What the pictures are like.
+    /// The kind of pictures.
     pub picture: PictureSpec,
     /// Channels of a picture.
     pub channels: Channels,
-    /// How genomes are written and varied.
+    /// How pictures are encoded as genomes, and varied.
     pub encoding: EncodingSettings,
-    /// Who survives.
+    /// How the population selects.
     pub selection: Selection,
-    /// Pictures a generation.
+    /// Pictures in each generation.
     pub sizes: BatchSizes,
 }
 
-/// How genomes are written and varied.
+/// How pictures are encoded as genomes, and varied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodingSettings {
     /// A network from coordinates to colour.
     Cppn(CppnSettings),
-    /// A gene a pixel and channel.
+    /// One gene for each pixel and channel.
     Direct(DirectSettings),
 }
 
@@ -48,46 +48,46 @@ pub struct CppnSettings {
     pub activations: ActivationSet,
     /// Rates of the kinds of mutation.
     pub rates: CppnRates,
-    /// The distribution index of weight mutation.
+    /// Distribution index of weight mutation.
     pub eta: u8,
-    /// How large a genome may become: a mutation that would make it larger is not made.
+    /// The largest size of a genome: a mutation that would exceed it is skipped.
     pub capacity: Capacity,
 }
 
 impl CppnSettings {
-    /// The paper's choices, with room for all that selection keeps.
+    /// The paper's settings, with a capacity that is large enough for selected genomes.
     pub const PAPER: Self = Self { activations: ActivationSet::ALL, rates: CppnRates::PAPER, eta: 15, capacity: Capacity::HOST };
 }
 
-/// How large CPPN genomes may become. It is a part of a run: with another capacity, a run soon has other pictures.
+/// The largest size of CPPN genomes. It is part of a run: with another capacity, a run soon has other pictures.
 ///
-/// A target needs capacities of genomes ([`CppnGenome`](crate::CppnGenome)) that are at least as large as those of the run that it makes
-/// or repeats. What genomes take by capacity stands [on the front page](crate#memory).
+/// A target needs genomes ([`CppnGenome`](crate::CppnGenome)) with a capacity at least as large as that of the run that it makes or
+/// replays. [The front page](crate#memory) lists the memory that genomes take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Capacity {
-    /// Largest number of nodes, inputs and outputs included.
+    /// Largest number of nodes, including inputs and outputs.
     pub nodes: u16,
     /// Largest number of links.
     pub links: u16,
 }
 
 impl Capacity {
-    /// For microcontrollers: what [`SmallGenome`](crate::SmallGenome) has room for.
+    /// For microcontrollers: the capacity of a [`SmallGenome`](crate::SmallGenome).
     pub const CORTEX_M: Self = Self { nodes: 64, links: 96 };
-    /// For hosts, and the default there: what [`StandardGenome`](crate::StandardGenome) has room for.
+    /// For hosts, and their default: the capacity of a [`StandardGenome`](crate::StandardGenome).
     pub const HOST: Self = Self { nodes: 512, links: 1024 };
     /// The capacities that have a name.
     pub const PRESETS: [(&str, Self); 2] = [("cortex-m", Self::CORTEX_M), ("host", Self::HOST)];
-    /// The largest that settings may have.
+    /// The largest allowed capacity.
     pub const MAX: Self = Self { nodes: 1 << 14, links: 1 << 14 };
 
-    /// The capacity of that name.
+    /// The capacity with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::PRESETS.into_iter().find(|preset| preset.0 == name).map(|preset| preset.1)
     }
 
-    /// Whether genomes of this capacity can be stored in those of `room`.
+    /// Whether genomes of this capacity fit into genomes of capacity `room`.
     #[must_use]
     pub const fn fits(self, room: Self) -> bool {
         self.nodes <= room.nodes && self.links <= room.links
@@ -102,7 +102,7 @@ impl ActivationSet {
     /// All four.
     pub const ALL: Self = Self(0b1111);
 
-    /// The set of these; nothing if there is none.
+    /// The set of these; none if there are none.
     #[must_use]
     pub const fn of(activations: &[Activation]) -> Option<Self> {
         let (mut bits, mut i) = (0, 0);
@@ -113,20 +113,19 @@ impl ActivationSet {
         Self::from_bits(bits)
     }
 
-    /// The set with a bit for the code of each activation, bit 0 for [`Activation::Sine`]; nothing for an empty set or for bits without
-    /// an activation.
+    /// The set with one bit for the code of each activation, bit 0 for [`Activation::Sine`]; none for an empty set or for unknown bits.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Option<Self> {
         if bits == 0 || bits & !Self::ALL.0 != 0 { None } else { Some(Self(bits)) }
     }
 
-    /// A bit for the code of each activation.
+    /// One bit for the code of each activation.
     #[must_use]
     pub const fn bits(self) -> u8 {
         self.0
     }
 
-    /// Whether the activation is in it.
+    /// Whether the set contains the activation.
     #[must_use]
     pub const fn contains(self, activation: Activation) -> bool {
         self.0 >> activation as u8 & 1 == 1
@@ -138,10 +137,10 @@ impl ActivationSet {
     }
 }
 
-/// Who survives.
+/// How the population selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// The best for each class.
+    /// The best for each class: MAP-Elites.
     MapElites {
         /// The number of cells.
         cells: u32,
@@ -150,16 +149,16 @@ pub enum Selection {
     Single {
         /// The number of scores that come with a picture.
         classes: u32,
-        /// The class that counts.
+        /// The class to evolve for.
         target: u32,
-        /// How many are kept from one generation to the next.
+        /// How many survive each generation.
         keep: u32,
-        /// Selection pressure above 1.
+        /// Selection pressure minus 1.
         pressure: Rate,
     },
 }
 
-/// The bytes that encoded settings take.
+/// The size of encoded settings in bytes.
 pub const SETTINGS_BYTES: usize = 78;
 
 /// Largest side of a picture.
@@ -169,13 +168,13 @@ pub const MAX_CELLS: u32 = 1 << 20;
 /// Largest number of pictures in a generation.
 pub const MAX_BATCH: u32 = 1 << 20;
 
-/// The field of settings that no run can have.
+/// The invalid field of settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SettingsError {
     /// Pictures in the initial batch: 1 to [`MAX_BATCH`].
     InitialBatch,
-    /// Pictures a generation: 1 to [`MAX_BATCH`].
+    /// Pictures per generation: 1 to [`MAX_BATCH`].
     Batch,
     /// Side of a picture: 1 to [`MAX_SIDE`].
     Side,
@@ -197,11 +196,11 @@ pub enum SettingsError {
     Target,
     /// Encoding.
     Encoding,
-    /// Activations: at least one, and of those that there are.
+    /// Activations: at least one, and no unknown ones.
     Activations,
-    /// Largest number of nodes: room for a random genome at least, [`Capacity::MAX`] at most.
+    /// Largest number of nodes: at least enough for a random genome, at most [`Capacity::MAX`].
     Nodes,
-    /// Largest number of links: room for a random genome at least, [`Capacity::MAX`] at most.
+    /// Largest number of links: at least enough for a random genome, at most [`Capacity::MAX`].
     Links,
     /// Bytes that must be zero, or a flag that is neither 0 nor 1.
     Padding,
@@ -237,15 +236,15 @@ impl core::error::Error for SettingsError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SetupError {
-    /// No run can have these settings.
+    /// The settings are invalid.
     Settings(SettingsError),
-    /// The settings are of another encoding.
+    /// The settings are for another encoding.
     Encoding,
-    /// The settings allow larger genomes than there is room for: there is this room.
+    /// The settings allow genomes that exceed this capacity.
     Capacity(Capacity),
-    /// The population does not select as the settings say, or has another number of cells, ranks or classes.
+    /// The population does not implement the selection of the settings, or has another number of cells, ranks or classes.
     Population,
-    /// A direct genome must have this many genes.
+    /// A direct genome needs this many genes.
     GenomeLength(usize),
 }
 
@@ -253,12 +252,12 @@ impl core::fmt::Display for SetupError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::Settings(error) => write!(f, "{error}"),
-            Self::Encoding => f.write_str("the settings are of another encoding"),
+            Self::Encoding => f.write_str("the settings are for another encoding"),
             Self::Capacity(Capacity { nodes, links }) => {
-                write!(f, "the settings allow larger genomes than {nodes} nodes and {links} links, for which there is room")
+                write!(f, "the settings allow genomes that exceed the capacity of {nodes} nodes and {links} links")
             }
-            Self::Population => f.write_str("the population is not the one that the settings describe"),
-            Self::GenomeLength(genes) => write!(f, "a direct genome of these settings has {genes} genes"),
+            Self::Population => f.write_str("the population does not match the settings"),
+            Self::GenomeLength(genes) => write!(f, "a direct genome with these settings needs {genes} genes"),
         }
     }
 }
@@ -308,7 +307,7 @@ impl Cursor<&[u8; SETTINGS_BYTES]> {
 }
 
 impl Settings {
-    /// As bytes; the layout is the one that [`journal`](crate::journal) documents.
+    /// Encodes the settings; [`journal`](crate::journal) documents the layout.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; SETTINGS_BYTES] {
         let mut bytes = [0; SETTINGS_BYTES];
@@ -355,11 +354,11 @@ impl Settings {
         bytes
     }
 
-    /// From bytes.
+    /// Decodes settings.
     ///
     /// # Errors
     ///
-    /// [`SettingsError`]: the first field that no run can have.
+    /// [`SettingsError`]: the first invalid field.
     pub fn from_bytes(bytes: &[u8; SETTINGS_BYTES]) -> Result<Self, SettingsError> {
         let mut input = Cursor { bytes, at: 0 };
         let seed = u64::from_le_bytes(input.get());
@@ -406,11 +405,11 @@ impl Settings {
         let picture = PictureSpec { side, coordinates, colour };
         let settings = Self { seed, picture, channels, encoding, selection, sizes };
         settings.check()?;
-        // Each run is written in one way only.
+        // There is only one way to write each run.
         if settings.to_bytes() == *bytes { Ok(settings) } else { Err(SettingsError::Padding) }
     }
 
-    /// Refuses settings that no run can have.
+    /// Checks that the settings are valid.
     ///
     /// # Errors
     ///
@@ -429,7 +428,7 @@ impl Settings {
             }
         }
         if let EncodingSettings::Cppn(CppnSettings { capacity, .. }) = self.encoding {
-            // A random genome has no hidden node, and joins every input to every output.
+            // A random genome has no hidden nodes, and a link from every input to every output.
             let (outputs, within) =
                 (self.channels.count(), |value: u16, least: usize, limit: u16| (least..=limit.into()).contains(&value.into()));
             if !within(capacity.nodes, INPUTS + outputs, Capacity::MAX.nodes) {
@@ -442,7 +441,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The paper's run of MAP-Elites over CPPNs: grey pictures of that side, a cell a class, 200 pictures a generation, seed 1.
+    /// The paper's MAP-Elites run with CPPNs: grey pictures of this side, one cell for each class, 200 pictures per generation, seed 1.
     #[must_use]
     pub const fn paper_cppn(side: u16, cells: u32) -> Self {
         Self {
@@ -455,14 +454,14 @@ impl Settings {
         }
     }
 
-    /// The same over direct genomes.
+    /// The same with the direct encoding.
     #[must_use]
     pub const fn paper_direct(side: u16, cells: u32) -> Self {
         Self { encoding: EncodingSettings::Direct(DirectSettings::PAPER), ..Self::paper_cppn(side, cells) }
     }
 
     /// These settings for colour pictures, whose three channels are read as hue, saturation and value; with CPPNs the paper makes 400 of
-    /// them a generation.
+    /// them per generation.
     #[must_use]
     pub const fn in_colour(mut self) -> Self {
         if let EncodingSettings::Cppn(_) = self.encoding {
@@ -480,7 +479,7 @@ impl Settings {
         self
     }
 
-    /// These settings with so many pictures in every generation.
+    /// These settings with this many pictures in every generation.
     #[must_use]
     pub const fn with_batch(mut self, batch: u32) -> Self {
         self.sizes = BatchSizes { initial: batch, batch };
@@ -496,19 +495,19 @@ impl Settings {
         self
     }
 
-    /// Bytes of a picture.
+    /// Bytes in a picture.
     #[must_use]
     pub const fn picture_bytes(&self) -> usize {
         self.picture.side as usize * self.row_bytes()
     }
 
-    /// Bytes of a row of a picture.
+    /// Bytes in a row of a picture.
     #[must_use]
     pub const fn row_bytes(&self) -> usize {
         self.picture.side as usize * self.channels.count()
     }
 
-    /// The number of cells that children can take: 1 for a single objective.
+    /// The number of cells that offspring can take: 1 for a single objective.
     #[must_use]
     pub fn cells(&self) -> u32 {
         match self.selection {
@@ -517,7 +516,7 @@ impl Settings {
         }
     }
 
-    /// The children of a generation.
+    /// The number of offspring in a generation.
     #[must_use]
     pub fn children(&self, generation: u32) -> u32 {
         if generation == 0 { self.sizes.initial } else { self.sizes.batch }

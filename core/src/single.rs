@@ -1,4 +1,4 @@
-//! The single-objective EA: one target class, rank selection, elitism. The baseline that MAP-Elites is held against.
+//! The single-objective EA: one target class, rank selection, elitism. The baseline for MAP-Elites.
 
 use crate::archive::{EliteSlot, Storage, check_lengths, genome_len};
 use crate::encoding::{Elite, Genome, Parents};
@@ -6,10 +6,10 @@ use crate::rng::{Rate, Stream};
 use crate::search::{OfferError, Placement, Population, ReplayError, StorageError, check_scores};
 use crate::settings::Selection;
 
-/// The best children for one class, best first; those that may become parents.
+/// The best offspring for one class, best first; these may become parents.
 ///
-/// A child enters if its score beats the worst one's or there is room, and the worst one leaves; between equals the older one is ahead. So
-/// after a generation the ranking holds what sorting parents and children together would keep.
+/// An offspring enters if there is room, or if its score exceeds the worst one's, which then leaves. Of equal scores the older one ranks
+/// higher. So after a generation the ranking contains what sorting parents and offspring together would keep.
 #[derive(Clone, Debug)]
 pub struct Ranking<R, S> {
     /// Scores and slots, best first.
@@ -35,18 +35,18 @@ impl Default for Rank {
 }
 
 impl Rank {
-    /// A place that nobody has.
+    /// An unused place.
     pub const EMPTY: Self = Self { score: f32::NEG_INFINITY, slot: 0 };
 }
 
 impl<R: Storage<Rank>, S> Ranking<R, S> {
     /// An empty ranking for class `target` of `classes`, with a place for each of `ranks`.
     ///
-    /// `pressure` is what linear ranking's selection pressure is above 1: with 0.1 the best is drawn 1.1 times as often as the average.
+    /// `pressure` is linear ranking's selection pressure minus 1: with 0.1 the best is chosen 1.1 times as often as the average.
     ///
     /// # Errors
     ///
-    /// [`StorageError`] if there is no place, fewer slots than places, no such class, or genomes of different lengths.
+    /// [`StorageError`] if there are no places, fewer slots than places, no such class, or genomes of different lengths.
     pub fn new<G: Genome>(ranks: R, slots: S, classes: usize, target: usize, pressure: Rate) -> Result<Self, StorageError>
     where
         S: Storage<EliteSlot<G>>,
@@ -70,7 +70,7 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
         self.filled
     }
 
-    /// The elite of a rank, 0 for the best, and its score.
+    /// The elite at a rank, 0 for the best, and its score.
     pub fn ranked<G>(&self, rank: usize) -> Option<(&Elite<G>, f32)>
     where
         S: Storage<EliteSlot<G>>,
@@ -79,7 +79,7 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
         Some((self.slots.as_ref()[slot as usize].elite(), score))
     }
 
-    /// The rank that a score would get; nothing if it is not good enough.
+    /// The rank that a score would get; none if it is not good enough.
     fn rank_of(&self, score: f32) -> Option<usize> {
         let ranks = &self.ranks.as_ref()[..self.filled];
         let rank = ranks.partition_point(|other| other.score >= score);
@@ -104,8 +104,8 @@ impl<R: Storage<Rank>, S> Ranking<R, S> {
 }
 
 impl<G, R: Storage<Rank>, S: Storage<EliteSlot<G>>> Parents<G> for Ranking<R, S> {
-    /// Linear ranking. The share of rank i among N is (p - (2p - 2) i / (N - 1)) / N for the pressure p; that is an even draw with
-    /// probability 2 - p, else the better one of two different ranks drawn evenly.
+    /// Linear ranking. Rank i among N is chosen with probability (p - (2p - 2) i / (N - 1)) / N for the pressure p. This is a uniform
+    /// choice with probability 2 - p, and otherwise the better of two different ranks chosen uniformly.
     fn select(&self, stream: &mut Stream) -> Option<&Elite<G>> {
         if self.filled == 0 {
             return None;
@@ -137,7 +137,7 @@ impl<G: Genome, R: Storage<Rank>, S: Storage<EliteSlot<G>>> Population<G> for Ra
         genome_len(self.slots.as_ref())
     }
 
-    /// A child that enters takes "cell" 0: the journal need not say at which rank.
+    /// An offspring that enters takes "cell" 0: the journal need not record its rank.
     fn offer(&mut self, child: &Elite<G>, scores: &[f32], placed: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
         check_scores(scores, self.classes)?;
         if child.genome.fixed_len() != self.genome_len() {

@@ -1,5 +1,5 @@
-//! Ask, render and tell allocate nothing once a search has its storage.
-// A global allocator cannot be written without.
+//! Ask, render and tell do not allocate once a search has its storage.
+// A global allocator needs unsafe code.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -22,7 +22,7 @@ fn calls() -> usize {
     CALLS.with(Counter::get)
 }
 
-// SAFETY: every call is handed on to the system's allocator as it is.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         CALLS.with(|calls| calls.set(calls.get() + 1));
@@ -80,7 +80,7 @@ fn count<E: Encoding, P: Population<E::Genome>>(
     counts
 }
 
-/// Renders CPPNs with storage that is made here, before anything is counted.
+/// Renders CPPNs with storage that is allocated here, before counting starts.
 fn painter() -> impl FnMut(&Net, &mut CheckerboardScorer<CLASSES>) {
     let mut program = Program::EMPTY;
     let (mut floats, mut row) = (vec![0.0; 100_000], vec![0; SIDE.into()]);

@@ -1,7 +1,7 @@
-//! Bytes that must never change unasked: pictures, whole searches, and what `tests/ports` prints on every other machine.
+//! Bytes that must never change by accident: pictures, whole searches, and the output of `tests/ports` on all other machines.
 //!
-//! `FOOLING_BLESS=1 cargo test -p fooling-core --test golden` writes all of `fixtures/` anew, but for the genomes, which are inputs. Without
-//! it a mismatch leaves what came out beside what was expected (`x.new.png`) and names both files.
+//! `FOOLING_BLESS=1 cargo test -p fooling-core --test golden` rewrites all of `fixtures/` except the genomes, which are inputs. Without it,
+//! a mismatch writes the new result next to the expected one (`x.new.png`) and prints both names.
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use fooling_core::{
     SmallEncoding, SmallGenome, StandardEncoding, StandardGenome, math, open_journal, replay,
 };
 
-#[allow(unreachable_pub)] // A library over there.
+#[allow(unreachable_pub)] // A library there.
 #[path = "../../tests/ports/common/src/cases.rs"]
 mod cases;
-#[allow(unreachable_pub)] // A library over there.
+#[allow(unreachable_pub)] // A library there.
 #[path = "../../tests/ports/common/src/digest.rs"]
 mod digest;
 #[path = "../../tests/gpu/kernel.rs"]
@@ -43,7 +43,7 @@ impl Goldens {
         Self { bless: std::env::var_os("FOOLING_BLESS").is_some(), wrong: Vec::new() }
     }
 
-    /// A file that must hold these bytes.
+    /// A file that must contain these bytes.
     fn file(&mut self, name: &str, bytes: &[u8]) {
         self.compare(name, bytes, |old| if old == bytes { None } else { Some(format!("{} bytes, expected {}", bytes.len(), old.len())) });
     }
@@ -58,7 +58,7 @@ impl Goldens {
         });
     }
 
-    /// A picture of `channels` bytes a pixel.
+    /// A picture of `channels` bytes per pixel.
     fn picture(&mut self, name: &str, side: u16, bytes: &[u8]) {
         let (side, pixels) = (u32::from(side), usize::from(side) * usize::from(side));
         let colour = bytes.len() > pixels;
@@ -68,7 +68,7 @@ impl Goldens {
         let encoder = image::codecs::png::PngEncoder::new_with_quality(&mut png, best, adaptive);
         image::ImageEncoder::write_image(encoder, bytes, side, side, kind).unwrap();
         self.compare(name, &png, |old| {
-            // What counts are the pixels: another version of the encoder may pack them otherwise.
+            // Only pixels count: another version of the encoder may compress them differently.
             let old = image::load_from_memory(old).unwrap();
             let old = if colour { old.into_rgb8().into_raw() } else { old.into_luma8().into_raw() };
             let off = old.iter().zip(bytes).filter(|(a, b)| a != b).count();
@@ -76,7 +76,7 @@ impl Goldens {
         });
     }
 
-    /// `difference` is given the bytes of the golden file, and tells in what they differ.
+    /// `difference` receives the bytes of the golden file and describes the differences.
     fn compare(&mut self, name: &str, new: &[u8], difference: impl Fn(&[u8]) -> Option<String>) {
         let path = fixtures().join(name);
         let beside = path.with_extension(format!("new.{}", path.extension().unwrap().to_str().unwrap()));
@@ -87,12 +87,12 @@ impl Goldens {
         std::fs::create_dir_all(into.parent().unwrap()).unwrap();
         std::fs::write(into, new).unwrap();
         if !self.bless {
-            self.wrong.push(format!("{}: {difference}\n  what came out: {}", path.display(), beside.display()));
+            self.wrong.push(format!("{}: {difference}\n  new result: {}", path.display(), beside.display()));
         }
     }
 
     fn finish(self) {
-        let how = "if that is meant: FOOLING_BLESS=1 cargo test -p fooling-core --test golden";
+        let how = "if this is intended: FOOLING_BLESS=1 cargo test -p fooling-core --test golden";
         assert!(self.wrong.is_empty(), "{}\n{how}", self.wrong.join("\n"));
     }
 }
@@ -136,7 +136,7 @@ fn render<const LANES: usize>(genome: &StandardGenome, picture: PictureSpec, can
     program.render::<LANES, _>(picture, &mut Scratch { floats: &mut floats, row: &mut row }, canvas).unwrap();
 }
 
-/// The bytes of a picture by the kernel for GPUs, if it can be compiled here.
+/// The bytes of a picture drawn by the GPU kernel, if it can be compiled here.
 fn kernel_picture(genome: &StandardGenome, picture: PictureSpec) -> Option<Vec<u8>> {
     let kernel = Kernel::of_this_process()?;
     let unit = i32::from(picture.coordinates == Coordinates::Unit);
@@ -151,18 +151,18 @@ fn kernel_picture(genome: &StandardGenome, picture: PictureSpec) -> Option<Vec<u
     Some(Kernel::launch(kernel, &launch, side * side * genome.outputs(), 0).0)
 }
 
-/// The bytes of a picture, which must not depend on the number of lanes, nor on who renders it.
+/// The bytes of a picture, which must not depend on the number of lanes or on the renderer.
 fn picture(genome: &StandardGenome, picture: PictureSpec) -> Vec<u8> {
     let empty = vec![0; usize::from(picture.side) * usize::from(picture.side) * genome.outputs()];
     let [mut wide, mut narrow] = [empty.clone(), empty];
     render::<32>(genome, picture, &mut wide.as_mut_slice());
     render::<3>(genome, picture, &mut narrow.as_mut_slice());
     assert!(wide == narrow, "lanes change bits");
-    assert!(kernel_picture(genome, picture).is_none_or(|kernel| kernel == wide), "the kernel for GPUs changes bits");
+    assert!(kernel_picture(genome, picture).is_none_or(|kernel| kernel == wide), "the GPU kernel changes bits");
     wide
 }
 
-/// What `tests/ports` prints of its first program. The kernels stand first: where they differ, so will the rest.
+/// The output of the first program of `tests/ports`. The math kernels come first: if they differ, so does everything else.
 #[test]
 fn ports_render() {
     let mut lines: Vec<(String, Digest)> = cases::activation_kernels().map(|(name, digest)| (name.into(), digest)).into();
@@ -176,7 +176,7 @@ fn ports_render() {
     goldens.finish();
 }
 
-/// The lane version of the sine is the sine, whatever its neighbours.
+/// The lane version of the sine equals the scalar one, whatever its neighbours.
 #[test]
 fn sines_do_not_depend_on_their_neighbours() {
     for i in 0..20_000_u32 {
@@ -189,7 +189,7 @@ fn sines_do_not_depend_on_their_neighbours() {
     }
 }
 
-/// Every genome as it was evolved, large ones as well, and in the other face and coordinates: as pictures where they are small, else as
+/// Every genome as it was evolved, including large ones, and with the other variant and coordinates: small pictures as files, large ones as
 /// digests.
 #[test]
 fn pictures_of_golden_genomes() {
@@ -214,7 +214,7 @@ fn pictures_of_golden_genomes() {
 
 // --- Searches.
 
-/// An encoding whose genomes can be shown.
+/// An encoding whose genomes can be drawn.
 trait Shown: Encoding<Genome: Clone + Digestible> {
     fn empty(settings: &Settings) -> Self::Genome;
     fn draw(genome: &Self::Genome, settings: &Settings, canvas: &mut impl Canvas<Error: Debug>);
@@ -247,7 +247,7 @@ impl Shown for DirectEncoding<Vec<u8>> {
     }
 }
 
-/// A population whose elites can be shown.
+/// A population whose elites can be drawn.
 trait Gallery<G> {
     fn digest(&self) -> Digest;
     /// One of the elites.
@@ -303,7 +303,7 @@ impl<E: Shown, P: Population<E::Genome>> Run<E, P> {
         let Self { search, writer, journal } = self;
         let settings = *search.settings();
         let mut offspring = vec![Elite::new(E::empty(&settings)); search.children() as usize];
-        // Asked for backwards: their order must not matter.
+        // Asked in reverse: the order must not matter.
         offspring.iter_mut().enumerate().rev().for_each(|(i, child)| search.ask(i as u32, child).unwrap());
         let mut scores = Vec::new();
         for child in &offspring {
@@ -391,7 +391,7 @@ fn check_search<E: Shown, P: Population<E::Genome> + Gallery<E::Genome>>(
         let mut bytes = vec![0; settings.picture_bytes()];
         E::draw(population.exhibit(), settings, &mut bytes.as_mut_slice());
         let kernel = E::by_kernel(population.exhibit(), settings.picture);
-        assert!(kernel.is_none_or(|kernel| kernel == bytes), "{name}: the kernel for GPUs");
+        assert!(kernel.is_none_or(|kernel| kernel == bytes), "{name}: the GPU kernel");
         goldens.picture(&format!("searches/{name}-{depth}.png"), settings.picture.side, &bytes);
     }
 }
@@ -418,7 +418,7 @@ fn whole_searches() {
     goldens.finish();
 }
 
-/// What `tests/ports` prints of its second program: two runs made where they are reported.
+/// The output of the second program of `tests/ports`: two runs.
 #[test]
 fn ports_evolve() {
     let mut lines: Vec<(String, Digest)> = cases::variation_kernels().map(|(name, digest)| (name.into(), digest)).into();
@@ -435,7 +435,7 @@ fn ports_evolve() {
     goldens.finish();
 }
 
-/// A journal that the host writes, and what `tests/ports` prints of its third program, which replays it.
+/// A journal written by the host, and the output of the third program of `tests/ports`, which replays it.
 #[test]
 fn ports_replay() {
     let settings = &cases::HOST_RUN;
@@ -452,7 +452,7 @@ fn ports_replay() {
     assert!(run.search.population().digest() == replayed_small(settings, &run.journal), "a smaller capacity changes the run");
 }
 
-/// The archive of a replay in the capacity of small targets.
+/// The archive of a replay with the capacity of small targets.
 fn replayed_small(settings: &Settings, journal: &[u8]) -> Digest {
     let archive = Archive::new(vec![Cell::EMPTY; CELLS], vec![EliteSlot::new(SmallGenome::EMPTY); CELLS]).unwrap();
     let mut search = Search::<SmallEncoding, _>::from_settings(settings, archive).unwrap();

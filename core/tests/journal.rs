@@ -1,4 +1,4 @@
-//! What is written into a journal and read from one: every byte counts.
+//! Writing and reading journals: every byte counts.
 
 use fooling_core::{
     ActivationSet, BeginError, Capacity, Cell, CppnSettings, EncodingSettings, JournalError, JournalWriter, Placement, Rate, ReplayScratch,
@@ -10,7 +10,7 @@ mod common;
 
 use common::{CLASSES, DirectBytes, Nets, Shown, archive, blank, journal_writer, run, search};
 
-/// Whatever byte is changed: the reader says so, and never reads a decision that was not written.
+/// Whatever byte is changed, the reader reports it and never returns a placement that was not written.
 #[test]
 fn every_flipped_bit_of_a_journal_is_found() {
     let journal = run(&mut search::<Nets>(6), 6, |_, _| {});
@@ -20,7 +20,7 @@ fn every_flipped_bit_of_a_journal_is_found() {
         damaged[bit / 8] ^= 1 << (bit % 8);
         let Ok((_, records)) = open_journal(&damaged) else { continue };
         let read: Vec<_> = records.map_while(Result::ok).collect();
-        assert!(read.len() < whole.len(), "bit {bit} was not noticed");
+        assert!(read.len() < whole.len(), "bit {bit} was not detected");
         assert!(read.iter().zip(&whole).all(|(a, b)| a == b), "bit {bit} gave a wrong record");
     }
 }
@@ -67,7 +67,7 @@ fn a_journal_that_could_not_be_read_is_not_begun() {
     assert_eq!(begin(&Settings::paper_cppn(0, 10), ""), Err(BeginError::Settings(SettingsError::Side)));
     assert_eq!(begin(&good.with_capacity(Capacity { nodes: 4, links: 99 }), ""), Err(BeginError::Settings(SettingsError::Nodes)));
     assert_eq!(begin(&good.with_capacity(Capacity { nodes: 5, links: 3 }), ""), Err(BeginError::Settings(SettingsError::Links)));
-    // Nothing is cut off, least of all within a character.
+    // Nothing is truncated, least of all within a character.
     assert_eq!(begin(&good, &"\u{e4}".repeat(40_000)), Err(BeginError::ProvenanceTooLong));
     assert_eq!(written, 0);
     let provenance = "\u{e4}".repeat(32_767);
@@ -76,7 +76,7 @@ fn a_journal_that_could_not_be_read_is_not_begun() {
     assert_eq!(open_journal(&journal).unwrap().0.provenance, provenance);
 }
 
-/// A sink that has no more room.
+/// A full sink.
 struct Full {
     room: usize,
     written: Vec<u8>,
@@ -115,7 +115,7 @@ impl embedded_io::Write for Full {
     }
 }
 
-/// Wherever the sink fails, the writer says so, and writes nothing after it.
+/// Wherever the sink fails, the writer reports it, and writes nothing more.
 #[test]
 fn a_sink_may_fail_at_any_byte() {
     let settings = Nets::of_run();
@@ -139,7 +139,7 @@ fn a_sink_may_fail_at_any_byte() {
     }
 }
 
-/// Another byte of settings is another run, or none: there is no byte that readers pass over.
+/// Every other value of a byte of settings is another run or an error: readers do not ignore any byte.
 #[test]
 fn every_byte_of_settings_counts() {
     let single = Selection::Single { classes: 9, target: 3, keep: 5, pressure: Rate::new(0.1) };
@@ -149,7 +149,7 @@ fn every_byte_of_settings_counts() {
             let mut other = bytes;
             other[at] ^= 1 << bit;
             if let Ok(read) = Settings::from_bytes(&other) {
-                assert!(read != settings && read.to_bytes() == other, "bit {bit} of byte {at} is passed over");
+                assert!(read != settings && read.to_bytes() == other, "bit {bit} of byte {at} is ignored");
             }
         }
     }
@@ -158,7 +158,7 @@ fn every_byte_of_settings_counts() {
         bytes[at] = byte;
         Settings::from_bytes(&bytes)
     };
-    // The number of channels; the first byte behind the number of cells; activations; crossover; the last byte.
+    // The number of channels; the first byte after the number of cells; activations; crossover; the last byte.
     let (nets, direct) = (Nets::of_run(), DirectBytes::of_run());
     assert_eq!(read(&nets, 18, 2), Err(SettingsError::Channels));
     assert_eq!(read(&nets, 26, 1), Err(SettingsError::Padding));
@@ -207,7 +207,7 @@ fn good_journal() -> &'static [u8] {
     JOURNAL.get_or_init(|| run(&mut search::<Nets>(8), 6, |_, _| {}))
 }
 
-/// Gives a damaged journal good checksums: what is found then is found by its contents alone.
+/// Corrects the checksums of a damaged journal: damage must then be detected by the contents alone.
 fn with_good_checksums(mut journal: Vec<u8>) -> Vec<u8> {
     let crc = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC);
     let provenance = usize::from(u16::from_le_bytes([journal[10], journal[11]]));
@@ -218,7 +218,7 @@ fn with_good_checksums(mut journal: Vec<u8>) -> Vec<u8> {
         checksum = digest.finalize();
         journal[end..end + 4].copy_from_slice(&checksum.to_le_bytes());
         start = end + 4;
-        // The record's end mark, at a place where one can stand.
+        // The end mark of the record, at a place where one can be.
         let places = (start + 4..journal.len().saturating_sub(3)).step_by(12);
         let Some(mark) = places.into_iter().find(|&at| journal[at..at + 4] == [0xff; 4]) else { break };
         end = mark + 8;
@@ -253,7 +253,7 @@ proptest! {
         prop_assert_eq!(Settings::from_bytes(&s.to_bytes()), Ok(s));
     }
 
-    /// Valid settings with some bytes changed: what is read is written in these bytes and no others.
+    /// Valid settings with some bytes changed: whatever can be read is written with the same bytes.
     #[test]
     fn settings_are_read_from_their_own_bytes_only(damages in prop::collection::vec((0..SETTINGS_BYTES, any::<u8>()), 1..4), direct: bool) {
         let settings = if direct { DirectBytes::of_run() } else { Nets::of_run() };
@@ -266,7 +266,7 @@ proptest! {
         }
     }
 
-    /// A damaged journal gives records of the good one up to the damage, and then ends.
+    /// A damaged journal gives records of the undamaged one up to the damage, and then ends.
     #[test]
     fn damaged_journals_give_good_records_or_none(damages in prop::collection::vec(damage(), 1..3)) {
         let mut journal = good_journal().to_vec();
@@ -279,7 +279,7 @@ proptest! {
         prop_assert!(records.good_bytes() <= same, "{} of {same} bytes", records.good_bytes());
     }
 
-    /// Without the help of checksums: every record that is read keeps the rules of the format, and a replay repeats it or refuses it.
+    /// Without the help of checksums: every record that is read obeys the rules of the format, and a replay accepts or refuses it.
     #[test]
     fn records_keep_the_rules_under_forged_checksums(damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
         let mut journal = good_journal().to_vec();

@@ -1,4 +1,4 @@
-//! The pictures that the paper's own program made of its genomes, against ours (`../shared/oracle`).
+//! Compares our pictures with those that the paper's own program drew of the same genomes (`../shared/oracle`).
 
 use std::path::PathBuf;
 
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 type OracleGenome = CppnGenome<512, 1024>;
 
-/// The folder of test data, or nothing where there is none (which CI does not accept).
+/// The folder of test data, or none if it is missing (which fails in CI).
 fn shared(file: &str) -> Option<PathBuf> {
     let root = std::env::var_os("FOOLING_SHARED").map_or_else(|| PathBuf::from("../../shared"), PathBuf::from);
     let path = root.join(file);
     if path.exists() {
         return Some(path);
     }
-    assert!(std::env::var_os("CI").is_none(), "{} is missing and CI does not skip", path.display());
+    assert!(std::env::var_os("CI").is_none(), "{} is missing, and CI must not skip", path.display());
     eprintln!("SKIPPED: no {} (set FOOLING_SHARED to the folder of test data)", path.display());
     None
 }

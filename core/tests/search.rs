@@ -1,4 +1,4 @@
-//! Whole searches with the checkerboard scorer: what must hold of any run.
+//! Whole searches with the checkerboard scorer: what must hold for any run.
 
 use fooling_core::{
     Archive, AskError, BatchSizes, Birth, Canvas as _, Capacity, Cell, Channels, CheckerboardScorer, Coordinates, CppnEncoding,
@@ -40,7 +40,7 @@ fn a_run_replays<E: Shown>(settings: &Settings) {
     assert_eq!(pictures::<E>(search.population()), pictures::<E>(again.population()));
     assert_eq!(search.population().cells(), again.population().cells(), "the counts of replacements as well");
     for (cell, (picture, bits, _, _)) in pictures::<E>(search.population()).into_iter().enumerate() {
-        assert_eq!(score(&picture)[cell].to_bits(), bits, "a cell's score is its picture's");
+        assert_eq!(score(&picture)[cell].to_bits(), bits, "a cell's score is that of its picture");
     }
 }
 
@@ -81,7 +81,7 @@ fn run_one<E: Shown>(search: &mut Search<E, Cells<E::Genome>>) {
     search.tell(&offspring, &scores, |_| {}).unwrap();
 }
 
-/// A NaN or an infinity costs the child its place, is counted, and touches nothing else.
+/// An offspring with a NaN or infinite score is rejected and counted, and changes nothing else.
 #[test]
 fn bad_scores_are_refused_and_counted() {
     let mut search = search::<Nets>(3);
@@ -111,7 +111,7 @@ fn tell_wants_the_whole_generation_in_order() {
     assert_eq!(search.tell(&offspring, &scores, |_| {}), Ok(0));
 }
 
-/// A record is begun before the search has accepted the generation; it leaves nothing behind if the search does not.
+/// A record is started before the search has accepted the generation, and leaves nothing behind if the search refuses it.
 #[test]
 fn a_refused_generation_leaves_no_bytes_in_the_journal() {
     let mut search = search::<Nets>(4);
@@ -128,12 +128,12 @@ fn a_refused_generation_leaves_no_bytes_in_the_journal() {
             Ok(refused) => record.end(refused).unwrap(),
         }
     }
-    assert_eq!(journal[header..header + 4], [0; 4], "the record of generation 0 stands after the header");
+    assert_eq!(journal[header..header + 4], [0; 4], "the record of generation 0 follows the header");
     let records: Vec<_> = open_journal(&journal).unwrap().1.collect::<Result<_, _>>().unwrap();
     assert!(matches!(records[..], [record] if record.placements().count() == CLASSES));
 }
 
-/// Children and storage must be those of the run.
+/// Children and storage must belong to the run.
 #[test]
 fn strangers_are_refused() {
     let mut search = search::<DirectBytes>(1);
@@ -166,7 +166,7 @@ fn storage_of_the_wrong_size_is_refused() {
     assert_eq!(ranking(2, 2), Ok(()));
 }
 
-/// With less room than its settings ask for, a run would be another run, without a word.
+/// With a smaller capacity than its settings require, a run would silently be a different run.
 #[test]
 fn a_search_needs_the_room_that_its_settings_ask_for() {
     let settings = Nets::of_run();
@@ -191,7 +191,7 @@ fn a_search_needs_the_room_that_its_settings_ask_for() {
     assert_eq!(direct, Err(SetupError::GenomeLength(17 * 17)));
 }
 
-/// Settings for the best pictures of class 6 alone.
+/// Settings for the best pictures of class 6 only.
 fn single(keep: u32) -> Settings {
     Settings { selection: Selection::Single { classes: CLASSES as u32, target: 6, keep, pressure: Rate::new(0.1) }, ..Nets::of_run() }
 }
@@ -228,7 +228,7 @@ fn single_objective_runs_replay_and_climb() {
     assert!(scores[0] > beginning.population().ranked(0).unwrap().1, "nothing was gained: {scores:?}");
 }
 
-/// Twenty thousand children that take everything, one after another: each placement is gone through once, not once for each child.
+/// Twenty thousand children that take every cell, one after another: replay visits each placement once, not once for each child.
 #[test]
 fn replay_takes_one_pass_over_a_record() {
     const CHILDREN: u32 = 20_000;
@@ -262,7 +262,7 @@ fn replay_takes_one_pass_over_a_record() {
     };
     let started = std::time::Instant::now();
     assert_eq!(replayed(&mut offspring, 4).unwrap(), search.population().cells());
-    // 1 600 million placements took seconds; 80 thousand take milliseconds, even without optimisation.
+    // 1 600 million visits took seconds; 80 thousand take milliseconds, even without optimisation.
     assert!(started.elapsed().as_millis() < 1000, "{:?}", started.elapsed());
     assert_eq!(replayed(&mut offspring[1..], 4), Err(ReplayError::Scratch));
     assert_eq!(replayed(&mut offspring, 3), Err(ReplayError::Scratch));
@@ -271,7 +271,7 @@ fn replay_takes_one_pass_over_a_record() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Within a batch, order matters only to equals: whoever is offered, a cell ends with the batch's best score.
+    /// Within a batch, order matters only for equal scores: a cell ends with the best score of the batch.
     #[test]
     fn the_best_of_a_batch_wins_in_any_order(seed: u64, rotation in 0_usize..20) {
         let child = |i: usize| Elite { genome: DirectGenome([i as u8]), birth: Birth { generation: 0, child: i as u32 }, parent: None };
@@ -290,7 +290,7 @@ proptest! {
             prop_assert_eq!(straight.cells()[cell].score(), rotated.cells()[cell].score());
             let best = scores.iter().map(|s| s[cell]).fold(0.0, f32::max);
             let first = scores.iter().position(|s| s[cell] == best).unwrap();
-            // Strictly better wins, so of equals the first offered stays.
+            // Only a strictly better score wins, so of equal scores the first stays.
             prop_assert_eq!(straight.elite(cell).unwrap().birth.child as usize, first);
             prop_assert_eq!(usize::from(straight.elite(cell).unwrap().genome.0[0]), first);
         }

@@ -1,4 +1,4 @@
-//! The same picture, whatever the instructions, the lanes and the scratch.
+//! The same picture, whatever the instruction set, the lanes and the scratch.
 
 use std::convert::Infallible;
 
@@ -20,7 +20,7 @@ fn render<const LANES: usize>(set: Instructions, program: &StandardProgram, pict
     bytes
 }
 
-/// Renders with as little scratch as possible, with ample scratch, and with scratch that begins beside a cache line.
+/// Draws with the minimal scratch, with ample scratch, and with scratch that is not aligned to a cache line.
 fn assert_same<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: PictureSpec, expected: &[u8]) {
     let side = picture.side.into();
     let ample = program.ample_scratch_floats(side, LANES);
@@ -32,7 +32,7 @@ fn assert_same<const LANES: usize>(set: Instructions, program: &StandardProgram,
     }
 }
 
-/// A canvas that needs some rows and columns, and nothing else.
+/// A canvas that needs only some rows and columns.
 struct Window {
     region: Region,
     rows: Vec<(usize, Vec<u8>)>,
@@ -52,7 +52,7 @@ impl Canvas for Window {
     }
 }
 
-/// What a canvas needs of a picture is that part of the picture.
+/// The visible part equals that part of the whole picture.
 fn assert_same_in_part<const LANES: usize>(set: Instructions, program: &StandardProgram, picture: PictureSpec, expected: &[u8]) {
     let (side, channels) = (usize::from(picture.side), program.channels().unwrap().count());
     let ranges = [0..side, 0..side / 2, side / 3..side, side / 5..side * 4 / 5, side / 2..side / 2];
@@ -106,7 +106,7 @@ fn evolved_genomes_look_the_same_everywhere() {
     }
 }
 
-/// Enough parallel links for sums beyond what the shorter range reduction of the sine can do.
+/// Enough parallel links for sums beyond the short range reduction of the sine.
 #[test]
 fn far_sines_look_the_same_everywhere() {
     let nodes = [Activation::Sine; 6];

@@ -107,7 +107,7 @@ pub enum Fetched {
 struct Timeouts {
     /// For name resolution, for connecting, and for each read.
     silence: Duration,
-    /// For the head of the answer. Also the time in which [`Timeouts::least`] bytes must come.
+    /// For the response headers. Also the interval in which [`Timeouts::least`] bytes must arrive.
     slow: Duration,
     least: u64,
 }

@@ -1,11 +1,10 @@
 //! Reads the four MNIST files in the idx format, plain or gzip.
 //!
-//! Contract: a header is not trusted. It is compared with the size of a plain file, and with the most that its
-//! compressed bytes can decompress to, before memory is taken; decompression stops one byte after what the header
-//! promised.
+//! Contract: headers are not trusted. Before memory is allocated, the header of a plain file must match the size of the file, and that of a
+//! compressed file must not promise more than its bytes can expand to. Decompression stops one byte after the promised size.
 //!
-//! Format (LeCun, Cortes, Burges), big-endian: images start with magic 2051, count, rows and columns, followed by one
-//! byte a pixel, row by row, 0 = background, 255 = ink; labels start with magic 2049 and count, then one byte a label.
+//! Format (LeCun, Cortes, Burges), big-endian: image files start with magic 2051, count, rows and columns, followed by one byte for each
+//! pixel, row by row, 0 = background, 255 = ink. Label files start with magic 2049 and count, followed by one byte for each label.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read};
@@ -23,15 +22,15 @@ pub const CLASSES: usize = 10;
 const IMAGES_MAGIC: u32 = 2051;
 const LABELS_MAGIC: u32 = 2049;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// No file may decompress to more than this; the largest of MNIST has 47 MB.
+/// No file may expand to more than this; the largest MNIST file has 47 MB.
 const MAX_BODY: u64 = 1 << 28;
 /// Deflate cannot expand by more than this factor (zlib's technical notes, "Maximum Compression Factor").
 const MAX_DEFLATE_RATIO: u64 = 1032;
 
-/// What is wrong with an MNIST folder; each message names the file.
+/// What can be wrong with an MNIST folder; every message names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum MnistError {
-    /// The file is there under none of its names.
+    /// The file does not exist under any of its names.
     #[error(
         "{}: {name} is missing (also as {}, and with .gz); download the four MNIST files into this folder",
         dir.display(),
@@ -65,7 +64,7 @@ pub enum MnistError {
     },
     /// The header promises more or fewer bytes than the file has.
     #[error(
-        "{}: field `count` promises {promised} bytes after the header, but the file {holds}; it is cut short, padded or not an MNIST file",
+        "{}: field `count` promises {promised} bytes after the header, but the file {holds}; it is truncated, padded or not an MNIST file",
         file.display()
     )]
     Size {
@@ -141,7 +140,7 @@ pub struct Mnist {
 
 impl Mnist {
     /// Reads all four files in `dir`, under their usual names: `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, with or without
-    /// `.gz`. The first of these that is there is read; its bytes tell whether it is compressed.
+    /// `.gz`. The first one found is read; its bytes tell whether it is compressed.
     ///
     /// # Errors
     /// [`MnistError`], if a file is missing, unreadable or invalid.
@@ -175,7 +174,7 @@ fn find(dir: &Path, name: &'static str) -> Result<PathBuf, MnistError> {
     found.ok_or_else(|| MnistError::Missing { dir: dir.to_path_buf(), name })
 }
 
-/// The name with a dot before `idx`, as some mirrors have it.
+/// The name with a dot before `idx`, which some mirrors use.
 fn with_dot(name: &str) -> String {
     name.replace("-idx", ".idx")
 }
@@ -215,7 +214,7 @@ impl<'a> Idx<'a> {
         let handle = File::open(file).map_err(fail)?;
         let size = handle.metadata().map_err(fail)?.len();
         let mut plain = BufReader::new(handle);
-        // An idx file begins with two zeros.
+        // An idx file starts with two zeros.
         let gzipped = plain.fill_buf().map_err(fail)?.starts_with(&GZIP_MAGIC);
         let reader: Box<dyn Read> = if gzipped { Box::new(MultiGzDecoder::new(plain)) } else { Box::new(plain) };
         Ok(Self { file, reader, size, gzipped, header: 0 })
@@ -257,7 +256,7 @@ impl<'a> Idx<'a> {
         match body.len() as u64 {
             length if length == promised => Ok(body),
             length if length < promised => Err(self.wrong_size(promised, format!("ends after {length}"))),
-            _ => Err(self.wrong_size(promised, "has more after them".into())),
+            _ => Err(self.wrong_size(promised, "continues after them".into())),
         }
     }
 
@@ -268,7 +267,7 @@ impl<'a> Idx<'a> {
         if self.gzipped {
             let most = self.size.saturating_mul(MAX_DEFLATE_RATIO);
             if promised > most {
-                return Err(self.wrong_size(promised, format!("cannot decompress to more than {most}")));
+                return Err(self.wrong_size(promised, format!("cannot expand to more than {most}")));
             }
         } else if self.size != self.header + promised {
             return Err(self.wrong_size(promised, format!("has {}", self.size.saturating_sub(self.header))));
@@ -403,7 +402,7 @@ mod tests {
         let bomb = gzip(&idx(LABELS_MAGIC, &[3], &vec![1; 1 << 24]));
         assert!(bomb.len() < 1 << 15, "the bomb is small on disk");
         put(&dir, "t10k-labels-idx1-ubyte.gz", &bomb);
-        assert!(message(&dir).contains("has more after them"));
+        assert!(message(&dir).contains("continues after them"));
     }
 
     #[test]

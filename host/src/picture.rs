@@ -23,7 +23,8 @@ impl std::fmt::Debug for Picture {
 
 /// Largest width and height of a picture that can be read.
 const LARGEST: u32 = 8192;
-/// Largest picture file that is read, in bytes: one of the largest picture, not compressed, fits. Some decoders take all of it into memory.
+/// Largest accepted picture file in bytes: large enough for the largest picture, uncompressed. Some decoders read the whole file into
+/// memory.
 const LARGEST_FILE: u64 = 8 * (LARGEST as u64) * (LARGEST as u64) + (1 << 20);
 
 impl Picture {
@@ -107,7 +108,7 @@ impl Picture {
         Ok(Self { side: width as usize, channels, bytes: image.into_bytes() })
     }
 
-    /// A square picture with `image` in its middle, as the centre crop cuts it; black around it.
+    /// A square picture with `image` in its centre, where the centre crop is taken; black around it.
     ///
     /// # Panics
     ///
@@ -157,7 +158,7 @@ impl Picture {
     }
 }
 
-/// A picture from a file, of any size: 8 bits a channel, grey or red, green and blue.
+/// A picture from a file, of any size: 8 bits per channel, grey or RGB.
 #[derive(Debug, Clone)]
 pub struct DecodedImage {
     pixels: DynamicImage,
@@ -165,8 +166,8 @@ pub struct DecodedImage {
 }
 
 impl DecodedImage {
-    /// Reads a PNG, JPEG, WebP, BMP, GIF (its first frame) or PNM file; the bytes tell which. It is turned as its EXIF orientation
-    /// says, and what is transparent is shown on black.
+    /// Reads a PNG, JPEG, WebP, BMP, GIF (first frame) or PNM file; the bytes tell which. The EXIF orientation is applied, and transparent
+    /// parts become black.
     ///
     /// # Errors
     ///
@@ -240,7 +241,7 @@ impl DecodedImage {
         self.was_transparent
     }
 
-    /// The same of another size; the aspect ratio is not kept. An image of that size stays as it is.
+    /// The same image scaled to another size, without keeping the aspect ratio. An image that already has this size is unchanged.
     ///
     /// # Panics
     ///
@@ -259,7 +260,7 @@ fn resized(image: DynamicImage, width: u32, height: u32) -> DynamicImage {
     image.resize_exact(width, height, image::imageops::FilterType::Triangle)
 }
 
-/// Brightness of red, green and blue: ITU-R BT.601 in integers, rounded to nearest. Equal channels give their own value.
+/// Luma of red, green and blue: ITU-R BT.601 in integers, rounded to nearest. Equal channels keep their value.
 pub(crate) fn luma([red, green, blue]: [u8; 3]) -> u8 {
     let sum = 299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue);
     u8::try_from((sum + 500) / 1000).expect("the weights sum to 1000")
@@ -281,12 +282,12 @@ fn open_file(path: &Path) -> Result<BufReader<File>, String> {
     File::open(path).map(BufReader::new).map_err(|error| error.to_string())
 }
 
-/// Only one of the large pictures is decoded at a time, whatever the number of threads.
+/// Only one large picture is decoded at a time, whatever the number of threads.
 static LARGE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 /// Pixels of a picture that counts as large.
 const MANY_PIXELS: u64 = 1 << 24;
 
-/// Decodes a picture of a format that is `wanted`; its claimed size is checked before memory is taken. Its orientation is applied.
+/// Decodes a picture if its format is `wanted`; its claimed size is checked before memory is allocated. Its orientation is applied.
 fn decode(mut file: impl BufRead + Seek, wanted: impl Fn(ImageFormat) -> bool) -> Result<DynamicImage, String> {
     let mut head = Vec::new();
     file.by_ref().take(24).read_to_end(&mut head).and_then(|_| file.rewind()).map_err(|error| error.to_string())?;
@@ -301,33 +302,33 @@ fn decode(mut file: impl BufRead + Seek, wanted: impl Fn(ImageFormat) -> bool) -
     let mut reader = ImageReader::with_format(file, format);
     let mut limits = Limits::default();
     (limits.max_image_width, limits.max_image_height) = (Some(LARGEST), Some(LARGEST));
-    // Other decoders than that of PNG take memory for pixels only after the limits are set again.
+    // Decoders other than PNG's allocate memory for pixels only after the limits are set again.
     limits.max_alloc = Some(if format == ImageFormat::Png { most_memory(&head) } else { LARGEST_FILE });
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 || width > LARGEST || height > LARGEST {
-        return Err(format!("it is {width} x {height} pixels; 1 to {LARGEST} a side are possible"));
+        return Err(format!("it has {width} x {height} pixels, but 1 to {LARGEST} per side are supported"));
     }
     let pixels = u64::from(width) * u64::from(height);
     limits.max_alloc = Some(pixels * 8 + (4 << 20));
     decoder.set_limits(limits).map_err(broken)?;
     let _one_at_a_time = (pixels > MANY_PIXELS).then(|| LARGE.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    // Metadata that makes no sense is no reason to refuse the pixels.
+    // Invalid metadata is no reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(broken)?;
     image.apply_orientation(orientation);
     Ok(image)
 }
 
-/// Why a file that begins so is no picture for this program.
+/// Why a file that starts with these bytes is not a supported picture.
 fn unknown_format(head: &[u8]) -> String {
-    let known = "PNG, JPEG, WebP, BMP, GIF and PNM are read";
+    let known = "supported are PNG, JPEG, WebP, BMP, GIF and PNM";
     match image::guess_format(head) {
         Ok(format) if format.reading_enabled() => format!("it is a {format:?} file, not PNG"),
         Ok(format) => format!("it is a {format:?} file; {known}"),
         Err(_) if head.is_empty() => "it is empty".to_owned(),
-        Err(_) => format!("it is no picture of a known format; {known}"),
+        Err(_) => format!("its picture format is unknown; {known}"),
     }
 }
 
@@ -385,11 +386,11 @@ mod tests {
     fn other_files_are_refused_in_plain_words() {
         let problem = |bytes: &[u8]| DecodedImage::read_from(bytes).unwrap_err();
         assert_eq!(problem(b""), "it is empty");
-        assert_eq!(problem(b"What is a picture?"), "it is no picture of a known format; PNG, JPEG, WebP, BMP, GIF and PNM are read");
-        assert!(problem(b"II*\0\x08\0\0\0").starts_with("it is a Tiff file; PNG, "));
+        assert_eq!(problem(b"What is a picture?"), "its picture format is unknown; supported are PNG, JPEG, WebP, BMP, GIF and PNM");
+        assert!(problem(b"II*\0\x08\0\0\0").starts_with("it is a Tiff file; supported are PNG, "));
         let png = file(&ramp(20, 12), ImageFormat::Png);
         assert!(problem(&png[..png.len() / 2]).starts_with("it cannot be decoded: "));
-        // A header that promises more than there may be, in each format that states a size in text.
+        // A header that promises more than allowed, in each format that states a size in text.
         assert!(problem(b"P6 9000 9000 255\n").contains("larger than 8192 x 8192"), "{}", problem(b"P6 9000 9000 255\n"));
     }
 
@@ -408,7 +409,7 @@ mod tests {
     #[test]
     fn the_orientation_is_applied() {
         use image::ImageEncoder as _;
-        // A TIFF header and one entry: tag 0x112 (orientation), a 16-bit number, 6 (to be turned by 90 degrees clockwise).
+        // A TIFF header with one entry: tag 0x112 (orientation), a 16-bit number, 6 (rotate by 90 degrees clockwise).
         let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
         let mut png = Vec::new();
         let mut encoder = image::codecs::png::PngEncoder::new(&mut png);

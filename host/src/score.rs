@@ -7,11 +7,11 @@ use crate::model::{Crops, Input, Model};
 use crate::picture::{DecodedImage, Picture};
 use crate::util::workers::Workers;
 
-/// An image as a square picture from which the network's crops are cut.
+/// An image as a square picture, from which the network's crops are taken.
 ///
-/// The image is scaled to that square, and the aspect ratio is not kept. An image of that size stays as it is. So does one of exactly the
-/// size of a network with an oblong input, unless the scores are a mean over ten crops; where the square is only as large as that
-/// input's longer side, other images are scaled to the input's size, for nothing of them would be gained by cutting.
+/// The image is scaled to that square without keeping the aspect ratio. An image of that size is unchanged. So is one of exactly the size
+/// of a network with a non-square input, unless the scores are a mean over ten crops. If the square is only as large as that input's longer
+/// side, other images are scaled to the size of the input, because cropping would lose part of them.
 #[must_use]
 pub fn fit(image: DecodedImage, input: &Input) -> Picture {
     let Input { width, height, picture: side, crops, .. } = *input;
@@ -89,13 +89,13 @@ mod tests {
             let seen: Vec<u8> = oblong.rows().skip(top).take(2).flat_map(|row| row[left..left + 4].to_vec()).collect();
             assert_eq!((oblong.side(), &seen[..]), (side, &[1, 2, 3, 4, 5, 6, 7, 8][..]));
         }
-        // A picture as evolved is cut as it was then.
+        // A picture as evolved is cropped as during evolution.
         let evolved = fit(image(4, 4), &input(4, 2, 4, Crops::Centre));
         assert!(evolved.bytes().iter().copied().eq(1..=16));
-        // Of another size: scaled to the input, whole.
+        // A picture of another size is scaled to the input, as a whole.
         let scaled = fit(image(8, 8), &input(4, 2, 4, Crops::Centre));
         assert!(scaled.rows().next().unwrap().iter().all(|&byte| byte == 0) && scaled.rows().nth(1).unwrap().iter().all(|&byte| byte > 0));
-        // A square input with a card that cuts crops out of larger pictures: the card says so.
+        // A square input with a card that takes crops from larger pictures: the card decides.
         assert!(fit(image(4, 4), &input(4, 4, 6, Crops::Centre)).bytes().iter().all(|&byte| byte > 0));
     }
 }

@@ -1,4 +1,4 @@
-//! A folder for what is read from files, the same for all inputs of a process; in memory where there is such a place.
+//! A folder for input files, shared by all inputs of a process; in memory if possible.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ thread_local! {
     };
 }
 
-/// Does something in it.
+/// Runs a function in it.
 pub fn with<X>(work: impl FnOnce(&Path) -> X) -> X {
     FOLDER.with(|folder| work(folder.path()))
 }

@@ -1,11 +1,11 @@
-//! A network from bytes, and what an engine makes of it.
+//! A network from bytes, and the results of an engine.
 
 use std::path::Path;
 
 use fooling::Classifier;
 use fooling::Model;
 
-/// The model in a file of these bytes; nothing if it is none, or one whose pictures are large: that is slow and teaches nothing.
+/// The model in a file with these bytes; none if there is none, or if its pictures are large, which is slow and reveals nothing.
 pub fn load(dir: &Path, bytes: &[u8]) -> Option<Model> {
     let path = dir.join("net.onnx");
     std::fs::write(&path, bytes).expect("written");
@@ -13,7 +13,7 @@ pub fn load(dir: &Path, bytes: &[u8]) -> Option<Model> {
     (model.preprocess().slot_len() <= 1 << 14 && model.classes() <= 1 << 12).then_some(model)
 }
 
-/// Scores two pictures, or one if the batch has no more, and checks that they are probabilities or refused, and the same a second time.
+/// Scores two pictures, or one if the batch has no more, and checks that they are probabilities or rejected, and the same the second time.
 pub fn ask(classifier: &dyn Classifier) -> Vec<f32> {
     let Ok(mut session) = classifier.session() else { return Vec::new() };
     let pictures = classifier.batch().min(2);

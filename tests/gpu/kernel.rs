@@ -1,18 +1,18 @@
-//! The text of the CUDA kernel, compiled as C++ (`shim.h`, `shim.cpp`) and run on the CPU. Part of the tests of both crates.
+//! The source of the CUDA kernel, compiled as C++ (`shim.h`, `shim.cpp`) and run on the CPU. Used by the tests of both crates.
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// The compiled kernel, running: it takes a launch after another.
+/// The compiled kernel as a running process, which takes one launch after another.
 pub(crate) struct Kernel {
     into: ChildStdin,
     out: ChildStdout,
     _child: Child,
 }
 
-/// What a launch is given; see the kernel's text.
+/// The arguments of a launch; see the source of the kernel.
 #[derive(Default)]
 pub(crate) struct Launch {
     pub(crate) view: [i32; 8],
@@ -24,7 +24,8 @@ pub(crate) struct Launch {
 }
 
 impl Kernel {
-    /// The one of this process. README asks for a C compiler; where there is none for C++, the tests of the kernel are skipped, loudly.
+    /// The compiled kernel of this process. The README requires a C compiler; without a C++ compiler, the tests of the kernel are skipped
+    /// with a message.
     pub(crate) fn of_this_process() -> Option<&'static Mutex<Self>> {
         static KERNEL: OnceLock<Option<Mutex<Kernel>>> = OnceLock::new();
         KERNEL.get_or_init(|| Self::compile().map(Mutex::new)).as_ref()
@@ -57,7 +58,7 @@ impl Kernel {
         kernel
     }
 
-    /// Launches: so many bytes of pictures come back, and the bits of so many numbers of the network's input.
+    /// Launches the kernel; returns this many bytes of pictures, and the bits of this many numbers of the network's input.
     pub(crate) fn launch(kernel: &Mutex<Self>, launch: &Launch, bytes: usize, numbers: usize) -> (Vec<u8>, Vec<u32>) {
         let ints = |numbers: &[i32]| numbers.iter().map(|number| number.cast_unsigned()).collect::<Vec<_>>();
         let floats = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();

@@ -1,7 +1,7 @@
-// Runs launches of the kernel as they come on stdin, and writes what they make to stdout.
+// Runs launches of the kernel from stdin, and writes the results to stdout.
 //
-// A launch is: the View (8 integers); then, each with its length before it, the words, the starts, the crops, the table and the mean; then
-// how many bytes and how many numbers are to be written.
+// A launch consists of the View (8 integers); then, each preceded by its length, the words, the starts, the crops, the table and the mean;
+// then the number of bytes and the number of numbers to write.
 
 template <typename T> static bool take(std::vector<T> &into) {
     std::uint32_t length;

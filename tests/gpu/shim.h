@@ -1,6 +1,6 @@
-// What host/src/gpu/cppn.cu takes from CUDA, for a C++ compiler: the kernel's own text then runs on the CPU, a thread after another.
-// Compiled with -ffp-contract=off and no options that let arithmetic be changed. tests/gpu/kernel.rs puts this file, the
-// kernel and shim.cpp together.
+// The parts of CUDA that host/src/gpu/cppn.cu uses, for a C++ compiler: the source of the kernel then runs on the CPU, one thread after
+// another. Compiled with -ffp-contract=off and without options that change arithmetic. tests/gpu/kernel.rs joins this file, the kernel and
+// shim.cpp.
 
 #include <cstdint>
 #include <cstdio>

@@ -118,7 +118,7 @@ fn small_files_that_claim_to_be_large() {
     let text = text.finish().unwrap();
     write("t10k-labels-idx1-ubyte.gz", &labels.finish().unwrap());
     write("t10k-images-idx3-ubyte", &[vec![0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 28, 0, 0, 0, 28], vec![0; 784]].concat());
-    limited("score --mnist .").refused(&["t10k-labels-idx1-ubyte.gz", "has more after them"]);
+    limited("score --mnist .").refused(&["t10k-labels-idx1-ubyte.gz", "continues after them"]);
     for kind in [*b"zTXt", *b"iCCP"] {
         let chunk = [&b"x\0\0"[..], &text].concat();
         write("text.png", &with_chunk(&png, kind, &chunk));

@@ -1,7 +1,7 @@
-//! A run is killed in every phase of its life, over and over, and ends as if it had never been killed.
+//! A run is killed in every phase of its life, again and again, and ends as if it had never been killed.
 //!
-//! The moments come from the run's own progress (files that appear, bytes in the journal), not from the clock: so they are spread evenly
-//! over the run on a slow machine and on a fast one. `FOOLING_KILLS` is the number of kills; the tally is printed (`--nocapture`).
+//! The moments come from the run's own progress (files that appear, bytes in the journal), not from the clock, so they are spread evenly
+//! over the run on slow and fast machines. `FOOLING_KILLS` is the number of kills; the counts are printed (`--nocapture`).
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ const RUNS: [&str; 5] = [
 /// What a process is doing when it is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
-    /// It makes the folder, run.toml and the journal's header.
+    /// It creates the folder, run.toml and the header of the journal.
     Starting,
     /// It evolves; the journal has at least this many bytes.
     Evolving(usize),
@@ -59,12 +59,12 @@ fn killed_in_every_phase() {
     eprintln!("{tally:?}");
     assert_eq!(tally.kills, wanted);
     assert_eq!(tally.before_the_journal + tally.while_evolving + tally.after_the_last_generation, wanted);
-    // Of ten kills seven are aimed at evolution, one at the start and two at the end; a process may get a little further than it was seen.
+    // Of ten kills seven hit evolution, one the start and two the end; a process may get a little further than it was seen.
     assert!(tally.while_evolving * 2 >= wanted, "kills are spread over the run: {tally:?}");
     assert!(wanted < 50 || tally.after_the_last_generation > 0, "kills reach the end: {tally:?}");
 }
 
-/// Kills a run `kills` times, then lets it end, and compares it with one that was left alone.
+/// Kills a run `kills` times, then lets it end, and compares it with an uninterrupted one.
 fn kill_one_run(options: &str, kills: u32, tally: &mut Tally, random: &mut Random) {
     let dir = scratch();
     let generations = 10 + kills as usize;
@@ -96,7 +96,7 @@ fn has_part(run: &Path) -> bool {
     entries.any(|entry| entry.path().extension().is_some_and(|name| name == "part"))
 }
 
-/// Starts or resumes the run and kills it in this phase. A process that ends first is set back and tried again.
+/// Starts or resumes the run and kills it in this phase. If a process ends first, the run is reset and tried again.
 ///
 /// Returns the bytes of whole records that the process found.
 fn kill_in(phase: Phase, dir: &Path, begin: &str, ends: &[usize], tally: &mut Tally) -> usize {
@@ -120,13 +120,13 @@ fn kill_in(phase: Phase, dir: &Path, begin: &str, ends: &[usize], tally: &mut Ta
     panic!("a hundred processes ended before they could be killed at {phase:?}");
 }
 
-/// Takes away what the phase makes, as far as it is there: each is then gone through anew.
+/// Removes what the phase creates, so that each phase is run again.
 fn set_back(phase: Phase, dir: &Path, ends: &[usize]) {
     let run = dir.join("a");
     match phase {
         Phase::Starting => drop(std::fs::remove_dir_all(&run)),
         Phase::Evolving(bytes) => {
-            // Only where the last process got further than it should have.
+            // Only if the last process got further than it should have.
             if std::fs::metadata(journal(&run)).is_ok_and(|file| file.len() as usize >= bytes) {
                 let before = ends.iter().rev().nth(3).copied().filter(|_| bytes > ends[ends.len() - 4]);
                 let before = before.unwrap_or_else(|| *ends.iter().rfind(|&&end| end < bytes).unwrap_or(&ends[0]));
@@ -137,7 +137,7 @@ fn set_back(phase: Phase, dir: &Path, ends: &[usize]) {
     }
 }
 
-/// Waits until the process is seen in the phase, or has ended.
+/// Waits until the process is in the phase, or has ended.
 fn wait_for(phase: Phase, run: &Path, child: &mut Child) {
     let begun = Instant::now();
     let reached = || match phase {
@@ -147,14 +147,14 @@ fn wait_for(phase: Phase, run: &Path, child: &mut Child) {
     };
     while !reached() && child.try_wait().expect("a child").is_none() {
         assert!(begun.elapsed() < Duration::from_secs(120), "{phase:?} is not reached");
-        // The end takes a few milliseconds, too few to sleep through.
+        // The end takes a few milliseconds, too few to sleep.
         if !matches!(phase, Phase::Finishing(_)) {
             std::thread::sleep(Duration::from_micros(200));
         }
     }
 }
 
-/// Notes what a killed process left of the journal: a beginning of the journal of the run that was left alone.
+/// Records what a killed process left of the journal: a prefix of the uninterrupted run's journal.
 fn note(path: &Path, generations: usize, (before, whole): (usize, &[u8]), tally: &mut Tally) {
     let Ok(bytes) = std::fs::read(path) else {
         assert_eq!(before, 0, "a journal is never taken away");

@@ -1,9 +1,9 @@
-//! The straightforward way to a picture, to be measured against: the same straight-line code (dead nodes left out, constant ones folded,
-//! sources first), a pixel at a time, with libm's single-precision functions.
+//! The straightforward way to draw a picture, as the baseline: the same straight-line code (no dead nodes, constants folded, sources
+//! first), one pixel at a time, with libm's single-precision functions.
 
 use fooling_core::{Activation, Link, StandardGenome, hsv};
 
-/// One node: its links, and where its value goes.
+/// One node: its links, and where its value is stored.
 struct Node {
     activation: Activation,
     terms: Vec<(f32, usize)>,
@@ -19,7 +19,7 @@ pub(crate) struct Plain {
     outputs: Vec<usize>,
 }
 
-/// Bits of what a node depends on.
+/// Bits for what a node depends on.
 const X: u8 = 1;
 const Y: u8 = 2;
 
@@ -54,9 +54,9 @@ impl Plain {
         on
     }
 
-    /// What the kernels' own arithmetic takes for a pixel, on average over a picture: vector instructions without loads, stores and loops,
-    /// per lane. Counted in the AVX2 code of `math`: sine 35, sigmoid 40 (one of them a division), Gaussian 38, linear 3 (one a
-    /// division); a product and an addition for each link, but no addition for a node's first.
+    /// The arithmetic of the kernels for one pixel, averaged over a picture: vector instructions per lane, without loads, stores and loops.
+    /// Counted in the AVX2 code of `math`: sine 35, sigmoid 40 (one of them a division), Gaussian 38, linear 3 (one a division); a product
+    /// and an addition for each link, but no addition for a node's first link.
     pub(crate) fn operations(&self) -> usize {
         let kernel = |activation| match activation {
             Activation::Sine => 35,
@@ -67,7 +67,7 @@ impl Plain {
         self.both.iter().map(|node| kernel(node.activation) + 2 * node.terms.len() - 1).sum()
     }
 
-    /// Renders without any hoisting: every node for every pixel. `rgb` converts from HSV.
+    /// Draws without hoisting: every node for every pixel. `rgb` converts from HSV.
     pub(crate) fn render(&mut self, side: usize, rgb: bool, picture: &mut [u8]) {
         for (i, pixel) in picture.chunks_exact_mut(self.outputs.len()).enumerate() {
             self.place(i % side, i / side, side);
@@ -78,7 +78,7 @@ impl Plain {
         }
     }
 
-    /// Renders with the nodes of x alone computed once a column, and those of y alone once a row.
+    /// Draws with the nodes that depend on x alone computed once per column, and those that depend on y alone once per row.
     pub(crate) fn render_hoisted(&mut self, side: usize, rgb: bool, picture: &mut [u8]) {
         let mut columns = vec![];
         for x in 0..side {

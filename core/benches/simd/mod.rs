@@ -1,10 +1,10 @@
-//! Rendering compiled for a set of instructions, as the host does it.
+//! Rendering compiled for an instruction set, as the host does it.
 
 use fooling_core::{Canvas, PictureSpec, Program, RenderError, Scratch};
 pub(crate) use fooling_engine::simd::Instructions;
 use fooling_engine::simd::{Kernel, Vector, dispatch};
 
-/// Renders a picture in tiles of that many lanes with these instructions, or with the baseline's where the CPU does not have them.
+/// Draws a picture in groups of this many lanes with these instructions, or with the baseline's if the CPU does not have them.
 pub(crate) fn render_with<const LANES: usize, const N: usize, const L: usize, C: Canvas>(
     instructions: Instructions,
     program: &Program<N, L>,

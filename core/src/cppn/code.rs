@@ -1,30 +1,31 @@
-//! A program as a list of words, for an interpreter that is not this crate: a kernel on a GPU (see `host/src/gpu/cppn.cu`).
+//! A program as a list of words, for an interpreter outside this crate: a GPU kernel (see `host/src/gpu/cppn.cu`).
 //!
 //! The words, in this order:
 //!
-//! - 4 of header: steps, values, outputs, and [`CODE_DISTANCE`] if value 0 begins as the distance from the centre, else 0;
-//! - 2 an output: its operand, and the bits of its number if it is constant;
-//! - for each step 3 (activation, the value that takes the result, terms) and 2 a term: operand, and the bits of its weight.
+//! - 4 of header: steps, values, outputs, and [`CODE_DISTANCE`] if value 0 starts as the distance from the centre, else 0;
+//! - 2 for each output: its operand, and the bits of its number if it is constant;
+//! - for each step 3 (activation, the value that stores the result, number of terms), followed by 2 for each term: operand, and the bits of
+//!   its weight.
 //!
-//! An operand is [`CODE_X`], [`CODE_Y`], [`CODE_CONSTANT`] (one; the weight is the product) or [`CODE_VALUES`] plus the number of a value.
-//! Lines and registers of the program are all values here: an interpreter of one pixel has no use for lines. A step that has no terms
-//! sums to zero; the others begin with the first product. All this is what [`Program::render`] computes, in the same order.
+//! An operand is [`CODE_X`], [`CODE_Y`], [`CODE_CONSTANT`] (the number one; the weight is the product) or [`CODE_VALUES`] plus the number
+//! of a value. Lines and registers of the program are all values here, because an interpreter of single pixels has no use for lines. A step
+//! without terms sums to zero; other sums start with the first product. [`Program::render`] computes the same, in the same order.
 
 use super::program::{COORDINATE, DISTANCE, FIXED_LINES, Operand, Program};
 
-/// The operand that is the pixel's x.
+/// Operand: the pixel's x.
 pub const CODE_X: u32 = 0;
-/// The operand that is the pixel's y.
+/// Operand: the pixel's y.
 pub const CODE_Y: u32 = 1;
-/// The operand that is a number, the same everywhere.
+/// Operand: a constant.
 pub const CODE_CONSTANT: u32 = 2;
-/// The first operand that is a value.
+/// Operand: the first value.
 pub const CODE_VALUES: u32 = 3;
-/// In the header: value 0 begins as the distance from the centre.
+/// In the header: value 0 starts as the distance from the centre.
 pub const CODE_DISTANCE: u32 = 1;
 
 impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
-    /// Hands the program's words to `emit`, one after another; see the [module](self).
+    /// Passes the program's words to `emit`, one after another; see the [module](self).
     pub fn code(&self, emit: &mut impl FnMut(u32)) {
         emit(self.steps.len() as u32);
         emit(u32::from(self.registers) + u32::from(self.line_steps));
@@ -51,12 +52,12 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         }
     }
 
-    /// The value that a line is: after the registers, of which the first may be the distance.
+    /// The value that represents a line; lines follow the registers, the first of which may be the distance.
     fn line(&self, line: u16) -> u32 {
         u32::from(self.registers) + u32::from(line - FIXED_LINES)
     }
 
-    /// An operand's word, and the number that goes with it.
+    /// An operand's word, and its number.
     fn operand(&self, operand: Operand) -> (u32, f32) {
         const { assert!(DISTANCE == 0) };
         match operand {

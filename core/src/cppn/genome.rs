@@ -1,10 +1,10 @@
-//! The genome: nodes with activations, and weighted links in the order in which they were made.
+//! The genome: nodes with activations, and weighted links in the order of their creation.
 
 use heapless::Vec;
 
 use crate::settings::Capacity;
 
-/// What a node makes of the sum that reaches it.
+/// The function that a node applies to its weighted sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// sin(x)
@@ -32,21 +32,21 @@ impl Activation {
         }
     }
 
-    /// The activation of that name.
+    /// The activation with that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|a| a.name() == name)
     }
 }
 
-/// A weighted connection.
+/// A weighted connection between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
-    /// The node it comes from.
+    /// The source node.
     pub source: u16,
-    /// The node it goes to.
+    /// The target node.
     pub target: u16,
-    /// Its weight in [-10, 10]; the gene g in [0, 1] of the paper stands for 20 g - 10.
+    /// Its weight in [-10, 10]; the paper's gene g in [0, 1] stands for 20 g - 10.
     pub weight: f32,
 }
 
@@ -59,29 +59,29 @@ pub const WEIGHT_LIMIT: f32 = 10.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GenomeError {
-    /// It has more nodes or links than there is room for.
+    /// It has more nodes or links than fit.
     TooLarge,
     /// It has neither one output nor three, or fewer nodes than inputs and outputs.
     Outputs,
-    /// This link names a node that is not there.
+    /// This link names a node that does not exist.
     MissingNode(usize),
-    /// This link comes from an output or goes to an input.
+    /// This link starts at an output or ends at an input.
     Direction(usize),
-    /// The weight of this link is outside [-10, 10] or not a number.
+    /// The weight of this link is not in [-10, 10].
     Weight(usize),
-    /// The links form a circle.
+    /// The links form a cycle.
     Cycle,
 }
 
 impl core::fmt::Display for GenomeError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::TooLarge => write!(f, "more nodes or connections than there is room for"),
-            Self::Outputs => write!(f, "a genome has 1 or 3 outputs and at least a node for each input and output"),
-            Self::MissingNode(link) => write!(f, "connection {link} names a node that is not there"),
-            Self::Direction(link) => write!(f, "connection {link} comes from an output or goes to an input"),
+            Self::TooLarge => write!(f, "more nodes or connections than fit"),
+            Self::Outputs => write!(f, "a genome needs 1 or 3 outputs, and a node for each input and output"),
+            Self::MissingNode(link) => write!(f, "connection {link} names a node that does not exist"),
+            Self::Direction(link) => write!(f, "connection {link} starts at an output or ends at an input"),
             Self::Weight(link) => write!(f, "the weight of connection {link} is not in [-10, 10]"),
-            Self::Cycle => write!(f, "the connections form a circle"),
+            Self::Cycle => write!(f, "the connections form a cycle"),
         }
     }
 }
@@ -90,12 +90,12 @@ impl core::error::Error for GenomeError {}
 
 /// A feed-forward network of at most `NODES` nodes (inputs and outputs included) and `LINKS` links.
 ///
-/// Nodes are numbered: the four inputs, then one or three outputs, then hidden nodes, oldest first. Links keep the order in which they
-/// were made, which is also the order in which a node sums. The links never form a circle; parallel links are allowed and add up.
+/// Nodes are numbered: four inputs, then one or three outputs, then hidden nodes, oldest first. Links keep the order of their creation, in
+/// which a node also sums them. The links never form a cycle; parallel links are allowed and add up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CppnGenome<const NODES: usize, const LINKS: usize> {
     pub(super) outputs: u8,
-    /// An input's activation is carried along but never applied, as in the released program.
+    /// The activation of an input is stored but never applied, as in the released program.
     pub(super) nodes: Vec<Activation, NODES>,
     pub(super) links: Vec<Link, LINKS>,
 }
@@ -107,9 +107,9 @@ impl<const NODES: usize, const LINKS: usize> Default for CppnGenome<NODES, LINKS
 }
 
 impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
-    /// What it has room for.
+    /// The capacity of its genomes.
     pub const CAPACITY: Capacity = {
-        assert!(NODES >= INPUTS + 3 && LINKS >= INPUTS * 3, "a genome has room for at least 7 nodes and 12 links");
+        assert!(NODES >= INPUTS + 3 && LINKS >= INPUTS * 3, "a genome needs a capacity of at least 7 nodes and 12 links");
         assert!(
             NODES <= Capacity::MAX.nodes as usize && LINKS <= Capacity::MAX.links as usize,
             "a genome has at most 16384 nodes and links"
@@ -117,7 +117,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
         Capacity { nodes: NODES as u16, links: LINKS as u16 }
     };
 
-    /// No nodes at all: storage to be overwritten. Renders nothing.
+    /// No nodes at all: storage to be overwritten. Draws nothing.
     ///
     /// Capacities that are too small for a random colour genome (7 nodes, 12 links), or larger than [`Capacity::MAX`], do not compile:
     ///
@@ -129,11 +129,11 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
         Self { outputs: 0, nodes: Vec::new(), links: Vec::new() }
     };
 
-    /// A genome from its parts; `nodes` are the activations of inputs, outputs and hidden nodes in that order.
+    /// Makes a genome from its parts; `nodes` are the activations of inputs, outputs and hidden nodes in that order.
     ///
     /// # Errors
     ///
-    /// Where the parts do not make a feed-forward network that fits: see [`GenomeError`].
+    /// If the parts are not a feed-forward network that fits: see [`GenomeError`].
     pub fn from_parts(outputs: usize, nodes: &[Activation], links: &[Link]) -> Result<Self, GenomeError> {
         let _ = const { Self::CAPACITY };
         if !matches!(outputs, 1 | 3) || nodes.len() < INPUTS + outputs {
@@ -147,7 +147,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
             if from_output || usize::from(link.target) < INPUTS {
                 return Err(GenomeError::Direction(i));
             }
-            // Written so that a NaN is refused as well.
+            // Written so that a NaN is rejected too.
             if !(-WEIGHT_LIMIT..=WEIGHT_LIMIT).contains(&link.weight) {
                 return Err(GenomeError::Weight(i));
             }
@@ -184,7 +184,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
         self.nodes.len().saturating_sub(INPUTS + self.outputs())
     }
 
-    /// Whether the links form a circle: nodes without an unvisited source are taken away until none is left (Kahn 1962).
+    /// Whether the links form a cycle: removes nodes without unvisited sources until there are none (Kahn 1962).
     fn has_cycle(&self) -> bool {
         let mut waiting = [0_u16; NODES];
         for link in &self.links {
@@ -198,7 +198,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
                 let left = &mut waiting[usize::from(link.target)];
                 *left -= 1;
                 if *left == 0 {
-                    // There is room: each node is freed once.
+                    // This fits, because each node is freed once.
                     let _ = free.push(link.target);
                 }
             }
@@ -210,7 +210,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
 impl<const NODES: usize, const LINKS: usize> crate::encoding::Genome for CppnGenome<NODES, LINKS> {
     fn assign(&mut self, other: &Self) {
         self.outputs = other.outputs;
-        // Both have the same capacity, so the copies fit; only what is there is copied.
+        // Both have the same capacity, so the copies fit; only existing entries are copied.
         self.nodes.clear();
         let _ = self.nodes.extend_from_slice(&other.nodes);
         self.links.clear();

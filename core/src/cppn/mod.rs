@@ -1,6 +1,6 @@
 //! Indirect encoding: a network from pixel coordinates to colour (a CPPN, Stanley 2007).
 //!
-//! Data flows through the modules in this order: a genome is varied, compiled into a program, and the program is rendered row by row.
+//! Data flows through the modules in this order: a genome is varied and compiled into a program, which is rendered row by row.
 
 mod code;
 mod genome;
@@ -23,8 +23,8 @@ pub type SmallEncoding = CppnEncoding<{ Capacity::CORTEX_M.nodes as usize }, { C
 /// The program of a [`SmallGenome`].
 pub type SmallProgram = Program<{ Capacity::CORTEX_M.nodes as usize }, { Capacity::CORTEX_M.links as usize }>;
 
-/// A genome for hosts: [`Capacity::HOST`]. Neutral drift over 200 mutations stays below 80 nodes and 90 links, and
-/// what selection keeps is smaller.
+/// A genome for hosts: [`Capacity::HOST`]. Neutral drift over 200 mutations stays below 80 nodes and 90 links, and selected genomes are
+/// smaller.
 pub type StandardGenome = CppnGenome<{ Capacity::HOST.nodes as usize }, { Capacity::HOST.links as usize }>;
 /// The encoding of a [`StandardGenome`].
 pub type StandardEncoding = CppnEncoding<{ Capacity::HOST.nodes as usize }, { Capacity::HOST.links as usize }>;

@@ -1,10 +1,10 @@
-//! A genome as straight-line code.
+//! A genome compiled to straight-line code.
 //!
-//! Only nodes from which an output can be reached are kept, in topological order; nodes that depend on nothing are folded into
-//! constants; nodes that depend on x alone, or on y alone, are set apart, so that they are computed once a column or once a row and
-//! not once a pixel. Of the rest each result goes to a register that is reused when nobody reads it any more.
+//! Only nodes that reach an output are kept, in topological order. Nodes that depend on nothing are folded into constants. Nodes that
+//! depend on x alone, or on y alone, are computed once per column or row instead of once per pixel. Every other result goes to a register,
+//! which is reused when nothing reads it any more.
 //!
-//! None of this changes a bit of the picture: a node's sum is always taken over its links in their order, starting with the first product.
+//! None of this changes the bits of the picture: a node always sums its links in their order, starting with the first product.
 
 use heapless::Vec;
 
@@ -12,7 +12,7 @@ use super::genome::{Activation, CppnGenome, INPUTS, WEIGHT_LIMIT};
 use crate::canvas::Channels;
 use crate::math;
 
-/// Where a value is found while the program runs.
+/// Where a value is found at run time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Operand {
     /// The same everywhere.
@@ -21,33 +21,33 @@ pub(super) enum Operand {
     AlongX(u16),
     /// In this line, at the pixel's y.
     AlongY(u16),
-    /// In this register, a lane a pixel.
+    /// In this register, one lane for each pixel.
     Register(u16),
 }
 
-/// The line that holds the coordinate of every column (and row: pictures are square).
+/// The line with the coordinate of every column (and row: pictures are square).
 pub(super) const COORDINATE: u16 = 0;
-/// The line that holds the square of every coordinate in [-1, 1], for distances.
+/// The line with the square of every coordinate in [-1, 1], for distances.
 pub(super) const SQUARE: u16 = 1;
-/// Lines that are not results of steps.
+/// The number of lines that are not results of steps.
 pub(super) const FIXED_LINES: u16 = 2;
-/// The register that holds the distance from the centre, if the program reads it.
+/// The register with the distance from the centre, if the program reads it.
 pub(super) const DISTANCE: u16 = 0;
 
-/// One addend of a node's sum.
+/// One product in a node's sum.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Term {
     pub(super) weight: f32,
     pub(super) from: Operand,
 }
 
-/// One node: sum its terms, apply its activation, put the result away.
+/// One node: sum the terms, apply the activation, store the result.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Step {
     pub(super) activation: Activation,
     /// Its terms are those before this position and after the previous step's.
     pub(super) terms_end: u16,
-    /// The line or register that takes the result.
+    /// The line or register that stores the result.
     pub(super) result: u16,
 }
 
@@ -73,10 +73,10 @@ impl Depends {
 /// A compiled genome of at most `NODES` nodes and `LINKS` links.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program<const NODES: usize, const LINKS: usize> {
-    /// First the steps that depend on x alone, then on y alone, then on both.
+    /// The steps that depend on x alone, then those on y alone, then those on both.
     pub(super) steps: Vec<Step, NODES>,
     pub(super) terms: Vec<Term, LINKS>,
-    /// How many steps depend on one coordinate only.
+    /// The number of steps that depend on one coordinate only.
     pub(super) line_steps: u16,
     pub(super) registers: u16,
     pub(super) uses_distance: bool,
@@ -89,9 +89,9 @@ impl<const NODES: usize, const LINKS: usize> Default for Program<NODES, LINKS> {
     }
 }
 
-/// A genome's incoming links, grouped by target without changing their order.
+/// The incoming links of a genome, grouped by target without changing their order.
 struct Incoming<const NODES: usize, const LINKS: usize> {
-    /// The links of node n stand at `starts[n]..ends[n]` of `links`.
+    /// The links of node n are at `starts[n]..ends[n]` of `links`.
     starts: [u16; NODES],
     ends: [u16; NODES],
     links: [u16; LINKS],
@@ -138,40 +138,40 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         program
     }
 
-    /// Becomes the program of `genome`.
+    /// Compiles `genome`, replacing the current program.
     pub fn compile(&mut self, genome: &CppnGenome<NODES, LINKS>) {
         Compiler::new(genome).write(self);
     }
 
-    /// Nodes that are computed for every pixel, for every column or row, and not at all while rendering (folded or dead ones are not
-    /// counted): what a picture costs.
+    /// The number of nodes computed for every pixel, and for every column or row: the cost of a picture. Folded and dead nodes do not
+    /// count.
     #[must_use]
     pub fn steps_per_pixel_and_line(&self) -> (usize, usize) {
         (self.steps.len() - usize::from(self.line_steps), usize::from(self.line_steps))
     }
 
-    /// The channels of the picture: one an output. Nothing for an empty program.
+    /// The channels of the picture: one for each output. None for an empty program.
     #[must_use]
     pub fn channels(&self) -> Option<Channels> {
         Channels::from_count(self.outputs.len())
     }
 }
 
-/// The work of compiling one genome.
+/// The state while compiling one genome.
 struct Compiler<'g, const NODES: usize, const LINKS: usize> {
     genome: &'g CppnGenome<NODES, LINKS>,
     incoming: Incoming<NODES, LINKS>,
-    /// Live nodes, sources before targets; inputs are not listed.
+    /// Live nodes except inputs, sources before targets.
     order: Vec<u16, NODES>,
     depends: [Depends; NODES],
-    /// Where the value of each node that was emitted is found.
+    /// Where the value of each compiled node is found.
     operands: [Operand; NODES],
-    /// For each node, the last of `order` that reads it.
+    /// For each node, the last position in `order` that reads it.
     last_reader: [u16; NODES],
     free: Vec<u16, NODES>,
 }
 
-/// Reads a node's value for ever: outputs are never freed.
+/// Marks a value that is read until the end: outputs are never freed.
 const FOREVER: u16 = u16::MAX;
 
 impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
@@ -195,7 +195,7 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
         INPUTS as u16..(INPUTS + self.genome.outputs()) as u16
     }
 
-    /// Lists the live nodes depth first, a node after its sources.
+    /// Lists the live nodes depth first, each node after its sources.
     fn sort(&mut self) {
         let mut seen = [false; NODES];
         seen.iter_mut().take(INPUTS).for_each(|s| *s = true);
@@ -213,7 +213,7 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
                         let _ = path.push((source, 0));
                     }
                 } else {
-                    // There is room: a node is listed once.
+                    // This fits, because each node is listed once.
                     let _ = self.order.push(*node);
                     path.pop();
                 }
@@ -221,14 +221,14 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
         }
     }
 
-    /// What each node depends on, and who reads it last.
+    /// Finds out what each node depends on, and which node reads it last.
     fn analyse(&mut self) {
         for &node in &self.order {
             let sources = self.incoming.of(node).iter().map(|&link| self.genome.links()[usize::from(link)].source);
             let depends = sources.map(|s| self.depends[usize::from(s)]).fold(Depends::Nothing, Depends::and);
             self.depends[usize::from(node)] = depends;
         }
-        // Those who read registers run in the order of the list.
+        // Nodes that read registers run in the order of the list.
         for (position, &node) in self.order.iter().enumerate() {
             for &link in self.incoming.of(node) {
                 let source = self.genome.links()[usize::from(link)].source;
@@ -260,7 +260,7 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
         }
     }
 
-    /// Writes the steps of all nodes that depend on just this.
+    /// Writes the steps of all nodes with this dependency.
     fn write_all(&mut self, depends: Depends, program: &mut Program<NODES, LINKS>) {
         for position in 0..self.order.len() {
             let node = self.order[position];
@@ -279,7 +279,7 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
         self.incoming.of(node).iter().map(|&link| {
             let link = self.genome.links()[usize::from(link)];
             match self.operands[usize::from(link.source)] {
-                // The product with a constant is itself one.
+                // The product with a constant is a constant.
                 Operand::Constant(value) => Term { weight: link.weight * value, from: Operand::Constant(1.0) },
                 from => Term { weight: link.weight, from },
             }
@@ -298,7 +298,7 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
     }
 
     fn write_step(&self, node: u16, result: u16, program: &mut Program<NODES, LINKS>) {
-        // There is room: a program has no more terms than its genome has links, and no more steps than nodes.
+        // This fits: a program has no more terms than its genome has links, and no more steps than nodes.
         for term in self.terms(node) {
             let _ = program.terms.push(term);
         }
@@ -318,7 +318,7 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
             program.registers - 1
         });
         self.write_step(node, register, program);
-        // Freed only now, because a step sums in its own register while it reads the others. Parallel links free once.
+        // Freed only now, because a step sums into its own register while it reads the others. Parallel links free a register once.
         for i in 0..self.incoming.of(node).len() {
             let source = self.genome.links()[usize::from(self.incoming.of(node)[i])].source;
             if let Operand::Register(register) = self.operands[usize::from(source)]
@@ -332,7 +332,7 @@ impl<'g, const NODES: usize, const LINKS: usize> Compiler<'g, NODES, LINKS> {
     }
 }
 
-/// The largest sum that a node of a genome with that many links can reach in a picture of this side.
+/// The largest sum that a node of a genome with this many links can reach in a picture of this side.
 #[must_use]
 pub const fn largest_sum(links: usize, side: usize) -> f32 {
     links as f32 * WEIGHT_LIMIT * if side > 2 { (side - 1) as f32 } else { 1.5 }

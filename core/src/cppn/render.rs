@@ -1,11 +1,11 @@
-//! Running a program over a picture, a tile at a time and, within a tile, in groups of lanes.
+//! Runs a program over a picture, one tile at a time and, within a tile, in groups of lanes.
 //!
-//! A tile is a piece of a row, or several rows if they are short: long enough that what it costs to find out what a step does is
-//! little beside doing it, and short enough that all registers stay in the first-level cache. A group of lanes is what loops are made
-//! of: all lengths are whole groups, so that vector code has no remainder. Neither changes a bit.
+//! A tile is a piece of a row, or several rows if they are short. It is long enough that decoding a step costs little compared with running
+//! it, and short enough that all registers stay in the first-level cache. Loops run over groups of lanes: all lengths are whole groups, so
+//! vector code has no remainder. Neither changes a bit.
 //!
-//! The code is plain loops, written to be inlined into whoever calls it: a host that calls it from a function compiled for AVX2 gets
-//! AVX2 code, and a microcontroller scalar code.
+//! The code consists of plain loops that are inlined into the caller: called from a function compiled for AVX2 it becomes AVX2 code, and on
+//! a microcontroller scalar code.
 
 use core::convert::Infallible;
 
@@ -16,30 +16,30 @@ use crate::canvas::{Canvas, Channels, Region, Row};
 use crate::color::{self, ColourSpace};
 use crate::math;
 
-/// What the CPPN is told of a pixel's place.
+/// The x and y that a CPPN sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coordinates {
     /// x and y from 0 to side - 1: fine, repeated texture. The default of both variants.
     Pixel,
-    /// x and y from -1 to 1: smooth pictures.
+    /// x and y from -1 to 1: smooth pictures
     Unit,
 }
 
-/// The picture to be made of a program.
+/// The kind of picture that a program draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PictureSpec {
     /// Its width and height in pixels.
     pub side: u16,
-    /// What the CPPN is told of a pixel's place.
+    /// The x and y that a CPPN sees.
     pub coordinates: Coordinates,
-    /// How three outputs are read as a colour; without it, and for one output, the channel bytes are handed out as they are.
+    /// How three outputs are read as a colour. If absent, and for one output, channel bytes are passed on unchanged.
     pub colour: Option<ColourSpace>,
 }
 
 /// Storage that rendering needs, lent by the caller; its contents do not matter.
 #[derive(Debug)]
 pub struct Scratch<'s> {
-    /// At least [`Program::scratch_floats`]; [`Program::ample_scratch_floats`] make it fast.
+    /// At least [`Program::scratch_floats`]; with [`Program::ample_scratch_floats`] rendering is fastest.
     pub floats: &'s mut [f32],
     /// At least side * channels bytes.
     pub row: &'s mut [u8],
@@ -49,13 +49,13 @@ pub struct Scratch<'s> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenderError<E = Infallible> {
-    /// The scratch has fewer floats than this.
+    /// The scratch needs at least this many floats.
     FloatsNeeded(usize),
-    /// The scratch has fewer bytes than this.
+    /// The scratch needs at least this many bytes.
     BytesNeeded(usize),
-    /// A direct genome for this picture has this many genes.
+    /// The direct genome of this picture needs this many genes.
     GenesNeeded(usize),
-    /// The canvas failed; it has the rows before that.
+    /// The canvas failed; it has received the rows before that.
     Canvas(E),
 }
 
@@ -64,7 +64,7 @@ impl<E: core::fmt::Display> core::fmt::Display for RenderError<E> {
         match self {
             Self::FloatsNeeded(n) => write!(f, "rendering needs {n} floats of scratch"),
             Self::BytesNeeded(n) => write!(f, "rendering needs {n} bytes of scratch"),
-            Self::GenesNeeded(n) => write!(f, "the direct genome of this picture has {n} genes"),
+            Self::GenesNeeded(n) => write!(f, "the direct genome of this picture needs {n} genes"),
             Self::Canvas(error) => write!(f, "{error}"),
         }
     }
@@ -72,13 +72,13 @@ impl<E: core::fmt::Display> core::fmt::Display for RenderError<E> {
 
 impl<E: core::error::Error> core::error::Error for RenderError<E> {}
 
-/// Pixels in a tile at most: longer ones gain nothing, and the registers of large programs leave the second-level cache.
+/// The largest tile in pixels: longer ones gain nothing, and the registers of large programs no longer fit into the second-level cache.
 const TILE: usize = 1024;
 /// Vectors that do not cross cache lines are read and written up to three times as fast.
 const ALIGNMENT: usize = 64;
 
 impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
-    /// Floats of scratch that are enough for every program of this capacity, for a picture of this side in groups of `lanes` pixels.
+    /// The floats of scratch that are enough for every program of this capacity, for a picture of this side in groups of `lanes` pixels.
     ///
     /// ```
     /// use fooling_core::SmallProgram;
@@ -88,38 +88,38 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
     #[must_use]
     pub const fn max_scratch_floats(side: usize, lanes: usize) -> usize {
         let lanes = if lanes == 0 { 1 } else { lanes };
-        // Each node that is not an input has a line or a register, and a line is the longer one. Beside them there are the lines of
-        // coordinates, the register of the distance and a spare one.
+        // Each node except inputs has a line or a register, and a line is longer. In addition there are the lines of coordinates, the
+        // register of the distance, and a spare one.
         (FIXED_LINES as usize + NODES - INPUTS) * side.next_multiple_of(lanes) + 2 * lanes
     }
 
-    /// Floats of scratch that rendering a picture of this side takes, in groups of `lanes` pixels.
+    /// The floats of scratch needed to draw a picture of this side in groups of `lanes` pixels.
     #[must_use]
     pub fn scratch_floats(&self, side: usize, lanes: usize) -> usize {
         self.lines() * side.next_multiple_of(lanes.max(1)) + self.registers() * lanes.max(1)
     }
 
-    /// Floats of scratch with which it is fastest: what they are more than [`Program::scratch_floats`] makes tiles longer.
+    /// The floats of scratch with which rendering is fastest: more than [`Program::scratch_floats`], for longer tiles.
     #[must_use]
     pub fn ample_scratch_floats(&self, side: usize, lanes: usize) -> usize {
         ALIGNMENT / 4 + self.lines() * side.next_multiple_of(lanes.max(1)) + self.registers() * TILE.next_multiple_of(lanes.max(1))
     }
 
-    /// Lines that hold what depends on one coordinate.
+    /// The number of lines for values that depend on one coordinate.
     fn lines(&self) -> usize {
         usize::from(FIXED_LINES) + usize::from(self.line_steps)
     }
 
-    /// Registers, and one to spare for the activations.
+    /// The number of registers, including one spare for the activations.
     fn registers(&self) -> usize {
         usize::from(self.registers) + 1
     }
 
-    /// Renders a picture with groups of `LANES` pixels and hands it to `canvas` row by row. An empty program has no picture.
+    /// Draws a picture with groups of `LANES` pixels and passes it to `canvas` row by row. An empty program draws nothing.
     ///
     /// # Errors
     ///
-    /// [`RenderError::FloatsNeeded`] and [`RenderError::BytesNeeded`] if `scratch` is too small, before the canvas gets a row;
+    /// [`RenderError::FloatsNeeded`] and [`RenderError::BytesNeeded`] if `scratch` is too small, before the canvas receives a row;
     /// [`RenderError::Canvas`] if the canvas fails.
     #[inline(always)]
     pub fn render<const LANES: usize, C: Canvas>(
@@ -147,7 +147,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         let skipped = if scratch.floats.len().saturating_sub(aligned) >= needed { aligned } else { 0 };
         let (lines, registers) = scratch.floats[skipped..].as_chunks_mut::<LANES>().0.split_at_mut(self.lines() * line);
         let tile = (registers.len() / self.registers()).min(TILE / LANES).max(1);
-        // Opaque to the optimiser, which else computes these minima anew in every innermost loop.
+        // Opaque to the optimiser, which would otherwise recompute these minima in every innermost loop.
         let tile = core::hint::black_box(tile);
         let (spare, registers) = registers.split_at_mut(tile);
         let spare = spare.as_flattened_mut();
@@ -182,11 +182,11 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         for step in &self.steps[..usize::from(self.line_steps)] {
             let terms = &self.terms[first..usize::from(step.terms_end)];
             first = step.terms_end.into();
-            // A line is made of those before it.
+            // A line depends only on lines before it.
             let (before, rest) = lines.split_at_mut(usize::from(step.result) * line);
             let tile = Tile { lines: before, line, largest, start: 0, width: line, y: 0, rows: 1 };
             let along = |from| match from {
-                // A line that runs along y is read along itself here: these steps see one coordinate.
+                // A line along y is read along itself here: these steps see one coordinate.
                 Operand::AlongY(line) => Operand::AlongX(line),
                 from => from,
             };
@@ -222,7 +222,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         }
     }
 
-    /// Writes the pixels of one row of a tile into their place among the bytes of the row that are seen.
+    /// Writes one row of a tile to its place among the visible bytes of the row.
     #[inline(always)]
     fn put_pixels<const LANES: usize>(
         &self,
@@ -257,16 +257,16 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
     }
 }
 
-/// Colour pixels that are put together at a time.
+/// Colour pixels interleaved at a time.
 const PIXELS: usize = 64;
 
-/// How a region of a picture is laid out. Lines serve columns and rows alike, so they begin where the first of both begins.
+/// The layout of a visible region. Lines serve columns and rows alike, so they start at the smaller of the first column and the first row.
 struct Plan {
-    /// The coordinate with which lines begin.
+    /// The coordinate at which lines start.
     first: usize,
     /// Groups in a line.
     line: usize,
-    /// The groups of a line that are columns of the region: a few columns before it may be rendered as well.
+    /// The groups of a line that are columns of the region; a few columns before it may be drawn too.
     left: usize,
     right: usize,
 }
@@ -276,30 +276,30 @@ impl Plan {
         let first = region.rows.start.min(region.columns.start);
         let end = region.rows.end.max(region.columns.end);
         let line = line_length(end - first, side, lanes);
-        // Up to the end of the line, if the columns reach so far: rows then begin at cache lines.
+        // Up to the end of the line, if the columns reach that far: rows then start at cache lines.
         let right = if region.columns.end == end { line } else { (region.columns.end - first).div_ceil(lanes) };
         Self { first, line, left: (region.columns.start - first) / lanes, right }
     }
 }
 
-/// Groups in a line of so many pixels of a picture of that side: so many that the next line begins at a cache line as well, if that takes no
-/// more room than the whole picture's.
+/// The length of a line, in groups, for this many pixels of a picture of this side: such that the next line starts at a cache line too, if
+/// that takes no more memory than the whole picture.
 fn line_length(pixels: usize, side: usize, lanes: usize) -> usize {
     let aligned = pixels.next_multiple_of((ALIGNMENT / 4).max(lanes)).div_ceil(lanes);
     if aligned <= side.div_ceil(lanes) { aligned } else { pixels.div_ceil(lanes) }
 }
 
-/// A tile of a picture, and what is known of its pixels. Lengths and places are in groups of lanes.
+/// A tile of a picture, and what is known about its pixels. Lengths and positions are in groups of lanes.
 struct Tile<'l, const LANES: usize> {
     lines: &'l [[f32; LANES]],
     /// The length of a line.
     line: usize,
     /// The largest coordinate.
     largest: f32,
-    /// Where in the line the tile begins, and how much of it is in the tile.
+    /// Where the tile starts in the line, and its width.
     start: usize,
     width: usize,
-    /// The first row, as a place in a line, and the number of rows.
+    /// The first row, as a position in a line, and the number of rows.
     y: usize,
     rows: usize,
 }
@@ -325,7 +325,7 @@ impl<'l, const LANES: usize> Tile<'l, LANES> {
         }
     }
 
-    /// Writes an output, from pixel `start` of a row of the tile on, as bytes.
+    /// Writes an output as bytes, starting with pixel `start` of a row of the tile.
     #[inline(always)]
     fn put_bytes(&self, output: Operand, row: usize, start: usize, registers: &[[f32; LANES]], bytes: &mut [u8]) {
         let values = match output {
@@ -339,10 +339,10 @@ impl<'l, const LANES: usize> Tile<'l, LANES> {
         }
     }
 
-    /// Sums the terms in `result`, and returns a bound on the magnitude of the sums.
+    /// Sums the terms into `result`, and returns a bound on the magnitude of the sums.
     #[inline(always)]
     fn sum<'r>(&self, terms: impl Iterator<Item = Term>, result: &mut [[f32; LANES]], register: impl Fn(u16) -> &'r [[f32; LANES]]) -> f32 {
-        // The sum starts with the first product and not with zero, which would turn -0 into 0.
+        // The sum starts with the first product instead of zero, which would turn -0 into 0.
         let mut first = true;
         let mut largest = 0.0;
         for Term { weight, from } in terms {
@@ -369,18 +369,18 @@ impl<'l, const LANES: usize> Tile<'l, LANES> {
         largest
     }
 
-    /// A bound on the magnitude of what is found there.
+    /// A bound on the magnitude of an operand.
     #[inline(always)]
     fn largest(&self, from: Operand) -> f32 {
         match from {
             Operand::AlongX(COORDINATE) | Operand::AlongY(COORDINATE) => self.largest,
-            // Distances, and what activations make.
+            // Distances and results of activations.
             _ => 1.5,
         }
     }
 }
 
-/// Adds a number to the sum, or begins the sum with it.
+/// Adds a number to the sum, or starts the sum with it.
 #[inline(always)]
 fn add_scalar<const LANES: usize>(sum: &mut [[f32; LANES]], first: bool, product: f32) {
     if first {
@@ -392,7 +392,7 @@ fn add_scalar<const LANES: usize>(sum: &mut [[f32; LANES]], first: bool, product
     }
 }
 
-/// Adds a product to the sum, or begins the sum with it.
+/// Adds a product to the sum, or starts the sum with it.
 #[inline(always)]
 fn add_lanes<const LANES: usize>(sum: &mut [[f32; LANES]], first: bool, weight: f32, values: &[[f32; LANES]]) {
     let lanes = sum.as_flattened_mut().iter_mut().zip(values.as_flattened());
@@ -407,7 +407,7 @@ fn add_lanes<const LANES: usize>(sum: &mut [[f32; LANES]], first: bool, weight: 
     }
 }
 
-/// Applies the activation to numbers of magnitude `largest` at most.
+/// Applies the activation to numbers of magnitude at most `largest`.
 #[inline(always)]
 fn activate(activation: Activation, values: &mut [f32], spare: &mut [f32], largest: f32) {
     match activation {
@@ -423,19 +423,19 @@ fn activate(activation: Activation, values: &mut [f32], spare: &mut [f32], large
 fn to_byte(value: f32) -> u8 {
     let scaled = 255.0 * value.abs();
     let scaled = if scaled < 255.0 { scaled } else { 255.0 };
-    // Rounded by the float unit, then taken back where that went up: a cast would check for what cannot occur.
+    // The float unit rounds, and rounding up is undone: a cast would check for cases that cannot occur.
     const TWO_23: f32 = 8_388_608.0;
     let shifted = scaled + TWO_23;
     let up = u32::from(shifted - TWO_23 > scaled);
     (shifted.to_bits() - up) as u8
 }
 
-/// The place of index `i` of `side` in [-1, 1].
+/// Maps index `i` of `side` to [-1, 1].
 fn unit_coordinate(i: usize, side: usize) -> f32 {
     if side < 2 { 0.0 } else { -1.0 + 2.0 * i as f32 / (side - 1) as f32 }
 }
 
-/// Writes the coordinates from `first` on and their squares; those beyond the picture's side fill up the last group and are never shown.
+/// Writes the coordinates from `first` on and their squares. Those beyond the side of the picture fill the last group and are never shown.
 /// Returns a bound on the coordinates.
 #[inline(always)]
 fn fill_fixed_lines<const LANES: usize>(lines: &mut [[f32; LANES]], line: usize, first: usize, picture: PictureSpec) -> f32 {

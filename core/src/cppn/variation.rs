@@ -1,4 +1,4 @@
-//! Random genomes and mutation, in the order of docs/METHOD.md: weights, activations, add a connection, remove one, split one, remove a node.
+//! Random genomes and mutation, in the order of docs/METHOD.md: weights, activations, add a link, remove a link, add a node, remove a node.
 
 use heapless::Vec;
 
@@ -9,32 +9,32 @@ use crate::polynomial;
 use crate::rng::{Rate, Stream};
 use crate::settings::{Capacity, CppnSettings, EncodingSettings, Settings, SetupError};
 
-/// The variation of CPPN genomes with room for `NODES` nodes and `LINKS` links.
+/// The variation of CPPN genomes with a capacity of `NODES` nodes and `LINKS` links.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CppnEncoding<const NODES: usize, const LINKS: usize> {
     channels: Channels,
     settings: CppnSettings,
 }
 
-/// How often each kind of mutation happens.
+/// The rate of each kind of mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CppnRates {
-    /// For each weight, polynomial mutation.
+    /// For each weight: polynomial mutation.
     pub weight: Rate,
-    /// For each node, another draw of its activation.
+    /// For each node: a new activation is drawn.
     pub activation: Rate,
-    /// For a genome, a new connection.
+    /// For a genome: a link is added.
     pub add_link: Rate,
-    /// For a genome, the loss of a connection.
+    /// For a genome: a link is removed.
     pub remove_link: Rate,
-    /// For a genome, a connection split by a new node.
+    /// For a genome: a link is split by a new node.
     pub add_node: Rate,
-    /// For a genome, the loss of a hidden node with its connections.
+    /// For a genome: a hidden node is removed with its links.
     pub remove_node: Rate,
 }
 
 impl CppnRates {
-    /// The rates of the paper's program (docs/METHOD.md).
+    /// The rates of the paper and of its program (docs/METHOD.md).
     pub const PAPER: Self = Self {
         weight: Rate::new(0.1),
         activation: Rate::new(0.1),
@@ -46,20 +46,20 @@ impl CppnRates {
 }
 
 impl<const NODES: usize, const LINKS: usize> CppnEncoding<NODES, LINKS> {
-    /// What its genomes have room for.
+    /// The capacity of its genomes.
     pub const CAPACITY: Capacity = CppnGenome::<NODES, LINKS>::CAPACITY;
 
-    /// The paper's choices for pictures with these channels, and genomes as large as there is room for.
+    /// The paper's settings for pictures with these channels, and genomes up to the full capacity.
     #[must_use]
     pub const fn paper(channels: Channels) -> Self {
         Self { channels, settings: CppnSettings { capacity: Self::CAPACITY, ..CppnSettings::PAPER } }
     }
 
-    /// An encoding by these settings.
+    /// An encoding with these settings.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Capacity`] if they allow larger genomes than there is room for.
+    /// [`SetupError::Capacity`] if they allow genomes that exceed the capacity.
     pub const fn new(channels: Channels, settings: CppnSettings) -> Result<Self, SetupError> {
         if settings.capacity.fits(Self::CAPACITY) { Ok(Self { channels, settings }) } else { Err(SetupError::Capacity(Self::CAPACITY)) }
     }
@@ -78,7 +78,7 @@ impl<const NODES: usize, const LINKS: usize> CppnEncoding<NODES, LINKS> {
     fn mutate_weights(&self, stream: &mut Stream, genome: &mut CppnGenome<NODES, LINKS>) {
         for link in &mut genome.links {
             if stream.happens(self.settings.rates.weight) {
-                // A step of the gene is twenty times that of the weight.
+                // A gene step of 1 is a weight step of 20.
                 let weight = link.weight + 20.0 * polynomial::step(stream.unit(), self.settings.eta);
                 link.weight = weight.clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT);
             }
@@ -104,7 +104,7 @@ impl<const NODES: usize, const LINKS: usize> Encoding for CppnEncoding<NODES, LI
         }
     }
 
-    /// Every input joined to every output, no hidden node.
+    /// Links every input to every output, without hidden nodes.
     fn random(&self, stream: &mut Stream, genome: &mut Self::Genome) {
         let outputs = self.channels.count() as u16;
         genome.outputs = outputs as u8;
@@ -151,8 +151,8 @@ fn random_weight(stream: &mut Stream) -> f32 {
 }
 
 impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
-    /// Joins a random node (not an output) to a random node that is neither an input nor an ancestor of it nor itself. Without such a
-    /// target, or without room, nothing happens.
+    /// Links a random node (not an output) to a random node that is neither an input, nor the source itself, nor one of its ancestors. If
+    /// there is no such target, or no room, nothing happens.
     fn add_link(&mut self, stream: &mut Stream) {
         let outputs = INPUTS..INPUTS + self.outputs();
         let Some(sources) = self.nodes.len().checked_sub(outputs.len()).filter(|&s| s > 0) else { return };
@@ -171,14 +171,14 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
         }
     }
 
-    /// Marks `node` and all nodes from which it can be reached.
+    /// Marks `node` and its ancestors.
     fn ancestors(&self, node: usize) -> [bool; NODES] {
         let mut marked = [false; NODES];
         marked[node] = true;
         let mut grown = true;
         while grown {
             grown = false;
-            // Newest first: a path tends to be followed backwards in one pass.
+            // Newest first: usually a path is then followed backwards in one pass.
             for link in self.links.iter().rev() {
                 let (source, target) = (usize::from(link.source), usize::from(link.target));
                 if marked[target] && !marked[source] {
@@ -190,7 +190,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
         marked
     }
 
-    /// Replaces a link by a new node between its ends; both halves keep its weight. Without room nothing happens.
+    /// Splits a link with a new node; both halves keep its weight. If there is no room, nothing happens.
     fn split_link(&mut self, split: usize, activation: Activation) {
         if self.nodes.is_full() || self.links.is_full() {
             return;
@@ -202,7 +202,7 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
         let _ = self.links.push(Link { source: node, ..link });
     }
 
-    /// Takes away a hidden node and all its links; the nodes after it move down by one.
+    /// Removes a hidden node and its links; the numbers of later nodes decrease by one.
     fn remove_hidden(&mut self, lost: usize) {
         self.nodes.remove(lost);
         let lost = lost as u16;
@@ -224,7 +224,7 @@ mod tests {
         Stream::new(5, Birth { generation: 0, child }, Purpose::Child)
     }
 
-    /// Everything that must hold of a genome whatever happened to it.
+    /// Checks what must hold for any genome.
     fn check<const N: usize, const L: usize>(genome: &CppnGenome<N, L>) {
         let again = CppnGenome::<N, L>::from_parts(genome.outputs(), genome.nodes(), genome.links());
         assert_eq!(again.as_ref(), Ok(genome));
@@ -240,7 +240,7 @@ mod tests {
         }
     }
 
-    /// The oracle's README: neutral drift of the released program over 2000 lineages, hidden nodes and connections (mean).
+    /// From the oracle's README: neutral drift of the released program over 2000 lineages, hidden nodes and links (mean).
     #[test]
     fn drift_is_that_of_the_released_program() {
         for (outputs, mutations, hidden, links) in [(1, 10, 3.27, 7.38), (1, 100, 30.3, 33.5), (3, 50, 15.3, 25.0)] {
@@ -260,7 +260,7 @@ mod tests {
         }
     }
 
-    /// A genome without room stays as it is, and stays well formed.
+    /// A full genome stays unchanged and valid.
     #[test]
     fn full_genomes_are_left_alone() {
         let settings = CppnSettings { capacity: Capacity { nodes: 8, links: 9 }, ..CppnSettings::PAPER };

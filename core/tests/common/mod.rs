@@ -1,4 +1,4 @@
-//! Small searches against the checkerboard scorer.
+//! Small searches with the checkerboard scorer.
 #![allow(dead_code)] // Each test uses a part of it.
 
 use fooling_core::{
@@ -15,7 +15,7 @@ pub(crate) type Nets = CppnEncoding<32, 48>;
 pub(crate) type DirectBytes = DirectEncoding<Vec<u8>>;
 pub(crate) type Cells<G> = Archive<Vec<Cell>, Vec<EliteSlot<G>>>;
 
-/// An encoding whose genomes can be shown.
+/// An encoding whose genomes can be drawn.
 pub(crate) trait Shown: Encoding<Genome: Clone> {
     fn of_run() -> Settings;
     fn empty() -> Self::Genome;
@@ -93,7 +93,7 @@ pub(crate) fn run<E: Shown, P: Population<E::Genome>>(
     let mut writer = journal_writer(search.settings(), "a test", &mut journal);
     for generation in 0..generations {
         let mut offspring = blank::<E>(search.children());
-        // Asked for in any order.
+        // Asked in any order.
         for child in (0..search.children()).rev() {
             search.ask(child, &mut offspring[child as usize]).unwrap();
         }

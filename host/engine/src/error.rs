@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::fmt;
 
-/// What the engine cannot run, and why. It need not be a fault of the network: another engine may have the layer.
+/// What the engine cannot run, and why. The network need not be wrong: another engine may support it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsupported(pub(crate) String);
 
@@ -21,7 +21,7 @@ pub(crate) fn unsupported<T>(why: impl Into<String>) -> Result<T> {
     Err(Unsupported(why.into()))
 }
 
-/// A name from a file, fit for a message.
+/// A name from a file, made safe for a message.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }

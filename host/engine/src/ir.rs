@@ -1,10 +1,10 @@
-//! A network as layers: what lowering makes of a graph, and what planning takes.
+//! A network as layers: the output of lowering, and the input of planning.
 
 use alloc::vec::Vec;
 
 use crate::simd::Vector;
 
-/// Number of a value among all values of a network.
+/// The number of a value among all values of a network.
 pub(crate) type Value = usize;
 
 /// The shape of a layer's output for one picture.
@@ -15,7 +15,7 @@ pub(crate) enum Shape {
 }
 
 impl Shape {
-    /// How many numbers it has; more than a `usize` holds counts as the most that it holds.
+    /// The number of elements; saturates at the largest `usize`.
     pub(crate) fn len(self) -> usize {
         match self {
             Self::Picture { channels, height, width } => channels.saturating_mul(height).saturating_mul(width),
@@ -24,7 +24,7 @@ impl Shape {
     }
 }
 
-/// What lies outside is set to the nearer bound. Not-a-number stays.
+/// Clamps to a range. NaN is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bounds {
     pub(crate) low: f32,
@@ -70,7 +70,7 @@ pub(crate) struct PoolWindow {
 /// What a pooling layer computes for a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pooling {
-    /// The largest number; where one is not a number, the result depends on its place in the window, and on nothing else.
+    /// The maximum; with NaN, the result depends on its position in the window and on nothing else.
     Max,
     /// The sum over the visible part of the window, divided by its number of pixels.
     Mean,

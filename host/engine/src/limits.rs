@@ -1,4 +1,4 @@
-//! Bounds on what a network may ask for. Preparing a network allocates what its graph claims, so they are checked first.
+//! Limits on what a network may ask for. Preparing a network allocates what its graph claims, so the claims are checked first.
 
 /// Most numbers in any tensor, constant or computed, batch included (1 GiB of f32).
 pub const MAX_ELEMENTS: usize = 1 << 28;

@@ -21,11 +21,11 @@ pub(crate) struct Lowered {
     pub(crate) shapes: Vec<Shape>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) output: Value,
-    /// The shape of the output in ONNX's eyes, the batch (1) first.
+    /// The output's ONNX shape, in which the batch (1) comes first.
     pub(crate) output_dims: Vec<usize>,
 }
 
-/// Makes layers of a graph, up to the value `end`, for pictures of `input` channels, rows and columns.
+/// Lowers a graph to layers, up to the value `end`, for pictures of `input` channels, rows and columns.
 pub(crate) fn lower(graph: &Graph, end: &str, input: [usize; 3]) -> Result<Lowered> {
     if input.iter().fold(1, |all: usize, &side| all.saturating_mul(side)) > MAX_ELEMENTS || input.contains(&0) {
         return unsupported("the input is empty, or too large");
@@ -81,7 +81,7 @@ struct Lowering<'g> {
     layers: Vec<Layer>,
     /// Multiplications per picture.
     work: usize,
-    /// Convolution of all layers, filled up to whole blocks of outputs.
+    /// Convolution weights of all layers, padded to whole blocks of outputs.
     weights: usize,
 }
 
@@ -617,5 +617,5 @@ fn pads(node: &Node) -> Result<[usize; 4]> {
 }
 
 fn integer_values<'t>(tensor: &'t Tensor, name: &str) -> Result<&'t [i64]> {
-    tensor.integers().map_or_else(|| unsupported(format!("`{}` is not of integers", printable(name))), Ok)
+    tensor.integers().map_or_else(|| unsupported(format!("`{}` does not have integers", printable(name))), Ok)
 }

@@ -17,41 +17,41 @@ use crate::lower::{Lowered, lower};
 use crate::plan::{BodyStep, Buffer, HeadStep, Plan, plan};
 use crate::simd::{F32x16, Instructions, LANES, dispatch, floats_mut};
 
-/// A network as layers, not yet laid out for a number of pictures and a set of instructions.
+/// A network as layers, before it is laid out for a number of pictures and an instruction set.
 #[derive(Debug)]
 pub struct Layers(Lowered);
 
 impl Layers {
-    /// Makes layers of a graph, up to the value `output`, for pictures of `input` channels, rows and columns.
+    /// Lowers a graph to layers, up to the value `output`, for pictures of `input` channels, rows and columns.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::Unsupported): a layer that the engine does not have; tensors or work beyond all bounds.
+    /// [`Unsupported`](crate::Unsupported): the engine does not support a layer; tensors or work exceed the limits.
     pub fn new(graph: &Graph, output: &str, input: [usize; 3]) -> Result<Self> {
         lower(graph, output, input).map(Self)
     }
 
-    /// How many numbers come out for a picture.
+    /// The number of outputs for one picture.
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.0.shapes[self.0.output].len()
     }
 
-    /// The shape of the output as ONNX has it, with a batch of 1.
+    /// The output's ONNX shape with a batch of 1.
     #[must_use]
     pub fn output_shape(&self) -> &[usize] {
         &self.0.output_dims
     }
 
-    /// Whether several pictures at once are faster: weights of dense layers are then read once for all. Without dense layers a picture is
-    /// best scored while it is in the cache.
+    /// Whether a batch is faster than single pictures: the weights of dense layers are then read once for the whole batch. Without dense
+    /// layers it is best to score a picture while it is in the cache.
     #[must_use]
     pub fn wants_batch(&self) -> bool {
         self.0.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Dense(_)))
     }
 }
 
-/// A network ready to run, for a fixed number of pictures at once. Neither that number nor the instructions change a bit of what comes out.
+/// A network that is ready to run, for a fixed batch size. Neither the batch size nor the instruction set changes a bit of the output.
 #[derive(Debug)]
 pub struct Network {
     plan: Plan,
@@ -59,52 +59,51 @@ pub struct Network {
 }
 
 impl Network {
-    /// Lays a network out for `rows` pictures at once.
+    /// Lays a network out for batches of `rows` pictures.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::Unsupported) if that takes more memory than any network may.
+    /// [`Unsupported`](crate::Unsupported) if that exceeds the memory limit.
     pub fn new(layers: &Layers, rows: usize, instructions: Instructions) -> Result<Self> {
         Ok(Self { plan: plan(&layers.0, rows, instructions)?, instructions })
     }
 
-    /// Numbers of a picture: channels x rows x columns.
+    /// Numbers in a picture: channels x rows x columns.
     #[must_use]
     pub fn inputs(&self) -> usize {
         let layout = self.plan.input;
         layout.channels * layout.height * layout.width
     }
 
-    /// Numbers that come out for a picture.
+    /// Outputs for one picture.
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.plan.output.layout.channels
     }
 
-    /// Pictures at once.
+    /// The batch size.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.plan.rows
     }
 
-    /// The memory that [`Self::run`] takes, in units of sixteen numbers.
+    /// The memory that [`Self::run`] needs, in units of sixteen numbers.
     #[must_use]
     pub fn workspace_len(&self) -> usize {
         self.plan.workspace
     }
 
-    /// That memory.
+    /// Allocates that memory.
     #[must_use]
     pub fn workspace(&self) -> Vec<F32x16> {
         vec![F32x16::ZERO; self.workspace_len()]
     }
 
-    /// Runs the network on the first `filled` of `pictures`, one after another. What comes out is to be fetched by [`Self::output`].
-    /// Allocates nothing.
+    /// Runs the network on the first `filled` of `pictures`, one after another; [`Self::output`] returns the results. Does not allocate.
     ///
     /// # Panics
     ///
-    /// If the workspace is smaller than [`Self::workspace_len`], if `filled` is more than [`Self::rows`], or if there are fewer pictures.
+    /// If the workspace is smaller than [`Self::workspace_len`], if `filled` is larger than [`Self::rows`], or if there are fewer pictures.
     pub fn run(&self, pictures: &[f32], filled: usize, workspace: &mut [F32x16]) {
         assert!(filled <= self.plan.rows, "{filled} pictures in {} rows", self.plan.rows);
         let inputs = self.inputs();
@@ -117,11 +116,11 @@ impl Network {
         }
     }
 
-    /// Writes what came out for a picture.
+    /// Writes the output for one picture.
     ///
     /// # Panics
     ///
-    /// If there is no such row, or if `output` has not [`Self::outputs`] numbers.
+    /// If there is no such row, or if the length of `output` is not [`Self::outputs`].
     pub fn output(&self, row: usize, workspace: &[F32x16], output: &mut [f32]) {
         assert!(row < self.plan.rows && output.len() == self.outputs(), "one row's outputs");
         let vector = &workspace[self.plan.output.range()];
@@ -142,7 +141,7 @@ impl Network {
         }
     }
 
-    /// Gives a picture its halo, which nothing else writes.
+    /// Gives a picture its halo, which nothing else writes to.
     fn pad<'w>(&self, picture: &[f32], padded: &'w mut [F32x16]) -> &'w [f32] {
         let layout = self.plan.input;
         let padded = &mut floats_mut(padded)[..layout.len()];
@@ -200,37 +199,37 @@ impl Network {
 
 /// What a step of the body reads and writes.
 struct Memory<'w> {
-    /// The picture, perhaps with its halo.
+    /// The picture, possibly with a halo.
     input: &'w [f32],
     scratch: &'w mut [F32x16],
     workspace: Workspace<'w>,
     output: &'w mut [F32x16],
 }
 
-/// A workspace but for what a step writes.
+/// The workspace except what a step writes.
 struct Workspace<'w> {
-    /// Where in the workspace `before` begins.
+    /// Where `before` starts in the workspace.
     first: usize,
     before: &'w [F32x16],
-    /// Where in the workspace `after` begins.
+    /// Where `after` starts in the workspace.
     next: usize,
     after: &'w [F32x16],
 }
 
 impl<'w> Workspace<'w> {
-    /// Takes what a step writes out of the workspace.
+    /// Splits what a step writes from the rest of the workspace.
     fn split(workspace: &'w mut [F32x16], written: Range<usize>) -> (&'w mut [F32x16], Self) {
         Self::split_from(workspace, 0, written)
     }
 
-    /// The same, where `workspace` lacks the first `first` units.
+    /// The same, if `workspace` lacks the first `first` units.
     fn split_from(workspace: &'w mut [F32x16], first: usize, written: Range<usize>) -> (&'w mut [F32x16], Self) {
         let (before, rest) = workspace.split_at_mut(written.start - first);
         let (output, after) = rest.split_at_mut(written.len());
         (output, Self { first, before, next: written.end, after })
     }
 
-    /// A picture: no step reads what it writes.
+    /// A picture: a step never reads what it writes.
     fn at(&self, buffer: &Buffer) -> &'w [F32x16] {
         let range = buffer.range();
         if range.end <= self.first + self.before.len() {

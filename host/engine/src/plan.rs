@@ -19,10 +19,10 @@ use crate::limits::MAX_ELEMENTS;
 use crate::lower::Lowered;
 use crate::simd::{Instructions, LANES, tile_blocks};
 
-/// Where a picture lies in the workspace.
+/// Where a picture is stored in the workspace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buffer {
-    /// Where its first block begins, in units of sixteen numbers.
+    /// Where its first block starts, in units of sixteen numbers.
     pub(crate) start: usize,
     pub(crate) layout: Layout,
 }
@@ -44,7 +44,7 @@ pub(crate) enum BodyStep {
     Depthwise(PackedDepthwise, Buffer),
     Pool(Pool, Buffer),
     Lrn(Lrn, Buffer),
-    /// One picture, or the sum of two, clamped.
+    /// One picture, or the sum of two, clamped to a range.
     Add(Bounds, Buffer, Option<Buffer>),
     /// Copies the channels of one picture into another, starting at this channel.
     Copy(Buffer, usize),
@@ -66,7 +66,7 @@ pub(crate) enum HeadStep {
 pub(crate) struct Plan {
     /// The picture: planes of single numbers, possibly with a halo.
     pub(crate) input: Layout,
-    /// Each with the place that it writes.
+    /// Each with the place that it writes to.
     pub(crate) body: Vec<(BodyStep, Buffer)>,
     pub(crate) head: Vec<(HeadStep, Buffer)>,
     /// The output vector.
@@ -94,7 +94,7 @@ pub(crate) fn plan(lowered: &Lowered, rows: usize, instructions: Instructions) -
         _ => None,
     });
     let scratch = lrns.max().unwrap_or(0);
-    // Where each slot begins, and then where each vector does.
+    // Where each slot starts, followed by where each vector starts.
     let mut next = scratch + padded;
     let mut starts = |len: usize| {
         let start = next;
@@ -206,11 +206,11 @@ fn flat(layouts: [Layout; 2], layer: &Convolution) -> [Layout; 2] {
     if single && bare { layouts.map(|layout| Layout::bare(layout.channels, 1, layout.height * layout.width)) } else { layouts }
 }
 
-/// Where a picture lies.
+/// Where a picture is stored.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     slot: usize,
-    /// The block of the slot's picture that it begins with.
+    /// The first block of the picture in its slot.
     block: usize,
     layout: Layout,
 }

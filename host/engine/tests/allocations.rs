@@ -1,4 +1,4 @@
-//! Scoring allocates nothing: all memory is the workspace, whose size is known before.
+//! Scoring does not allocate: all memory is in the workspace, whose size is known beforehand.
 // A global allocator needs unsafe code.
 #![allow(unsafe_code)]
 
@@ -55,7 +55,7 @@ fn constant(shape: &[usize]) -> Tensor {
     Tensor::of_floats(shape, (0..count).map(|i| ((i * 37 + 11) % 64) as f32 / 64.0 - 0.5).collect())
 }
 
-/// Convolutions, pooling, normalisation, a sum, a concatenation, dense layers.
+/// Convolutions, pooling, normalisation, an addition, a concatenation, dense layers.
 fn graph() -> Graph {
     let pads = Attribute::Ints(vec![1; 4]);
     let constants = [("w1", &[20, 3, 3, 3][..]), ("w2", &[20, 1, 3, 3]), ("w3", &[5, 20, 1, 1]), ("w4", &[1600, 7]), ("w5", &[7, 4])];

@@ -11,7 +11,7 @@ use crate::model::{Model, ModelError};
 pub enum Engine {
     /// This project's engine: the same bits on every machine, for the layers of common picture classifiers
     Exact,
-    /// tract: any network that it supports (a build with the feature `tract`)
+    /// tract: all other networks (needs a build with the feature `tract`)
     Tract,
 }
 
@@ -27,12 +27,12 @@ impl Engine {
     }
 }
 
-/// Prepares a model for the processor: with the engine that was asked for, else with the exact one, or with tract if that does not support
-/// the network.
+/// Prepares a model for the CPU on the given engine, or else on the exact engine if it supports all layers of the network, and on tract if
+/// not.
 ///
 /// # Errors
 ///
-/// [`ModelError`] of the engine that was asked for, or of the last one that was tried.
+/// [`ModelError`] of the requested engine, or of the last one tried.
 pub fn open_cpu(model: &Model, engine: Option<Engine>) -> Result<Box<dyn Classifier>, ModelError> {
     match engine {
         Some(Engine::Exact) => Ok(Box::new(Exact::new(model)?)),
@@ -46,7 +46,7 @@ fn open_tract(model: &Model, _: Option<ModelError>) -> Result<Box<dyn Classifier
     Ok(Box::new(TractCpu::new(model, BATCH)?))
 }
 
-/// Says why the exact engine refused the network, if that is why tract is needed, and how to get tract.
+/// If the exact engine refused the network and tract is therefore needed: says why, and how to get tract.
 #[cfg(not(feature = "tract"))]
 fn open_tract(model: &Model, refusal: Option<ModelError>) -> Result<Box<dyn Classifier>, ModelError> {
     const MISSING: &str = "this program was built without the engine tract, which supports more networks; build it with --features tract";

@@ -1,9 +1,9 @@
 //! Runs the network on the CPU with our own arithmetic: the same scores to the last bit on every machine.
 //!
 //! An engine that picks its kernels by CPU adds in another order on another CPU, and its scores differ in their last bits. In
-//! [`fooling_engine`] the order of every sum is fixed, and all operations are IEEE's. So a run is the same run everywhere, whatever the
-//! CPU, the number of threads, or the batch. It is also faster than the general engine on what it knows: the layers of picture classifiers.
-//! What it does not know, [`Exact::new`] refuses, and [`open`](super::open) continues with tract.
+//! [`fooling_engine`] the order of every sum is fixed, and all operations are IEEE 754 operations. So a run is the same everywhere,
+//! whatever the CPU, the number of threads or the batch size. It is also faster than a general engine on the networks that it supports.
+//! [`Exact::new`] refuses all others, and [`open`](super::open) then uses tract.
 
 #[cfg(test)]
 mod random_graphs;
@@ -70,7 +70,7 @@ impl Exact {
         let batch = batch.unwrap_or(if layers.wants_batch() { BATCH } else { 1 });
         let rows = batch.saturating_mul(crops);
         if rows.saturating_mul(input.iter().product()) > MAX_ELEMENTS {
-            return Err(fail(format!("{batch} pictures at once are too large; choose a smaller batch")));
+            return Err(fail(format!("a batch of {batch} pictures is too large; choose a smaller batch")));
         }
         let network = Network::new(&layers, rows, instructions).map_err(|unsupported| fail(unsupported.to_string()))?;
         Ok(Self { network, batch, crops, raw })

@@ -155,8 +155,8 @@ pub enum ClassifyError {
         /// The number of scores returned.
         found: usize,
     },
-    /// A thread that scored pictures panicked, which is a bug of this program.
-    #[error("a thread panicked while it scored pictures: {0}; this is a bug of fooling: please report it")]
+    /// A thread panicked while scoring, which is a bug in this program.
+    #[error("a thread panicked while scoring pictures: {0}; this is a bug in fooling, please report it")]
     Panic(String),
 }
 

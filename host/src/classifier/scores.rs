@@ -221,7 +221,7 @@ mod tests {
     fn the_bits_of_the_softmax_are_fixed() {
         let logits: Vec<f32> = (0_u8..10).map(|i| f32::from(i * 7 % 10) * 0.731 - 2.5).collect();
         let bits: Vec<u32> = finish(Output::Logits, 10, &logits).unwrap().iter().map(|s| s.to_bits()).collect();
-        // From the same formula in Python (double precision, one rounding to single).
+        // From the same formula in Python (double precision, rounded once to single).
         assert_eq!(bits, GOLDEN, "{bits:#x?}");
     }
 
@@ -248,7 +248,7 @@ mod tests {
         assert!(matches!(nan, InvalidScores::NotFinite { class: 0, .. }));
         assert_eq!(refused(Output::Probabilities, &[7.0, -6.0]), InvalidScores::OutOfRange { class: 0, value: 7.0 });
         assert_eq!(refused(Output::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { sum: 0.75 });
-        // The second crop is looked at as well.
+        // The second crop is checked as well.
         assert_eq!(refused(Output::Probabilities, &[0.5, 0.5, 1.0, 1.0]), InvalidScores::Sum { sum: 2.0 });
     }
 }

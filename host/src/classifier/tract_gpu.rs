@@ -128,7 +128,7 @@ impl TractGpu {
         let raw = RawScores::new(model.card().output, output.iter().product(), softmax_cut);
         model.check_classes(&file, raw.width)?;
         let shape = network.input_shape(rows);
-        // Nothing of it is used after a panic.
+        // Nothing in it is used after a panic.
         let prepared = contained(AssertUnwindSafe(move || runtime.prepare(graph).map_err(|error| Refusal::of(error_text(&error)))));
         let runnable: Arc<dyn Runnable> =
             Arc::from(prepared.map_err(|problem| ModelError::network(&file, "engine (tract on the GPU)", problem.to_string()))?);

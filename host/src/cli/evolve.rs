@@ -162,7 +162,7 @@ fn same_device(asked: Option<DeviceChoice>, begun: Device) -> anyhow::Result<Dev
     Ok(begun)
 }
 
-/// The user's run configuration over the paper's.
+/// Applies the user's options to the variant's defaults.
 fn config(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<RunConfig> {
     let channels = model.card().input.picture_channels();
     let target = args.target.as_deref().map(|wanted| super::classes::Classes::of_model(model).find(wanted)).transpose()?;

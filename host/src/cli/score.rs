@@ -16,8 +16,8 @@ use fooling::score::{fit, score_all, top};
 
 /// Ask a network about pictures, or measure its errors on the MNIST test set
 ///
-/// Pictures are PNG, JPEG, WebP, BMP, GIF (the first frame) and PNM files, or folders of them. One of another size is scaled to the
-/// network's (the aspect ratio is not kept). Transparent parts are shown on black, and EXIF orientation is applied.
+/// Pictures are PNG, JPEG, WebP, BMP, GIF (the first frame) and PNM files, or folders of them. Pictures of another size are scaled to the
+/// network's size, without keeping the aspect ratio. Transparent parts become black, and EXIF orientation is applied.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fooling score picture.png other.png
@@ -31,7 +31,7 @@ pub(super) struct ScoreArgs {
     /// Folder of the MNIST files: count the errors on the 10 000 test images
     #[arg(long, value_name = "DIR", conflicts_with = "pictures")]
     mnist: Option<PathBuf>,
-    /// Pictures, folders (their pictures, without those of folders inside), or `-` for standard input
+    /// Pictures, folders of pictures (without subfolders), or `-` for standard input
     #[arg(required_unless_present = "mnist", value_hint = ValueHint::AnyPath)]
     pictures: Vec<PathBuf>,
     /// The part of a picture that the network sees [default: from the model card]
@@ -43,7 +43,7 @@ pub(super) struct ScoreArgs {
     /// Where the network runs
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
-    /// The CPU's engine [default: exact, or tract if exact does not support the network]
+    /// What runs the network on the CPU [default: exact, or tract if exact does not support a layer]
     #[arg(long, value_enum)]
     engine: Option<Engine>,
     /// Print the result as JSON
@@ -63,7 +63,7 @@ fn score_mnist(args: &ScoreArgs, model: &Model, dir: &Path) -> anyhow::Result<Ex
     let test = mnist::load_test(dir)?;
     anyhow::ensure!(
         model.classes() >= 10 && model.card().input.picture == 28,
-        "'{}' takes pictures of {} pixels for {} classes: it is not a network for MNIST",
+        "'{}' takes pictures of {} pixels for {} classes, so it is not a network for MNIST",
         model.name(),
         model.card().input.picture,
         model.classes()
@@ -91,7 +91,7 @@ enum Source {
 }
 
 impl Source {
-    /// As it is called in messages; what is not UTF-8 is replaced.
+    /// Its name in messages; invalid UTF-8 is replaced.
     fn name(&self) -> Cow<'_, str> {
         match self {
             Self::Stdin => Cow::Borrowed("-"),
@@ -107,7 +107,7 @@ impl Source {
     }
 }
 
-/// The pictures that the arguments stand for, and a problem for each argument that stands for none.
+/// The pictures that the arguments name, and an error for each argument that names none.
 fn sources(arguments: &[PathBuf]) -> (Vec<Source>, Vec<String>) {
     let (mut sources, mut problems) = (Vec::new(), Vec::new());
     for argument in arguments {
@@ -115,7 +115,7 @@ fn sources(arguments: &[PathBuf]) -> (Vec<Source>, Vec<String>) {
             sources.push(Source::Stdin);
         } else if argument.is_dir() {
             match pictures_in(argument) {
-                Ok(pictures) if pictures.is_empty() => problems.push(format!("{}: the folder has no pictures", argument.display())),
+                Ok(pictures) if pictures.is_empty() => problems.push(format!("{}: the folder contains no pictures", argument.display())),
                 Ok(pictures) => sources.extend(pictures.into_iter().map(Source::File)),
                 Err(error) => problems.push(format!("{}: {error}", argument.display())),
             }
@@ -126,7 +126,7 @@ fn sources(arguments: &[PathBuf]) -> (Vec<Source>, Vec<String>) {
     (sources, problems)
 }
 
-/// The files of a folder that have a picture's ending, by name.
+/// The files of a folder with the extension of a picture, sorted by name.
 fn pictures_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     const ENDINGS: [&str; 10] = ["bmp", "gif", "jpeg", "jpg", "pbm", "pgm", "png", "pnm", "ppm", "webp"];
     let is_picture = |path: &PathBuf| {
@@ -139,7 +139,7 @@ fn pictures_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(pictures)
 }
 
-/// Scores that are held at once.
+/// The number of scores held in memory at once.
 const MOST_SCORES: usize = 1 << 22;
 
 fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
@@ -159,13 +159,13 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
         };
         let scores = score_all(model, &*classifier, super::threads(args.threads), sources.len(), picture)?;
         for ((source, read), scores) in sources.iter().zip(&read).zip(scores.chunks_exact(model.classes())) {
-            results.add(&source.name(), read.get().expect("every picture was asked for"), scores)?;
+            results.add(&source.name(), read.get().expect("every picture was requested"), scores)?;
         }
     }
     results.finish()
 }
 
-/// What is printed, and what there was.
+/// Prints the results, and counts them.
 struct Results<'m> {
     model: &'m Model,
     json: Option<Vec<serde_json::Value>>,
@@ -179,7 +179,7 @@ impl Results<'_> {
         self.failed += 1;
     }
 
-    /// `read`: whether the picture was transparent, or why there is none.
+    /// `read`: whether the picture was transparent, or why it could not be read.
     fn add(&mut self, name: &str, read: &Result<bool, String>, scores: &[f32]) -> anyhow::Result<()> {
         match read {
             Err(problem) => self.fail(&format!("{name}: {problem}")),
@@ -189,7 +189,7 @@ impl Results<'_> {
             }
             Ok(transparent) => {
                 if *transparent {
-                    say!("{name}: its transparent parts are shown on black");
+                    say!("{name}: transparent parts are shown as black");
                 }
                 self.scored += 1;
                 self.show(name, &top(scores, 5))?;

@@ -29,7 +29,7 @@ pub(super) fn network_if_there(workspace: &mut Workspace<'_>) -> Result<Option<N
     }
 }
 
-/// the paper's run configuration for a network of a thousand classes.
+/// The default configuration for a network with a thousand classes.
 pub(super) fn config(workspace: &Workspace<'_>, network: &Network, encoding: EncodingName, seed: u64) -> RunConfig {
     let mut config = workspace.config(network, encoding, Variant::Paper, seed);
     if workspace.plan.quick {

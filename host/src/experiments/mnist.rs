@@ -57,8 +57,8 @@ pub(super) fn run(workspace: &mut Workspace<'_>, encoding: EncodingName) -> Resu
     );
     if encoding == EncodingName::Cppn {
         found.method.push(
-            "The variants differ in how colours are read and in the direct encoding. A grey CPPN picture is the same with both, so their runs \
-             are to be equal here, and that is what they are made for."
+            "The variants differ in how colours are read and in the direct encoding. A grey CPPN picture is the same in both, so their \
+             runs must be equal here, which this experiment verifies."
                 .to_owned(),
         );
     }

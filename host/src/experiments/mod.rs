@@ -36,7 +36,7 @@ use workspace::Workspace;
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Experiment {
-    /// Digits with a gene a pixel, on both LeNets, with both variants
+    /// Digits with the direct encoding, on both LeNets, with both variants
     MnistDirect,
     /// Digits with CPPNs, on both LeNets, with both variants
     MnistCppn,
@@ -180,7 +180,7 @@ pub enum ExperimentError {
 ///
 /// # Errors
 ///
-/// [`ExperimentError`]; runs that were made are kept, and the same plan goes on.
+/// [`ExperimentError`]; finished runs are kept, and the same plan continues.
 pub fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObserver) -> Result<Results, ExperimentError> {
     let mut workspace = Workspace { plan, watcher };
     let found = match plan.experiment {

@@ -31,10 +31,10 @@ struct Pair {
 pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
     let mut found = Outcome::default();
     found.method.push(
-        "MAP-Elites over ten classes against ten runs of the single-objective EA, one a class, that share the same number of evaluations \
-         evenly (paper variant), each run with a seed of its own. A run's figure is the median confidence over the ten classes; the rank test \
-         compares the runs' figures. The EA is the paper's, a population of 100 of which 60 are kept, and smaller where a class's share of the \
-         evaluations is under 400. On ImageNet, MAP-Elites has cells for the ten classes alone."
+        "MAP-Elites over ten classes compared with ten runs of the single-objective EA, one for each class, which share the same number \
+         of evaluations evenly (paper variant); each run has its own seed. A run's figure is the median confidence over the ten \
+         classes; the rank test compares the runs' figures. The EA has a population of 100 of which 60 are kept, and a smaller one if a \
+         class's share of the evaluations is under 400. On ImageNet, MAP-Elites has cells for the ten classes only."
             .to_owned(),
     );
     let lenets = workspace.lenets()?;
@@ -114,7 +114,7 @@ fn pair(workspace: &mut Workspace<'_>, contest: &Contest<'_>, seed: u64) -> Resu
     Ok(Pair { map, singles })
 }
 
-/// the paper's single-objective EA for one class, with so many evaluations (or a few fewer, to a whole generation).
+/// The single-objective EA for one class, with this many evaluations (or slightly fewer, to complete a generation).
 fn single(network: &Network, encoding: EncodingName, seed: u64, target: usize, evaluations: u32) -> RunConfig {
     let mut config = RunConfig::of_method(&network.key, Variant::Paper, encoding, network.channels(), true);
     // A different seed for each: runs with the same seed start with the same random genomes.

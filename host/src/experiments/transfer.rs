@@ -121,7 +121,7 @@ fn both_ways(pair: &[Network], kinship: Kinship) -> Vec<(&Network, &Network, Kin
     }
 }
 
-/// Two networks that differ in their first weights and the order of their training alone; none without MNIST or training.
+/// Two networks that differ only in their initial weights and the order of their training images; none without MNIST or training.
 #[cfg(feature = "train")]
 fn twins(workspace: &mut Workspace<'_>) -> Result<Vec<Network>, ExperimentError> {
     use super::training::{self, TrainingJob};

@@ -70,7 +70,7 @@ impl Workspace<'_> {
         if self.plan.quick { quick } else { full }
     }
 
-    /// the paper's run configuration for a network.
+    /// The default configuration for a network.
     pub(super) fn config(&self, network: &Network, encoding: EncodingName, variant: Variant, seed: u64) -> RunConfig {
         let mut config = RunConfig::of_method(&network.key, variant, encoding, network.channels(), false);
         config.seed = seed;
@@ -85,7 +85,7 @@ impl Workspace<'_> {
         self.evolve_for(name, network, config, None)
     }
 
-    /// [`Workspace::evolve`], for as long as `limit` in this process.
+    /// [`Workspace::evolve`], with a time limit for this process.
     pub(super) fn evolve_for(
         &mut self,
         name: &str,
@@ -97,7 +97,7 @@ impl Workspace<'_> {
         self.evolve_at(root, name, network, config, limit)
     }
 
-    /// [`Workspace::evolve_for`], in a folder that may be another experiment's.
+    /// [`Workspace::evolve_for`], in a folder that may belong to another experiment.
     pub(super) fn evolve_at(
         &mut self,
         root: PathBuf,

@@ -65,7 +65,7 @@ pub struct Card {
     pub input: Input,
 }
 
-/// What the numbers at the network's output are.
+/// The meaning of the network's output.
 ///
 /// A network of one output tells two classes apart: the number is the second one's probability, its logarithm, or its logit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -385,7 +385,7 @@ impl NetworkFiles {
         let folder = path.parent().unwrap_or(Path::new(""));
         for name in names {
             let inside = locate(folder, &name, false).map_err(|_| {
-                let problem = format!("keeps weights in `{}`, outside its folder", printable(&name));
+                let problem = format!("stores weights in `{}`, outside its folder", printable(&name));
                 ModelError::network(&file, "external data", problem)
             })?;
             let data = read_bounded(&inside, field, left)?;

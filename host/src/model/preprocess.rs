@@ -131,7 +131,7 @@ impl Preprocess {
         tensor
     }
 
-    /// How many crops of a picture the network sees: 1 or 10.
+    /// The number of crops of a picture: 1 or 10.
     #[must_use]
     pub fn crops(&self) -> usize {
         self.crops.len()
@@ -180,12 +180,12 @@ impl Preprocess {
         InputTables { crops: self.crops.iter().flat_map(place).collect(), table, mean }
     }
 
-    /// A canvas that writes what the network sees of a picture into `tensor`, the picture's slot.
+    /// A canvas that writes what the network sees of a picture into `tensor`, the slot of the picture.
     pub fn canvas<'a>(&'a self, tensor: &'a mut [f32]) -> impl Canvas<Error = Infallible> {
         Slot { preprocess: self, tensor }
     }
 
-    /// The rows and columns that lie in a crop, or between crops.
+    /// The rows and columns that lie in a crop or between crops.
     fn region(&self) -> Region {
         let span = |start: fn(&Crop) -> usize, length: usize| {
             let starts = || self.crops.iter().map(start);

@@ -178,7 +178,7 @@ impl Network {
     pub(crate) fn picture(&self) -> Result<[usize; 3], String> {
         match self.input_shape(1)[..] {
             [_, channels, height, width] if self.channels_first => Ok([channels, height, width]),
-            [_, _, _, _] => Err("the input's channels come last".into()),
+            [_, _, _, _] => Err("the input is channels-last".into()),
             _ => Err("the input is not N x C x H x W".into()),
         }
     }

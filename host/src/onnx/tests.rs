@@ -243,7 +243,7 @@ fn damaged_fields_are_refused_and_unknown_ones_skipped() {
         (&[0x3a, 1], "a field is longer than its message"),
         (&[0x0d, 0, 0, 0], "a field is longer than its message"),
         (&[0x0f], "invalid wire type"),
-        (&[0x38, 0], "a number where a message or a text should be"),
+        (&[0x38, 0], "a number instead of a message or a text"),
     ];
     for (bytes, problem) in damaged {
         assert_eq!(said(bytes), format!("net.onnx: protobuf: not an ONNX file, or cut short: {problem}"));
@@ -251,7 +251,7 @@ fn damaged_fields_are_refused_and_unknown_ones_skipped() {
     assert!(said(&[0x9a, 0x06, 3, 0x0f, 0x0f, 0x0f]).contains("graph: is missing"));
     let mut twice = simple().bytes();
     twice.extend(simple().bytes());
-    assert!(said(&twice).contains("stands in the file twice"));
+    assert!(said(&twice).contains("appears twice in the file"));
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn graphs_that_are_no_classifier_are_refused() {
 
     let mut integers = simple();
     integers.graph.inputs[0].element = ElementType::I64;
-    assert!(problem(integers).contains("input `x`: is of the type int64"));
+    assert!(problem(integers).contains("input `x`: has the type int64"));
 
     let segmentation = simple().output_shape(&[0, 3, 2, 2]);
     assert!(problem(segmentation).contains("output `y`: has the shape N x 3 x 2 x 2; a classifier gives a list"));

@@ -8,7 +8,7 @@ use crate::model::{ModelError, Output};
 /// What came out.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trial {
-    /// How many numbers come out for a picture.
+    /// The number of outputs for one picture.
     pub(crate) width: usize,
     /// Those of each picture.
     pub(crate) outputs: Vec<Vec<f32>>,

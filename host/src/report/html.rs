@@ -44,8 +44,8 @@ fn in_words(rebuilt: &Rebuilt) -> String {
     let search = if config.target.is_some() { "The single-objective EA" } else { "MAP-Elites" };
     let count = rebuilt.last_generation.unwrap_or(0);
     format!(
-        "{search} with the {} encoding, the {} variant, seed {}: {count} generations of {} after {} random pictures. Under each picture \
-         stands the class that the network holds it to be, with which confidence, and the generation in which it was born.",
+        "{search} with the {} encoding, the {} variant, seed {}: {count} generations of {} after {} random pictures. Below each picture: \
+         the class that the network sees in it, its confidence, and the generation in which the picture was born.",
         config.encoding.name(),
         config.variant.name(),
         config.seed,

@@ -1,4 +1,4 @@
-//! Text that can stand in HTML, SVG and XML.
+//! Text for use in HTML, SVG and XML.
 
 use std::fmt::{self, Display, Write as _};
 

@@ -20,15 +20,15 @@ pub enum RunError {
         source: io::Error,
     },
     /// A generation could not be recorded.
-    #[error("cannot write {}: {source}; what was recorded before is safe: make room, and resume the run", path.display())]
+    #[error("cannot write {}: {source}; everything recorded before is safe: free some space, and resume the run", path.display())]
     Record {
         /// The journal.
         path: PathBuf,
         /// The system's message.
         source: io::Error,
     },
-    /// The folder already holds a run.
-    #[error("{} already holds a run; resume it, or name another folder (--out)", .0.display())]
+    /// The folder already contains a run.
+    #[error("{} already contains a run; resume it, or choose another folder (--out)", .0.display())]
     Occupied(PathBuf),
     /// The folder does not contain a run.
     #[error("{} does not contain a run: there is no journal.fool in it", .0.display())]

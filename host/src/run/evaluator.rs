@@ -32,7 +32,7 @@ impl std::ops::AddAssign for Times {
     }
 }
 
-/// A worker's tools.
+/// What one worker needs.
 struct Worker<'c, E: HostEncoding> {
     session: Box<dyn Session + 'c>,
     renderer: E::Renderer,

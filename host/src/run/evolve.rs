@@ -18,7 +18,7 @@ use crate::model::Model;
 /// What a run needs.
 #[derive(Debug)]
 pub struct Setup<'s> {
-    /// The run configuration.
+    /// The configuration of a run.
     pub config: RunConfig,
     /// The network.
     pub model: &'s Model,
@@ -47,9 +47,9 @@ pub struct Progress {
     pub stats: Stats,
 }
 
-/// Who watches a run. Every method may be left out; `()` does nothing.
+/// Observes a run. Every method has an empty default, and `()` observes nothing.
 pub trait Observer {
-    /// Before anything is evolved: the next generation, and a warning about the journal, if there is one.
+    /// Called before anything is evolved, with the next generation and a warning about the journal, if there is one.
     fn started(&mut self, next_generation: u32, warning: Option<&str>) {
         let _ = (next_generation, warning);
     }
@@ -80,7 +80,7 @@ pub struct Timing {
     pub write: Duration,
 }
 
-/// A run as it stands when its last generation, or that at which the observer ended it, has been recorded.
+/// The state of a run after its last generation, or the one at which the observer stopped it, has been recorded.
 #[derive(Clone, Debug)]
 pub struct Finished {
     /// The settings in the journal.
@@ -95,7 +95,7 @@ pub struct Finished {
 ///
 /// # Errors
 ///
-/// [`RunError`]; a run that was recorded in part can be [resumed](resume).
+/// [`RunError`]; what was recorded can be [resumed](resume).
 pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
     let (settings, run) = prepare(setup)?;
     run.write(folder)?;
@@ -103,7 +103,7 @@ pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) ->
     with_search(&settings, Evolve { setup, settings, folder, observer, recorded: None, journal: journal_file })
 }
 
-/// Resumes the run in a folder, with the run configuration that is there; only the number of generations may differ.
+/// Resumes the run in a folder with the configuration stored there; only the number of generations may differ.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Going through a journal again, without a network.
+//! Replays journals without a network.
 
 use std::path::Path;
 
@@ -63,7 +63,7 @@ pub(super) fn replay_all<E: HostEncoding, P: EliteAccess<E::Genome>>(
     replay_each(settings, search, journal, |record, _| scores.take_all(record))
 }
 
-/// Replays a whole journal, and shows each generation's record with the children that took a cell in it.
+/// Replays a whole journal, and calls back with the record of each generation and the offspring that took a cell in it.
 pub(super) fn replay_each<E: HostEncoding, P: EliteAccess<E::Genome>>(
     settings: &Settings,
     search: &mut Search<E, P>,

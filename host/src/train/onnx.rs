@@ -70,14 +70,14 @@ fn problem(field: &str, reason: impl Into<String>) -> TrainError {
     TrainError::Onnx { field: field.into(), reason: reason.into() }
 }
 
-/// The values of an initialiser that must have this shape.
+/// The values of an initialiser, which must have this shape.
 fn floats(name: &str, tensor: &Tensor, shape: &[usize]) -> Result<Vec<f32>, TrainError> {
     if tensor.shape != shape {
         return Err(problem(name, format!("has shape {:?}, expected {shape:?}", tensor.shape)));
     }
     match tensor.floats() {
         Some(values) if values.iter().all(|value| value.is_finite()) => Ok(values.to_vec()),
-        Some(_) => Err(problem(name, "holds values that are not finite")),
+        Some(_) => Err(problem(name, "contains values that are not finite")),
         None => Err(problem(name, "does not hold floats")),
     }
 }
@@ -100,7 +100,7 @@ fn nodes() -> Vec<Node> {
     ]
 }
 
-/// A node that is named like its one output.
+/// A node with the name of its only output.
 fn node(operator: &str, output: &str, inputs: &[&str], attributes: Vec<(&str, Attribute)>) -> Node {
     let mut node = operation(operator, inputs.iter().map(ToString::to_string).collect(), output.into());
     node.attributes = attributes.into_iter().map(|(name, attribute)| (name.to_owned(), attribute)).collect();
@@ -127,7 +127,7 @@ mod tests {
         (0..pictures * PIXELS).map(|_| super::super::uniform(&mut rng)).collect()
     }
 
-    /// The probabilities that tract finds, with the batch size fixed before it optimises.
+    /// The probabilities that tract computes, with the batch size fixed before it optimises.
     #[cfg(feature = "tract")]
     fn through_tract(onnx: &[u8], inputs: &[f32]) -> Vec<f32> {
         use tract_onnx::prelude::*;
@@ -172,7 +172,7 @@ mod tests {
         assert!(encode(&back).unwrap() == onnx);
     }
 
-    /// The error of a network whose file was tampered with.
+    /// The error for a network whose file was changed.
     fn tampered(change: impl Fn(&mut Graph)) -> String {
         let bytes = encode(&network(10)).unwrap();
         let mut graph = Network::decode(&bytes, &ExternalData::default(), "").unwrap().graph().clone();

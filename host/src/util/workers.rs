@@ -1,4 +1,4 @@
-//! Worker threads that are started once, each with tools of its own, and serve until they are dropped.
+//! Worker threads that are started once, each with its own storage, and live until they are dropped.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,23 +8,24 @@ use rayon::{ThreadBuilder, ThreadPool, ThreadPoolBuilder};
 
 use super::panics;
 
-/// Workers, each with its tools. Work that is handed to them may borrow; it is done when the call returns.
+/// Workers with their storage. Work that is passed to them may borrow; it is finished when the call returns.
 pub(crate) struct Workers<T> {
-    /// Nothing if the calling thread is the only worker.
+    /// None if the calling thread is the only worker.
     pool: Option<ThreadPool>,
     tools: Vec<Mutex<T>>,
 }
 
-/// A worker panicked: what it said.
+/// A worker panicked, with its message.
 #[derive(Debug)]
 pub(crate) struct WorkerPanic(pub(crate) String);
 
 impl<T: Send> Workers<T> {
-    /// Up to `most` workers, at least one. Where the system does not start that many threads, there are fewer. Each makes its own tools.
+    /// Starts up to `most` workers, at least one. If the system cannot start that many threads, there are fewer. Each creates its own
+    /// storage.
     ///
     /// # Errors
     ///
-    /// That of the first worker that could not make them.
+    /// The error of the first worker that could not create its storage.
     pub(crate) fn new<E: From<WorkerPanic> + Send>(most: usize, make: impl Fn() -> Result<T, E> + Sync) -> Result<Self, E> {
         let pool = start(most, spawn);
         let tools = on_each(pool.as_ref(), |_| make())?.into_iter().map(Mutex::new).collect();
@@ -36,11 +37,11 @@ impl<T: Send> Workers<T> {
         self.tools.len()
     }
 
-    /// Lets every worker do `work` with its own tools, and returns when all have: what each found, in their order.
+    /// Lets every worker do `work` with its own storage, and returns when all are finished: their results, in order.
     ///
     /// # Errors
     ///
-    /// That of the first worker that failed or panicked; the others finish their part.
+    /// The error of the first worker that failed or panicked; the others finish their part.
     pub(crate) fn run<X: Send, E: From<WorkerPanic> + Send>(&mut self, work: impl Fn(&mut T) -> Result<X, E> + Sync) -> Result<Vec<X>, E> {
         let tools = &self.tools;
         on_each(self.pool.as_ref(), |worker| work(&mut tools[worker].lock().unwrap_or_else(PoisonError::into_inner)))
@@ -61,7 +62,7 @@ fn on_each<X: Send, E: From<WorkerPanic> + Send>(
     }
 }
 
-/// Starts `most` threads, or half as many as were refused, and so on. Nothing for a single one.
+/// Starts `most` threads; if some are refused, tries again with half as many, and so on. None for a single one.
 fn start(most: usize, spawn: fn(ThreadBuilder) -> io::Result<()>) -> Option<ThreadPool> {
     let counts = std::iter::successors(Some(most), |count| Some(count / 2)).take_while(|count| *count > 1);
     counts.map(|count| ThreadPoolBuilder::new().num_threads(count).spawn_handler(spawn).build()).find_map(Result::ok)

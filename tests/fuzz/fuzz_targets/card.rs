@@ -1,4 +1,4 @@
-//! Model cards: any text is a card or an error, and a card that is written is the same card when it is read.
+//! Model cards: any text is a card or an error, and a card can be written and read back.
 #![no_main]
 
 use fooling::internals::Card;

@@ -1,5 +1,5 @@
-//! ONNX files through our checks and the exact engine alone, many times as fast as with tract: no panic, and the same scores to the last
-//! bit with every set of instructions that this machine has.
+//! ONNX files through our checks and the exact engine alone, much faster than with tract: no panic, and the same scores to the last bit
+//! with every instruction set of this machine.
 #![no_main]
 
 use fooling::internals::Exact;

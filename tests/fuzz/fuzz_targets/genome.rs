@@ -1,4 +1,4 @@
-//! Genome files: any line is a genome or an error; a genome can be drawn, and written and read it is the same.
+//! Genome files: any line is a genome or an error, and a genome can be drawn, and written and read back.
 #![no_main]
 
 use fooling::internals::CppnRenderer;

@@ -1,6 +1,6 @@
-//! Journals: any bytes are a run that can be rebuilt, or an error; never a panic, never memory without measure.
+//! Journals: any bytes are an error or a run that can be rebuilt, without panics or unbounded memory.
 //!
-//! If the first byte is odd, the checksums are put right first: else the fuzzer would not get past them.
+//! If the first byte is odd, the checksums are corrected first: otherwise the fuzzer would not get past them.
 #![no_main]
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
-/// A run.toml with so many cells.
+/// A run.toml with this many cells.
 fn run_toml(cells: u32) -> RunToml {
     RunToml {
         config: RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, false),
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((mode, bytes)) = bytes.split_first() else { return };
     let mut bytes = bytes.to_vec();
     if mode & 1 == 1 {
-        // What is beyond the last whole record is left as it is.
+        // What follows the last whole record is unchanged.
         let _ = put_right(&mut bytes);
     }
     let cells = match open_journal(&bytes) {
@@ -36,7 +36,8 @@ fuzz_target!(|bytes: &[u8]| {
                 Selection::MapElites { cells } => cells,
                 Selection::Single { keep, .. } => keep,
             };
-            // Large pictures, populations and batches are slow and teach nothing. A run may take 4 GiB, which the fuzzer takes for a leak.
+            // Large pictures, populations and batches are slow and reveal nothing. A run may take 4 GiB, which the fuzzer would report as a
+            // leak.
             let population = kept.max(settings.sizes.initial).max(settings.sizes.batch);
             if settings.picture.side > 64 || settings.cells() > 64 || population > 4096 {
                 return;
@@ -51,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Replaces the checksums of the header and of each whole record.
+/// Corrects the checksums of the header and of each whole record.
 fn put_right(bytes: &mut [u8]) -> Option<()> {
     let word = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let provenance = usize::from(u16::from_le_bytes(bytes.get(10..12)?.try_into().ok()?));

@@ -1,6 +1,6 @@
-//! The idx files of MNIST, plain or gzipped: any bytes are a test set or an error.
+//! The idx files of MNIST, plain or gzip: any bytes are a test set or an error.
 //!
-//! The first byte says which of the two files are gzipped; the next two where the second one begins.
+//! The first byte says which of the two files are compressed, the next two where the second one starts.
 #![no_main]
 
 use fooling::internals::{CLASSES, PIXELS, load_test};

@@ -1,4 +1,5 @@
-//! ONNX files through our checks and both engines: any bytes are a network or an error, and a network gives probabilities or refusals.
+//! ONNX files through our checks and both engines: any bytes are a network or an error, and a network gives probabilities or rejected
+//! pictures.
 #![no_main]
 
 use fooling::internals::{Exact, TractCpu};
@@ -11,7 +12,7 @@ mod network;
 
 fuzz_target!(
     init: {
-        // Panics of tract are caught and turned into errors, so a panic is no finding; one that is not caught still is.
+        // Panics of tract are caught and turned into errors, so they are not findings; a panic that is not caught is.
         drop(std::panic::take_hook());
     },
     |bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! Pictures for `score` and of a run: any file is a picture or an error, and a picture has the size that was asked for.
+//! Pictures for `score` and of a run: any file is a picture or an error, and a picture has the requested size.
 #![no_main]
 
 use fooling::Picture;

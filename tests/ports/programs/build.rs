@@ -1,12 +1,12 @@
-//! Turns the golden genomes into statics, and gives every bare-metal program its memory map. The lengths in the map are budgets: the
-//! linker fails when a program outgrows them.
+//! Turns the golden genomes into statics, and gives every bare-metal program its memory map. The lengths in the map are budgets: the linker
+//! fails if a program exceeds them.
 
 use std::fmt::Write;
 use std::{env, fs, path::Path};
 
 use serde_json::Value;
 
-/// What a program may take, in KiB. `ram` holds the statics and the stack.
+/// The limits of a program in KiB. `ram` covers the statics and the stack.
 struct Budget {
     program: &'static str,
     flash: u32,
@@ -14,7 +14,7 @@ struct Budget {
     stack: u32,
 }
 
-/// What they take on Cortex-M0 and RISC-V without floats, where they are largest, and some room.
+/// What they take on Cortex-M0 and RISC-V without floats, where they are largest, plus some reserve.
 const BUDGETS: [Budget; 3] = [
     // The RAM of an nRF51.
     Budget { program: "render", flash: 40, ram: 16, stack: 7 },
@@ -31,7 +31,7 @@ fn main() {
     let genomes = fs::read_to_string(GENOMES).expect("the fixtures are there");
     write_output("genomes.rs", &statics(&genomes));
     let target = env::var("TARGET").expect("cargo sets TARGET");
-    // Where flash and RAM are: an STM32F405, an nRF51, and QEMU's `virt`, which has but RAM.
+    // Where flash and RAM are: an STM32F405, an nRF51, and QEMU's `virt`, which has only RAM.
     let (flash, ram) = match target.split('-').next() {
         Some("thumbv7em") => (0x0800_0000, 0x2000_0000),
         Some("thumbv6m") => (0, 0x2000_0000),
@@ -43,7 +43,7 @@ fn main() {
     }
 }
 
-/// Rust for the genomes, a line each: name, outputs, activations, links.
+/// The genomes as Rust code, one line each: name, outputs, activations, links.
 fn statics(lines: &str) -> String {
     let mut text = String::from("static GENOMES: &[(&str, usize, &[Activation], &[Link])] = &[\n");
     for line in lines.lines() {
@@ -56,7 +56,7 @@ fn statics(lines: &str) -> String {
         }
         text.push_str("], &[");
         for link in line["connections"].as_array().expect("connections are a list") {
-            // The suffix makes a float of a whole number, too.
+            // The suffix makes whole numbers floats, too.
             let (source, target, weight) = (&link["source"], &link["target"], &link["weight"]);
             write!(text, "Link {{ source: {source}, target: {target}, weight: {weight}_f32 }}, ").expect("strings grow");
         }
@@ -71,8 +71,8 @@ fn write_output(name: &str, text: &str) {
     fs::write(path, text).expect("OUT_DIR can be written to");
 }
 
-/// Writes `memory.x`, which the linker script includes, into a folder that only this program's linker looks into. The stack is below the
-/// statics: if it outgrows its place, it runs out of RAM and faults instead of writing over them.
+/// Writes `memory.x`, which the linker script includes, into a folder that only this program's linker searches. The stack is below the
+/// statics: if it outgrows its place, it runs out of RAM and faults instead of overwriting them.
 fn write_memory_map(flash_at: u32, ram_at: u32, Budget { program, flash, ram, stack }: &Budget) {
     let (statics_at, statics) = (ram_at + stack * 1024, ram - stack);
     let map = format!(

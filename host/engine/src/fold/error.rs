@@ -33,7 +33,7 @@ impl fmt::Display for FoldError {
 
 impl core::error::Error for FoldError {}
 
-/// A name from a file, fit for a message.
+/// A name from a file, made safe for a message.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
 }

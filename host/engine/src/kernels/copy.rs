@@ -1,4 +1,4 @@
-//! Numbers moved from one layout to another.
+//! Copies numbers from one layout to another.
 
 use crate::layout::Layout;
 use crate::simd::{F32x16, LANES};
@@ -17,7 +17,7 @@ pub(crate) fn copy_channels(from: &[F32x16], from_layout: Layout, to: &mut [F32x
     }
 }
 
-/// Writes a picture as channels x rows x columns into a row of a vector: a lane of sixteen numbers every `step`.
+/// Writes a picture as channels x rows x columns into a row of a vector: one lane of every `step`-th group of sixteen numbers.
 pub(crate) fn flatten(picture: &[F32x16], layout: Layout, vector: &mut [F32x16], step: usize) {
     let mut number = 0;
     for channel in 0..layout.channels {

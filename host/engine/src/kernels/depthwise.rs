@@ -1,4 +1,4 @@
-//! Convolutions of each channel by itself.
+//! Convolutions of each channel separately.
 
 use alloc::vec::Vec;
 
@@ -48,7 +48,7 @@ impl PackedDepthwise {
     }
 }
 
-/// A [`PackedDepthwise`] to be done, input and output each from the first block of its layout on.
+/// A [`PackedDepthwise`] with its input and output, each starting with the first block of its layout.
 pub(crate) struct DepthwiseKernel<'a> {
     pub(crate) layer: &'a PackedDepthwise,
     pub(crate) input: &'a [F32x16],

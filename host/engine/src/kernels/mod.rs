@@ -1,4 +1,4 @@
-//! The loops over numbers, compiled for every set of instructions.
+//! Loops over numbers, compiled for every instruction set.
 
 pub(crate) mod convolution;
 pub(crate) mod copy;

@@ -1,4 +1,4 @@
-//! Each number by itself.
+//! Operations on each number separately.
 
 use crate::ir::Bounds;
 use crate::layout::Layout;

@@ -1,4 +1,4 @@
-//! Pooling: each channel by itself, next to its neighbours.
+//! Pooling: operations on neighbours within each channel.
 
 use crate::ir::{PoolWindow, Pooling};
 use crate::layout::Layout;

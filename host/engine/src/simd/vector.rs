@@ -13,9 +13,10 @@ impl F32x16 {
     pub const ZERO: Self = Self([0.0; LANES]);
 }
 
-/// The numbers of vectors, one after another, to be written.
+/// The numbers of vectors, one after another, mutable.
 pub(crate) fn floats_mut(vectors: &mut [F32x16]) -> &mut [f32] {
-    // SAFETY: an `F32x16` is sixteen `f32` without padding (its size is its alignment), aligned as they are and more, and may hold any.
+    // SAFETY: an `F32x16` is sixteen `f32` without padding (its size equals its alignment), with at least their alignment, and may hold any
+    // values.
     unsafe { core::slice::from_raw_parts_mut(vectors.as_mut_ptr().cast(), vectors.len() * LANES) }
 }
 

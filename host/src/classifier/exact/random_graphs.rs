@@ -304,7 +304,7 @@ fn config() -> ProptestConfig {
     ProptestConfig { rng_seed: seed, max_shrink_iters: 2000, failure_persistence: None, ..given }
 }
 
-/// A node as a line of a message.
+/// A node as a line for messages.
 fn described(node: &fooling_engine::Node) -> String {
     format!("{} = {}({}) {:?}", node.outputs[0], node.operator, node.inputs.join(", "), node.attributes)
 }

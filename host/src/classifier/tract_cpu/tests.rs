@@ -34,7 +34,7 @@ fn problem(onnx: Onnx) -> String {
 fn agrees_with_onnxruntime_on_the_shared_networks() {
     conformance::agrees_with_onnxruntime(|model| {
         let cpu = TractCpu::new(model, 3).unwrap();
-        assert_eq!(cpu.raw.kind, Output::Logits, "{}: the softmax was not cut", model.name());
+        assert_eq!(cpu.raw.kind, Output::Logits, "{}: the softmax was not removed", model.name());
         Box::new(cpu)
     });
 }

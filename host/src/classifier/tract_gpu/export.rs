@@ -69,7 +69,7 @@ pub fn export(model: &Model, out: &Path, half: bool, allow_slow: bool) -> Result
     let file = out.display().to_string();
     let bytes =
         exported(prepared.graph, prepared.softmax.as_ref(), half).map_err(|problem| ModelError::network(&file, "graph", problem))?;
-    // What is planned is what is written.
+    // The file contains exactly what was planned.
     let mut network = Network::decode(&bytes, &ExternalData::default(), &file)?;
     network.choose_output(None, None)?;
     network.fit(&model.card().input)?;

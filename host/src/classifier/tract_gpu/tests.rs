@@ -180,7 +180,7 @@ fn half_precision_is_near() {
     let prepared = prepare(&model, 4).unwrap();
     let half = crate::onnx::exported(prepared.graph, prepared.softmax.as_ref(), true).unwrap();
     let (_other, half) = made(&half, 16, 7);
-    assert_eq!(on_cpu(&half, 4).raw.kind, crate::model::Output::Logits, "the softmax is taken in our own arithmetic");
+    assert_eq!(on_cpu(&half, 4).raw.kind, crate::model::Output::Logits, "the softmax is computed by our own arithmetic");
     conformance::agrees(&TractCpu::new(&half, 4).unwrap(), &TractCpu::new(&model, 4).unwrap(), 5e-3);
 }
 

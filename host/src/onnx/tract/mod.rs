@@ -26,16 +26,16 @@ pub(crate) struct Planned {
     pub(crate) plan: Arc<TypedSimplePlan>,
     /// The shape of the input; its first axis is the batch.
     pub(crate) shape: Vec<usize>,
-    /// The shape of what comes out for each of the batch.
+    /// The shape of the output for each element of the batch.
     pub(crate) output: Vec<usize>,
-    /// Whether a final softmax was cut off, so that logits come out.
+    /// Whether a final softmax was removed, so that the output is logits.
     pub(crate) softmax_cut: bool,
-    /// Whether the graph had been made for another batch and was rewritten.
+    /// Whether the graph was exported for another batch size and has been rewritten.
     pub(crate) rewritten: bool,
 }
 
 impl Planned {
-    /// How many numbers come out for each of the batch.
+    /// The number of outputs for each element of the batch.
     pub(crate) fn outputs(&self) -> usize {
         self.output.iter().product()
     }
@@ -93,17 +93,17 @@ impl std::fmt::Display for Refusal {
 
 const ENGINE: &str = "engine (tract)";
 
-/// A graph with all its shapes, bounded, before it is optimised for a device.
+/// A graph with all its shapes, checked, before it is optimised for a device.
 #[derive(Debug)]
 pub(crate) struct Typed {
     pub(crate) model: TypedModel,
-    /// The shape of what comes out for each of the batch.
+    /// The shape of the output for each element of the batch.
     pub(crate) output: Vec<usize>,
-    /// Whether a final softmax was cut off, so that logits come out.
+    /// Whether a final softmax was removed, so that the output is logits.
     pub(crate) softmax_cut: bool,
 }
 
-/// Infers the shapes of a graph for an input of `shape`, and cuts its softmax off.
+/// Infers the shapes of a graph for an input of `shape`, and removes its softmax.
 pub(crate) fn typed(graph: &Graph, softmax: Option<&Softmax>, shape: &[usize]) -> Result<Typed, Refusal> {
     let mut typed = as_it_is(graph, softmax, shape)?;
     pad_explicitly(&mut typed.model).map_err(|error| refusal(&error))?;
@@ -157,8 +157,8 @@ pub(crate) fn shapes(graph: &Graph) -> Result<super::Shapes, String> {
     shapes.map_err(|refusal: Refusal| refusal.to_string())
 }
 
-/// Says in numbers how far convolutions pad that pad "the same". The engine merges a later stride into such a convolution (its
-/// `fuse_downsample_into_conv`) without thinking of what "the same" means for the new stride, and would see other pixels.
+/// Writes the padding of convolutions that use `auto_pad` as numbers. The engine merges a later stride into such a convolution (its
+/// `fuse_downsample_into_conv`) without recomputing the padding for the new stride, and would then see other pixels.
 fn pad_explicitly(model: &mut TypedModel) -> TractResult<()> {
     for id in 0..model.nodes().len() {
         let Some(convolution) = model.node(id).op_as::<Conv>() else { continue };
@@ -177,7 +177,7 @@ fn pad_explicitly(model: &mut TypedModel) -> TractResult<()> {
     Ok(())
 }
 
-/// Checks every tensor that the graph will make, and the work, before memory is taken for it.
+/// Checks the size of every tensor in the graph, and the amount of work, before memory is allocated.
 fn check_sizes(model: &TypedModel, batch: usize) -> Result<(), Refusal> {
     let mut work = 0_usize;
     for node in model.nodes() {
@@ -199,8 +199,8 @@ fn check_sizes(model: &TypedModel, batch: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Multiplications of a convolution, 0 for other nodes. Also bounds its unrolled input, of which the engine makes one
-/// picture's at a time.
+/// The multiplications of a convolution, 0 for other nodes. Also limits its unrolled input, which the engine builds for one picture at a
+/// time.
 fn convolution_work(model: &TypedModel, node: &TypedNode, batch: usize) -> Result<usize, Refusal> {
     if node.op.name() != "Conv" {
         return Ok(0);
@@ -225,10 +225,10 @@ pub(crate) fn concrete(fact: &TypedFact) -> Option<Vec<usize>> {
     fact.shape.iter().map(|dim| dim.to_usize().ok()).collect()
 }
 
-/// The shape of what comes out for each of the batch.
+/// The shape of the output for each element of the batch.
 fn output(model: &TypedModel, batch: usize) -> Result<Vec<usize>, Refusal> {
     let [output] = model.output_outlets().map_err(|error| refusal(&error))?[..] else {
-        return Err(Refusal::of("the network has not one output"));
+        return Err(Refusal::of("the network must have exactly one output"));
     };
     let fact = model.outlet_fact(output).map_err(|error| refusal(&error))?;
     let shape = concrete(fact).unwrap_or_default();
@@ -275,7 +275,7 @@ pub(crate) fn contained<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Sen
             let _quiet = crate::util::panics::silence();
             work()
         };
-        let thread = thread.spawn_scoped(scope, quiet).map_err(|error| Refusal::of(format!("no thread: {error}")))?;
+        let thread = thread.spawn_scoped(scope, quiet).map_err(|error| Refusal::of(format!("cannot start a thread: {error}")))?;
         thread.join().unwrap_or_else(|_| Err(Refusal::of("failed on this network (it panicked), which is a fault of tract")))
     })
 }

@@ -1,6 +1,6 @@
-//! What the programs compute, beyond the golden genomes: the arguments of kernels, the ways to draw, the runs.
+//! What the programs compute besides the golden genomes: arguments of kernels, ways to draw, runs.
 //!
-//! Also compiled into `core/tests/golden.rs`, which computes the same on the host and writes down what every machine must print.
+//! Also compiled into `core/tests/golden.rs`, which computes the same on the host and stores what every machine must print.
 
 use fooling_core::{
     BatchSizes, Birth, Capacity, Channels, ColourSpace, Coordinates, CppnSettings, DirectSettings, EncodingSettings, PictureSpec, Purpose,
@@ -14,13 +14,13 @@ pub const CELLS: usize = 10;
 /// The side of every picture.
 pub const SIDE: u16 = 28;
 
-/// Each golden genome is drawn in these ways; a grey one has no colour to be read.
+/// Each golden genome is drawn in these ways; a grey one has no colour space.
 pub const DRAWINGS: [(&str, PictureSpec); 2] = [
     ("pixel-hsv", PictureSpec { side: SIDE, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hsv) }),
     ("unit-hls", PictureSpec { side: SIDE, coordinates: Coordinates::Unit, colour: Some(ColourSpace::Hls) }),
 ];
 
-/// The run of `evolve`: networks of the size that a microcontroller has room for.
+/// The first run of `evolve`: networks that fit a microcontroller.
 pub const CPPN_RUN: Settings = Settings {
     seed: 2015,
     picture: PictureSpec { side: SIDE, coordinates: Coordinates::Pixel, colour: None },
@@ -29,11 +29,11 @@ pub const CPPN_RUN: Settings = Settings {
     selection: Selection::MapElites { cells: CELLS as u32 },
     sizes: BatchSizes { initial: 16, batch: 16 },
 };
-/// The other run of `evolve`: pictures that are their own genomes, with crossover.
+/// The second run of `evolve`: pictures that are their own genomes, with crossover.
 pub const DIRECT_RUN: Settings = Settings { encoding: EncodingSettings::Direct(DirectSettings::RELEASED), ..CPPN_RUN };
 /// Generations of each.
 pub const GENERATIONS: u32 = 16;
-/// What the journals of these runs say of their writer: the same on every machine.
+/// The provenance in the journals of these runs: the same on every machine.
 pub const PROVENANCE: &str = "a golden run";
 
 /// The run that a host makes and `replay` repeats.
@@ -41,7 +41,7 @@ pub const HOST_RUN: Settings = Settings { seed: 1859, sizes: BatchSizes { initia
 /// Its generations.
 pub const HOST_GENERATIONS: u32 = 400;
 
-/// Digests of the activation kernels' results: where one differs, so will pictures.
+/// Digests of the results of the activation kernels: if one differs, so do the pictures.
 pub fn activation_kernels() -> [(&'static str, Digest); 5] {
     let root = |x: f32| math::sqrt_approximate(if x < 0.0 { -x } else { x }.min(4.0));
     [
@@ -53,7 +53,7 @@ pub fn activation_kernels() -> [(&'static str, Digest); 5] {
     ]
 }
 
-/// Digests of what variation draws and computes: where one differs, so will runs.
+/// Digests of what variation draws and computes: if one differs, so do the runs.
 pub fn variation_kernels() -> [(&'static str, Digest); 4] {
     let unit = |x: f32| f64::from(x.to_bits() >> 8 & 0xffff) / 65_536.0;
     [

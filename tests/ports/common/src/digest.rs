@@ -1,10 +1,10 @@
-//! A digest of bytes, to compare machines by: 64-bit FNV-1a.
+//! A digest of bytes, for comparing machines: 64-bit FNV-1a.
 //!
-//! Also compiled into `core/tests/golden.rs`: host and ports digest by the same text.
+//! Also compiled into `core/tests/golden.rs`, so that host and ports use the same code.
 
 use fooling_core::{Archive, Birth, Cell, CppnGenome, DirectGenome, Elite, EliteSlot, Storage};
 
-/// 64-bit FNV-1a over everything fed to it. Not cryptographic: it is to catch a differing bit, not a forger.
+/// 64-bit FNV-1a over all input. Not cryptographic: it detects a differing bit, not a forgery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest(u64);
 
@@ -39,7 +39,7 @@ impl Digest {
         self.number(number.to_bits());
     }
 
-    /// Appends who an elite is.
+    /// Appends the identity of an elite.
     pub fn elite<G: Digestible>(&mut self, elite: &Elite<G>) {
         for Birth { generation, child } in [Some(elite.birth), elite.parent].into_iter().flatten() {
             self.number(generation);
@@ -48,7 +48,7 @@ impl Digest {
         elite.genome.digest(self);
     }
 
-    /// The digest of an archive: of each cell its counts and score, and its elite.
+    /// The digest of an archive: for each cell its counts and score, and its elite.
     pub fn of_archive<G: Digestible, C: Storage<Cell>, S: Storage<EliteSlot<G>>>(archive: &Archive<C, S>) -> Self {
         let mut digest = Self::default();
         for (index, cell) in archive.cells().iter().enumerate() {
@@ -68,7 +68,7 @@ impl Digest {
     }
 }
 
-/// A genome, as bytes that are the same on every machine and for every capacity.
+/// A genome as bytes that are the same on every machine and for every capacity.
 pub trait Digestible {
     /// Appends it to a digest.
     fn digest(&self, into: &mut Digest);

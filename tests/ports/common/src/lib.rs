@@ -1,8 +1,7 @@
-//! What every ported program needs of its machine, so that a program itself is written once.
+//! What every ported program needs from its machine, so that the programs are written once.
 //!
-//! Job: start on bare metal, on a Linux without a C library or in a wasm host; lend the program its storage; print what it
-//! reports; measure the stack it used; exit with its verdict. Contract: no heap, no std, and nothing in here that could change
-//! a byte of what the program computes.
+//! Job: start on bare metal, on Linux without a C library, or in a wasm host; lend the program its storage; print its report; measure the
+//! stack it used; exit with its result. Contract: no heap, no std, and nothing that could change a byte of what the program computes.
 //!
 //! A port to a new machine is one more file in `platform/`: [`platform::write`], [`platform::exit`], [`platform::ticks`],
 //! [`platform::stack_end`], and code at reset that calls the program's `start`.
@@ -21,10 +20,10 @@ pub use report::{Failure, Report};
 use core::fmt::Write;
 use core::panic::PanicInfo;
 
-/// Makes `$body` the program that this binary is, lending it the one static `$Storage`.
+/// Makes `$body` the program of this binary, and lends it the only static `$Storage`.
 ///
-/// `$body` is a `fn(&mut $Storage, &mut Report) -> Result<(), Failure>`; `$Storage` has a `const EMPTY: Self`. Let that be all
-/// zeros: then it takes RAM only (`.bss`); anything else is stored in flash as well (`.data`).
+/// `$body` is a `fn(&mut $Storage, &mut Report) -> Result<(), Failure>`; `$Storage` has a `const EMPTY: Self`. If that is all zeros, it
+/// takes RAM only (`.bss`); anything else is stored in flash as well (`.data`).
 #[macro_export]
 macro_rules! program {
     ($body:ident, $Storage:ty) => {
@@ -39,7 +38,7 @@ macro_rules! program {
     };
 }
 
-/// Runs a program and exits: with 0 if it returned `Ok`, with 1 if it failed or panicked. Called by [`program!`].
+/// Runs a program and exits with 0 if it returned `Ok`, or with 1 if it failed or panicked. Called by [`program!`].
 pub fn run(program: impl FnOnce(&mut Report) -> Result<(), Failure>) {
     stack::paint();
     let mut report = Report::new();
@@ -53,7 +52,7 @@ pub fn run(program: impl FnOnce(&mut Report) -> Result<(), Failure>) {
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
-    // The place, not the message: formatting any message costs a microcontroller kilobytes of flash.
+    // The location without the message: formatting any message costs a microcontroller kilobytes of flash.
     let mut console = report::Console;
     let _ = match info.location() {
         Some(place) => writeln!(console, "failed panic at {}:{}", place.file(), place.line()),

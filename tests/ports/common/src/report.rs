@@ -1,4 +1,4 @@
-//! What a program says, a line an item, each beginning with its kind:
+//! The report of a program, one item per line, each starting with its kind:
 //!
 //! ```text
 //! digest NAME 0123456789abcdef    a result; must be the same on every machine
@@ -10,7 +10,7 @@
 use crate::{Digest, platform};
 use core::fmt::{self, Write};
 
-/// Why a program gave up; a few words for the console.
+/// Why a program failed, in a few words for the console.
 #[derive(Debug, Clone, Copy)]
 pub struct Failure(pub &'static str);
 
@@ -29,14 +29,14 @@ failures! {
     fooling_core::GenomeError: "a genome is malformed or too large",
     fooling_core::JournalError: "the journal is damaged",
     fooling_core::RenderError: "rendering needs more scratch",
-    fooling_core::ReplayError: "the decisions are not of this run, or there is too little room",
+    fooling_core::ReplayError: "the decisions do not belong to this run, or there is too little room",
     fooling_core::SetupError: "the run is of another encoding, or there is too little room",
     fooling_core::StorageError: "there is too little storage",
     fooling_core::TellError: "not the whole generation",
     core::convert::Infallible: "",
 }
 
-/// Prints results as they come and adds up the cost of pictures.
+/// Prints results as they come, and sums up the cost of pictures.
 #[derive(Debug)]
 pub struct Report {
     pictures: u64,
@@ -50,12 +50,12 @@ impl Report {
 
     /// Reports a result. `name` has no spaces.
     pub fn digest(&mut self, name: impl fmt::Display, digest: Digest) {
-        // In halves: a u64 in hexadecimal would bring in 128-bit formatting on some targets.
+        // In halves: a u64 in hexadecimal would pull in 128-bit formatting on some targets.
         let (high, low) = ((digest.value() >> 32) as u32, digest.value() as u32);
         self.line(format_args!("digest {name} {high:08x}{low:08x}"));
     }
 
-    /// Runs `render`, which makes one picture, and adds what it took to the mean that [`Self::cost`] reports.
+    /// Runs `render`, which draws one picture, and adds its cost to the mean that [`Self::cost`] reports.
     pub fn picture<T>(&mut self, render: impl FnOnce() -> T) -> T {
         let before = platform::ticks();
         let rendered = render();
@@ -77,7 +77,7 @@ impl Report {
     }
 
     pub(crate) fn line(&mut self, line: fmt::Arguments<'_>) {
-        // A console that cannot be written to is found out by the missing lines.
+        // The host notices an unusable console by the missing lines.
         let _ = writeln!(Console, "{line}");
     }
 }

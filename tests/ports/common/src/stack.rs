@@ -1,11 +1,11 @@
-//! How deep the stack went: paint what is free of it, run, look how much paint is left.
+//! Measures the depth of the stack: paints its free part, runs, and looks how much paint is left.
 
 use crate::platform;
 use core::hint::black_box;
 
 const PAINT: u32 = 0xA5C3_5A3C;
 
-/// Bytes right below the painter's own frame that it leaves alone: its callees' frames, which are many without optimisation.
+/// Bytes right below the painter's own frame that it leaves alone: the frames of its callees, of which there are many without optimisation.
 const MARGIN: usize = if cfg!(debug_assertions) { 1024 } else { 128 };
 
 /// Paints the free stack.
@@ -20,7 +20,7 @@ pub(crate) fn paint() {
     }
 }
 
-/// Bytes touched, the margin included: from the top to the lowest word that is not paint.
+/// Bytes touched, including the margin: from the top to the lowest word that is not paint.
 #[inline(never)]
 pub(crate) fn used() -> usize {
     let mut word = platform::stack_end();
@@ -31,7 +31,7 @@ pub(crate) fn used() -> usize {
     platform::stack_start() - word
 }
 
-/// Bytes there are.
+/// The size of the stack in bytes.
 pub(crate) fn size() -> usize {
     platform::stack_start() - platform::stack_end()
 }

@@ -30,7 +30,7 @@ pub(crate) struct Convolution {
     pub(crate) groups: usize,
 }
 
-/// What a pooling layer makes of a window.
+/// What a pooling layer computes for a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoolKind {
     Max,

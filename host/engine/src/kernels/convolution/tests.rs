@@ -1,4 +1,4 @@
-//! Convolutions against their definition, with every set of instructions.
+//! Compares convolutions with their definition, for every instruction set.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use crate::ir::{self, Bounds};
 use crate::layout::Layout;
 use crate::simd::{F32x16, Instructions, LANES, dispatch, tile_blocks};
 
-/// Numbers from -0.5 to 0.5 that look like noise.
+/// Pseudo-random numbers from -0.5 to 0.5.
 fn weight(i: usize) -> f32 {
     ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5
 }

@@ -1,16 +1,16 @@
-//! Cortex-M: cortex-m-rt starts us, `SysTick` counts, semihosting talks.
+//! Cortex-M: cortex-m-rt starts the program, `SysTick` counts, semihosting prints.
 
 pub use super::semihosting::{exit, write};
 
 unsafe extern "C" {
     /// The program, from `program!`.
     safe fn start();
-    /// Ends of the stack, from cortex-m-rt's linker script: it grows down from `_stack_start`.
+    /// The ends of the stack, from cortex-m-rt's linker script: it grows down from `_stack_start`.
     static _stack_start: u32;
     static _stack_end: u32;
 }
 
-/// What [`elapsed`] returns.
+/// The unit of [`elapsed`].
 pub const UNIT: &str = "instructions";
 
 /// `SysTick` counts down in 24 bits.
@@ -19,12 +19,12 @@ const SYST_CSR: *mut u32 = 0xe000_e010 as *mut u32;
 const SYST_RVR: *mut u32 = 0xe000_e014 as *mut u32;
 const SYST_CVR: *mut u32 = 0xe000_e018 as *mut u32;
 
-/// The clock of the emulated machine in MHz: an STM32F405, an nRF51. QEMU runs one instruction a nanosecond whatever it is.
+/// The clock of the emulated machine in MHz: an STM32F405, an nRF51. QEMU runs one instruction per nanosecond in any case.
 const CLOCK: u64 = if cfg!(target_abi = "eabihf") { 168 } else { 16 };
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    // SAFETY: these registers are in every Cortex-M, and nobody else uses them.
+    // SAFETY: every Cortex-M has these registers, and nothing else uses them.
     unsafe {
         SYST_RVR.write_volatile(RELOAD);
         SYST_CVR.write_volatile(0);
@@ -34,7 +34,7 @@ fn main() -> ! {
     exit(false)
 }
 
-/// A fault, by default an endless loop: on the wrong address most likely, which a stack that outgrew RAM leads to.
+/// A fault, by default an endless loop: most likely a wrong address, caused by a stack that outgrew RAM.
 #[cortex_m_rt::exception(trampoline = false)]
 unsafe fn HardFault() -> ! {
     write(b"failed hard fault\n");

@@ -1,4 +1,4 @@
-//! Linux without a C library: our own first instructions and three system calls, on four processors.
+//! Linux without a C library: our own first instructions and three system calls, for four CPUs.
 
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -23,11 +23,11 @@ const CALLS: [usize; 3] = [64, 93, 113];
 #[cfg(target_arch = "powerpc")]
 const CALLS: [usize; 3] = [4, 1, 246];
 
-/// Makes system call `number`; returns what the kernel does, which the callers have no use for.
+/// Makes system call `number`; returns the kernel's result, which the callers ignore.
 ///
 /// # Safety
 ///
-/// The arguments must be right for the call.
+/// The arguments must be valid for the call.
 unsafe fn system_call(number: usize, a: usize, b: usize, c: usize) -> usize {
     let mut result = a;
     #[cfg(target_arch = "x86_64")]
@@ -52,13 +52,13 @@ unsafe fn system_call(number: usize, a: usize, b: usize, c: usize) -> usize {
     result
 }
 
-/// Where the stack was on entry.
+/// The stack pointer on entry.
 static STACK_START: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes of it that we measure; the kernel gives more.
+/// Bytes of the stack that we measure; the kernel provides more.
 const STACK: usize = 256 * 1024;
 
-/// What [`elapsed`] returns.
+/// The unit of [`elapsed`].
 pub const UNIT: &str = "ns";
 
 unsafe extern "C" {
@@ -75,7 +75,7 @@ extern "C" fn enter() -> ! {
 
 /// Writes to standard output.
 pub fn write(bytes: &[u8]) {
-    // SAFETY: write(1, address, length); the bytes are ours.
+    // SAFETY: write(1, address, length); the bytes belong to us.
     unsafe { system_call(CALLS[0], 1, bytes.as_ptr() as usize, bytes.len()) };
 }
 
@@ -90,7 +90,7 @@ pub fn exit(ok: bool) -> ! {
 /// The clock now, in nanoseconds, for [`elapsed`].
 pub fn ticks() -> u64 {
     let mut time = [0_usize; 2];
-    // SAFETY: clock_gettime(CLOCK_MONOTONIC, &time); a timespec is two machine words on all four processors.
+    // SAFETY: clock_gettime(CLOCK_MONOTONIC, &time); a timespec is two machine words on all four CPUs.
     unsafe { system_call(CALLS[2], 1, (&raw mut time) as usize, 0) };
     let [seconds, nanoseconds] = core::hint::black_box(time);
     seconds as u64 * 1_000_000_000 + nanoseconds as u64

@@ -1,4 +1,4 @@
-//! The machine: one of these files, the same functions in each.
+//! The machine: one of these files, each with the same functions.
 
 #[cfg_attr(target_arch = "arm", path = "cortex_m.rs")]
 #[cfg_attr(target_arch = "riscv32", path = "riscv.rs")]

@@ -1,10 +1,9 @@
-//! 32-bit RISC-V without a runtime crate: our own first instructions, `minstret` counts, semihosting talks.
+//! 32-bit RISC-V without a runtime crate: our own first instructions, `minstret` counts, semihosting prints.
 
 pub use super::semihosting::{exit, write};
 use core::arch::{asm, global_asm};
 
-// `_start`: a stack, a handler of traps, the floating-point unit switched on where there is one (mstatus.FS = initial), a
-// cleared .bss.
+// `_start`: sets up a stack, a trap handler, the floating-point unit if there is one (mstatus.FS = initial), and a cleared .bss.
 global_asm!(
     ".section .text.start, \"ax\"",
     ".global _start",
@@ -27,19 +26,19 @@ global_asm!(
 );
 
 unsafe extern "C" {
-    /// Ends of the stack, from riscv.x: it grows down from `_stack_start`.
+    /// The ends of the stack, from riscv.x: it grows down from `_stack_start`.
     static _stack_start: u32;
     static _stack_end: u32;
 }
 
-/// A trap, on whatever stack is left: there is no way back.
+/// A trap, on whatever stack is left: it does not return.
 #[unsafe(no_mangle)]
 extern "C" fn trapped() -> ! {
     write(b"failed trap\n");
     exit(false)
 }
 
-/// What [`elapsed`] returns.
+/// The unit of [`elapsed`].
 pub const UNIT: &str = "instructions";
 
 /// Instructions since reset, modulo 2^32.

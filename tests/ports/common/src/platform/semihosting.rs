@@ -5,7 +5,7 @@ use ::semihosting::{io, process};
 /// Writes to the host's standard output.
 pub fn write(bytes: &[u8]) {
     use io::Write;
-    // No console, no way to complain: the host notices the missing lines.
+    // Without a console there is no way to complain: the host notices the missing lines.
     let _ = io::stdout().and_then(|mut out| out.write_all(bytes));
 }
 

@@ -1,4 +1,4 @@
-//! WebAssembly: the host calls the exported `start` and lends a console, an exit and a clock (see wasm.mjs).
+//! WebAssembly: the host calls the exported `start` and provides a console, an exit and a clock (see wasm.mjs).
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -6,21 +6,21 @@ unsafe extern "C" {
     fn print(address: *const u8, length: usize);
     /// Does not return: the host throws.
     safe fn quit(status: i32) -> !;
-    /// Nanoseconds since some moment.
+    /// Nanoseconds since an arbitrary moment.
     safe fn nanoseconds() -> f64;
 }
 
 unsafe extern "C" {
-    /// Ends of the stack, from the linker: at the bottom of memory, growing down from `__stack_high`.
+    /// The ends of the stack, from the linker: at the bottom of memory, growing down from `__stack_high`.
     static __stack_high: u8;
 }
 
-/// What [`elapsed`] returns.
+/// The unit of [`elapsed`].
 pub const UNIT: &str = "ns";
 
 /// Writes to the host's standard output.
 pub fn write(bytes: &[u8]) {
-    // SAFETY: the host reads `length` bytes at `address`, which are ours.
+    // SAFETY: the host reads `length` bytes at `address`, which belong to us.
     unsafe { print(bytes.as_ptr(), bytes.len()) }
 }
 
@@ -39,7 +39,7 @@ pub fn elapsed(before: u64, after: u64) -> u64 {
     after.wrapping_sub(before)
 }
 
-/// The lowest address of the stack; not 0, which would be a null pointer. WebAssembly also keeps a call stack that nobody sees.
+/// The lowest address of the stack; not 0, which would be a null pointer. WebAssembly also has a call stack that cannot be measured.
 pub fn stack_end() -> usize {
     16
 }

@@ -1,7 +1,7 @@
-//! Evolves on the machine itself: ten cells, and the integer scorer where a network would be. Twice, once in each encoding.
+//! Evolves on the machine itself: ten cells, with the integer scorer in place of a network. Twice, once with each encoding.
 //!
-//! What it lends to core: a slot for the elite of each cell, a generation of children with their scores, and for drawing what `render`
-//! lends. The journal is not kept either: its bytes go to a digest, elsewhere to a card or a line.
+//! It lends core a slot for the elite of each cell, a generation of offspring with their scores, and the same drawing storage as `render`.
+//! It does not keep the journal, whose bytes go to a digest here, and elsewhere to a card or a network.
 
 #![no_std]
 #![no_main]
@@ -10,9 +10,9 @@ use fooling_core::{Archive, Cell, CheckerboardScorer, DirectEncoding, DirectGeno
 use ports_common::cases::{CELLS, CPPN_RUN, DIRECT_RUN, GENERATIONS, PROVENANCE, SIDE, variation_kernels};
 use ports_common::{Digest, Digestible, Failure, Report, program};
 
-/// Children of a generation.
+/// Offspring per generation.
 const CHILDREN: usize = CPPN_RUN.sizes.batch as usize;
-/// Bytes of a row, and of a picture.
+/// Bytes in a row, and in a picture.
 const ROW: usize = SIDE as usize;
 const PIXELS: usize = ROW * ROW;
 /// Pixels that are computed side by side.
@@ -20,7 +20,7 @@ const LANES: usize = 7;
 /// Floats of scratch for any program of this capacity.
 const FLOATS: usize = SmallProgram::max_scratch_floats(ROW, LANES);
 
-/// What a search is lent.
+/// The storage lent to a search.
 struct Room<G> {
     slots: [EliteSlot<G>; CELLS],
     offspring: [Elite<G>; CHILDREN],
@@ -63,7 +63,7 @@ fn evolve(storage: &mut Storage, report: &mut Report) -> Result<(), Failure> {
     evolve_pictures(storage, report)
 }
 
-#[inline(never)] // One run's stack is free again in the other.
+#[inline(never)] // The stack of one run is free again in the other.
 fn evolve_networks(Storage { networks, program, floats, row, .. }: &mut Storage, report: &mut Report) -> Result<(), Failure> {
     let draw = |genome: &SmallGenome, scorer: &mut CheckerboardScorer<CELLS>| {
         program.compile(genome);

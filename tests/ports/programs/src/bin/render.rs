@@ -1,7 +1,7 @@
 //! Draws pictures of networks that were evolved elsewhere: the least a port can do.
 //!
-//! What it lends to core: a genome, its program, scratch for a row of values, a row of bytes. There is no picture in memory; rows are
-//! handed out as they are made, here to a digest, elsewhere to a display.
+//! It lends core a genome, its program, scratch for a row of values, and a row of bytes. There is no picture in memory; each row is passed
+//! on when it is finished, here to a digest, elsewhere to a display.
 
 #![no_std]
 #![no_main]
@@ -15,9 +15,9 @@ include!(concat!(env!("OUT_DIR"), "/genomes.rs"));
 /// Room for the largest of the golden genomes.
 const NODES: usize = 112;
 const LINKS: usize = 200;
-/// Pixels that are computed side by side. It changes no bit; a wide vector unit wants more.
+/// Pixels that are computed side by side. This does not change a bit; a wide vector unit needs more.
 const LANES: usize = 7;
-/// Floats of scratch for the most demanding of these programs; `Program::scratch_floats` tells what one needs.
+/// Floats of scratch for the most demanding of these programs; `Program::scratch_floats` says what a program needs.
 const FLOATS: usize = 1001;
 
 struct Storage {
@@ -30,8 +30,8 @@ struct Storage {
 impl Storage {
     const EMPTY: Self = Self { genome: CppnGenome::EMPTY, program: Program::EMPTY, floats: [0.0; FLOATS], row: [0; 3 * SIDE as usize] };
 
-    /// Takes a genome over.
-    #[inline(never)] // What it needs of the stack is free again when the picture is drawn.
+    /// Makes a genome from a static.
+    #[inline(never)] // Its stack is free again when the picture is drawn.
     fn load(&mut self, outputs: usize, nodes: &[Activation], links: &[Link]) -> Result<(), Failure> {
         self.genome = CppnGenome::from_parts(outputs, nodes, links)?;
         Ok(())

@@ -1,7 +1,7 @@
-//! Rebuilds a run that a host made from its journal alone, and draws its elites: no network, and not one picture on the way.
+//! Rebuilds a run from a host's journal alone, and draws its elites: without a network, and without drawing any other picture.
 //!
-//! What it lends to core: a slot for the elite of each cell, room for the children that took something in one generation, and for
-//! drawing what `render` lends. The journal stays where it is, in flash.
+//! It lends core a slot for the elite of each cell, room for the offspring that took a cell in one generation, and the same drawing storage
+//! as `render`. The journal stays where it is, in flash.
 
 #![no_std]
 #![no_main]
@@ -12,7 +12,7 @@ use ports_common::{Digest, Failure, Report, program};
 
 static JOURNAL: &[u8] = include_bytes!("../../../../../fixtures/ports/host.journal");
 
-/// As many as a generation has: all of them may have taken something.
+/// As many as in a generation: all of them may have taken a cell.
 const CHILDREN: usize = HOST_RUN.sizes.batch as usize;
 /// Pixels that are computed side by side.
 const LANES: usize = 7;
