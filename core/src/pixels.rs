@@ -194,13 +194,19 @@ fn cross(pair: &mut Stream, own: &mut [u8], other: &[u8]) {
     }
 }
 
+/// x to the power of eta + 1, for crossover's eta of 10.
+fn to_the_11th(x: f64) -> f64 {
+    let square = x * x;
+    let fourth = square * square;
+    fourth * fourth * square * x
+}
+
 /// The spread factor for parents whose nearer bound is at distance `room`.
 fn spread(u: f64, low: f64, high: f64, room: f64) -> f64 {
-    const ETA: f64 = 10.0;
     let beta = 1.0 + 2.0 * room / (high - low);
-    let alpha = 2.0 - math::pow(beta, -(ETA + 1.0));
+    let alpha = 2.0 - 1.0 / to_the_11th(beta);
     let base = if u * alpha <= 1.0 { u * alpha } else { 1.0 / (2.0 - u * alpha) };
-    math::pow(base, 1.0 / (ETA + 1.0))
+    math::pow(base, 1.0 / 11.0)
 }
 
 fn to_byte(gene: f64) -> u8 {

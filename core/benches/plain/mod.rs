@@ -55,13 +55,13 @@ impl Plain {
     }
 
     /// The arithmetic of the kernels for one pixel, averaged over a picture: vector instructions per lane, without loads, stores and loops.
-    /// Counted in the AVX2 code of `math`: sine 35, sigmoid 40 (one of them a division), Gaussian 38, linear 3 (one a division); a product
-    /// and an addition for each link, but no addition for a node's first link.
+    /// Counted in `math`: sine 23, sigmoid 34 (one of them a division), Gaussian 28, linear 3; a product and an addition for each link, but
+    /// no addition for a node's first link.
     pub(crate) fn operations(&self) -> usize {
         let kernel = |activation| match activation {
-            Activation::Sine => 35,
-            Activation::Sigmoid => 40,
-            Activation::Gaussian => 38,
+            Activation::Sine => 23,
+            Activation::Sigmoid => 34,
+            Activation::Gaussian => 28,
             Activation::Linear => 3,
         };
         self.both.iter().map(|node| kernel(node.activation) + 2 * node.terms.len() - 1).sum()

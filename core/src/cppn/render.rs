@@ -88,9 +88,9 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
     #[must_use]
     pub const fn max_scratch_floats(side: usize, lanes: usize) -> usize {
         let lanes = if lanes == 0 { 1 } else { lanes };
-        // Each node except inputs has a line or a register, and a line is longer. In addition there are the lines of coordinates, the
-        // register of the distance, and a spare one.
-        (FIXED_LINES as usize + NODES - INPUTS) * side.next_multiple_of(lanes) + 2 * lanes
+        // Each node except inputs has a line or a register, and a line is longer. In addition there are the lines of coordinates and the
+        // register of the distance.
+        (FIXED_LINES as usize + NODES - INPUTS) * side.next_multiple_of(lanes) + lanes
     }
 
     /// The floats of scratch needed to draw a picture of this side in groups of `lanes` pixels.
@@ -110,9 +110,9 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         usize::from(FIXED_LINES) + usize::from(self.line_steps)
     }
 
-    /// The number of registers, including one spare for the activations.
+    /// The number of registers, at least one, so that it can be divided by.
     fn registers(&self) -> usize {
-        usize::from(self.registers) + 1
+        usize::from(self.registers).max(1)
     }
 
     /// Draws a picture with groups of `LANES` pixels and passes it to `canvas` row by row. An empty program draws nothing.
@@ -149,11 +149,8 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         let tile = (registers.len() / self.registers()).min(TILE / LANES).max(1);
         // Opaque to the optimiser, which would otherwise recompute these minima in every innermost loop.
         let tile = core::hint::black_box(tile);
-        let (spare, registers) = registers.split_at_mut(tile);
-        let spare = spare.as_flattened_mut();
-
         let largest = fill_fixed_lines(lines, line, plan.first, picture);
-        self.run_line_steps(lines, line, spare, largest);
+        self.run_line_steps(lines, line, largest);
         let across = plan.right - plan.left;
         let (rows, width) = if tile < across { (1, tile) } else { (tile / across, across) };
         let bytes_seen = plan.first * channels.count()..region.columns.end * channels.count();
@@ -162,7 +159,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
             for start in (plan.left..plan.right).step_by(width) {
                 let tile =
                     Tile { lines: &*lines, line, largest, start, width: width.min(plan.right - start), y, rows: rows.min(bottom - y) };
-                self.run_pixel_steps(&tile, registers, spare);
+                self.run_pixel_steps(&tile, registers);
                 for row in 0..tile.rows {
                     self.put_pixels(&tile, row, registers, (channels, picture.colour), &mut row_bytes[bytes_seen.clone()]);
                     if start + width >= plan.right {
@@ -177,7 +174,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
 
     /// Computes what depends on one coordinate only, for all its values.
     #[inline(always)]
-    fn run_line_steps<const LANES: usize>(&self, lines: &mut [[f32; LANES]], line: usize, spare: &mut [f32], largest: f32) {
+    fn run_line_steps<const LANES: usize>(&self, lines: &mut [[f32; LANES]], line: usize, largest: f32) {
         let mut first = 0;
         for step in &self.steps[..usize::from(self.line_steps)] {
             let terms = &self.terms[first..usize::from(step.terms_end)];
@@ -192,15 +189,13 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
             };
             let terms = terms.iter().map(|term| Term { from: along(term.from), ..*term });
             let bound = tile.sum(terms, &mut rest[..line], |_| &[]);
-            for values in rest[..line].as_flattened_mut().chunks_mut(spare.len()) {
-                activate(step.activation, values, spare, bound);
-            }
+            activate(step.activation, rest[..line].as_flattened_mut(), bound);
         }
     }
 
     /// Computes one tile.
     #[inline(always)]
-    fn run_pixel_steps<const LANES: usize>(&self, tile: &Tile<'_, LANES>, registers: &mut [[f32; LANES]], spare: &mut [f32]) {
+    fn run_pixel_steps<const LANES: usize>(&self, tile: &Tile<'_, LANES>, registers: &mut [[f32; LANES]]) {
         let length = tile.rows * tile.width;
         if self.uses_distance {
             tile.write_distances(&mut registers[usize::from(DISTANCE) * length..][..length]);
@@ -218,7 +213,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
                 Some(register) => &after[usize::from(register) * length..][..length],
             };
             let bound = tile.sum(terms.iter().copied(), result, read);
-            activate(step.activation, result.as_flattened_mut(), spare, bound);
+            activate(step.activation, result.as_flattened_mut(), bound);
         }
     }
 
@@ -409,11 +404,11 @@ fn add_lanes<const LANES: usize>(sum: &mut [[f32; LANES]], first: bool, weight: 
 
 /// Applies the activation to numbers of magnitude at most `largest`.
 #[inline(always)]
-fn activate(activation: Activation, values: &mut [f32], spare: &mut [f32], largest: f32) {
+fn activate(activation: Activation, values: &mut [f32], largest: f32) {
     match activation {
-        Activation::Sine => math::sin_all(values, spare, largest),
-        Activation::Sigmoid => math::sigmoid_all(values, spare),
-        Activation::Gaussian => math::gaussian_all(values, spare),
+        Activation::Sine => math::sin_all(values, largest),
+        Activation::Sigmoid => math::sigmoid_all(values),
+        Activation::Gaussian => math::gaussian_all(values),
         Activation::Linear => math::linear_all(values),
     }
 }
@@ -430,9 +425,10 @@ fn to_byte(value: f32) -> u8 {
     (shifted.to_bits() - up) as u8
 }
 
-/// Maps index `i` of `side` to [-1, 1].
+/// Maps index `i` of `side` to [-1, 1]. Coordinates on either side of the centre differ only in their sign.
 fn unit_coordinate(i: usize, side: usize) -> f32 {
-    if side < 2 { 0.0 } else { -1.0 + 2.0 * i as f32 / (side - 1) as f32 }
+    let last = side.saturating_sub(1) as f32;
+    if side < 2 { 0.0 } else { (2.0 * i as f32 - last) / last }
 }
 
 /// Writes the coordinates from `first` on and their squares. Those beyond the side of the picture fill the last group and are never shown.

@@ -29,8 +29,8 @@ static __device__ __forceinline__ float magnitude(float x) { return number(bits(
 static __device__ float sine(float x) {
     const float reciprocal = number(0x3ea2f983u);
     const float pi0 = number(0x40490000u), pi1 = number(0x3a7dc000u), pi2 = number(0xb4af0000u);
-    const float pi3 = number(0x2f05c000u), pi4 = number(0xa9e7b967u);
-    // reduce_far, which gives the same bits as reduce_near where both are allowed.
+    const float pi3 = number(0x2f05c000u), pi4 = number(0xa9e7b967u), tail = number(0x2f05a309u);
+    // reduce_far, which gives the bits of reduce_near where that is allowed.
     float far = (x * reciprocal + ROUND_FAR) - ROUND_FAR;
     float near = (x - far * pi0) - far * pi1;
     float third = far * pi2;
@@ -39,23 +39,15 @@ static __device__ float sine(float x) {
     float left = ((near - k * pi0) - k * pi1) - third;
     float r = left - far * pi3;
     float lost = (left - r) - far * pi3;
-    // without_tail
-    float tail2 = k * pi2, tail3 = k * pi3, tail4 = k * pi4 + far * pi4;
-    left = r;
-    r = left - tail2;
-    float rest = (lost + ((left - r) - tail2)) - tail3;
-    float sum = r + rest;
-    rest = ((r - sum) + rest) - tail4;
-    u32 sign = bits(shifted) << 31;
-    sum = number(bits(sum) ^ sign);
-    rest = number(bits(rest) ^ sign);
+    r = (r - k * pi2) - ((k * tail + far * pi4) - lost);
+    r = number(bits(r) ^ (bits(shifted) << 31));
     // sin_reduced
-    float s = sum * sum;
+    float s = r * r;
     float p = number(0x362ee425u);
     p = p * s + number(0xb94fb875u);
     p = p * s + number(0x3c08876du);
     p = p * s + number(0xbe2aaaa6u);
-    return sum + (sum * s * p + (rest - rest * (0.5f * s)));
+    return r + r * s * p;
 }
 
 static __device__ float exp_reduced(float r) {
@@ -71,7 +63,7 @@ static __device__ __forceinline__ float power_of_two(u32 rounding) { return numb
 
 struct Split {
     u32 rounding;
-    float head, tail;
+    float rest;
 };
 
 static __device__ Split split_ln_2(float x) {
@@ -79,18 +71,17 @@ static __device__ Split split_ln_2(float x) {
     float shifted = x * number(0x3fb8aa3bu) + ROUND;
     float n = shifted - ROUND;
     split.rounding = bits(shifted);
-    split.head = x - n * number(0x3f317200u);
-    split.tail = n * number(0x35bfbe8eu);
+    split.rest = (x - n * number(0x3f317200u)) - n * number(0x35bfbe8eu);
     return split;
 }
 
 static __device__ float sigmoid(float x) {
     float a = magnitude(x);
     a = a < 20.0f ? a : 20.0f;
-    Split t = split_ln_2(a < 0.3f ? -a : a);
+    Split t = split_ln_2(a);
     float scale = power_of_two(t.rounding);
-    float e = ((scale - 1.0f) + scale * t.head) + scale * (exp_reduced(t.head - t.tail) - t.tail);
-    bool beyond = magnitude(x) > 1.1f;
+    float e = (scale - 1.0f) + scale * (t.rest + exp_reduced(t.rest));
+    bool beyond = a > 1.1f;
     float one = beyond ? 1.0f : 0.0f;
     float numerator = beyond ? 2.0f : e;
     float signless = one - numerator / (e + 2.0f);
@@ -100,26 +91,23 @@ static __device__ float sigmoid(float x) {
 static __device__ float gaussian(float x) {
     bool inside = magnitude(x) < 9.327f;
     x = inside ? x : 0.0f;
-    float square = x * x;
-    float head = number(bits(x) & 0xfffff000u);
-    float tail = x - head;
-    float rest = ((head * head - square) + (head * tail + head * tail)) + tail * tail;
-    Split t = split_ln_2(-square);
-    float r = (t.head - t.tail) - rest;
+    Split t = split_ln_2(-(x * x));
     float scale = inside ? power_of_two(t.rounding) : 0.0f;
-    return scale + scale * (r + exp_reduced(r));
+    return scale + scale * (t.rest + exp_reduced(t.rest));
 }
 
 static __device__ float linear(float x) {
     x = x < 3.0f ? x : 3.0f;
     x = x > -3.0f ? x : -3.0f;
-    return x / 3.0f;
+    return x * (1.0f / 3.0f);
 }
 
 static __device__ float square_root(float x) {
-    float root = number((bits(x) >> 1) + 0x1fbd1df5u);
-    for (int i = 0; i < 3; i++) root = 0.5f * (root + x / root);
-    return x > 0.0f ? root : 0.0f;
+    float y = number(0x5f375a86u - (bits(x) >> 1));
+    float half = 0.5f * x;
+    for (int i = 0; i < 2; i++) y = y * (1.5f - half * y * y);
+    float root = x * y;
+    return root + 0.5f * y * (x - root * root);
 }
 
 // --- color.rs
@@ -158,7 +146,8 @@ static __device__ void to_rgb(int colour, u32 *channel) {
 // --- render.rs
 
 static __device__ float unit_coordinate(int i, int side) {
-    return side < 2 ? 0.0f : -1.0f + 2.0f * (float)i / (float)(side - 1);
+    const float last = (float)(side - 1);
+    return side < 2 ? 0.0f : (2.0f * (float)i - last) / last;
 }
 
 static __device__ u32 to_byte(float value) {
