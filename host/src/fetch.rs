@@ -308,7 +308,7 @@ impl PartialFile {
     }
 
     fn digest(&self) -> String {
-        crate::model::hex(&self.hash.clone().finalize())
+        crate::util::text::hex(&self.hash.clone().finalize())
     }
 
     /// Deletes it. If that fails, the next attempt finds that its digest is wrong.
@@ -351,7 +351,7 @@ fn add(from: &mut impl Read, hash: &mut Sha256) -> io::Result<u64> {
 fn digest_of(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     add(&mut File::open(path)?, &mut hash)?;
-    Ok(crate::model::hex(&hash.finalize()))
+    Ok(crate::util::text::hex(&hash.finalize()))
 }
 
 #[cfg(test)]

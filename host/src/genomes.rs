@@ -4,7 +4,7 @@
 //! count from 0 (inputs, outputs, hidden nodes). Inputs and outputs also have an index. A weight is the shortest decimal that reads back as
 //! the same `f32`. Other fields are ignored.
 
-use crate::model::card::printable;
+use crate::util::text::printable;
 use fooling_core::{Activation, INPUTS, Link, StandardGenome};
 
 use serde::{Deserialize, Serialize};

@@ -36,7 +36,7 @@
 //! The exact engine scores most convolutional networks with the same bits on every machine. The feature `tract` (default) adds an engine
 //! for other networks, and `cuda` and `metal` add GPUs. The feature `cli` (default) is the program `fooling`; a library does without it:
 //! `default-features = false`.
-#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports, reason = "only the program uses it"))]
+#![cfg_attr(not(all(feature = "cli", feature = "tract")), allow(dead_code, unused_imports, reason = "the program and tract use all of it"))]
 // Within the crate, what is `pub` in a private module is what the facade or the tests of the whole program may use.
 #![allow(unreachable_pub)]
 
@@ -51,6 +51,8 @@ mod experiments;
 mod facade;
 #[cfg(feature = "fetch")]
 mod fetch;
+#[cfg(test)]
+mod floors;
 mod genomes;
 #[cfg(any(test, feature = "cuda"))]
 mod gpu;

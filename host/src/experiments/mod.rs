@@ -216,7 +216,7 @@ pub fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObserver) ->
     let json = serde_json::to_string_pretty(&results).expect("names and numbers") + "\n";
     for (name, text) in [("results.json", json), ("table.md", results.markdown()), ("report.html", results.html()?)] {
         let path = plan.out.join(name);
-        crate::run::write_file(&path, text.as_bytes()).map_err(|source| ExperimentError::Write { path, source })?;
+        crate::util::files::write_file(&path, text.as_bytes()).map_err(|source| ExperimentError::Write { path, source })?;
     }
     Ok(results)
 }

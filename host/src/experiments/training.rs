@@ -104,7 +104,7 @@ fn read(path: &Path) -> Result<TrainingRecord, ExperimentError> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ExperimentError> {
-    crate::run::write_file(path, bytes).map_err(|source| ExperimentError::Write { path: PathBuf::from(path), source })
+    crate::util::files::write_file(path, bytes).map_err(|source| ExperimentError::Write { path: PathBuf::from(path), source })
 }
 
 /// Reports the progress of training.

@@ -161,7 +161,7 @@ struct Case {
 impl Case {
     fn new(manner: Manner) -> Self {
         let file: Vec<u8> = (0..300_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let wanted = ExpectedFile { sha256: crate::model::hex(&Sha256::digest(&file)), most_bytes: file.len() as u64 };
+        let wanted = ExpectedFile { sha256: crate::util::text::hex(&Sha256::digest(&file)), most_bytes: file.len() as u64 };
         Self { server: Server::new(file.clone(), manner), file, wanted, folder: tempfile::tempdir().unwrap() }
     }
 

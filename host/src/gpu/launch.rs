@@ -17,8 +17,8 @@ use fooling_core::{PictureSpec, StandardGenome};
 use tract_gpu::tensor::{DeviceTensor, LazyHostStorage};
 use tract_onnx::prelude::*;
 
-use super::plan::{InputTables, Programs, View};
-use crate::model::Preprocess;
+use super::plan::{Programs, View};
+use crate::model::{InputTables, Preprocess};
 
 // SAFETY: eight 32-bit integers in the order of the kernel's `View` (`repr(C)`), without padding or pointers.
 unsafe impl DeviceRepr for View {}
@@ -31,14 +31,14 @@ const THREADS: u32 = 128;
 pub(crate) struct Drawing {
     view: Option<View>,
     programs: Programs,
-    look: InputTables,
+    tables: InputTables,
 }
 
 impl Drawing {
     /// Takes the genomes of a batch.
     pub(crate) fn fill(&mut self, genomes: &[&StandardGenome], picture: PictureSpec, preprocess: &Preprocess) {
         self.view = Some(View::new(picture, preprocess));
-        self.look = preprocess.look();
+        self.tables = preprocess.tables();
         self.programs.clear();
         genomes.iter().for_each(|genome| self.programs.add(genome));
     }
@@ -46,7 +46,7 @@ impl Drawing {
 
 /// The settings of a run's pictures, on the device.
 struct DeviceTables {
-    look: InputTables,
+    tables: InputTables,
     crops: CudaSlice<i32>,
     table: CudaSlice<f32>,
     mean: Option<CudaSlice<f32>>,
@@ -57,14 +57,14 @@ pub(crate) struct Painter {
     shape: Vec<usize>,
     /// The kernel for this number of values.
     kernels: HashMap<u32, CudaFunction>,
-    look: Option<DeviceTables>,
+    tables: Option<DeviceTables>,
     input: Option<DeviceTensor>,
 }
 
 impl Painter {
     /// For a network whose input has this shape.
     pub(crate) fn new(shape: &[usize]) -> Self {
-        Self { shape: shape.to_vec(), kernels: HashMap::new(), look: None, input: None }
+        Self { shape: shape.to_vec(), kernels: HashMap::new(), tables: None, input: None }
     }
 
     /// The last batch drawn, as a tensor for tract.
@@ -75,7 +75,7 @@ impl Painter {
 
     /// Draws a batch into the first slots of the input; the others keep their content.
     pub(crate) fn draw(&mut self, drawing: &Drawing) -> TractResult<()> {
-        let Drawing { view: Some(view), programs, look } = drawing else {
+        let Drawing { view: Some(view), programs, tables } = drawing else {
             return Ok(());
         };
         let input = match self.input.take() {
@@ -83,12 +83,12 @@ impl Painter {
             None => DeviceTensor::uninitialized_dt(f32::datum_type(), &self.shape)?,
         };
         let pictures = u32::try_from(programs.starts.len())?;
-        let numbers = programs.starts.len() * (look.crops.len() / 3) * view.numbers();
-        if numbers > input.len() || look.crops.len() != usize::try_from(view.crops)? * 3 {
+        let numbers = programs.starts.len() * (tables.crops.len() / 3) * view.numbers();
+        if numbers > input.len() || tables.crops.len() != usize::try_from(view.crops)? * 3 {
             return Err(TractError::msg("the pictures do not fit into the network's input"));
         }
         let to = input.device_buffer_ptr() as u64 + u64::from(input.buffer_offset::<u32>());
-        tract_cuda::with_cuda_stream(|stream| self.launch(stream, *view, programs, look, pictures, to))?;
+        tract_cuda::with_cuda_stream(|stream| self.launch(stream, *view, programs, tables, pictures, to))?;
         self.input = Some(input);
         Ok(())
     }
@@ -98,7 +98,7 @@ impl Painter {
         stream: &Arc<CudaStream>,
         view: View,
         programs: &Programs,
-        look: &InputTables,
+        tables: &InputTables,
         pictures: u32,
         to: u64,
     ) -> TractResult<()> {
@@ -107,10 +107,10 @@ impl Painter {
             Entry::Occupied(there) => there.into_mut(),
             Entry::Vacant(new) => new.insert(compile(stream, values)?),
         };
-        if self.look.as_ref().is_none_or(|there| there.look != *look) {
-            self.look = Some(DeviceTables::new(stream, look)?);
+        if self.tables.as_ref().is_none_or(|there| there.tables != *tables) {
+            self.tables = Some(DeviceTables::new(stream, tables)?);
         }
-        let there = self.look.as_ref().ok_or_else(|| TractError::msg("no look"))?;
+        let there = self.tables.as_ref().ok_or_else(|| TractError::msg("the tables are not on the device"))?;
         let (code, starts) = (stream.clone_htod(&programs.words)?, stream.clone_htod(&programs.starts)?);
         let side = u32::try_from(view.side)?;
         let grid_dim = ((side * side).div_ceil(THREADS), pictures, 1);
@@ -131,9 +131,9 @@ impl Painter {
 }
 
 impl DeviceTables {
-    fn new(stream: &Arc<CudaStream>, look: &InputTables) -> TractResult<Self> {
-        let mean = if look.mean.is_empty() { None } else { Some(stream.clone_htod(&look.mean)?) };
-        Ok(Self { look: look.clone(), crops: stream.clone_htod(&look.crops)?, table: stream.clone_htod(&look.table)?, mean })
+    fn new(stream: &Arc<CudaStream>, tables: &InputTables) -> TractResult<Self> {
+        let mean = if tables.mean.is_empty() { None } else { Some(stream.clone_htod(&tables.mean)?) };
+        Ok(Self { tables: tables.clone(), crops: stream.clone_htod(&tables.crops)?, table: stream.clone_htod(&tables.table)?, mean })
     }
 }
 
@@ -175,7 +175,7 @@ pub(crate) fn bytes(genomes: &[&StandardGenome], picture: PictureSpec, preproces
     tract_cuda::with_cuda_stream(|stream| {
         let stream: &Arc<CudaStream> = stream;
         let kernel = compile(stream, drawing.programs.values())?;
-        let there = DeviceTables::new(stream, &drawing.look)?;
+        let there = DeviceTables::new(stream, &drawing.tables)?;
         let (code, starts) = (stream.clone_htod(&drawing.programs.words)?, stream.clone_htod(&drawing.programs.starts)?);
         let mut made = stream.alloc_zeros::<u8>(genomes.len() * side * side * channels)?;
         let null = 0_u64;

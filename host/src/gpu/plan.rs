@@ -92,14 +92,3 @@ impl Programs {
         self.values.next_power_of_two().max(32)
     }
 }
-
-/// The numbers that bytes become, and the positions of crops, in the kernel's format.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct InputTables {
-    /// Left, top, and 1 for mirrored, for each crop.
-    pub(crate) crops: Vec<i32>,
-    /// 256 numbers for each channel; or, with a mean image, the scale and the standard deviations.
-    pub(crate) table: Vec<f32>,
-    /// Channels x height x width; empty without a mean image.
-    pub(crate) mean: Vec<f32>,
-}

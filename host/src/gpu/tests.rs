@@ -8,8 +8,8 @@ use std::sync::Mutex;
 
 use fooling_core::{Birth, ColourSpace, Coordinates, Encoding as _, PictureSpec, Purpose, Rows, StandardGenome, Stream};
 
-use super::plan::{InputTables, Programs, View};
-use crate::model::{Channels, Crops, Input, Layout, Mean, MeanValues, PerChannel, Preprocess};
+use super::plan::{Programs, View};
+use crate::model::{Channels, Crops, Input, InputTables, Layout, Mean, MeanValues, PerChannel, Preprocess};
 use crate::run::encoding::{CppnRenderer, StandardCppn};
 
 #[path = "../../../tests/gpu/kernel.rs"]
@@ -20,7 +20,7 @@ use kernel::{Kernel, Launch};
 /// The result of one launch: the bytes of all pictures, and the network's input.
 fn launch(kernel: &Mutex<Kernel>, view: View, programs: &Programs, preprocess: &Preprocess, channels: usize) -> (Vec<u8>, Vec<u32>) {
     let (count, side) = (programs.starts.len(), usize::try_from(view.side).unwrap());
-    let InputTables { crops, table, mean } = preprocess.look();
+    let InputTables { crops, table, mean } = preprocess.tables();
     let launch = Launch { view: view.words(), words: programs.words.clone(), starts: programs.starts.clone(), crops, table, mean };
     Kernel::launch(kernel, &launch, count * side * side * channels, count * preprocess.slot_len())
 }

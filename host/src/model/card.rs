@@ -24,7 +24,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ModelError;
+use super::error::ModelError;
+use crate::util::text::printable;
 
 /// Largest side of a network's input or of a picture, in pixels.
 pub const MAX_SIDE: usize = 4096;
@@ -347,9 +348,4 @@ fn check_numbers(file: &str, field: &str, numbers: &[f32], count: usize) -> Resu
 
 fn is_printable(text: &str) -> bool {
     !text.chars().any(char::is_control)
-}
-
-/// `text` without control characters, shortened for an error message.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
 }

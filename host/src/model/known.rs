@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::card::{Card, printable};
+use super::card::Card;
 use super::{Folder, Model, ModelError};
+use crate::util::text::printable;
 
 /// A network whose card is part of the program.
 #[derive(Debug, Clone, Copy)]

@@ -4,12 +4,11 @@
 //! itself stays on disk until a classifier is created.
 
 pub(crate) mod card;
-mod error;
+pub(crate) mod error;
 mod known;
 mod preprocess;
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -22,7 +21,10 @@ pub use error::ModelError;
 pub use known::{KNOWN, Known, cache_folder};
 pub use preprocess::Preprocess;
 
-use card::{check_labels, printable};
+use crate::util::text::{hex, printable};
+use card::check_labels;
+#[cfg(any(test, feature = "cuda"))]
+pub(crate) use preprocess::InputTables;
 pub(crate) use preprocess::MeanValues;
 
 use crate::onnx::{ExternalData, Facts, Meaning, Network, external_files};
@@ -522,14 +524,6 @@ fn read_bounded(path: &Path, field: &'static str, limit: u64) -> Result<Vec<u8>,
         return Err(ModelError::TooLarge { file: path.display().to_string(), field, bytes: size, limit });
     }
     Ok(bytes)
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(digest: &[u8]) -> String {
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Layout, channels, rows and columns of an input that has these dimensions, the batch first.

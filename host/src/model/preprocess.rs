@@ -9,8 +9,6 @@ use std::convert::Infallible;
 use fooling_core::{Canvas, Region, Row};
 
 use super::card::{Channels, Crops, Input, Layout};
-#[cfg(any(test, feature = "cuda"))]
-use crate::gpu::plan::InputTables;
 use crate::picture::luma;
 use fooling_engine::simd::{Instructions, Kernel, Vector, dispatch};
 
@@ -70,6 +68,18 @@ impl Formula {
 pub(crate) enum MeanValues {
     Channel(Vec<f32>),
     Image(Vec<f32>),
+}
+
+/// The numbers that bytes become, and the positions of crops, in the kernel's format.
+#[cfg(any(test, feature = "cuda"))]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct InputTables {
+    /// Left, top, and 1 for mirrored, for each crop.
+    pub(crate) crops: Vec<i32>,
+    /// 256 numbers for each channel; or, with a mean image, the scale and the standard deviations.
+    pub(crate) table: Vec<f32>,
+    /// Channels x height x width; empty without a mean image.
+    pub(crate) mean: Vec<f32>,
 }
 
 impl Preprocess {
@@ -171,7 +181,7 @@ impl Preprocess {
 
     /// The numbers and crops in the form that a GPU kernel uses.
     #[cfg(any(test, feature = "cuda"))]
-    pub(crate) fn look(&self) -> InputTables {
+    pub(crate) fn tables(&self) -> InputTables {
         let place = |crop: &Crop| [crop.left, crop.top, crop.mirrored.into()].map(|place| i32::try_from(place).expect("within a picture"));
         let (table, mean) = match &self.values {
             Values::Table { tables, .. } => (tables.as_flattened().to_vec(), Vec::new()),

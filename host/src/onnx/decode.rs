@@ -8,7 +8,7 @@ use super::external::ExternalData;
 use super::tensor::{Budget, RawTensor, element, element_name, pair};
 use super::wire::{Damage, Fields, Memory, Value};
 use super::{Fault, MAX_NODES, MAX_RANK, damaged, node_part, part, sort};
-use crate::model::card::printable;
+use crate::util::text::printable;
 
 /// A decoded file.
 #[derive(Debug, Default)]

@@ -153,7 +153,7 @@ impl Writer {
         };
         match changed {
             Some(how) => {
-                let name = crate::model::card::printable(node.outputs.first().unwrap_or(&node.name));
+                let name = crate::util::text::printable(node.outputs.first().unwrap_or(&node.name));
                 self.changes.push(format!("{} `{name}`: {how}", node.operator));
             }
             None => {

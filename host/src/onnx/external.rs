@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 use super::Fault;
 use super::tensor::pair;
 use super::wire::{Damage, Fields, Memory, Value};
-use crate::model::card::printable;
+use crate::util::text::printable;
 
 /// More files than any exporter writes (usually one; some write one for each tensor).
 const MAX_FILES: usize = 4096;

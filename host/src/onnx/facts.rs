@@ -42,7 +42,7 @@ impl OutputFacts {
 
 pub(super) fn facts(decoded: &Decoded) -> Result<Facts, Fault> {
     let [input] = &decoded.inputs[..] else {
-        let names: Vec<_> = decoded.inputs.iter().map(|input| crate::model::card::printable(&input.name)).collect();
+        let names: Vec<_> = decoded.inputs.iter().map(|input| crate::util::text::printable(&input.name)).collect();
         let problem = format!("has {} inputs ({}); a picture classifier has one", names.len(), names.join(", "));
         return Err(("graph".into(), problem));
     };

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use fooling_engine::{Graph, Node};
 
 use super::rewrite::makers;
-use crate::model::Output;
+use crate::model::card::Output;
 
 /// What a graph tells of its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,8 +28,9 @@ use std::collections::BTreeMap;
 
 use fooling_engine::{ElementType, Graph, Node};
 
-use crate::model::ModelError;
-use crate::model::card::{Input, Layout, printable};
+use crate::model::card::{Input, Layout};
+use crate::model::error::ModelError;
+use crate::util::text::printable;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
 pub(crate) use device::Shapes;
 #[cfg(any(test, feature = "train", feature = "tract"))]

@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use fooling_engine::Graph;
 
 use super::{Fault, node_part, part};
-use crate::model::card::printable;
+use crate::util::text::printable;
 
 /// Puts each node after those whose outputs it reads, and otherwise keeps their order. Every value must be made exactly once, and every
 /// value that is read must be made.

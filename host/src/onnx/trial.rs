@@ -3,7 +3,8 @@
 use fooling_engine::simd::Instructions;
 
 use super::{Network, classes_in};
-use crate::model::{ModelError, Output};
+use crate::model::card::Output;
+use crate::model::error::ModelError;
 
 /// What came out.
 #[derive(Debug, Clone, PartialEq)]

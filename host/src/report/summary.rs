@@ -7,8 +7,8 @@ use fooling_core::{Placement, Settings, open_journal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::model::hex;
 use crate::run::{EncodingName, RunError, RunToml, Scores, Stats, Timing, Variant, along, journal_file};
+use crate::util::text::hex;
 
 /// The results of a run in figures: `summary.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

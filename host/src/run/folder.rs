@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::{RunError, RunToml};
+use crate::util::files::{Durable, beside, beside_alone, make_folder, write_beside, write_whole};
 use crate::util::lock::Locked;
 
 /// The folder of a run. A process that holds it has exclusive access.
@@ -154,88 +155,6 @@ impl Folder {
     /// As [`Folder::write`].
     pub fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
         write_whole(path, &beside(path), bytes, Durable::Yes).map_err(|source| RunError::file("write", path, source))
-    }
-}
-
-/// Whether a file must survive a power failure once it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Durable {
-    Yes,
-    No,
-}
-
-/// Writes a file outside a run folder atomically.
-pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_whole(path, &beside_alone(path), bytes, Durable::No)
-}
-
-/// Where a file is written before it is renamed. The next process replaces what a killed one left there.
-pub(super) fn beside(path: &Path) -> PathBuf {
-    with_ending(path, ".part")
-}
-
-/// The same, for a file that other processes may be writing too.
-fn beside_alone(path: &Path) -> PathBuf {
-    with_ending(path, &format!(".{}.part", std::process::id()))
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-/// Writes a file atomically: first a temporary file in the same folder.
-pub(super) fn write_whole(path: &Path, beside: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
-    write_beside(path, beside, durable, |file| file.write_all(bytes))
-}
-
-/// Writes the temporary file and renames it.
-fn write_beside(path: &Path, beside: &Path, durable: Durable, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent)?;
-    let write = || {
-        // Always a new file, never an existing one, which could be a link to somewhere else.
-        let _ = std::fs::remove_file(beside);
-        let mut file = File::create_new(beside)?;
-        fill(&mut file)?;
-        if durable == Durable::Yes {
-            file.sync_all()?;
-        }
-        std::fs::rename(beside, path)?;
-        if durable == Durable::Yes { sync_folder(parent) } else { Ok(()) }
-    };
-    let written = write();
-    if written.is_err() {
-        // A half-written file is useless; if it cannot be removed either, there is nothing more to do.
-        let _ = std::fs::remove_file(beside);
-    }
-    written
-}
-
-/// Creates a folder and its parents where they do not exist, and flushes the new directory entries to disk.
-fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    make_folder(above)?;
-    match std::fs::create_dir(folder) {
-        // Another process may have been faster.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
-        _ => sync_folder(above),
-    }
-}
-
-/// Flushes the entries of a directory to disk. Only Unix can do this: elsewhere a folder cannot be opened as a file.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if !cfg!(unix) {
-        return Ok(());
-    }
-    match File::open(folder)?.sync_all() {
-        // Some shared and network file systems do not support this for directories; runs must work there all the same.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        synced => synced,
     }
 }
 

@@ -17,9 +17,9 @@ use fooling_core::{JournalWriter, Placement, Records, Settings, SinkFn};
 use sha2::{Digest as _, Sha256};
 
 use super::RunError;
-use super::folder::{self, Durable};
-use crate::model::hex;
+use crate::util::files::{self, Durable};
 use crate::util::lock::Locked;
+use crate::util::text::hex;
 
 /// Time between two flushes to disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -56,7 +56,7 @@ impl JournalFile {
             return Err(RunError::file("make", path, io::ErrorKind::AlreadyExists.into()));
         }
         // A journal with half a header could neither be resumed nor started again.
-        folder::write_whole(path, &folder::beside(path), &header, Durable::Yes).map_err(|source| RunError::file("write", path, source))?;
+        files::write_whole(path, &files::beside(path), &header, Durable::Yes).map_err(|source| RunError::file("write", path, source))?;
         Ok(Self::of(path, hold(path)?, writer, header.len() as u64))
     }
 

@@ -22,7 +22,6 @@ pub use elites::{Elites, RebuiltElite};
 pub use error::RunError;
 pub use evolve::{Finished, Observer, Progress, Setup, Timing, resume, start};
 pub use folder::Folder;
-pub(crate) use folder::write_file;
 #[cfg(feature = "train")]
 pub use lineage::placements_above;
 pub use lineage::{Ancestor, Lineage, lineages};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Folder, RunConfig, RunError};
 use crate::classifier::{Classifier, Device};
 use crate::model::Model;
-use crate::model::card::printable;
+use crate::util::text::printable;
 
 /// The error if the settings of a journal do not follow from run.toml.
 pub(super) const SETTINGS_DIFFER: &str = "its settings do not match run.toml; restore that file, or start a new run";

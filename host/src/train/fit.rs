@@ -121,7 +121,7 @@ impl Examples {
     pub fn digest(&self) -> String {
         let mut digest = Sha256::new_with_prefix(&self.images);
         digest.update(&self.labels);
-        crate::model::hex(&digest.finalize())
+        crate::util::text::hex(&digest.finalize())
     }
 
     /// Number of classes of a network trained on these examples.

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use super::super::{Classifier as _, TractCpu};
 use super::{Report, batch_for, error_text, planning, prepare};
-use crate::model::{Model, ModelError, hex};
+use crate::model::{Model, ModelError};
 use crate::onnx::tract::{Refusal, contained, typed};
 use crate::onnx::{ExternalData, Network, exported};
+use crate::util::text::hex;
 
 /// The result of an export.
 #[derive(Clone, Debug)]
@@ -102,7 +103,7 @@ pub fn export(model: &Model, out: &Path, half: bool, allow_slow: bool) -> Result
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    crate::run::write_file(path, bytes).map_err(|source| ExportError::Write { path: path.display().to_string(), source })
+    crate::util::files::write_file(path, bytes).map_err(|source| ExportError::Write { path: path.display().to_string(), source })
 }
 
 /// The card of the exported file.

@@ -2,7 +2,7 @@
 
 use tract_onnx::prelude::*;
 
-use crate::model::card::printable;
+use crate::util::text::printable;
 
 /// Where the nodes of a graph run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

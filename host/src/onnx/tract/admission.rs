@@ -10,7 +10,7 @@ use fooling_engine::{Attribute, Graph, Node};
 
 use super::super::{MAX_ELEMENTS, MAX_RANK, node_part};
 use super::Refusal;
-use crate::model::card::printable;
+use crate::util::text::printable;
 
 /// Most numbers that an operator on constants alone may make where it can make many out of few.
 const MAX_GROWN: usize = 1 << 24;

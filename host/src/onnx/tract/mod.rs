@@ -16,8 +16,8 @@ use tract_onnx::tract_core::ops::cnn::{Conv, PaddingSpec};
 use tract_onnx::tract_hir::infer::Factoid;
 
 use super::{MAX_ELEMENTS, Network, Softmax, encode};
-use crate::model::ModelError;
-use crate::model::card::printable;
+use crate::model::error::ModelError;
+use crate::util::text::printable;
 pub(crate) use trust::{check_optimised, try_pictures};
 
 /// A graph planned for one shape of input.

@@ -7,7 +7,7 @@ use fooling_engine::Graph;
 use tract_onnx::prelude::*;
 
 use super::{Refusal, as_it_is, contained, refusal};
-use crate::model::ModelError;
+use crate::model::error::ModelError;
 use crate::onnx::Network;
 
 /// How much of the largest output an output may differ by: a hundred times what rounding makes of the networks that were tried.

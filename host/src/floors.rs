@@ -1,0 +1,147 @@
+//! The modules of this crate are floors of a house: each uses only those below it. This test keeps it so.
+
+use std::path::{Path, PathBuf};
+
+/// The floors from the ground up. A file belongs to the last one that its path begins with.
+const FLOORS: [&[&str]; 14] = [
+    &["util", "simd", "picture"],
+    &["genomes", "mnist", "fetch"],
+    // The card and the errors of models are below ONNX: they say what an input and an output are.
+    &["model::card", "model::error"],
+    &["onnx"],
+    &["model"],
+    &["gpu"],
+    &["classifier"],
+    &["score"],
+    &["run"],
+    &["report"],
+    &["facade"],
+    &["train"],
+    &["experiments"],
+    &["cli"],
+];
+/// Within a floor, in the same order.
+const RUN: [&[&str]; 4] = [
+    &["run::error", "run::encoding"],
+    &["run::config", "run::curve", "run::folder", "run::provenance", "run::journal_file", "run::evaluator", "run::search", "run::elites"],
+    &["run::replay"],
+    &["run::rebuild", "run::lineage", "run::evolve"],
+];
+const REPORT: [&[&str]; 3] = [&["report::xml"], &["report::chart", "report::sheet", "report::summary"], &["report::page", "report::html"]];
+
+/// How high a module is; nothing if the floors do not have it.
+fn height(floors: &[&[&str]], path: &str) -> Option<usize> {
+    let holds = |module: &&str| path == *module || path.strip_prefix(*module).is_some_and(|rest| rest.starts_with("::"));
+    let longest = |floor: &&[&str]| floor.iter().filter(|module| holds(module)).map(|module| module.len()).max();
+    let (height, _) =
+        floors.iter().enumerate().filter_map(|(height, floor)| Some((height, longest(floor)?))).max_by_key(|found| found.1)?;
+    Some(height)
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// `model/card.rs` is `model::card`.
+fn module(file: &Path) -> String {
+    let path = file.with_extension("");
+    let parts: Vec<&str> = path.iter().map(|part| part.to_str().unwrap()).filter(|part| *part != "mod").collect();
+    parts.join("::")
+}
+
+/// The paths in this crate that a text uses, but for its tests. `use crate::a::{b::C, d}` uses `a::b::C` and `a::d`.
+fn uses(text: &str, module: &str) -> Vec<String> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code: String = code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
+    let parent = module.rsplit_once("::").map_or(module, |(parent, _)| parent);
+    let mut found = Vec::new();
+    for (prefix, base) in [("crate::", String::new()), ("fooling::", String::new()), ("super::", format!("{parent}::"))] {
+        for (at, _) in code.match_indices(prefix) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|before| before.is_alphanumeric() || before == '_' || before == ':') {
+                continue;
+            }
+            let rest = &code[at + prefix.len()..];
+            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
+            let (path, list) = (&rest[..end], rest[end..].strip_prefix('{').and_then(|list| list.split_once('}')));
+            match list {
+                Some((list, _)) => found.extend(list.split(',').map(|item| format!("{base}{path}{}", item.trim()))),
+                None => found.push(format!("{base}{path}")),
+            }
+        }
+    }
+    found
+}
+
+/// Where the names are defined that the module `within` exports again: `use error::RunError` makes `run::RunError` `run::error::RunError`.
+fn exports(text: &str, within: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for line in text.split("use ").skip(1).filter_map(|line| line.split(';').next()) {
+        let Some((from, names)) = line.split_once("::") else { continue };
+        let names = names.trim_matches(['{', '}']).split(',').map(str::trim).filter(|name| !name.is_empty());
+        found.extend(names.map(|name| (format!("{within}::{name}"), format!("{within}::{from}::{name}"))));
+    }
+    found
+}
+
+/// What a floor uses of those above it.
+fn upwards(floors: &[&[&str]], within: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let exports = std::fs::read_to_string(root.join(within).join("mod.rs")).map_or(Vec::new(), |text| exports(&text, within));
+    let mut all = Vec::new();
+    files(&root, &mut all);
+    let mut wrong = Vec::new();
+    for file in all {
+        let module = module(file.strip_prefix(&root).unwrap());
+        if !module.starts_with(within) || module.split("::").any(|part| part == "tests") {
+            continue;
+        }
+        let Some(own) = height(floors, &module) else { continue };
+        for used in uses(&std::fs::read_to_string(&file).unwrap(), &module) {
+            let used = exports.iter().find(|(name, _)| *name == used).map_or(used, |(_, defined)| defined.clone());
+            if height(floors, &used).is_some_and(|height| height > own) {
+                wrong.push(format!("{module} uses {used}"));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn a_floor_uses_only_those_below_it() {
+    assert_eq!(upwards(&FLOORS, ""), Vec::<String>::new());
+}
+
+#[test]
+fn runs_and_reports_have_no_circles() {
+    assert_eq!(upwards(&RUN, "run"), Vec::<String>::new());
+    assert_eq!(upwards(&REPORT, "report"), Vec::<String>::new());
+}
+
+#[test]
+fn every_module_is_on_a_floor() {
+    let exempt = ["lib", "main", "floors", "testing"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    files(&root, &mut all);
+    let modules = all.iter().map(|file| module(file.strip_prefix(&root).unwrap()));
+    let strays: Vec<String> = modules.filter(|module| height(&FLOORS, module).is_none() && !exempt.contains(&module.as_str())).collect();
+    assert_eq!(strays, Vec::<String>::new());
+}
+
+#[test]
+fn uses_are_found() {
+    let text =
+        "use crate::a::{b::C, d};\nuse super::e::F;\nfn f() { crate::g::h() } // crate::no\n#[cfg(test)]\nmod tests {\nuse crate::no;";
+    assert_eq!(uses(text, "x::y"), ["a::b::C", "a::d", "g::h", "x::e::F"]);
+    assert_eq!(height(&FLOORS, "model::card::Card"), Some(2));
+    assert_eq!(height(&FLOORS, "model::Model"), Some(4));
+    assert_eq!(height(&FLOORS, "modelling"), None);
+}
