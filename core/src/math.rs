@@ -135,7 +135,7 @@ fn split_ln_2(x: f32) -> (u32, f32) {
 #[inline(always)]
 #[must_use]
 pub fn sigmoid(x: f32) -> f32 {
-    // Beyond 20 the result is 1 to the last bit; the bound keeps the exponent small. Written so that a NaN would be replaced.
+    // Beyond 20 the result is 1 to the last bit; the limit keeps the exponent small. Written so that a NaN would be replaced.
     let a = x.abs();
     let a = if a < 20.0 { a } else { 20.0 };
     let (n, r) = split_ln_2(a);

@@ -30,11 +30,9 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     report::write(folder, &run::resume(setup, folder, observer)?)
 }
 
-/// Scores pictures over several threads: for each picture a probability for each class, or NaN throughout if what the network returned
-/// were no probabilities.
+/// Scores pictures on several threads: for each picture a probability for each class, all NaN if the network did not return probabilities.
 ///
-/// Pictures of another size, or with another number of channels than the network takes, are scaled and converted; the aspect ratio is not
-/// kept.
+/// Pictures with another size or number of channels than the network's are scaled and converted, without keeping the aspect ratio.
 ///
 /// # Errors
 ///

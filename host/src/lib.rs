@@ -1,4 +1,4 @@
-//! Evolve pictures that a neural network is sure about and a person is not.
+//! Evolves pictures that a neural network is sure about and a person is not.
 //!
 //! A [`Model`] is an ONNX network with a card that says how to feed it. [`open`] prepares it as a [`Classifier`]. A [`RunConfig`] says what
 //! to evolve, and [`evolve`] does it, with MAP-Elites: for each class it keeps the picture with the highest confidence. A run is a
@@ -34,13 +34,13 @@
 //! ```
 //!
 //! The exact engine scores most convolutional networks with the same bits on every machine. The feature `tract` (default) adds an engine
-//! for other networks, and `cuda` and `metal` add GPUs. The feature `cli` (default) is the program `fooling`; a library does without it:
-//! `default-features = false`.
+//! for other networks, and `cuda` and `metal` add GPUs. The feature `cli` (default) is the program `fooling`; libraries should turn it off
+//! with `default-features = false`.
 #![cfg_attr(not(all(feature = "cli", feature = "tract")), allow(dead_code, unused_imports, reason = "the program and tract use all of it"))]
-// Within the crate, what is `pub` in a private module is what the facade or the tests of the whole program may use.
+// Within the crate, what is `pub` in a private module may be used by the facade and by the tests of the whole program.
 #![allow(unreachable_pub)]
 
-// The command line names what it uses as other crates would.
+// The command line uses this library by the same names as other crates.
 #[cfg(feature = "cli")]
 extern crate self as fooling;
 

@@ -1,11 +1,11 @@
-//! The engine's transcendental functions: the same bits on every target and with every width of vectors.
+//! The engine's transcendental functions: the same bits on every target and with every vector width.
 //!
-//! Everything here is built of IEEE 754 single-precision multiply, add, subtract, divide, compare, select and integer operations on the
-//! bits. No fused multiply-add, no platform libm, no table, and no branch on an argument, so that the compiler turns a loop over lanes
-//! into vector code of whatever width the target has.
+//! Everything here consists of IEEE 754 single-precision multiplications, additions, subtractions, divisions, comparisons, selections, and
+//! integer operations on the bits. There is no fused multiply-add, no platform libm, no table, and no branch on an argument, so the
+//! compiler turns a loop over lanes into vector code of any width.
 //!
-//! The largest errors against correctly rounded results stand with each function; `cargo run --release -p fooling-engine --example ulp`
-//! measures them over all floats.
+//! Each function states its largest error against the correctly rounded result; `cargo run --release -p fooling-engine --example ulp`
+//! measures it over all floats.
 
 /// Adding and subtracting this rounds a float below 2^22 to the nearest integer.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
@@ -39,7 +39,7 @@ fn split_ln_2(x: f32) -> (i32, f32, f32) {
     (integer, x - n * LN_2[0], n * LN_2[1])
 }
 
-/// x, but `low` below it and `high` above it; NaN stays.
+/// x clamped to `low` and `high`; NaN is kept.
 #[inline(always)]
 fn clamp(x: f32, low: f32, high: f32) -> f32 {
     let x = if x < low { low } else { x };
@@ -50,11 +50,11 @@ fn clamp(x: f32, low: f32, high: f32) -> f32 {
 #[inline(always)]
 #[must_use]
 pub fn exp(x: f32) -> f32 {
-    // Outside, the result is 0 or infinity, and the bounds keep the exponents small.
+    // Outside the limits the result is 0 or infinity; they keep the exponents small.
     let x = clamp(x, -104.0, 89.0);
     let (n, head, tail) = split_ln_2(x);
     let r = head - tail;
-    // Two factors: the smallest results have exponents that no float has.
+    // Two factors, because the smallest results have exponents that no float has.
     let half = n >> 1;
     ((1.0 + (r + exp_reduced(r))) * exp2(half)) * exp2(n - half)
 }
@@ -113,12 +113,12 @@ const LN_1P: [u32; 5] = [0x3f2a_aaac, 0x3ecc_cb54, 0x3e92_84b9, 0x3e5b_6b50, 0x3
 #[inline(always)]
 #[must_use]
 pub fn tanh(x: f32) -> f32 {
-    // Beyond 10 the result is 1 to the last bit. NaN stays.
+    // Beyond 10 the result is 1 to the last bit. NaN is kept.
     let a = clamp(x.abs(), 0.0, 10.0);
     let (n, head, tail) = split_ln_2(if a < 0.15 { -2.0 * a } else { 2.0 * a });
     let scale = exp2(n);
     let e = ((scale - 1.0) + scale * head) + scale * (exp_reduced(head - tail) - tail);
-    // |e / (e + 2)|, and beyond a half 1 - 2 / (e + 2), which loses least there.
+    // |e / (e + 2)|, or 1 - 2 / (e + 2) beyond a half, which loses less there.
     let (one, numerator) = if a > 0.55 { (1.0, 2.0) } else { (0.0, e) };
     let signless: f32 = one - numerator / (e + 2.0);
     signless.abs().copysign(x)
@@ -138,7 +138,7 @@ pub fn sigmoid(x: f32) -> f32 {
 #[must_use]
 pub fn silu(x: f32) -> f32 {
     let e = exp(-x.abs());
-    // Both are right for minus infinity, where x * e is not a number.
+    // Both are correct for minus infinity, where x * e is NaN.
     let numerator = if x < 0.0 { if x < -110.0 { 0.0 } else { x * e } } else { x };
     numerator / (1.0 + e)
 }
@@ -160,8 +160,8 @@ pub fn mish(x: f32) -> f32 {
     (if x < -110.0 { 0.0 } else { x }) * (n / (n + 2.0))
 }
 
-/// How far the error function of a >= 0 is from 1, and the function itself: one of them is exact to about an ulp, and the other
-/// follows from it. Returns (erf, 1 - erf).
+/// 1 minus the error function of a >= 0, and the function itself: one of them is exact to about an ulp, and the other follows from it.
+/// Returns (erf, 1 - erf).
 ///
 /// The polynomials are N. Juffa's (stackoverflow.com, answer 35148199).
 #[inline(always)]
@@ -189,7 +189,7 @@ fn erf_parts(a: f32) -> (f32, f32) {
 const ERF_NEAR: [u32; 6] = [0xba1c_7000, 0x3ba3_8d2c, 0xbcdb_48d9, 0x3de7_0e22, 0xbec0_9380, 0x3e03_75d4];
 /// The logarithm of 1 - erf, plus a, over a, for a from 0.92 to 4, highest power first.
 const ERF_FAR: [u32; 7] = [0xb791_0000, 0x39c8_e7d9, 0xbb7e_8a1c, 0x3cc6_b1a1, 0xbdda_ae5c, 0xbf22_8550, 0xbe03_ce86];
-/// Beyond it, 1 - erf is taken to be 0 by GELU.
+/// Beyond this, GELU takes 1 - erf as 0.
 const GELU_LIMIT: f32 = 4.0;
 
 /// The error function.
@@ -200,7 +200,7 @@ pub fn erf(x: f32) -> f32 {
     erf_parts(clamp(x.abs(), 0.0, 4.0)).0.copysign(x)
 }
 
-/// x times the normal distribution function of x: GELU in its exact form.
+/// x times the cumulative normal distribution function: the exact form of GELU.
 #[inline(always)]
 #[must_use]
 pub fn gelu(x: f32) -> f32 {
@@ -211,7 +211,7 @@ pub fn gelu(x: f32) -> f32 {
     0.5 * bounded * doubled
 }
 
-/// GELU with the hyperbolic tangent in place of the error function.
+/// GELU with the hyperbolic tangent instead of the error function.
 #[inline(always)]
 #[must_use]
 pub fn gelu_tanh(x: f32) -> f32 {
@@ -236,13 +236,13 @@ pub fn ceil(x: f32) -> f32 {
     (if rounded < x { rounded + 1.0 } else { rounded }).copysign(x)
 }
 
-/// The nearest integer, the even one of two.
+/// The nearest integer; ties to even.
 #[inline(always)]
 #[must_use]
 pub fn round(x: f32) -> f32 {
     let whole = 8_388_608.0; // 2^23: from here on every float is an integer.
     let rounded = (x.abs() + whole) - whole;
-    // NaN stays.
+    // NaN is kept.
     if x.abs() < whole { rounded.copysign(x) } else { x }
 }
 

@@ -40,22 +40,22 @@ pub enum InvalidScores {
 /// thousands of classes and half-precision weights stay well within it.
 const TOLERANCE: f64 = 1e-3;
 
-/// What comes out of the engine, and how many scores become of it.
+/// The engine's output, and how many scores it gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RawScores {
-    /// What the numbers are.
+    /// The meaning of the numbers.
     pub(super) kind: Output,
-    /// How many come for a crop.
+    /// How many there are for a crop.
     pub(super) width: usize,
 }
 
 impl RawScores {
-    /// `kind` is that of the network's output; if the engine left out the last softmax, logits come.
+    /// `kind` is the kind of the network's output; if the engine omitted the last softmax, it returns logits.
     pub(super) fn new(kind: Output, width: usize, softmax_cut: bool) -> Self {
         Self { kind: if softmax_cut { Output::Logits } else { kind }, width }
     }
 
-    /// One number tells two classes apart.
+    /// One number distinguishes two classes.
     pub(super) fn classes(self) -> usize {
         if self.width == 1 { 2 } else { self.width }
     }
@@ -97,7 +97,7 @@ impl Finisher {
     fn sum_crops(&mut self, raw: &[f32]) -> Result<(), InvalidScores> {
         self.sums.fill(0.0);
         for crop in raw.chunks_exact(self.raw.width) {
-            // A log-softmax gives minus infinity for what is next to impossible.
+            // A log-softmax gives minus infinity for nearly impossible classes.
             let impossible = |value: f32| self.raw.kind == Output::LogProbabilities && value == f32::NEG_INFINITY;
             if let Some(class) = crop.iter().position(|&value| !value.is_finite() && !impossible(value)) {
                 return Err(InvalidScores::NotFinite { class, value: crop[class] });
@@ -117,7 +117,7 @@ impl Finisher {
     }
 }
 
-/// The probabilities of two classes from one number, which is about the second.
+/// The probabilities of two classes from one number, which is that of the second class.
 fn two_terms(kind: Output, number: f32, terms: &mut [f64]) -> Result<f64, InvalidScores> {
     let number_exact = f64::from(number);
     let probability = match kind {
@@ -132,7 +132,7 @@ fn two_terms(kind: Output, number: f32, terms: &mut [f64]) -> Result<f64, Invali
     Ok(1.0)
 }
 
-/// Writes the exponentials of logarithms of probabilities to `terms`, checked; they are taken as they are, so the divisor is 1.
+/// Writes the exponentials of log-probabilities to `terms` and checks them; they are used as they are, so the divisor is 1.
 fn exponentials(logarithms: &[f32], terms: &mut [f64]) -> Result<f64, InvalidScores> {
     let mut sum = 0.0;
     for (term, &logarithm) in terms.iter_mut().zip(logarithms) {
@@ -153,7 +153,7 @@ fn softmax_terms(logits: &[f32], terms: &mut [f64]) -> f64 {
     total
 }
 
-/// Copies probabilities to `terms`, checked, and if they are to sum to 1, their sum; they are taken as they are, so the divisor is 1.
+/// Copies probabilities to `terms` and checks them and, if they must sum to 1, their sum; they are used as they are, so the divisor is 1.
 fn checked_terms(probabilities: &[f32], terms: &mut [f64], summed: bool) -> Result<f64, InvalidScores> {
     let mut sum = 0.0;
     for (class, (term, &value)) in terms.iter_mut().zip(probabilities).enumerate() {

@@ -81,7 +81,7 @@ impl TractCpu {
         Ok(cpu)
     }
 
-    /// Compares a few scores, before the softmax, with those of the graph as it is.
+    /// Compares a few scores before the softmax with those of the unoptimised graph.
     fn check_optimised(&self, network: Network, pictures: &[Vec<f32>]) -> Result<(), ModelError> {
         let softmax_cut = self.head.as_ref().unwrap_or(&self.body).softmax_cut;
         let end = if softmax_cut { network.end() } else { &network.graph().outputs[0] }.to_owned();
@@ -182,7 +182,7 @@ fn failure(problem: String) -> ClassifyError {
     ClassifyError::Engine { engine: ENGINE, problem }
 }
 
-/// tract's own text is about its internals.
+/// tract's own message is about its internals.
 fn engine_error(_: &TractError) -> ClassifyError {
     failure("it cannot run the network".into())
 }
@@ -291,7 +291,7 @@ impl<'a> Part<'a> {
             Ok(Err(error)) => Err(engine_error(&error)),
             Err(_) => {
                 self.state = None;
-                Err(failure("it panicked, which is a fault of tract".into()))
+                Err(failure("it panicked, which is a bug in tract".into()))
             }
         }
     }

@@ -62,7 +62,7 @@ pub(crate) struct Prepared {
     /// The changed graph.
     #[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code, reason = "for exports"))]
     pub(crate) graph: fooling_engine::Graph,
-    /// The last softmax, in single precision also where the rest is in half.
+    /// The last softmax in single precision, even if the rest is in half precision.
     #[cfg_attr(not(any(test, feature = "cuda")), expect(dead_code, reason = "for exports"))]
     pub(crate) softmax: Option<crate::onnx::Softmax>,
 }
@@ -137,7 +137,7 @@ impl TractGpu {
     }
 }
 
-/// The whole chain of an error of a device in one bounded line: it is about drivers and libraries, not about the network.
+/// The whole chain of a device error as one line of limited length: it is about drivers and libraries, not about the network.
 fn error_text(error: &TractError) -> String {
     let text = format!("{error:#}");
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });

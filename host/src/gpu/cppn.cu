@@ -30,7 +30,7 @@ static __device__ float sine(float x) {
     const float reciprocal = number(0x3ea2f983u);
     const float pi0 = number(0x40490000u), pi1 = number(0x3a7dc000u), pi2 = number(0xb4af0000u);
     const float pi3 = number(0x2f05c000u), pi4 = number(0xa9e7b967u), tail = number(0x2f05a309u);
-    // reduce_far, which gives the bits of reduce_near where that is allowed.
+    // reduce_far, which gives the same bits as reduce_near where both are allowed.
     float far = (x * reciprocal + ROUND_FAR) - ROUND_FAR;
     float near = (x - far * pi0) - far * pi1;
     float third = far * pi2;

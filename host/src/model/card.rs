@@ -40,7 +40,8 @@ pub const MAX_CLASSES: usize = 65_536;
 pub struct Card {
     /// The ONNX file, relative to the card.
     pub file: String,
-    /// SHA-256 of the ONNX file, 64 hexadecimal digits; if it keeps weights in files beside it, of it and of these after it, by name.
+    /// SHA-256 of the ONNX file, 64 hexadecimal digits; if its weights are in other files, of the ONNX file followed by these files, sorted
+    /// by name.
     pub sha256: String,
     /// The name of the model on the command line and in reports.
     pub name: String,
@@ -52,7 +53,7 @@ pub struct Card {
     pub labels_file: Option<String>,
     /// The meaning of the network's output.
     pub output: Output,
-    /// The name of the output with the scores, where the network has several.
+    /// The name of the output with the scores, if the network has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_name: Option<String>,
     /// Where the network comes from.
@@ -68,7 +69,7 @@ pub struct Card {
 
 /// The meaning of the network's output.
 ///
-/// A network of one output tells two classes apart: the number is the second one's probability, its logarithm, or its logit.
+/// A network with one output distinguishes two classes: the number is the second one's probability, log-probability or logit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Output {
@@ -76,9 +77,9 @@ pub enum Output {
     Probabilities,
     /// Logits; this program computes their softmax.
     Logits,
-    /// Logarithms of probabilities, as log-softmax gives.
+    /// Log-probabilities, as log-softmax returns them.
     LogProbabilities,
-    /// A probability for each class by itself, as for pictures with several labels.
+    /// An independent probability for each class, for pictures with several labels.
     Sigmoid,
 }
 
@@ -318,7 +319,7 @@ impl Input {
         Ok(())
     }
 
-    /// Channels of the pictures that are drawn for the network: 1 (grey) or 3 (red, green, blue).
+    /// Channels of the pictures that are drawn for the network: 1 (grey) or 3 (RGB).
     #[must_use]
     pub fn picture_channels(&self) -> u8 {
         match self.channels {

@@ -29,7 +29,7 @@ pub(crate) use preprocess::MeanValues;
 
 use crate::onnx::{ExternalData, Facts, Meaning, Network, external_files};
 
-/// Largest accepted network in bytes, with the files beside it that hold its weights.
+/// Largest accepted network in bytes, including the files with its weights.
 pub const MAX_NETWORK: u64 = 1 << 30;
 /// Largest accepted card in bytes. Parsing TOML may take 75 times as much memory. 65 536 labels of 40 bytes fit.
 pub const MAX_CARD: u64 = 4 << 20;
@@ -211,7 +211,7 @@ impl Model {
         }
     }
 
-    /// Whether so many outputs are as many as there are labels, or one for two.
+    /// Whether this number of outputs matches the number of labels; one output stands for two classes.
     fn fits(&self, width: usize) -> bool {
         width == self.labels.len() || (width == 1 && self.labels.len() == 2)
     }
@@ -241,7 +241,7 @@ impl Model {
         let mean = MeanValues::Channel(vec![0.0; card.input.channels.count()]);
         let preprocess = Preprocess::new(&card.input, mean);
         let (width, output) = Self::try_output(&network, &preprocess)?;
-        // One output tells two classes apart.
+        // One output distinguishes two classes.
         let classes = if width == 1 { 2 } else { width };
         card.output = output;
         card.labels = Some((0..classes.min(MAX_CLASSES + 1)).map(|class| class.to_string()).collect());
@@ -253,7 +253,7 @@ impl Model {
         Ok(Self { card, labels, preprocess, mean_sha256: None, assumptions, recognised: None, folder })
     }
 
-    /// How many numbers come out of a network for a picture, and what they are: by its graph, or where that does not tell, by a few
+    /// The number of outputs of a network for a picture, and their meaning: from its graph or, if that does not tell, from scoring a few
     /// pictures.
     fn try_output(network: &Network, preprocess: &Preprocess) -> Result<(usize, Output), ModelError> {
         let known = match network.meaning() {
@@ -360,7 +360,7 @@ impl Model {
         Ok(network)
     }
 
-    /// Checks the number of outputs that the engine finds, where the file did not say it.
+    /// Checks the number of outputs that the engine finds, if the file does not state it.
     pub(crate) fn check_classes(&self, onnx: &str, width: usize) -> Result<(), ModelError> {
         if self.fits(width) {
             return Ok(());
@@ -369,7 +369,7 @@ impl Model {
     }
 }
 
-/// The bytes of a network: the ONNX file, and the files beside it in which it keeps weights.
+/// The bytes of a network: the ONNX file, and the files next to it that contain its weights.
 struct NetworkFiles {
     file: String,
     bytes: Cow<'static, [u8]>,
@@ -377,7 +377,7 @@ struct NetworkFiles {
 }
 
 impl NetworkFiles {
-    /// Reads a network from disk. Files beside it must lie in its folder, links followed.
+    /// Reads a network from disk. Its weight files must be in its folder after following links.
     fn read(path: &Path, field: &'static str, read: impl FnOnce(&Path) -> Result<Vec<u8>, ModelError>) -> Result<Self, ModelError> {
         let bytes = read(path)?;
         let file = path.display().to_string();
@@ -397,7 +397,7 @@ impl NetworkFiles {
         Ok(Self { file, bytes: bytes.into(), beside })
     }
 
-    /// SHA-256 over the ONNX file and the files beside it, one after another.
+    /// SHA-256 over the ONNX file followed by the files with its weights.
     fn digest(&self) -> String {
         let mut digest = Sha256::new_with_prefix(&self.bytes);
         self.beside.iter().for_each(|(_, data)| digest.update(data));
@@ -526,7 +526,7 @@ fn read_bounded(path: &Path, field: &'static str, limit: u64) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-/// Layout, channels, rows and columns of an input that has these dimensions, the batch first.
+/// Layout, channels, rows and columns of an input with these dimensions, the batch first.
 fn assumed_layout(dims: &[Option<usize>]) -> Option<(Layout, usize, usize, usize)> {
     match *dims {
         [_, Some(channels @ (1 | 3)), Some(height), Some(width)] => Some((Layout::Nchw, channels, height, width)),
@@ -580,7 +580,7 @@ fn assumed_card(path: &Path, sha256: String, facts: &Facts) -> Result<Card, (Str
 fn assumptions(card: &Card, classes: usize, facts: &Facts) -> Vec<String> {
     let input = &card.input;
     let scaled = if facts.input_element == ElementType::U8 {
-        "bytes go in as they are, for the network takes uint8"
+        "bytes are passed on unchanged, because the network takes uint8"
     } else {
         "bytes are scaled to 0..1 (scale = 1/255, mean = 0, std = 1)"
     };
@@ -594,14 +594,14 @@ fn assumptions(card: &Card, classes: usize, facts: &Facts) -> Vec<String> {
     said.push(match card.output {
         Output::Probabilities => "the output is probabilities".into(),
         Output::Logits if facts.outputs[0].width() == Some(1) => {
-            "the output is one logit: its sigmoid is the probability of class 1".into()
+            "the output is one logit, whose sigmoid is the probability of class 1".into()
         }
         Output::Logits => "the output is logits, whose softmax is taken".into(),
-        Output::LogProbabilities => "the output is logarithms of probabilities".into(),
-        Output::Sigmoid => "the output is sigmoids: each class has a probability by itself, and they need not sum to 1".into(),
+        Output::LogProbabilities => "the output is log-probabilities".into(),
+        Output::Sigmoid => "the output is sigmoids: each class has its own probability, and they need not sum to 1".into(),
     });
     if facts.half {
-        said.push("float16 arithmetic is done in float32".into());
+        said.push("float16 operations are computed in float32".into());
     }
     said
 }

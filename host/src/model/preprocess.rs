@@ -116,7 +116,7 @@ impl Preprocess {
         self.picture
     }
 
-    /// What the network sees of a few pictures: black, white, a gradient, and two that look random. Always the same.
+    /// What the network sees of a few fixed pictures: black, white, a gradient, and two of pseudo-random noise.
     pub(crate) fn test_pictures(&self) -> Vec<Vec<f32>> {
         let noise = |seed: usize, at: usize| ((at * 2 + seed).wrapping_mul(0x9e37_79b9) >> 11) as u8;
         let pictures: [&dyn Fn(usize, usize) -> u8; 5] = [

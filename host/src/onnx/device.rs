@@ -30,7 +30,7 @@ const OLDEST_OPSET: i64 = 7;
 const LARGEST_KERNEL: usize = 64;
 const MOST_WEIGHTS: usize = 1 << 25;
 
-/// Rewrites a graph for a GPU, given the shapes of its values. Returns what was changed, a line a node.
+/// Rewrites a graph for a GPU, given the shapes of its values. Returns the changes, one line for each node.
 pub(crate) fn prepare(graph: &mut Graph, shapes: Shapes) -> Vec<String> {
     if graph.opset < OLDEST_OPSET {
         return Vec::new();
@@ -157,7 +157,7 @@ impl Writer {
                 self.changes.push(format!("{} `{name}`: {how}", node.operator));
             }
             None => {
-                // Constants that were made for it are dropped as idle.
+                // Constants that were made for it are removed if nothing reads them.
                 self.nodes.truncate(before);
                 self.nodes.push(node);
             }

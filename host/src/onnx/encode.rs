@@ -7,10 +7,10 @@ use fooling_engine::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor
 use super::tensor::{code, to_half};
 use super::wire::Message;
 
-/// What the format was when opset 13 came.
+/// The version of the format when opset 13 was released.
 const IR_VERSION: i64 = 7;
 
-/// The graph as a file. Equal graphs give equal bytes. `outputs` are the dimensions of what comes out, where they are known.
+/// The graph as a file. Equal graphs give equal bytes. `outputs` has the dimensions of the outputs, if they are known.
 pub(crate) fn encode(graph: &Graph, outputs: Option<&[Option<usize>]>) -> Vec<u8> {
     let mut model = Message::default();
     model.number(1, IR_VERSION);
@@ -63,7 +63,7 @@ fn attribute_message(name: &str, attribute: &Attribute) -> Message {
         Attribute::Floats(numbers) => (message.floats(7, numbers), 6).1,
         Attribute::Ints(numbers) => (message.numbers(8, numbers), 7).1,
         Attribute::Texts(texts) => (texts.iter().for_each(|text| message.bytes(9, text.as_bytes())), 8).1,
-        // Of a kind that no operator here has.
+        // A kind that no operator here has.
         _ => 0,
     };
     message.number(20, kind);

@@ -7,7 +7,7 @@ use fooling_engine::{Attribute, ElementType, Graph, Node, Numbers, Tensor};
 use super::rewrite::{drop_idle, open_batch};
 use super::{Softmax, encode, operation};
 
-/// A graph that was prepared for a device as an ONNX file that takes any batch, in half precision up to the softmax if that is wanted.
+/// Writes a graph that was prepared for a device as an ONNX file with a symbolic batch, optionally in half precision up to the softmax.
 pub(crate) fn exported(mut graph: Graph, softmax: Option<&Softmax>, half: bool) -> Result<Vec<u8>, String> {
     open_batch(&mut graph);
     if half {

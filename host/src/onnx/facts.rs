@@ -34,7 +34,7 @@ pub(crate) struct OutputFacts {
 }
 
 impl OutputFacts {
-    /// How many scores come out for a picture, if the file says so.
+    /// The number of scores for a picture, if the file states it.
     pub(crate) fn width(&self) -> Option<usize> {
         classes_in(self.shape.as_deref()?).ok()?
     }
@@ -75,17 +75,17 @@ pub(super) fn facts(decoded: &Decoded) -> Result<Facts, Fault> {
     })
 }
 
-/// How many scores an output of these dimensions (the batch first) has for a picture, if they tell. An output with two dimensions or more
-/// is no list of scores.
+/// The number of scores for a picture in an output of these dimensions (the batch first), if they tell. An output with two or more further
+/// dimensions is not a list of scores.
 pub(crate) fn classes_in(shape: &[Option<usize>]) -> Result<Option<usize>, String> {
     let behind = shape.get(1..).unwrap_or_default();
     if behind.iter().filter(|dim| dim.is_some_and(|dim| dim > 1)).count() > 1 {
-        return Err(format!("has the shape {}; a classifier gives a list of scores for a picture, N x classes", said(shape)));
+        return Err(format!("has the shape {}; a classifier returns one list of scores for each picture, N x classes", said(shape)));
     }
     Ok(behind.iter().try_fold(1, |product: usize, dim| product.checked_mul((*dim)?)))
 }
 
-/// A shape in words; `N` is the batch, `?` what the file leaves open.
+/// A shape in words; `N` is the batch, `?` a dimension that the file leaves open.
 pub(super) fn said(shape: &[Option<usize>]) -> String {
     let dims = shape.iter().enumerate().map(|(axis, dim)| match dim {
         None if axis == 0 => "N".into(),
@@ -95,8 +95,8 @@ pub(super) fn said(shape: &[Option<usize>]) -> String {
     dims.collect::<Vec<_>>().join(" x ")
 }
 
-/// The dimensions behind the batch that an input of this shape gets for pictures of a card: with channels, without them if there is one,
-/// or flat.
+/// The dimensions, except the batch, of an input of this shape for a card's pictures: with channels, without them if there is only one, or
+/// flat.
 pub(super) fn dimensions(shape: &[Option<usize>], picture: &Input) -> Result<Vec<usize>, String> {
     let (channels, height, width) = (picture.channels.count(), picture.height, picture.width);
     let dims = match shape.len() {

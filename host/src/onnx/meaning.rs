@@ -1,4 +1,4 @@
-//! What the numbers of an output are, told from the operators that make them.
+//! Infers the meaning of an output from the operators that compute it.
 
 use std::collections::HashSet;
 
@@ -7,22 +7,22 @@ use fooling_engine::{Graph, Node};
 use super::rewrite::makers;
 use crate::model::card::Output;
 
-/// What a graph tells of its output.
+/// What a graph tells about its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// It ends in an operator that says what comes out.
+    /// It ends with an operator that determines the meaning.
     Known(Output),
-    /// Nothing behind the last layer with weights could make probabilities of its sums.
+    /// Nothing after the last layer with weights could turn its sums into probabilities.
     Unbounded,
-    /// A few pictures have to be tried.
+    /// It must be tried with a few pictures.
     Unclear,
 }
 
-/// Operators that change the shape or the type of a value, and not its numbers.
+/// Operators that change the shape or type of a value, but not its elements.
 const SHAPING: &[&str] = &["Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout", "Cast", "Transpose"];
 /// Operators with weights, where the search ends.
 const WEIGHTS: &[&str] = &["Conv", "Gemm", "MatMul", "BatchNormalization", "LayerNormalization", "ConvTranspose", "FusedConv"];
-/// Further operators behind which sums are still sums.
+/// Other operators after which sums are still sums.
 const PLAIN: &[&str] = &[
     "Add",
     "Sub",
@@ -38,7 +38,7 @@ const PLAIN: &[&str] = &[
     "Concat",
 ];
 
-/// What the first output of a graph is.
+/// The meaning of the first output of a graph.
 pub(super) fn of(graph: &Graph) -> Meaning {
     let makers = makers(graph);
     let last = |name: &str| {
@@ -61,7 +61,7 @@ pub(super) fn of(graph: &Graph) -> Meaning {
         if is_one_of(node, WEIGHTS) {
             continue;
         }
-        // A factor that is constant changes no sum into a probability.
+        // A constant factor does not turn a sum into a probability.
         let scaled = is_one_of(node, &["Mul", "Div"]) && node.inputs.iter().any(|input| graph.constants.contains_key(input));
         if !(is_one_of(node, SHAPING) || is_one_of(node, PLAIN) || scaled) {
             return Meaning::Unclear;

@@ -82,7 +82,7 @@ impl Network {
         &self.file
     }
 
-    /// The last softmax before the output. An engine may leave it out and give logits.
+    /// The last softmax before the output. An engine may omit it and return logits.
     pub(crate) fn softmax(&self) -> Option<&Softmax> {
         self.softmax.as_ref()
     }
@@ -96,15 +96,15 @@ impl Network {
         Err(ModelError::network(&self.file, part, problem))
     }
 
-    /// Keeps the output with the scores: the one of that name, or the only one that has as many numbers as there are labels, or the
-    /// only one that no other output is made of. Says so if there was a choice.
+    /// Keeps the output with the scores: the one with that name, or the only one that has as many numbers as there are labels, or the only
+    /// one from which no other output is computed. Reports it if there was a choice.
     pub(crate) fn choose_output(&mut self, name: Option<&str>, labels: Option<usize>) -> Result<Option<String>, ModelError> {
         let outputs = &self.facts.outputs;
         let names = || outputs.iter().map(|output| format!("`{}`", printable(&output.name))).collect::<Vec<_>>().join(", ");
         let chosen = match (name, labels) {
             (Some(name), _) => match outputs.iter().find(|output| output.name == name) {
                 Some(output) => output,
-                None => return self.fail("output", format!("there is no output `{}` of floats; there is {}", printable(name), names())),
+                None => return self.fail("output", format!("there is no output `{}` of floats; available: {}", printable(name), names())),
             },
             _ if outputs.len() == 1 => &outputs[0],
             (_, labels) => {
@@ -130,7 +130,7 @@ impl Network {
         Ok(said)
     }
 
-    /// Whether another output is made of a value.
+    /// Whether another output is computed from a value.
     fn is_read(&self, name: &str) -> bool {
         let mut values = std::collections::HashSet::from([name]);
         for node in &self.graph.nodes {
@@ -158,7 +158,7 @@ impl Network {
         }
     }
 
-    /// Makes the network take pictures as a card describes them, one at a time and as 32-bit floats, whatever it was exported for.
+    /// Makes the network take pictures as a card describes them, one at a time and as 32-bit floats, however it was exported.
     pub(crate) fn fit(&mut self, picture: &Input) -> Result<(), ModelError> {
         self.channels_first = picture.layout == Layout::Nchw;
         let Facts { input_name, input, input_element, .. } = &self.facts;
@@ -184,13 +184,13 @@ impl Network {
         }
     }
 
-    /// The shape of the input for so many pictures, once [fitted](Self::fit).
+    /// The shape of the input for this many pictures, once [fitted](Self::fit).
     pub(crate) fn input_shape(&self, pictures: usize) -> Vec<usize> {
         let rest = self.graph.inputs[0].shape.iter().skip(1).map(|dim| dim.unwrap_or(1));
         std::iter::once(pictures).chain(rest).collect()
     }
 
-    /// What the numbers of the output are, as far as the graph tells.
+    /// The meaning of the output, as far as the graph tells.
     pub(crate) fn meaning(&self) -> Meaning {
         meaning::of(&self.graph)
     }
@@ -226,7 +226,7 @@ impl Network {
         Ok((self.graph, fixed || reshaped))
     }
 
-    /// Computes in 32-bit floats what the file has in 16.
+    /// Computes in 32-bit floats what the file has in 16-bit floats.
     pub(crate) fn widen(&mut self) {
         rewrite::widen(&mut self.graph);
     }
@@ -234,7 +234,7 @@ impl Network {
 
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
 impl Network {
-    /// The graph for an input of `shape` as a GPU wants it, and what was changed for that, a line a node; see [`device`].
+    /// The graph for an input of `shape`, rewritten for a GPU, with the changes, one line for each node; see [`device`].
     pub(crate) fn for_device(self, shape: &[usize]) -> Result<(Graph, Vec<String>), ModelError> {
         let file = self.file.clone();
         let (mut graph, _) = self.for_batch(shape)?;
@@ -244,7 +244,7 @@ impl Network {
     }
 }
 
-/// A node with one output, after which it is named.
+/// A node with one output, whose name it takes.
 pub(crate) fn operation(operator: &str, inputs: Vec<String>, output: String) -> Node {
     Node {
         name: output.clone(),
@@ -256,7 +256,7 @@ pub(crate) fn operation(operator: &str, inputs: Vec<String>, output: String) -> 
     }
 }
 
-/// Names files that are taken for networks, and are none.
+/// Names files that look like networks but are not.
 fn check_kind(bytes: &[u8]) -> Result<(), Fault> {
     let fault = |problem: &str| Err(("file".into(), problem.into()));
     if bytes.starts_with(b"version https://git-lfs") {

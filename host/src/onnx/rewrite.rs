@@ -1,4 +1,4 @@
-//! What is changed in a graph before an engine sees it: its outputs, its batch size, float16, and its division into body and head.
+//! Changes to a graph before an engine sees it: its outputs, its batch size, float16, and its division into body and head.
 //!
 //! A network exported for one picture has that 1 in its input and often in the constants of its `Reshape` nodes
 //! (`[1, 9216]` before AlexNet's dense layers). Both are replaced, so that it takes any batch.
@@ -9,7 +9,7 @@ use fooling_engine::{Attribute, ElementType, Graph, Node, Numbers, Tensor};
 
 use super::{Fault, node_part};
 
-/// The last softmax of a network, or log-softmax: the logits that go in give the same probabilities.
+/// The last softmax or log-softmax of a network: from the logits before it, the softmax gives the same probabilities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Softmax {
     /// The value that goes in: the logits.
@@ -41,7 +41,7 @@ pub(super) fn makers(graph: &Graph) -> HashMap<&str, &Node> {
     makers.filter(|(name, _)| !name.is_empty()).collect()
 }
 
-/// The softmax or log-softmax behind which nothing but changes of shape comes.
+/// The softmax or log-softmax that is followed only by changes of shape.
 pub(super) fn final_softmax(graph: &Graph) -> Option<Softmax> {
     let makers = makers(graph);
     let mut node = makers.get(graph.outputs.first()?.as_str())?;
@@ -53,13 +53,13 @@ pub(super) fn final_softmax(graph: &Graph) -> Option<Softmax> {
     (node.is("Softmax") || node.is("LogSoftmax")).then_some(Softmax { logits, axis, range: graph.opset < 13 })
 }
 
-/// Leaves one output, and what it is made of.
+/// Keeps one output and what it is computed from.
 pub(super) fn keep_output(graph: &mut Graph, output: &str) {
     graph.outputs = vec![output.to_owned()];
     drop_idle(graph);
 }
 
-/// Takes out nodes and constants that no output depends on.
+/// Removes nodes and constants that no output depends on.
 pub(super) fn drop_idle(graph: &mut Graph) {
     let mut needed: HashSet<&str> = graph.outputs.iter().map(String::as_str).collect();
     let mut kept: Vec<bool> = graph
@@ -79,7 +79,7 @@ pub(super) fn drop_idle(graph: &mut Graph) {
     graph.constants.retain(|name, _| names.contains(name));
 }
 
-/// Gives the input its dimensions and floats, whatever it had.
+/// Gives the input these dimensions and 32-bit floats.
 pub(super) fn set_input(graph: &mut Graph, shape: &[usize]) {
     for input in &mut graph.inputs {
         input.element = ElementType::F32;
@@ -87,7 +87,7 @@ pub(super) fn set_input(graph: &mut Graph, shape: &[usize]) {
     }
 }
 
-/// Casts 32-bit floats that come in to the float16 that the graph takes.
+/// Casts the 32-bit floats of the input to the float16 that the graph takes.
 pub(super) fn halve_input(graph: &mut Graph) {
     let Some(input) = graph.inputs.first().map(|input| input.name.clone()) else { return };
     let half = format!("fooling.{input}.half");
@@ -98,13 +98,13 @@ pub(super) fn halve_input(graph: &mut Graph) {
     graph.nodes.insert(0, cast);
 }
 
-/// Leaves the first dimension of the input open.
+/// Makes the first dimension of the input symbolic.
 #[cfg(any(test, feature = "cuda"))]
 pub(super) fn open_batch(graph: &mut Graph) {
     graph.inputs.iter_mut().filter_map(|input| input.shape.first_mut()).for_each(|batch| *batch = None);
 }
 
-/// Computes in 32-bit floats what the file has in 16 or 64 bits.
+/// Computes in 32-bit floats what the file has in 16-bit or 64-bit floats.
 pub(super) fn widen(graph: &mut Graph) {
     let wide = |tensor: &mut Tensor| {
         if matches!(tensor.numbers, Numbers::Floats(_)) {
@@ -125,8 +125,8 @@ pub(super) fn widen(graph: &mut Graph) {
     }
 }
 
-/// Rewrites every `Reshape` or `Expand` of pictures to a constant shape that begins with the batch it was exported for, so that it takes `to`
-/// pictures, or with `None` as many as come in.
+/// Rewrites every `Reshape` or `Expand` of pictures to a constant shape that starts with the exported batch size, so that it takes `to`
+/// pictures, or with `None` any number.
 ///
 /// Returns whether there was one.
 pub(super) fn free_batch(graph: &mut Graph, from: usize, to: Option<usize>) -> Result<bool, Fault> {
@@ -156,7 +156,7 @@ pub(super) fn free_batch(graph: &mut Graph, from: usize, to: Option<usize>) -> R
             Some(to) => to as i64,
             None if node.is("Expand") => 1,
             None if node.int("allowzero", 0) != 0 && rest.contains(&0) => {
-                let problem = "has a fixed batch and allowzero; export the network with an open batch";
+                let problem = "has a fixed batch and allowzero; export the network with a symbolic batch size";
                 return Err((node_part(node), problem.into()));
             }
             None => 0,
@@ -174,7 +174,7 @@ pub(super) fn free_batch(graph: &mut Graph, from: usize, to: Option<usize>) -> R
     Ok(any)
 }
 
-/// A list of integers, as shapes are.
+/// A list of integers, such as a shape.
 fn list(tensor: &Tensor) -> Option<&[i64]> {
     if tensor.shape.len() == 1 { tensor.integers() } else { None }
 }
@@ -247,7 +247,7 @@ fn take_head(graph: &mut Graph, cut: String, in_head: &[bool]) -> Graph {
         nodes,
     };
     graph.constants = kept.into_iter().collect();
-    // What both need is small: shapes and factors.
+    // Both need only small constants: shapes and factors.
     let shared =
         head.nodes.iter().flat_map(|node| &node.inputs).filter_map(|name| Some((name.clone(), graph.constants.get(name)?.clone())));
     let shared: Vec<_> = shared.collect();

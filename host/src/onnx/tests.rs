@@ -168,7 +168,7 @@ fn tensors_must_hold_what_they_claim() {
     assert!(short.contains("24 bytes, but holds 20"), "{short}");
 }
 
-/// One number in each of the ways in which a file may hold it.
+/// One number in each of the forms in which a file may store it.
 #[test]
 fn numbers_are_read_from_every_field() {
     let of = |code: i64, fill: &dyn Fn(&mut Message)| {
@@ -212,7 +212,7 @@ fn entries_are_counted_before_memory_is_taken() {
     let mut node = Message::default();
     node.bytes(4, b"Relu");
     node.bytes(2, b"y");
-    // Empty attributes: two bytes each in the file, a map of eleven places in memory for the first.
+    // Empty attributes: two bytes each in the file; in memory, the first takes a map of eleven places.
     for _ in 0..1 << 20 {
         node.bytes(5, b"");
     }
@@ -308,7 +308,7 @@ fn nodes_may_stand_in_any_order() {
     assert_eq!(operators, ["Flatten", "Gemm", "Softmax"]);
     let cycle = simple().node("Add", &["f", "b"], "a", &[]).node("Relu", &["a"], "b", &[]);
     let error = problem(cycle);
-    assert!(error.contains("(Add): reads what is made of its own output") || error.contains("(Relu): reads"), "{error}");
+    assert!(error.contains("(Add): depends on its own output") || error.contains("(Relu): reads"), "{error}");
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn graphs_that_are_no_classifier_are_refused() {
     assert!(problem(integers).contains("input `x`: has the type int64"));
 
     let segmentation = simple().output_shape(&[0, 3, 2, 2]);
-    assert!(problem(segmentation).contains("output `y`: has the shape N x 3 x 2 x 2; a classifier gives a list"));
+    assert!(problem(segmentation).contains("output `y`: has the shape N x 3 x 2 x 2; a classifier returns one list"));
 
     let fit = |shape: &[i64]| {
         let onnx = Onnx::new(13, shape).node("Relu", &["x"], "y", &[]).bytes();
@@ -374,15 +374,15 @@ fn of_several_outputs_one_is_chosen() {
         onnx.graph.outputs = vec![first.into(), second.into()];
         Network::decode(&onnx.bytes(), &ExternalData::default(), "net.onnx").unwrap()
     };
-    // The softmax is made of the features.
+    // The softmax is computed from the features.
     let mut network = two("f", "y");
     let said = network.choose_output(None, None).unwrap().unwrap();
     assert_eq!((said.as_str(), network.graph().outputs[0].as_str()), ("the scores are the output `y`, one of `f`, `y`", "y"));
     let mut named = two("y", "g");
     assert_eq!(named.choose_output(Some("g"), None).unwrap(), None);
-    assert_eq!(named.graph().nodes.len(), 2, "what is behind it is dropped");
+    assert_eq!(named.graph().nodes.len(), 2, "what follows it is removed");
     let error = two("f", "y").choose_output(Some("z"), None).unwrap_err().to_string();
-    assert!(error.contains("there is no output `z` of floats; there is `f`, `y`"), "{error}");
+    assert!(error.contains("there is no output `z` of floats; available: `f`, `y`"), "{error}");
     let mut apart = simple().node("Relu", &["f"], "other", &[]);
     apart.graph.outputs.push("other".into());
     let error = problem(apart);

@@ -1,4 +1,4 @@
-//! A few pictures through a network before it is used: how many numbers come out, and what they are.
+//! Runs a few pictures through a network before it is used, to find the number of outputs and their meaning.
 
 use fooling_engine::simd::Instructions;
 
@@ -6,7 +6,7 @@ use super::{Network, classes_in};
 use crate::model::card::Output;
 use crate::model::error::ModelError;
 
-/// What came out.
+/// The outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trial {
     /// The number of outputs for one picture.
@@ -15,12 +15,12 @@ pub(crate) struct Trial {
     pub(crate) outputs: Vec<Vec<f32>>,
 }
 
-/// How far a sum of probabilities may be from 1, and one of them out of 0 to 1.
+/// Tolerances: how far a sum of probabilities may be from 1, and one of them outside 0 to 1.
 const TOLERANCE: f64 = 1e-3;
 
 impl Trial {
-    /// What the numbers are: in 0..1 with a sum of 1 they are probabilities, else in 0..1 they are sigmoids; at most 0 with exponentials
-    /// that sum to 1 they are logarithms of probabilities; else they are logits. `None` if nothing finite came out.
+    /// The meaning of the numbers: in 0..1 with a sum of 1, probabilities; otherwise in 0..1, sigmoids; at most 0 with exponentials that
+    /// sum to 1, log-probabilities; otherwise logits. `None` if nothing is finite.
     pub(crate) fn output(&self) -> Option<Output> {
         let finite: Vec<_> = self.outputs.iter().filter(|output| output.iter().all(|number| number.is_finite())).collect();
         let all = |holds: &dyn Fn(&[f32]) -> bool| finite.iter().all(|output| holds(output));
@@ -37,11 +37,11 @@ impl Trial {
 }
 
 impl Network {
-    /// Runs pictures, each as the network takes it, through the whole graph, softmax included.
+    /// Runs pictures, in the form of the network's input, through the whole graph, including the softmax.
     ///
     /// # Errors
     ///
-    /// [`ModelError`] if no engine can run the network, or if what comes out is no list of scores.
+    /// [`ModelError`] if no engine can run the network, or if its output is not a list of scores.
     pub(crate) fn try_pictures(&self, pictures: &[Vec<f32>]) -> Result<Trial, ModelError> {
         let (shape, outputs) = match self.run_exact(pictures) {
             Ok(done) => done,
@@ -50,7 +50,7 @@ impl Network {
         let shape: Vec<_> = shape.into_iter().map(Some).collect();
         match classes_in(&shape) {
             Ok(Some(width)) => Ok(Trial { width, outputs }),
-            Ok(None) => self.fail("output", "has a shape that cannot be told"),
+            Ok(None) => self.fail("output", "has a shape that cannot be inferred"),
             Err(problem) => self.fail("output", problem),
         }
     }

@@ -129,7 +129,7 @@ impl Rates {
     }
 }
 
-/// The configuration of a run, as run.toml has it; a [builder](RunConfig::builder) makes one.
+/// The configuration of a run, as stored in run.toml; a [builder](RunConfig::builder) makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -179,7 +179,7 @@ const KEEP: u32 = 60;
 const PRESSURE: Rate = Rate::new(0.1);
 
 impl RunConfig {
-    /// Begins a configuration for a model: MAP-Elites over all its classes with CPPNs, the paper's variant, seed 1.
+    /// Starts a configuration for a model: MAP-Elites over all its classes with CPPNs, the paper's variant, seed 1.
     #[must_use]
     pub fn builder(model: &Model) -> RunConfigBuilder<'_> {
         RunConfigBuilder {
@@ -319,7 +319,7 @@ impl RunConfig {
     }
 }
 
-/// Makes a [`RunConfig`]. What is not set has the default of the method, which depends on the variant, the encoding and the pictures.
+/// Builds a [`RunConfig`]. Whatever is not set gets the default of the method, which depends on the variant, the encoding and the pictures.
 #[derive(Clone, Debug)]
 pub struct RunConfigBuilder<'m> {
     model: &'m Model,
@@ -378,7 +378,7 @@ impl RunConfigBuilder<'_> {
         self
     }
 
-    /// Pictures in the initial batch; as many as in each generation, if only those are set.
+    /// Pictures in the initial batch; the same as in each generation, if only that is set.
     #[must_use]
     pub fn initial(mut self, pictures: u32) -> Self {
         self.initial = Some(pictures);
@@ -410,7 +410,7 @@ impl RunConfigBuilder<'_> {
     ///
     /// # Errors
     ///
-    /// [`RunError::Config`]: which value no run can have, and why.
+    /// [`RunError::Config`]: which value is invalid, and why.
     pub fn build(self) -> Result<RunConfig, RunError> {
         let input = &self.model.card().input;
         let channels = input.picture_channels();

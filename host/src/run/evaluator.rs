@@ -191,7 +191,7 @@ impl<E: HostEncoding, P: Population<E::Genome>> Shared<'_, E, P> {
     ) -> Result<Tally, ClassifyError> {
         let start = Instant::now();
         for (child, number) in offspring.iter_mut().zip(first..) {
-            self.search.ask(number as u32, child).expect("the storage was made for this generation");
+            self.search.ask(number as u32, child).expect("the storage was allocated for this generation");
         }
         let asked = Instant::now();
         if !self.drawn_by_session(worker, offspring)? {

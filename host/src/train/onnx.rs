@@ -78,7 +78,7 @@ fn floats(name: &str, tensor: &Tensor, shape: &[usize]) -> Result<Vec<f32>, Trai
     match tensor.floats() {
         Some(values) if values.iter().all(|value| value.is_finite()) => Ok(values.to_vec()),
         Some(_) => Err(problem(name, "contains values that are not finite")),
-        None => Err(problem(name, "does not hold floats")),
+        None => Err(problem(name, "does not have floats")),
     }
 }
 
@@ -203,6 +203,6 @@ mod tests {
         let message = tampered(|graph| *graph.constants.get_mut("conv1_b").unwrap() = Tensor::of_floats(&[20], vec![f32::NAN; 20]));
         assert!(message.contains("not finite"), "{message}");
         let message = tampered(|graph| *graph.constants.get_mut("conv1_b").unwrap() = Tensor::of_integers(vec![0; 20]));
-        assert!(message.contains("does not hold floats"), "{message}");
+        assert!(message.contains("does not have floats"), "{message}");
     }
 }

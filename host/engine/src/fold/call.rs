@@ -1,4 +1,4 @@
-//! A node with what is known of its operands: the one way to read attributes and constant operands.
+//! A node with what is known about its operands: the only place where attributes and constant operands are read.
 
 use alloc::format;
 use alloc::string::String;
@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::graph::{Attribute, ElementType, Node, Numbers, Tensor};
 
-/// Why a node is refused; the caller adds which node it is.
+/// Why a node is refused; the caller adds the name of the node.
 pub(crate) type Problem = String;
 
 /// The type of a value.
@@ -14,7 +14,7 @@ pub(crate) type Problem = String;
 pub struct TensorType {
     /// The type of its elements.
     pub element: ElementType,
-    /// Its dimensions; empty for a single number.
+    /// Its dimensions; empty for a scalar.
     pub shape: Vec<usize>,
 }
 
@@ -24,12 +24,12 @@ impl TensorType {
     }
 }
 
-/// What is known of an operand.
+/// What is known about an operand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operand<'a> {
     pub(crate) element: ElementType,
     pub(crate) shape: &'a [usize],
-    /// Its numbers, if they do not depend on the picture.
+    /// Its elements, if they do not depend on the picture.
     pub(crate) constant: Option<&'a Tensor>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Operand<'a> {
 pub(crate) struct Call<'a> {
     pub(crate) node: &'a Node,
     pub(crate) opset: i64,
-    /// `None` for each that is left out.
+    /// `None` for each that is omitted.
     pub(crate) operands: Vec<Option<Operand<'a>>>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Call<'a> {
         self.operands.get(index).copied().flatten()
     }
 
-    /// Every operand, none of which may be left out.
+    /// All operands, none of which may be omitted.
     pub(crate) fn all(&self) -> Result<Vec<Operand<'a>>, Problem> {
         if self.operands.is_empty() {
             return Err("has no operand".into());
@@ -105,7 +105,7 @@ impl<'a> Call<'a> {
         match self.attribute(name) {
             None => Ok(default),
             Some(Attribute::Text(value)) => Ok(value),
-            Some(_) => Err(format!("attribute `{name}` is not a text")),
+            Some(_) => Err(format!("attribute `{name}` is not a string")),
         }
     }
 
@@ -127,20 +127,20 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The numbers of an operand that has to be constant, if it is there. `what` is its name in messages.
+    /// The elements of an operand that must be constant, if it exists. `what` is its name in messages.
     pub(crate) fn constant(&self, index: usize, what: &str) -> Result<Option<&'a Tensor>, Problem> {
         let Some(operand) = self.optional(index) else { return Ok(None) };
         let tensor = operand.constant.ok_or_else(|| format!("its {what} depend on the picture; export the network with fixed {what}"))?;
         Ok(Some(tensor))
     }
 
-    /// Integers from an operand that has to be constant.
+    /// Integers from an operand that must be constant.
     pub(crate) fn integers(&self, index: usize, what: &str) -> Result<Option<Vec<i64>>, Problem> {
         let Some(tensor) = self.constant(index, what)? else { return Ok(None) };
         integers_of(tensor).map(Some).ok_or_else(|| format!("its {what} are not integers"))
     }
 
-    /// Integers that older opsets have as an attribute and newer ones as an operand.
+    /// Integers that are an attribute in older opsets and an operand in newer ones.
     pub(crate) fn list(&self, name: &str, index: usize) -> Result<Option<Vec<i64>>, Problem> {
         match self.ints(name)? {
             Some(values) => Ok(Some(values.to_vec())),
@@ -148,17 +148,17 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Floats from an operand that has to be constant.
+    /// Floats from an operand that must be constant.
     pub(crate) fn reals(&self, index: usize, what: &str) -> Result<Option<Vec<f32>>, Problem> {
         Ok(self.constant(index, what)?.map(floats_of))
     }
 
-    /// A single number that has to be constant.
+    /// A single number that must be constant.
     pub(crate) fn scalar(&self, index: usize, what: &str) -> Result<Option<f32>, Problem> {
         match self.reals(index, what)?.as_deref() {
             None => Ok(None),
             Some([value]) => Ok(Some(*value)),
-            Some(_) => Err(format!("its {what} are not one number")),
+            Some(_) => Err(format!("its {what} must be a single number")),
         }
     }
 
@@ -168,14 +168,19 @@ impl<'a> Call<'a> {
     }
 }
 
-/// An axis as ONNX counts it, from the end where it is negative.
+/// An axis in ONNX's form, which counts from the end if it is negative.
 pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, Problem> {
     let signed_rank = i64::try_from(rank).unwrap_or(i64::MAX);
     let from_front = if axis < 0 { axis.saturating_add(signed_rank) } else { axis };
-    usize::try_from(from_front).ok().filter(|&axis| axis < rank).ok_or_else(|| format!("axis {axis} of a tensor of {rank} dimensions"))
+    usize::try_from(from_front).ok().filter(|&axis| axis < rank).ok_or_else(|| {
+        format!(
+            "axis {axis} of a tensor of {rank} dimensions \
+         does not exist"
+        )
+    })
 }
 
-/// Different axes, in ascending order.
+/// Distinct axes, in ascending order.
 pub(crate) fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>, Problem> {
     let mut found = axes.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
     found.sort_unstable();
@@ -185,12 +190,12 @@ pub(crate) fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>, Problem> 
     Ok(found)
 }
 
-/// How many elements a tensor of this shape has, if a `usize` holds it.
+/// The number of elements in a tensor of this shape, if it fits into a `usize`.
 pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
     shape.iter().try_fold(1usize, |product, &side| product.checked_mul(side))
 }
 
-/// The numbers of a tensor of integers.
+/// The elements of a tensor of integers.
 pub(crate) fn integers_of(tensor: &Tensor) -> Option<Vec<i64>> {
     match &tensor.numbers {
         Numbers::Integers(values) => Some(values.clone()),
@@ -200,8 +205,8 @@ pub(crate) fn integers_of(tensor: &Tensor) -> Option<Vec<i64>> {
     }
 }
 
-/// The numbers of a tensor as floats.
-#[expect(clippy::cast_precision_loss, reason = "ONNX says that they are rounded")]
+/// The elements of a tensor as floats.
+#[expect(clippy::cast_precision_loss, reason = "ONNX rounds them")]
 pub(crate) fn floats_of(tensor: &Tensor) -> Vec<f32> {
     match &tensor.numbers {
         Numbers::Floats(values) => values.clone(),

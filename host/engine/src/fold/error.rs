@@ -11,7 +11,7 @@ use crate::graph::Node;
 pub struct FoldError {
     /// The part of the graph: a node with its operator, a constant, an input.
     pub part: String,
-    /// What is wrong with it, and what helps if something does.
+    /// What is wrong with it, and what to try if something helps.
     pub problem: String,
 }
 

@@ -1,11 +1,10 @@
-//! What is constant is computed, and every value that is left gets its type: the step between decoding a network and lowering it.
+//! Computes what is constant, and infers the type of every remaining value: the step between decoding a network and lowering it.
 //!
-//! Exporters write shape arithmetic, casts of weights and constants of every kind into a graph. Here a node whose operands are all
-//! constant is replaced by its result, whatever it is; `Shape` and `Size` are constants because the picture's dimensions are given. Nodes
-//! that nothing reads are dropped, and so are those that change nothing. Lowering then sees operators on the picture alone, with constant
-//! parameters.
+//! Exporters write shape arithmetic, casts of weights and constants of every kind into a graph. Here a node whose operands are all constant
+//! is replaced by its result, whatever it is; `Shape` and `Size` are constants because the picture's dimensions are given. Nodes that
+//! nothing reads, and nodes that change nothing, are removed. Lowering then sees only operators on the picture, with constant parameters.
 //!
-//! The file decides what is computed, so everything is bounded: numbers of a tensor, numbers held at a time, and work.
+//! The file decides what is computed, so everything is limited: the elements of a tensor, the elements held at a time, and the work.
 
 pub(crate) mod call;
 mod error;
@@ -30,22 +29,21 @@ use self::operation::{Operation, bounded_elements};
 use crate::graph::{ElementType, Graph, Node, Numbers, Tensor};
 
 pub(crate) use crate::limits::MAX_ELEMENTS;
-/// Most numbers that an operator may make of little where it computes a constant.
+/// The largest number of elements that an operator may make out of few when it computes a constant.
 pub(crate) const MAX_GROWN: usize = 1 << 24;
-/// Most numbers that constants may hold at a time beyond those of the file.
+/// The largest number of elements that constants may hold at a time, in addition to those of the file.
 const MAX_HELD: usize = 1 << 29;
-/// Most numbers made in all.
+/// The largest number of elements computed in total.
 const MAX_WORK: usize = 1 << 32;
 const MAX_RANK: usize = 8;
 
-/// A network whose constants are folded.
+/// A network with folded constants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Folded {
-    /// Every node depends on the picture, and something depends on every node. An output may have the name of the node's output that it
-    /// was found to be equal to.
+    /// Every node depends on the picture, and is needed for an output. An output may be renamed to a node's output that equals it.
     ///
     /// `Squeeze`, `Unsqueeze` and `Flatten` have become `Reshape` with a constant shape; casts between floats, identities and dropouts are
-    /// gone.
+    /// removed.
     pub graph: Graph,
     /// The type of every value that depends on the picture.
     pub types: BTreeMap<String, TensorType>,
@@ -56,7 +54,7 @@ impl Folded {
     ///
     /// # Errors
     ///
-    /// None for nodes of this graph as folding left it.
+    /// None for nodes that folding has added.
     pub(crate) fn operation(&self, node: &Node) -> Result<Operation, FoldError> {
         let operand = |name: &String| match (self.types.get(name), self.graph.constants.get(name)) {
             (Some(kind), _) => Some(Operand { element: kind.element, shape: &kind.shape, constant: None }),
@@ -72,7 +70,7 @@ impl Folded {
 ///
 /// # Errors
 ///
-/// If a node has operands or attributes that ONNX does not allow, is not supported, or would make more numbers than are taken.
+/// If a node has operands or attributes that ONNX does not allow, is not supported, or would exceed a limit.
 pub fn fold(graph: Graph, input: &[usize]) -> Result<Folded, FoldError> {
     check_constants(&graph)?;
     let [picture] = &graph.inputs[..] else {
@@ -115,7 +113,7 @@ fn check_constants(graph: &Graph) -> Result<(), FoldError> {
         let part = || format!("constant `{}`", printable(name));
         check_shape(&tensor.shape).map_err(|problem| FoldError::new(part(), problem))?;
         if !evaluate::is_sound(tensor) {
-            return Err(FoldError::new(part(), format!("does not hold the numbers of its dimensions {:?}", tensor.shape)));
+            return Err(FoldError::new(part(), format!("does not have as many elements as its dimensions {:?} say", tensor.shape)));
         }
     }
     Ok(())
@@ -123,12 +121,12 @@ fn check_constants(graph: &Graph) -> Result<(), FoldError> {
 
 fn check_shape(shape: &[usize]) -> Result<(), Problem> {
     if shape.len() > MAX_RANK {
-        return Err(format!("a tensor of {} dimensions; at most {MAX_RANK} are taken", shape.len()));
+        return Err(format!("a tensor of {} dimensions; at most {MAX_RANK} are supported", shape.len()));
     }
     bounded_elements(shape, MAX_ELEMENTS).map(drop)
 }
 
-/// For each node whether an output depends on it.
+/// For each node, whether an output depends on it.
 fn reachable(graph: &Graph) -> Vec<bool> {
     let mut read: BTreeSet<&str> = graph.outputs.iter().map(String::as_str).collect();
     let mut wanted = vec![false; graph.nodes.len()];
@@ -141,20 +139,20 @@ fn reachable(graph: &Graph) -> Vec<bool> {
     wanted
 }
 
-/// The graph so far, node by node.
+/// The graph so far.
 struct Folder {
     opset: i64,
     types: BTreeMap<String, TensorType>,
     constants: BTreeMap<String, Tensor>,
-    /// Names of values that are other values.
+    /// Names of values that equal other values.
     aliases: BTreeMap<String, String>,
-    /// How many nodes are still to read a value of the file.
+    /// How many nodes still read each value of the file.
     readers: BTreeMap<String, usize>,
     nodes: Vec<Node>,
-    /// Numbers of all constants.
+    /// Elements of all constants.
     held: usize,
     most_held: usize,
-    /// Numbers made in all.
+    /// Elements computed in total.
     work: usize,
 }
 
@@ -222,7 +220,7 @@ impl Folder {
             }
         }
         if self.held > self.most_held || self.work > MAX_WORK {
-            return Err("is one computation on constants too many; simplify the network (onnxsim) before using it".into());
+            return Err("exceeds the limit on computing constants; simplify the network (onnxsim) before using it".into());
         }
         Ok(())
     }
@@ -231,12 +229,12 @@ impl Folder {
     fn computed(&mut self, mut node: Node, operation: &Operation, types: Vec<TensorType>) -> Result<(), Problem> {
         let first = self.operands(&node)?.first().copied().flatten();
         if types.iter().any(|kind| kind.shape.contains(&0)) {
-            return Err("gives a tensor without numbers".into());
+            return Err("gives a tensor without elements".into());
         }
         if let (Some(operand), Some(name)) = (first, node.outputs.first())
             && operation.keeps(operand)
         {
-            // Casts between floats that stay 32-bit floats change what the file calls them, and nothing else.
+            // Casts between floats that stay 32-bit floats change only the element type in the file.
             self.aliases.insert(name.clone(), node.inputs[0].clone());
             return Ok(());
         }
@@ -256,7 +254,7 @@ impl Folder {
         Ok(())
     }
 
-    /// A name for a value that no other has.
+    /// A name for a value that no other value has.
     fn new_name(&self, beside: &str) -> String {
         let mut name = format!("{beside}/shape");
         while self.constants.contains_key(&name) || self.types.contains_key(&name) || self.readers.contains_key(&name) {
@@ -265,7 +263,7 @@ impl Folder {
         name
     }
 
-    /// Notes that a node has read its operands and is gone; drops constants that nothing reads any more.
+    /// Records that a node has read its operands and is removed; drops constants that nothing reads any more.
     fn release(&mut self, read: &[String]) {
         for name in read {
             let Some(readers) = self.readers.get_mut(name) else { continue };
@@ -301,21 +299,21 @@ impl Folder {
     }
 }
 
-/// How many numbers an operation on constants reads, makes and multiplies.
+/// How many elements an operation on constants reads, computes and multiplies.
 ///
 /// # Errors
 ///
-/// If it would make much out of little.
+/// If it would make many elements out of few.
 fn work(operation: &Operation, types: &[TensorType], operands: &[Option<&Tensor>]) -> Result<usize, Problem> {
     let had = operands.iter().flatten().map(|tensor| evaluate::len(&tensor.numbers)).fold(0, usize::saturating_add);
     let makes = types.iter().map(|kind| elements(&kind.shape).unwrap_or(usize::MAX)).fold(0, usize::saturating_add);
     if !matches!(operation, Operation::Constant(_)) && makes > had && makes > MAX_GROWN {
-        return Err(format!("makes {makes} numbers of {had} constant ones; at most {MAX_GROWN} are taken"));
+        return Err(format!("makes {makes} elements out of {had} constant ones; at most {MAX_GROWN} are supported"));
     }
     let inner = match (operation, operands) {
         (Operation::MatMul, [Some(a), ..]) => a.shape.last().copied().unwrap_or(1),
         _ => 1,
     };
     let work = makes.saturating_mul(inner).saturating_add(had);
-    if work > MAX_WORK { Err("is too large a computation on constants alone".into()) } else { Ok(work) }
+    if work > MAX_WORK { Err("is too large a computation on constants".into()) } else { Ok(work) }
 }

@@ -1,4 +1,4 @@
-//! What a node does, with every attribute and default of its opset resolved and every axis counted from the front.
+//! The meaning of a node, with every attribute and default of its opset resolved and every axis counted from the front.
 
 use alloc::vec::Vec;
 
@@ -13,31 +13,31 @@ use crate::kernels::tensor::{Binary, Reduction, Resize, Unary};
 pub(crate) enum Operation {
     /// The result is the operand.
     Keep,
-    /// The result is known.
+    /// The result is a known constant.
     Constant(Tensor),
     /// The same elements in another shape.
     Reshape { shape: Vec<usize> },
     /// Axis `i` of the result is axis `order[i]` of the operand.
     Transpose { order: Vec<usize> },
-    /// For each axis where it begins, the step (which may be negative) and how many elements are taken.
+    /// For each axis: where it starts, the step (which may be negative) and the number of elements.
     Slice { starts: Vec<usize>, steps: Vec<isize>, sizes: Vec<usize> },
     /// Broadcast to a shape.
     Expand { shape: Vec<usize> },
     /// Repeated along each axis.
     Tile { repeats: Vec<usize> },
-    /// Joined along an axis.
+    /// Concatenated along an axis.
     Concat { axis: usize },
-    /// Cut along an axis into parts of these sizes.
+    /// Split along an axis into parts of these sizes.
     Split { axis: usize, sizes: Vec<usize> },
-    /// Slices along an axis, chosen by the second operand.
+    /// Slices along an axis, selected by the second operand.
     Gather { axis: usize },
-    /// Elements along an axis, chosen by the second operand, which has the result's shape.
+    /// Elements along an axis, selected by the second operand, which has the result's shape.
     GatherElements { axis: usize },
-    /// Slices chosen by the last axis of the second operand.
+    /// Slices selected by the last axis of the second operand.
     GatherNd,
-    /// The first operand with slices replaced by the third operand's, where the second says.
+    /// The first operand with slices replaced by those of the third operand, at the positions in the second.
     ScatterNd,
-    /// Elements before and after each axis; where negative, so many are cut off.
+    /// Elements before and after each axis; negative numbers remove elements.
     Pad { before: Vec<i64>, after: Vec<i64>, mode: PadMode, value: f64 },
     /// Resized along each axis.
     Resize { resize: Resize, shape: Vec<usize> },
@@ -45,35 +45,35 @@ pub(crate) enum Operation {
     DepthToSpace { block: usize, columns_first: bool },
     /// Pixels become channels.
     SpaceToDepth { block: usize },
-    /// Each element by itself.
+    /// Elementwise, with one operand.
     Unary(Unary),
     /// Two operands, broadcast.
     Binary(Binary),
-    /// The second operand where the first is true, else the third; broadcast.
+    /// The second operand where the first is true, the third elsewhere; broadcast.
     Where,
-    /// Elements of another type.
+    /// Elements converted to another type.
     Cast { to: ElementType },
-    /// Over axes, which stay with size 1 if `keep`.
+    /// Over axes, which remain with size 1 if `keep`.
     Reduce { reduction: Reduction, axes: Vec<usize>, keep: bool },
     /// The index of the largest or smallest element along an axis.
     ArgMax { axis: usize, keep: bool, smallest: bool, last: bool },
-    /// Over the axes from `axis` on, `axes` of them, taken as one; logarithms of it if `log`.
+    /// Over the `axes` axes from `axis` on, treated as one; the logarithm of it if `log`.
     Softmax { axis: usize, axes: usize, log: bool },
-    /// Sums along an axis, up to each element.
+    /// Cumulative sums along an axis.
     CumSum { axis: usize, exclusive: bool, reverse: bool },
-    /// The triangle of each matrix above or below a diagonal, the rest 0.
+    /// The triangle of each matrix above or below a diagonal; the rest is 0.
     Trilu { upper: bool, diagonal: i64 },
     /// Picture, weights, bias.
     Convolution(Convolution),
     /// Windows of a picture.
     Pool(Pooling),
-    /// Over all of a picture but its batch and channels.
+    /// Over the whole picture, separately for each batch element and channel.
     GlobalPool { reduction: Reduction },
     /// `alpha * a * b + beta * c`.
     Gemm { transpose_a: bool, transpose_b: bool, alpha: f32, beta: f32 },
-    /// Of matrices in the last two axes, the others broadcast.
+    /// Of matrices in the last two axes, with the others broadcast.
     MatMul,
-    /// Operand, scale, offset, mean, variance: each a number a channel.
+    /// Operand, scale, offset, mean, variance: one number for each channel.
     BatchNormalization { epsilon: f32 },
     /// Mean and variance over the axes from `axis` on; operand, scale, offset.
     LayerNormalization { axis: usize, epsilon: f32 },
@@ -85,7 +85,7 @@ pub(crate) enum Operation {
     GroupNormalization { groups: usize, epsilon: f32, per_group: bool },
     /// Local response normalisation over `size` channels.
     Lrn { size: usize, alpha: f32, beta: f32, bias: f32 },
-    /// Over the root of the sum of squares (or the sum of magnitudes) along an axis.
+    /// Divided by the root of the sum of squares (or by the sum of magnitudes) along an axis.
     LpNormalization { axis: usize, power: u8 },
     /// Operand, scale, zero point: to integers.
     Quantize { axis: usize, to: ElementType },
@@ -93,7 +93,7 @@ pub(crate) enum Operation {
     Dequantize { axis: usize },
 }
 
-/// What is beyond the edges of a padded tensor.
+/// The values beyond the edges of a padded tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PadMode {
     /// One number.
@@ -102,7 +102,7 @@ pub(crate) enum PadMode {
     Reflect,
     /// The outermost element.
     Edge,
-    /// The elements from the other end.
+    /// The elements from the opposite end.
     Wrap,
 }
 
@@ -167,7 +167,7 @@ impl Operation {
         }
     }
 
-    /// Whether the result is the operand, element by element, whatever the shapes say.
+    /// Whether the result equals the operand, element by element, if shapes are ignored.
     pub(crate) fn keeps(&self, operand: Operand<'_>) -> bool {
         let plain = |order: &[usize]| order.windows(2).all(|pair| pair[0] < pair[1]);
         match self {
@@ -181,7 +181,7 @@ impl Operation {
             Self::Pad { before, after, .. } => before.iter().chain(after).all(|&count| count == 0),
             Self::Concat { .. } => false,
             Self::Split { sizes, .. } => sizes.len() == 1,
-            // A float holds every small integer, and those of a picture are bytes.
+            // A float represents every small integer, and a picture consists of bytes.
             Self::Cast { to } => is_float(*to) && operand.element != ElementType::Bool || *to == operand.element,
             Self::Resize { resize, shape } => shape == operand.shape && resize.is_plain(),
             _ => false,
@@ -193,16 +193,16 @@ pub(crate) fn is_float(element: ElementType) -> bool {
     matches!(element, ElementType::F32 | ElementType::F16 | ElementType::F64)
 }
 
-/// A shape with another size of one axis.
+/// A shape with the size of one axis replaced.
 pub(crate) fn with(shape: &[usize], axis: usize, size: usize) -> Vec<usize> {
     let mut shape = Vec::from(shape);
     shape[axis] = size;
     shape
 }
 
-/// How many elements a result has, if a bound admits them.
+/// The number of elements in a result, if it is within a limit.
 pub(crate) fn bounded_elements(shape: &[usize], most: usize) -> Result<usize, Problem> {
     elements(shape)
         .filter(|&count| count <= most)
-        .ok_or_else(|| alloc::format!("makes a tensor of the dimensions {shape:?}; at most {most} numbers are taken"))
+        .ok_or_else(|| alloc::format!("makes a tensor of the dimensions {shape:?}; at most {most} elements are supported"))
 }

@@ -1,4 +1,4 @@
-//! Folding on small graphs.
+//! Tests of folding with small graphs.
 
 use alloc::string::ToString;
 
@@ -23,7 +23,7 @@ impl Builder {
         self.tensor(name, ElementType::I64, &[values.len()], Numbers::Integers(values.into()))
     }
 
-    /// A node from a line: `output = Operator(input, input)`.
+    /// A node from one line: `output = Operator(input, input)`.
     fn node(self, line: &str) -> Self {
         self.node_with(line, [])
     }
@@ -151,7 +151,7 @@ fn faults_are_named() {
 #[test]
 fn little_does_not_become_much() {
     let big = Builder::new().integers("w", &[1 << 20, 1 << 20]).node("c = ConstantOfShape(w)").node("y = Add(x, c)").problem();
-    assert!(big.contains("at most 16777216 numbers are taken"), "{big}");
+    assert!(big.contains("at most 16777216 elements are supported"), "{big}");
     let overflow = Builder::new().integers("w", &[i64::MAX]).node("c = Add(w, w)").node("y = Reshape(x, c)").problem();
     assert_eq!(overflow, "node `c` (Add): overflows, or divides by 0");
 }

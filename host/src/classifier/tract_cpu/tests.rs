@@ -110,7 +110,7 @@ fn logits_are_taken_at_the_cards_word() {
 
 #[test]
 fn a_softmax_over_something_else_is_left_alone() {
-    // Over the last axis, which is 1, and not over the classes: every score is 1.
+    // Softmax over the last axis, which has length 1, instead of the classes: every score is 1.
     let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 16, 16], weight).node("Conv", &["x", "w"], "c", &[]).node(
         "Softmax",
         &["c"],

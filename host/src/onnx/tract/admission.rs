@@ -1,8 +1,8 @@
-//! Which graphs tract is given.
+//! Which graphs are passed to tract.
 //!
-//! tract allocates what a graph claims, and a failed allocation ends the process. So what makes a tensor large without the file being large
-//! is bounded here or not let in: operators that make a shape out of values (`Tile`, `Range`), products of constants, loops, subgraphs.
-//! What depends on the input's shape is bounded by tract's own shape inference, before tract computes anything.
+//! tract allocates what a graph claims, and a failed allocation ends the process. So whatever makes a tensor large without a large file is
+//! limited here or refused: operators that compute shapes from values (`Tile`, `Range`), products of constants, loops, subgraphs. What
+//! depends on the input's shape is limited after tract's own shape inference, before tract computes anything.
 
 use std::collections::HashMap;
 
@@ -166,10 +166,10 @@ fn check_operator(node: &Node) -> Result<(), String> {
     if known.contains(&operator) || KEEPING.contains(&operator) || GROWING.contains(&operator) {
         return Ok(());
     }
-    Err("is not supported, neither by the exact engine (--engine exact says why) nor by tract".into())
+    Err("is supported neither by the exact engine (--engine exact says why) nor by tract".into())
 }
 
-/// Whether a node of a training graph: it gives statistics of the batch besides its result.
+/// Whether this is a node of a training graph, which returns statistics of the batch in addition to its result.
 fn training(node: &Node) -> bool {
     let outputs = node.outputs.iter().filter(|output| !output.is_empty()).count();
     node.is("BatchNormalization") && (node.int("training_mode", 0) != 0 || outputs > 1)
@@ -185,7 +185,7 @@ fn check_attributes(node: &Node) -> Result<(), String> {
         };
         let extents = ["kernel_shape", "strides", "dilations", "pads", "output_padding"];
         if extents.contains(&name.as_str()) && ints.iter().any(|i| !(0..=MAX_EXTENT).contains(i)) {
-            return Err(format!("attribute `{shown}` has a number that is not within 0 to {MAX_EXTENT}"));
+            return Err(format!("attribute `{shown}` has a number that is not between 0 and {MAX_EXTENT}"));
         }
         if ["strides", "dilations", "kernel_shape"].contains(&name.as_str()) && ints.contains(&0) {
             return Err(format!("attribute `{shown}` has a 0"));

@@ -1,5 +1,5 @@
-//! Planning a graph with tract: checked, its shapes inferred and bounded, the final softmax cut off, optimised, and what was optimised
-//! compared with the graph as it is.
+//! Plans a graph with tract: checks it, infers and checks shapes, removes the final softmax, optimises, and compares the optimised graph
+//! with the original.
 
 mod admission;
 mod trust;
@@ -60,7 +60,7 @@ fn plan(graph: &Graph, softmax: Option<&Softmax>, shape: &[usize]) -> Result<Pla
     Ok(Planned { plan, shape: shape.to_vec(), output, softmax_cut, rewritten: false })
 }
 
-/// Why tract does not run a network: the part of the network, and what is wrong.
+/// Why tract cannot run a network: the part of the network, and what is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
     part: Option<String>,
@@ -110,7 +110,7 @@ pub(crate) fn typed(graph: &Graph, softmax: Option<&Softmax>, shape: &[usize]) -
     Ok(typed)
 }
 
-/// The graph with its shapes, nothing else changed.
+/// The graph with its shapes and no other change.
 fn as_it_is(graph: &Graph, softmax: Option<&Softmax>, shape: &[usize]) -> Result<Typed, Refusal> {
     admission::check(graph)?;
     let named = |error: TractError| named(graph, &error);
@@ -136,10 +136,10 @@ fn as_it_is(graph: &Graph, softmax: Option<&Softmax>, shape: &[usize]) -> Result
 
 /// The graph in tract's own types.
 fn protobuf(graph: &Graph) -> Result<ModelProto, Refusal> {
-    ModelProto::decode(&*encode(graph, None)).map_err(|_| Refusal::of("cannot read the graph that was made for it"))
+    ModelProto::decode(&*encode(graph, None)).map_err(|_| Refusal::of("cannot read the graph that was prepared for it"))
 }
 
-/// The engine's own shape inference: the shape of every value, where it can be told.
+/// The engine's own shape inference: the shape of every value, if it can be inferred.
 #[cfg(any(test, feature = "cuda", feature = "metal"))]
 pub(crate) fn shapes(graph: &Graph) -> Result<super::Shapes, String> {
     let shapes = contained(|| {
@@ -184,7 +184,7 @@ fn check_sizes(model: &TypedModel, batch: usize) -> Result<(), Refusal> {
         let name = printable(&node.name);
         for output in &node.outputs {
             let shape = concrete(&output.fact);
-            let shape = shape.ok_or_else(|| Refusal::at_part(format!("node `{name}`"), "has a shape that depends on what goes in"))?;
+            let shape = shape.ok_or_else(|| Refusal::at_part(format!("node `{name}`"), "has a shape that depends on the input"))?;
             let elements = shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim));
             if elements.is_none_or(|elements| elements > MAX_ELEMENTS) {
                 let problem = format!("has the shape {shape:?}; at most {MAX_ELEMENTS} numbers are allowed (choose a smaller batch)");
@@ -194,7 +194,7 @@ fn check_sizes(model: &TypedModel, batch: usize) -> Result<(), Refusal> {
         work = work.saturating_add(convolution_work(model, node, batch)?);
     }
     if work / batch > MAX_WORK {
-        return Err(Refusal::of(format!("{} multiplications for a picture; at most {MAX_WORK} are allowed", work / batch)));
+        return Err(Refusal::of(format!("{} multiplications per picture; at most {MAX_WORK} are allowed", work / batch)));
     }
     Ok(())
 }
@@ -233,18 +233,18 @@ fn output(model: &TypedModel, batch: usize) -> Result<Vec<usize>, Refusal> {
     let fact = model.outlet_fact(output).map_err(|error| refusal(&error))?;
     let shape = concrete(fact).unwrap_or_default();
     if fact.datum_type != f32::datum_type() && fact.datum_type != f16::datum_type() {
-        return Err(Refusal::at_part("output", "does not hold floats"));
+        return Err(Refusal::at_part("output", "does not have floats"));
     }
     match shape.split_first() {
         Some((&first, rest)) if first == batch => Ok(rest.to_vec()),
         _ => Err(Refusal::at_part(
             "output",
-            format!("has the shape {shape:?} for {batch} pictures, not {batch} x n; export the network with an open batch"),
+            format!("has the shape {shape:?} for {batch} pictures, not {batch} x n; export the network with a symbolic batch size"),
         )),
     }
 }
 
-/// What to say of an error of tract's. Its text is about its internals, so only what it tells of the graph is kept: the node.
+/// Our message for an error of tract. Its text is about its internals, so only the node is kept.
 fn named(graph: &Graph, error: &TractError) -> Refusal {
     let text = format!("{error:#}");
     // "Failed analyse for node #6 "Reshape_6" Reshape", "Translating node #56 "/fc/Gemm" Gemm", ...
@@ -253,12 +253,12 @@ fn named(graph: &Graph, error: &TractError) -> Refusal {
         |name: &str| graph.nodes.iter().find(|node| !name.is_empty() && (node.name == name || node.outputs.iter().any(|out| out == name)));
     let stem = |name: &str| named(name).or_else(|| named(name.split('.').next().unwrap_or_default()));
     match quoted.into_iter().find_map(stem) {
-        Some(node) => Refusal::at_part(super::node_part(node), "is not supported in this form by the exact engine, nor by tract"),
+        Some(node) => Refusal::at_part(super::node_part(node), "is not supported in this form, neither by the exact engine nor by tract"),
         None => Refusal::of("cannot run the network"),
     }
 }
 
-/// The same where the graph is not at hand.
+/// The same without the graph.
 pub(crate) fn refusal(_: &TractError) -> Refusal {
     Refusal::of("cannot run the network; nor does the exact engine support it (--engine exact says why)")
 }
@@ -276,7 +276,7 @@ pub(crate) fn contained<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Sen
             work()
         };
         let thread = thread.spawn_scoped(scope, quiet).map_err(|error| Refusal::of(format!("cannot start a thread: {error}")))?;
-        thread.join().unwrap_or_else(|_| Err(Refusal::of("failed on this network (it panicked), which is a fault of tract")))
+        thread.join().unwrap_or_else(|_| Err(Refusal::of("failed on this network with a panic, which is a bug in tract")))
     })
 }
 

@@ -1,4 +1,4 @@
-//! What is changed in graphs for tract.
+//! Changes to graphs for tract.
 
 use super::*;
 use crate::onnx::ExternalData;
@@ -61,7 +61,7 @@ fn without_dense_layers_there_is_no_head() {
 #[test]
 fn panics_in_foreign_code_become_errors_that_do_not_quote_them() {
     let error = contained(|| -> Result<(), Refusal> { panic!("at line {}", 7) }).unwrap_err().to_string();
-    assert!(error.contains("a fault of tract") && !error.contains("line"), "{error}");
+    assert!(error.contains("a bug in tract") && !error.contains("line"), "{error}");
     assert_eq!(contained(|| Ok(7)), Ok(7));
 }
 
@@ -161,8 +161,8 @@ fn damaged_graphs_are_rewritten_for_a_gpu_or_refused() {
     assert!(rewritten > 50 && refused > 10, "{rewritten} rewritten, {refused} refused");
 }
 
-/// The least graph that shows why what tract optimised is compared with the graph as it is: a 1x1 convolution, then every other row and column
-/// from the second on. tract 0.23.9 moves the slice before a padded convolution without regard to where it begins.
+/// The smallest graph that shows why the optimised graph is compared with the original: a 1x1 convolution, followed by every other row and
+/// column from the second on. tract 0.23.9 moves the slice before a padded convolution and ignores where it starts.
 #[test]
 fn a_strided_slice_behind_a_padded_convolution_is_found() {
     let Some(shared) = crate::testing::shared("tract's strided slices") else { return };
@@ -178,5 +178,5 @@ fn a_strided_slice_behind_a_padded_convolution_is_found() {
     let output = planned.plan.run(tvec!(input.into())).unwrap().remove(0);
     let output = output.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec();
     let error = check_optimised(network, &[picture], &softmax_end, &[output]).unwrap_err().to_string();
-    assert!(error.contains("computes something else") && error.contains("as it is gives"), "{error}");
+    assert!(error.contains("changes the result") && error.contains("the original graph gives"), "{error}");
 }

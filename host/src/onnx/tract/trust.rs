@@ -1,6 +1,6 @@
-//! Whether tract can be trusted with a network: what it optimised must give the scores of the graph as it is.
+//! Whether tract can be trusted with a network: its optimised graph must give the scores of the original.
 //!
-//! tract 0.23.9 pulls a strided slice over a convolution and computes something else (docs/ENGINE.md has the case). So every network that
+//! tract 0.23.9 moves a strided slice before a convolution, which changes the result (docs/ENGINE.md has the case). So every network that
 //! it will run scores a few pictures once without any of its optimisations.
 
 use fooling_engine::Graph;
@@ -10,10 +10,11 @@ use super::{Refusal, as_it_is, contained, refusal};
 use crate::model::error::ModelError;
 use crate::onnx::Network;
 
-/// How much of the largest output an output may differ by: a hundred times what rounding makes of the networks that were tried.
+/// The tolerated difference of an output, relative to the largest output: a hundred times the rounding errors of the networks that were
+/// tried.
 const TOLERANCE: f32 = 2e-4;
 
-/// Runs pictures through a graph as it is, one at a time, and gives the shape for one picture, and what comes out for each.
+/// Runs pictures through the unoptimised graph, one at a time, and returns the output shape for one picture, and the outputs for each.
 fn run(graph: &Graph, shape: &[usize], pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), Refusal> {
     let typed = as_it_is(graph, None, shape)?;
     let plan = typed.model.into_runnable().map_err(|error| refusal(&error))?;
@@ -27,7 +28,7 @@ fn run(graph: &Graph, shape: &[usize], pictures: &[Vec<f32>]) -> Result<(Vec<usi
     Ok((std::iter::once(shape[0]).chain(typed.output).collect(), outputs))
 }
 
-/// What a network gives for pictures, without any optimisation, softmax included.
+/// A network's outputs for pictures without any optimisation, including the softmax.
 pub(crate) fn try_pictures(network: &Network, pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), ModelError> {
     let mut network = network.clone();
     network.widen();
@@ -36,7 +37,7 @@ pub(crate) fn try_pictures(network: &Network, pictures: &[Vec<f32>]) -> Result<(
     result.map_err(|refusal| refusal.at(&file))
 }
 
-/// Compares what an optimised plan gave for pictures, up to the value `end`, with what the graph gives as it is.
+/// Compares an optimised plan's outputs for pictures, up to the value `end`, with those of the unoptimised graph.
 ///
 /// # Errors
 ///
@@ -54,8 +55,8 @@ pub(crate) fn check_optimised(mut network: Network, pictures: &[Vec<f32>], end: 
         };
         if let Some((class, (plain, optimised))) = plain.iter().zip(optimised).enumerate().find(|(_, pair)| differs(pair)) {
             let problem = format!(
-                "computes something else when it optimises this network: {optimised} for class {class} of a test picture, where the graph \
-                 as it is gives {plain}. Export the network without strided slices, or report it"
+                "changes the result when it optimises this network: {optimised} for class {class} of a test picture, but the original \
+                 graph gives {plain}. Export the network without strided slices, or report it"
             );
             return Err(fail(Refusal::of(problem)));
         }

@@ -30,7 +30,7 @@ failures! {
     fooling_core::JournalError: "the journal is damaged",
     fooling_core::RenderError: "rendering needs more scratch",
     fooling_core::ReplayError: "the decisions do not belong to this run, or there is too little room",
-    fooling_core::SetupError: "the run is of another encoding, or there is too little room",
+    fooling_core::SetupError: "the run uses another encoding, or there is too little room",
     fooling_core::StorageError: "there is too little storage",
     fooling_core::TellError: "not the whole generation",
     core::convert::Infallible: "",

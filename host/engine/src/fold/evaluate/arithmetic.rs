@@ -1,4 +1,4 @@
-//! Arithmetic element by element: integers in 64 bits, with overflow found; floats as on pictures.
+//! Elementwise arithmetic: integers in 64 bits with overflow checks, floats as on pictures.
 
 use alloc::format;
 use alloc::vec;
@@ -29,8 +29,8 @@ pub(super) fn cast(tensor: &Tensor, to: ElementType) -> Result<Tensor, Problem> 
     made(integer_numbers(to, values)?)
 }
 
-/// A float cut to an integer of that type.
-#[expect(clippy::cast_possible_truncation, reason = "saturates; what does not fit is found")]
+/// A float truncated to an integer of that type.
+#[expect(clippy::cast_possible_truncation, reason = "saturates; numbers that do not fit are detected")]
 fn integer(value: f32, to: ElementType) -> Result<i64, Problem> {
     if to == ElementType::Bool {
         return Ok(i64::from(value != 0.0));
@@ -47,7 +47,7 @@ fn to_half(value: f32) -> f32 {
     if magnitude >= 65_520.0 {
         return if value.is_nan() { value } else { f32::INFINITY.copysign(value) };
     }
-    // Adding a power of two rounds to multiples of its last place: ten bits behind the first one, and not below 2^-24.
+    // Adding a power of two rounds to multiples of its last place: ten bits after the first one, and not below 2^-24.
     let exponent = (magnitude.to_bits() >> 23).max(127 - 14);
     let shift = f32::from_bits((exponent + 13) << 23);
     ((magnitude + shift) - shift).copysign(value)
@@ -77,7 +77,7 @@ fn integer_unary(unary: Unary, value: i64) -> Result<i64, Problem> {
         Unary::Relu => Ok(value.max(0)),
         Unary::Sign => Ok(value.signum()),
         Unary::Not => Ok(i64::from(value == 0)),
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "bounds of shape arithmetic are small")]
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the limits of shape arithmetic are small")]
         Unary::Clip(low, high) => Ok(value
             .max(if low == f32::NEG_INFINITY { i64::MIN } else { low as i64 })
             .min(if high == f32::INFINITY { i64::MAX } else { high as i64 })),
@@ -85,7 +85,7 @@ fn integer_unary(unary: Unary, value: i64) -> Result<i64, Problem> {
     }
 }
 
-/// Numbers of a tensor, read as if broadcast to a shape.
+/// The elements of a tensor, read as if broadcast to a shape.
 fn broadcast_to<T: Copy + Default>(values: &[T], from: &[usize], to: &[usize]) -> Vec<T> {
     let mut made = vec![T::default(); elements(to).unwrap_or(0)];
     if !made.is_empty() {
@@ -167,13 +167,13 @@ pub(super) fn choose(test: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor, Pr
         made
     }
     let shape = common_shape(&[test, a, b])?;
-    let tests = integers_of(test).ok_or("has a condition that is not a truth value")?;
+    let tests = integers_of(test).ok_or("has a condition that is not a boolean")?;
     let tests = broadcast_to(&tests, &test.shape, &shape);
     let numbers = match (&a.numbers, &b.numbers) {
         (Numbers::Floats(x), Numbers::Floats(y)) => Numbers::Floats(pick(&tests, (x, &a.shape), (y, &b.shape), &shape)),
         (Numbers::Bytes(x), Numbers::Bytes(y)) => Numbers::Bytes(pick(&tests, (x, &a.shape), (y, &b.shape), &shape)),
         (Numbers::Integers(x), Numbers::Integers(y)) => Numbers::Integers(pick(&tests, (x, &a.shape), (y, &b.shape), &shape)),
-        _ => return Err("chooses between different types".into()),
+        _ => return Err("selects between different types".into()),
     };
     Ok(Tensor { element: a.element, shape, numbers })
 }

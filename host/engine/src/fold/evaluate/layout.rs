@@ -1,4 +1,4 @@
-//! Moving elements of any type.
+//! Moves elements of any type.
 
 use alloc::format;
 use alloc::vec;
@@ -12,7 +12,7 @@ use super::Operands;
 use crate::graph::{Numbers, Tensor};
 use crate::kernels::tensor::View;
 
-/// Does the same to the numbers of whatever type.
+/// Does the same to elements of any type.
 macro_rules! for_each_type {
     ($numbers:expr, $values:ident => $made:expr) => {
         match $numbers {
@@ -23,7 +23,7 @@ macro_rules! for_each_type {
     };
 }
 
-/// What a view shows of a constant.
+/// The part of a constant that a view shows.
 fn seen(tensor: &Tensor, view: &View) -> Result<Tensor, Problem> {
     fn copy<T: Copy + Default>(values: &[T], view: &View, count: usize) -> Vec<T> {
         let mut to = vec![T::default(); count];
@@ -49,11 +49,11 @@ pub(super) fn view(operation: &Operation, tensor: &Tensor) -> Result<Tensor, Pro
         }
         Operation::Expand { shape } => seen(tensor, &plain.expanded(shape)),
         Operation::Tile { repeats } => tile(tensor, repeats),
-        _ => Err("is no view".into()),
+        _ => Err("is not a view".into()),
     }
 }
 
-/// Each axis becomes two, the outer of which repeats the inner.
+/// Splits each axis into two, the outer of which repeats the inner.
 fn tile(tensor: &Tensor, repeats: &[usize]) -> Result<Tensor, Problem> {
     let pairs = |sides: fn(usize, usize) -> [usize; 2]| -> Vec<usize> {
         tensor.shape.iter().zip(repeats).flat_map(|(&side, &repeat)| sides(side, repeat)).collect()
@@ -87,7 +87,7 @@ pub(super) fn concat(operands: &Operands<'_>, axis: usize) -> Result<Tensor, Pro
         ($kind:path, $outer:expr) => {{
             let parts = operands.0.iter().flatten().map(|tensor| match &tensor.numbers {
                 $kind(values) => Ok((&values[..], tensor.shape[axis..].iter().product())),
-                _ => Err(Problem::from("joins different types")),
+                _ => Err(Problem::from("concatenates different types")),
             });
             $kind(join(&parts.collect::<Result<Vec<_>, _>>()?, $outer))
         }};
@@ -105,11 +105,11 @@ pub(super) fn concat(operands: &Operands<'_>, axis: usize) -> Result<Tensor, Pro
     Ok(Tensor { element: first.element, shape, numbers })
 }
 
-/// An index as ONNX counts it, from the end where it is negative.
+/// An index in ONNX's form, which counts from the end if it is negative.
 pub(crate) fn index_of(index: i64, side: usize) -> Result<usize, Problem> {
     let size = i64::try_from(side).map_err(|_| "is too large")?;
     let index = if index < 0 { index.saturating_add(size) } else { index };
-    usize::try_from(index).ok().filter(|&index| index < side).ok_or_else(|| format!("the index {index} of an axis of {side} elements"))
+    usize::try_from(index).ok().filter(|&index| index < side).ok_or_else(|| format!("the index {index} exceeds an axis of {side} elements"))
 }
 
 pub(super) fn gather(tensor: &Tensor, indices: &Tensor, axis: usize) -> Result<Tensor, Problem> {
@@ -132,7 +132,7 @@ pub(super) fn gather(tensor: &Tensor, indices: &Tensor, axis: usize) -> Result<T
     Ok(Tensor { element: tensor.element, shape, numbers })
 }
 
-/// Picks elements by their places.
+/// Gathers elements by their positions.
 fn picked(tensor: &Tensor, shape: &[usize], places: &[usize]) -> Tensor {
     let numbers = for_each_type!(&tensor.numbers, values => places.iter().map(|&place| values[place]).collect());
     Tensor { element: tensor.element, shape: shape.into(), numbers }
@@ -157,13 +157,13 @@ pub(super) fn gather_elements(tensor: &Tensor, indices: &Tensor, axis: usize) ->
     Ok(picked(tensor, &indices.shape, &places))
 }
 
-/// Where the slices that tuples of indices name begin, and how long they are.
+/// Where the slices named by index tuples start, and their length.
 fn slices(shape: &[usize], indices: &Tensor) -> Result<(Vec<usize>, usize), Problem> {
-    let tuple = *indices.shape.last().ok_or("has indices of no dimension")?;
-    let inner = shape.get(tuple..).ok_or("has indices of more axes than its operand")?.iter().product();
+    let tuple = *indices.shape.last().ok_or("has indices without dimensions")?;
+    let inner = shape.get(tuple..).ok_or("has indices for more axes than its operand has")?.iter().product();
     let numbers = integers_of(indices).ok_or("has indices that are not integers")?;
     if tuple == 0 {
-        return Err("has indices of no axis".into());
+        return Err("has indices for no axis".into());
     }
     let start = |tuple: &[i64]| {
         let place = tuple.iter().zip(shape).try_fold(0, |place, (&index, &side)| Ok::<_, Problem>(place * side + index_of(index, side)?));
@@ -200,7 +200,7 @@ pub(super) fn scatter_nd(tensor: &Tensor, indices: &Tensor, updates: &Tensor) ->
     Ok(made)
 }
 
-/// Which element of an axis is at a place of the padded axis; none, if the padding is a number.
+/// The element at a position of the padded axis; none if the padding is a number.
 pub(crate) fn padded_index(at: i64, side: i64, mode: PadMode) -> Option<i64> {
     if (0..side).contains(&at) {
         return Some(at);

@@ -1,4 +1,4 @@
-//! Operations on constants, by the functions that also run on pictures where numbers are floats.
+//! Operations on constants, using the functions that also run on pictures if the elements are floats.
 
 mod arithmetic;
 mod layout;
@@ -43,11 +43,11 @@ pub(crate) fn evaluate(operation: Operation, operands: &[Option<&Tensor>]) -> Re
         Operation::MatMul => one(reduce::product(operands.at(0)?, operands.at(1)?)?),
         Operation::Quantize { axis, to } => one(quantize::quantize(&operands, *axis, *to)?),
         Operation::Dequantize { axis } => one(quantize::dequantize(&operands, *axis)?),
-        _ => Err("works on constants alone, which is not supported; simplify the network (onnxsim) before using it".into()),
+        _ => Err("works only on constants, which is not supported; simplify the network (onnxsim) before using it".into()),
     }
 }
 
-/// Operands, some of which are left out.
+/// Operands, some of which are omitted.
 struct Operands<'a>(&'a [Option<&'a Tensor>]);
 
 impl<'a> Operands<'a> {
@@ -60,7 +60,7 @@ impl<'a> Operands<'a> {
     }
 }
 
-/// How many numbers a constant holds.
+/// The number of elements in a constant.
 pub(crate) fn len(numbers: &Numbers) -> usize {
     match numbers {
         Numbers::Floats(values) => values.len(),
@@ -69,7 +69,7 @@ pub(crate) fn len(numbers: &Numbers) -> usize {
     }
 }
 
-/// Whether a constant holds what its type and dimensions say.
+/// Whether a constant has the elements that its type and dimensions say.
 pub(crate) fn is_sound(tensor: &Tensor) -> bool {
     let kind = match tensor.numbers {
         Numbers::Floats(_) => is_float(tensor.element),
@@ -83,15 +83,15 @@ fn is_byte(element: ElementType) -> bool {
     matches!(element, ElementType::I8 | ElementType::U8)
 }
 
-/// Integers as a type holds them.
+/// Integers in the storage of a type.
 ///
 /// # Errors
 ///
-/// If a number is outside of the type.
+/// If a number does not fit the type.
 pub(crate) fn integer_numbers(element: ElementType, values: Vec<i64>) -> Result<Numbers, Problem> {
-    let (low, high) = range(element).ok_or_else(|| format!("makes integers where {element:?} is wanted"))?;
+    let (low, high) = range(element).ok_or_else(|| format!("computes integers where {element:?} is expected"))?;
     if let Some(value) = values.iter().find(|value| !(low..=high).contains(*value)) {
-        return Err(format!("overflows: {value} is no number of the type {element:?}"));
+        return Err(format!("overflows: {value} does not fit the type {element:?}"));
     }
     if !is_byte(element) {
         return Ok(Numbers::Integers(values));
@@ -99,7 +99,7 @@ pub(crate) fn integer_numbers(element: ElementType, values: Vec<i64>) -> Result<
     Ok(Numbers::Bytes(values.into_iter().map(|value| i16::try_from(value).unwrap_or(0)).collect()))
 }
 
-/// Integers as numbers of any type.
+/// Integers as elements of any type.
 #[expect(clippy::cast_precision_loss, reason = "rounded to the type of the elements")]
 pub(crate) fn numbers_of(element: ElementType, values: Vec<i64>) -> Result<Numbers, Problem> {
     if is_float(element) {
@@ -109,7 +109,7 @@ pub(crate) fn numbers_of(element: ElementType, values: Vec<i64>) -> Result<Numbe
     }
 }
 
-/// The least and the greatest integer of a type.
+/// The smallest and the largest integer of a type.
 pub(crate) fn range(element: ElementType) -> Option<(i64, i64)> {
     Some(match element {
         ElementType::I8 => (-128, 127),

@@ -1,4 +1,4 @@
-//! The steps between floats and the integers of quantised networks.
+//! Conversions between floats and the integers of quantised networks.
 
 use alloc::vec::Vec;
 
@@ -7,7 +7,7 @@ use super::{Operands, integer_numbers, range};
 use crate::graph::{ElementType, Numbers, Tensor};
 use crate::math;
 
-/// For each element which scale is its own.
+/// For each element, the index of its scale.
 fn scale_index(shape: &[usize], axis: usize, scales: usize) -> impl Fn(usize) -> usize {
     let inner = shape.get(axis + 1..).map_or(1, |inner| inner.iter().product::<usize>());
     move |at| if scales == 1 { 0 } else { at / inner.max(1) % scales }

@@ -1,4 +1,4 @@
-//! Sums and their like, in the order of the elements.
+//! Sums and similar reductions, in the order of the elements.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use crate::kernels::tensor::{Reduction, View};
 use crate::math;
 use crate::simd::{fused_multiply_add, square_root};
 
-/// The elements of a tensor with the given axes last, and how many of those belong together.
+/// The elements of a tensor with the given axes last, and how many of them belong together.
 fn grouped<T: Copy + Default>(values: &[T], shape: &[usize], axes: &[usize]) -> (Vec<T>, usize) {
     let mut order: Vec<usize> = (0..shape.len()).filter(|axis| !axes.contains(axis)).collect();
     order.extend_from_slice(axes);
@@ -31,7 +31,7 @@ pub(super) fn reduce(tensor: &Tensor, reduction: Reduction, axes: &[usize], keep
         let (values, len) = grouped(values, &tensor.shape, axes);
         Numbers::Floats((0..count).map(|group| floats(&values[group * len..][..len], reduction)).collect())
     } else {
-        let values = integers_of(tensor).ok_or("has no numbers")?;
+        let values = integers_of(tensor).ok_or("has no elements")?;
         let (values, len) = grouped(&values, &tensor.shape, axes);
         let made = (0..count).map(|group| integers(&values[group * len..][..len], reduction)).collect::<Result<Vec<_>, _>>()?;
         integer_numbers(tensor.element, made)?
@@ -39,7 +39,7 @@ pub(super) fn reduce(tensor: &Tensor, reduction: Reduction, axes: &[usize], keep
     Ok(Tensor { element: tensor.element, shape, numbers })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "how many elements there are, rounded once")]
+#[expect(clippy::cast_precision_loss, reason = "the number of elements, rounded once")]
 fn floats(values: &[f32], reduction: Reduction) -> f32 {
     let sum = |of: fn(f32) -> f32| values.iter().fold(0.0, |sum, &value| sum + of(value));
     let most = || values.iter().fold(f32::NEG_INFINITY, |most, &value| if value > most || value.is_nan() { value } else { most });
@@ -107,7 +107,7 @@ pub(super) fn cumulate(tensor: &Tensor, axis: usize, exclusive: bool, reverse: b
     Ok(made)
 }
 
-/// The product of matrices, in the same order of sums as on pictures.
+/// The product of matrices, with the same order of sums as on pictures.
 pub(super) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor, Problem> {
     let shape = dense::result(&Operation::MatMul, &[Some(Operand::of(a)), Some(Operand::of(b))])?;
     let ([rows, inner], [_, columns]) = (matrix(&a.shape, true), matrix(&b.shape, false));

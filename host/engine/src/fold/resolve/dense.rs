@@ -1,4 +1,4 @@
-//! Products of matrices.
+//! Matrix products.
 
 use alloc::format;
 use alloc::vec;
@@ -34,7 +34,7 @@ pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operatio
     }
 }
 
-/// The shape of what an operation of this family makes.
+/// The shape of the result of an operation of this family.
 pub(crate) fn result(operation: &Operation, operands: &[Option<Operand<'_>>]) -> Result<Vec<usize>, Problem> {
     let (Some(a), Some(b)) = (operands.first().copied().flatten(), operands.get(1).copied().flatten()) else {
         return Err("an operand is missing".into());
@@ -49,7 +49,8 @@ pub(crate) fn result(operation: &Operation, operands: &[Option<Operand<'_>>]) ->
     product(a.shape, b.shape).ok_or_else(unfit)
 }
 
-/// The shape of a product: a vector is a matrix of one row in front and one of one column behind, and that axis goes again.
+/// The shape of a product: a vector is a matrix with one row if it comes first and one column if it comes last, and that axis is removed
+/// again.
 fn product(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let (a_batch, rows, inner) = match a {
         [] => return None,

@@ -1,4 +1,4 @@
-//! Operators that make a tensor of nothing but attributes, shapes or a few numbers.
+//! Operators that make a tensor from nothing but attributes, shapes or a few numbers.
 
 use alloc::format;
 use alloc::vec;
@@ -80,7 +80,7 @@ fn range(call: &Call<'_>) -> Result<Tensor, Problem> {
     let (start, limit, delta) = (operand(0)?, operand(1)?, operand(2)?);
     if let (Some(start), Some(limit), Some(delta)) = (integers_of(start), integers_of(limit), integers_of(delta)) {
         let (&[start], &[limit], &[delta]) = (&start[..], &limit[..], &delta[..]) else {
-            return Err("has bounds of several numbers".into());
+            return Err("has limits that are not single numbers".into());
         };
         return integer_range(element, i128::from(start), i128::from(limit), i128::from(delta));
     }
@@ -88,9 +88,9 @@ fn range(call: &Call<'_>) -> Result<Tensor, Problem> {
     let (start, limit, delta) = (one(0)?, one(1)?, one(2)?);
     let count = libm::ceil((f64::from(limit) - f64::from(start)) / f64::from(delta));
     if count.is_nan() || count > 16_777_216.0 {
-        return Err("makes more numbers than are taken".into());
+        return Err("makes more elements than supported".into());
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded above, and nothing below 0 counts")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limited above, and negative counts are 0")]
     let count = count.max(0.0) as u32;
     #[expect(clippy::cast_possible_truncation, reason = "rounded to the type of the elements")]
     let numbers: Vec<f32> = (0..count).map(|at| (f64::from(start) + f64::from(at) * f64::from(delta)) as f32).collect();
@@ -104,7 +104,7 @@ fn integer_range(element: ElementType, start: i128, limit: i128, delta: i128) ->
     let distance = if delta > 0 { limit - start } else { start - limit };
     let step = delta.unsigned_abs();
     let count = distance.max(0).unsigned_abs().div_ceil(step);
-    let count = usize::try_from(count).ok().filter(|&count| count <= MAX_GROWN).ok_or("makes more numbers than are taken")?;
+    let count = usize::try_from(count).ok().filter(|&count| count <= MAX_GROWN).ok_or("makes more elements than supported")?;
     let at = |index: usize| i64::try_from(start + index as i128 * delta).map_err(|_| Problem::from("overflows"));
     let numbers = (0..count).map(at).collect::<Result<Vec<_>, _>>()?;
     Ok(Tensor { element, shape: vec![count], numbers: super::super::evaluate::integer_numbers(element, numbers)? })

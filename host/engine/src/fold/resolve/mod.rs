@@ -1,4 +1,4 @@
-//! From a node's operator, attributes and operands to an [`Operation`]; one file a family.
+//! From a node's operator, attributes and operands to an [`Operation`]; one file for each family.
 
 pub(crate) mod dense;
 mod generate;

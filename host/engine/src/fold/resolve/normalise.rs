@@ -1,4 +1,4 @@
-//! Normalisations, and the steps between floats and the integers of quantised networks.
+//! Normalisations, and conversions between floats and the integers of quantised networks.
 
 use alloc::format;
 
@@ -23,10 +23,8 @@ pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operatio
         "GroupNormalization" => group(call)?,
         "LRN" => lrn(call)?,
         "LpNormalization" => {
-            let power = u8::try_from(call.int_or("p", 2)?)
-                .ok()
-                .filter(|power| (1..=2).contains(power))
-                .ok_or("is of a power other than 1 and 2")?;
+            let power =
+                u8::try_from(call.int_or("p", 2)?).ok().filter(|power| (1..=2).contains(power)).ok_or("uses a power other than 1 and 2")?;
             Operation::LpNormalization { axis: call.axis(-1, call.operand(0)?.rank())?, power }
         }
         "QuantizeLinear" => quantize(call)?,
@@ -43,7 +41,7 @@ fn channels(call: &Call<'_>) -> Result<usize, Problem> {
     shape.get(1).copied().ok_or_else(|| format!("its operand has the dimensions {shape:?}, which have no channels"))
 }
 
-/// Checks that there is a number for each channel.
+/// Checks that there is one number for each channel.
 fn vector(operand: Operand<'_>, channels: usize) -> Result<(), Problem> {
     if operand.shape == [channels] { Ok(()) } else { Err(format!("has parameters of {:?} for {channels} channels", operand.shape)) }
 }
@@ -72,7 +70,7 @@ fn layer(call: &Call<'_>) -> Result<Operation, Problem> {
         }
     }
     if call.node.outputs.iter().skip(1).any(|output| !output.is_empty()) {
-        return Err("gives its mean or deviation, which is not supported".into());
+        return Err("outputs its mean or deviation, which is not supported".into());
     }
     Ok(Operation::LayerNormalization { axis, epsilon: call.float_or("epsilon", 1e-5)? })
 }
@@ -83,7 +81,7 @@ fn group(call: &Call<'_>) -> Result<Operation, Problem> {
     if groups == 0 || channels % groups != 0 {
         return Err(format!("has {groups} groups for {channels} channels"));
     }
-    // Up to opset 20 there is a scale for each group, later one for each channel.
+    // Up to opset 20 there is one scale for each group, later one for each channel.
     let scales = call.operand(1)?;
     let per_group = call.opset < 21 && scales.shape == [groups];
     (1..3).try_for_each(|index| vector(call.operand(index)?, if per_group { groups } else { channels }))?;
@@ -97,11 +95,11 @@ fn lrn(call: &Call<'_>) -> Result<Operation, Problem> {
     Ok(Operation::Lrn { size, alpha: call.float_or("alpha", 1e-4)?, beta: call.float_or("beta", 0.75)?, bias: call.float_or("bias", 1.0)? })
 }
 
-/// The axis along which scales differ; any, if there is one scale.
+/// The axis along which scales differ; any axis if there is only one scale.
 fn quantized_axis(call: &Call<'_>) -> Result<usize, Problem> {
     let (operand, scale) = (call.operand(0)?, call.operand(1)?);
     if call.int_or("block_size", 0)? != 0 {
-        return Err("has a scale for each block, which is not supported".into());
+        return Err("has one scale for each block, which is not supported".into());
     }
     let zeros = call.optional(2).map_or(scale.shape, |zeros| zeros.shape);
     if elements(scale.shape) == Some(1) && elements(zeros) == Some(1) {

@@ -1,4 +1,4 @@
-//! Operators on each element by itself.
+//! Elementwise operators.
 
 use alloc::format;
 use alloc::vec;
@@ -34,7 +34,7 @@ pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operatio
     }
 }
 
-/// The type that ONNX gives this number.
+/// The element type that ONNX gives this number.
 pub(super) fn element_of(number: i64) -> Result<ElementType, Problem> {
     Ok(match number {
         1 => ElementType::F32,
@@ -128,12 +128,12 @@ fn binary(operator: &str, call: &Call<'_>) -> Result<Option<Binary>, Problem> {
     }))
 }
 
-/// The shape that all operands are broadcast to.
+/// The shape to which all operands are broadcast.
 pub(crate) fn broadcast(operands: &[Option<Operand<'_>>]) -> Result<Vec<usize>, Problem> {
     operands.iter().flatten().try_fold(Vec::new(), |shape, operand| broadcast_shapes(&shape, operand.shape))
 }
 
-/// The shape that two tensors are broadcast to.
+/// The shape to which two tensors are broadcast.
 pub(crate) fn broadcast_shapes(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
     let rank = a.len().max(b.len());
     let mut shape = vec![1; rank];
@@ -142,7 +142,7 @@ pub(crate) fn broadcast_shapes(a: &[usize], b: &[usize]) -> Result<Vec<usize>, P
         *side = match (of(a), of(b)) {
             (1, side) => side,
             (side, other) if other == 1 || other == side => side,
-            _ => return Err(format!("the dimensions {a:?} and {b:?} do not fit together")),
+            _ => return Err(format!("the dimensions {a:?} and {b:?} cannot be broadcast")),
         };
     }
     Ok(shape)

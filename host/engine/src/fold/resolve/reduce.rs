@@ -1,4 +1,4 @@
-//! Operators that take many elements of an axis together.
+//! Operators that combine many elements of an axis.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -58,7 +58,7 @@ fn reduce(reduction: Reduction, call: &Call<'_>) -> Result<Operation, Problem> {
     Ok(Operation::Reduce { reduction, axes, keep: call.flag("keepdims", true)? })
 }
 
-/// The shape after axes were reduced.
+/// The shape after axes have been reduced.
 pub(crate) fn reduced(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
     let sides = shape.iter().enumerate().filter(|(axis, _)| keep || !axes.contains(axis));
     sides.map(|(axis, &side)| if axes.contains(&axis) { 1 } else { side }).collect()
@@ -66,7 +66,7 @@ pub(crate) fn reduced(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize>
 
 fn softmax(log: bool, call: &Call<'_>) -> Result<Operation, Problem> {
     let rank = call.operand(0)?.rank();
-    // Up to opset 12 all axes from the given one on are taken as one.
+    // Up to opset 12 all axes from the given one on are treated as one.
     if call.opset >= 13 {
         return Ok(Operation::Softmax { axis: call.axis(-1, rank)?, axes: 1, log });
     }

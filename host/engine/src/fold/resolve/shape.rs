@@ -1,4 +1,4 @@
-//! Operators that move elements and compute nothing.
+//! Operators that move elements without computing anything.
 
 use alloc::format;
 use alloc::vec;
@@ -46,9 +46,9 @@ fn dropout(call: &Call<'_>) -> Result<Operation, Problem> {
     Ok(Operation::Keep)
 }
 
-/// A dimension that a file gives as an integer.
+/// A dimension stored as an integer in a file.
 fn side(value: i64) -> Result<usize, Problem> {
-    usize::try_from(value).map_err(|_| format!("a dimension of {value}"))
+    usize::try_from(value).map_err(|_| format!("a dimension of {value} is not possible"))
 }
 
 fn reshape(call: &Call<'_>) -> Result<Operation, Problem> {
@@ -117,7 +117,7 @@ fn transpose(call: &Call<'_>) -> Result<Operation, Problem> {
     };
     let order = order.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
     if order.len() != rank || (0..rank).any(|axis| !order.contains(&axis)) {
-        return Err(format!("the order {order:?} is not one of {rank} axes"));
+        return Err(format!("the order {order:?} does not name each of {rank} axes once"));
     }
     Ok(Operation::Transpose { order })
 }
@@ -141,11 +141,11 @@ fn slice(call: &Call<'_>) -> Result<Operation, Problem> {
     Ok(Operation::Slice { starts, steps, sizes })
 }
 
-/// Where a slice begins, its step, and how many elements it has.
+/// The start of a slice, its step, and its number of elements.
 fn range(side: usize, start: i64, end: i64, step: i64) -> Result<(usize, isize, usize), Problem> {
     let size = i64::try_from(side).map_err(|_| "is too large")?;
     let from_front = |at: i64| if at < 0 { at.saturating_add(size) } else { at };
-    // Going backwards, the end may be before the first element, and the start is the last at most.
+    // Backwards, the end may be before the first element, and the start is at most the last one.
     let (least, most) = if step < 0 { (-1, size - 1) } else { (0, size) };
     let start = from_front(start).clamp(least.max(0).min(most.max(0)), most.max(0));
     let end = from_front(end).clamp(least, most.max(least));
@@ -174,13 +174,13 @@ fn tile(call: &Call<'_>) -> Result<Operation, Problem> {
 fn concat(call: &Call<'_>) -> Result<Operation, Problem> {
     let operands = call.all()?;
     let first = operands[0];
-    // Opset 1 has a default; all later ones demand the attribute.
+    // Opset 1 has a default; all later ones require the attribute.
     let axis = call.axis(1, first.rank())?;
     for operand in &operands {
         let fits =
             operand.rank() == first.rank() && operand.shape.iter().zip(first.shape).enumerate().all(|(at, (a, b))| at == axis || a == b);
         if !fits {
-            return Err(format!("cannot join {:?} and {:?} along axis {axis}", first.shape, operand.shape));
+            return Err(format!("cannot concatenate {:?} and {:?} along axis {axis}", first.shape, operand.shape));
         }
     }
     if let [operand] = operands[..] {
@@ -196,22 +196,22 @@ fn split(call: &Call<'_>) -> Result<Operation, Problem> {
     let sizes = match call.list("split", 1)? {
         Some(sizes) => sizes.into_iter().map(side).collect::<Result<Vec<_>, _>>()?,
         None => {
-            // All of one size, but the last may be smaller.
+            // All of equal size, except that the last may be smaller.
             let size = shape[axis].div_ceil(parts.max(1));
             (0..parts).map(|part| size.min(shape[axis].saturating_sub(part.saturating_mul(size)))).collect()
         }
     };
     let sum = sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(size));
     if sum != Some(shape[axis]) || sizes.len() != parts {
-        return Err(format!("cannot cut {} elements into {parts} parts of {sizes:?}", shape[axis]));
+        return Err(format!("cannot split {} elements into {parts} parts of {sizes:?}", shape[axis]));
     }
     Ok(Operation::Split { axis, sizes })
 }
 
 fn scatter_nd(call: &Call<'_>) -> Result<Operation, Problem> {
     let (data, indices, updates) = (call.operand(0)?, call.operand(1)?, call.operand(2)?);
-    let (tuple, rows) = indices.shape.split_last().ok_or("has indices of no dimension")?;
-    let slice = data.shape.get(*tuple..).ok_or("has indices of more axes than its operand")?;
+    let (tuple, rows) = indices.shape.split_last().ok_or("has indices without dimensions")?;
+    let slice = data.shape.get(*tuple..).ok_or("has indices for more axes than its operand has")?;
     if updates.shape != [rows, slice].concat() {
         return Err(format!("has updates of {:?} for indices of {:?}", updates.shape, indices.shape));
     }
@@ -255,7 +255,7 @@ fn pad(call: &Call<'_>) -> Result<Operation, Problem> {
             PadMode::Wrap => most,
         };
         if added > room || mode == PadMode::Edge && added > 0 && most == 0 {
-            return Err(format!("pads axis {axis} of {shape:?} by {added}, which is more than there is"));
+            return Err(format!("pads axis {axis} of {shape:?} by {added}, which removes more than there is"));
         }
     }
     Ok(Operation::Pad { before, after, mode, value })
@@ -274,7 +274,7 @@ fn block(call: &Call<'_>) -> Result<usize, Problem> {
 fn resize(operator: &str, call: &Call<'_>) -> Result<Operation, Problem> {
     let shape = call.operand(0)?.shape;
     let upsample = operator == "Upsample";
-    // Up to opset 10 the scales are the second operand; later the third, and sizes the fourth.
+    // Up to opset 10 the scales are the second operand, later the third; sizes are the fourth.
     let (scales, sizes) = match call.floats("scales")? {
         Some(scales) => (Some(scales.to_vec()), None),
         None if upsample || call.opset < 11 => (call.reals(1, "scales")?, None),
@@ -325,7 +325,7 @@ fn resize(operator: &str, call: &Call<'_>) -> Result<Operation, Problem> {
 )]
 fn scaled(side: usize, scale: f32) -> Result<usize, Problem> {
     let size = libm::floorf(side as f32 * scale);
-    if scale > 0.0 && (0.0..16_777_216.0).contains(&size) { Ok(size as usize) } else { Err(format!("a scale of {scale}")) }
+    if scale > 0.0 && (0.0..16_777_216.0).contains(&size) { Ok(size as usize) } else { Err(format!("a scale of {scale} is not possible")) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ONNX: a ratio of floats")]
@@ -364,7 +364,7 @@ fn nearest(call: &Call<'_>) -> Result<Nearest, Problem> {
     }
 }
 
-/// The shape of what an operation of this family makes.
+/// The shape of the result of an operation of this family.
 pub(crate) fn result(operation: &Operation, operands: &[Option<Operand<'_>>]) -> Result<Vec<usize>, Problem> {
     let at = |index: usize| operands.get(index).copied().flatten().ok_or("an operand is missing");
     let shape = at(0)?.shape;
@@ -386,8 +386,8 @@ pub(crate) fn result(operation: &Operation, operands: &[Option<Operand<'_>>]) ->
             Ok(indices.into())
         }
         Operation::GatherNd => {
-            let (tuple, rows) = at(1)?.shape.split_last().ok_or("has indices of no dimension")?;
-            let slice = shape.get(*tuple..).ok_or("has indices of more axes than its operand")?;
+            let (tuple, rows) = at(1)?.shape.split_last().ok_or("has indices without dimensions")?;
+            let slice = shape.get(*tuple..).ok_or("has indices for more axes than its operand has")?;
             Ok([rows, slice].concat())
         }
         Operation::Pad { before, after, .. } => shape

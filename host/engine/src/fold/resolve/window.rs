@@ -1,4 +1,4 @@
-//! Convolutions and pooling: whatever moves a window over a picture.
+//! Convolutions and pooling: operators that move a window over a picture.
 
 use alloc::format;
 use alloc::vec;
@@ -11,7 +11,7 @@ use crate::kernels::tensor::Reduction;
 /// Largest kernel, stride, dilation or padding, in pixels.
 const MAX_EXTENT: i64 = 4096;
 
-/// A window and how it moves; a number for each axis of the picture's that is neither batch nor channels.
+/// A window and how it moves; one number for each axis of the picture except batch and channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Window {
     pub(crate) kernel: Vec<usize>,
@@ -19,7 +19,7 @@ pub(crate) struct Window {
     pub(crate) dilation: Vec<usize>,
     pub(crate) before: Vec<usize>,
     pub(crate) after: Vec<usize>,
-    /// Windows that go beyond the padding count if they begin inside.
+    /// Windows that reach beyond the padding count if they start inside.
     pub(crate) ceil: bool,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Convolution {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PoolKind {
     Max,
-    /// Of the pixels that the window sees.
+    /// Only pixels inside the picture count.
     Average,
     /// Padding counts as zeros.
     AverageOfWhole,
@@ -64,12 +64,12 @@ fn global(reduction: Reduction, call: &Call<'_>) -> Result<Operation, Problem> {
     Ok(Operation::GlobalPool { reduction })
 }
 
-/// The picture's axes without batch and channels.
+/// The axes of the picture without batch and channels.
 fn spatial<'a>(call: &Call<'a>) -> Result<&'a [usize], Problem> {
     let shape = call.operand(0)?.shape;
     match shape {
         [_, _, rest @ ..] if !rest.is_empty() && !shape.contains(&0) => Ok(rest),
-        _ => Err(format!("needs a picture of a batch, channels and sides; its operand has the dimensions {shape:?}")),
+        _ => Err(format!("needs a picture with batch, channels and sides; its operand has the dimensions {shape:?}")),
     }
 }
 
@@ -81,7 +81,7 @@ fn convolution(call: &Call<'_>) -> Result<Operation, Problem> {
     if let Some(claimed) = call.ints("kernel_shape")?
         && !claimed.iter().map(|&side| usize::try_from(side)).eq(kernel.iter().map(|&side| Ok(side)))
     {
-        return Err(format!("claims a kernel of {claimed:?}, but has weights of {:?}", weights.shape));
+        return Err(format!("states a kernel of {claimed:?}, but has weights of {:?}", weights.shape));
     }
     let fits = inputs.checked_mul(groups) == Some(picture.shape[1]) && outputs % groups == 0 && *outputs > 0;
     if !fits || kernel.len() != sides.len() || kernel.contains(&0) {
@@ -106,7 +106,7 @@ fn pool(kind: PoolKind, call: &Call<'_>) -> Result<Operation, Problem> {
     }
     let window = window(call, sides, kernel)?;
     for axis in 0..sides.len() {
-        // Otherwise a window would see padding alone, which has no largest pixel and no mean.
+        // Otherwise a window would see only padding, which has no maximum and no mean.
         if window.before[axis].max(window.after[axis]) >= (window.kernel[axis] - 1) * window.dilation[axis] + 1 {
             return Err("is padded by as much as its window, or more".into());
         }
@@ -116,7 +116,7 @@ fn pool(kind: PoolKind, call: &Call<'_>) -> Result<Operation, Problem> {
 
 fn extents(values: &[i64], least: i64) -> Result<Vec<usize>, Problem> {
     let one = |&value: &i64| usize::try_from(value).ok().filter(|_| (least..=MAX_EXTENT).contains(&value));
-    values.iter().map(one).collect::<Option<_>>().ok_or_else(|| format!("{values:?} are not all within {least} to {MAX_EXTENT}"))
+    values.iter().map(one).collect::<Option<_>>().ok_or_else(|| format!("{values:?} must all be between {least} and {MAX_EXTENT}"))
 }
 
 fn window(call: &Call<'_>, sides: &[usize], kernel: Vec<usize>) -> Result<Window, Problem> {
@@ -129,7 +129,7 @@ fn window(call: &Call<'_>, sides: &[usize], kernel: Vec<usize>) -> Result<Window
     let (stride, dilation) = (list("strides")?, list("dilations")?);
     let too_large = kernel.iter().any(|&side| i64::try_from(side).map_or(true, |side| side > MAX_EXTENT));
     if too_large {
-        return Err(format!("a kernel of {kernel:?}; at most {MAX_EXTENT} pixels a side are taken"));
+        return Err(format!("a kernel of {kernel:?}; at most {MAX_EXTENT} pixels per side are supported"));
     }
     let mut window = Window { kernel, stride, dilation, before: vec![0; rank], after: vec![0; rank], ceil: call.flag("ceil_mode", false)? };
     match call.text_or("auto_pad", "NOTSET")? {
@@ -157,12 +157,12 @@ fn window(call: &Call<'_>, sides: &[usize], kernel: Vec<usize>) -> Result<Window
 }
 
 impl Window {
-    /// Pixels from the first that a window sees to the last, both included.
+    /// The distance from the first to the last pixel that a window sees, inclusive.
     pub(crate) fn extent(&self, axis: usize) -> usize {
         (self.kernel[axis] - 1) * self.dilation[axis] + 1
     }
 
-    /// Padding such that a stride of 1 keeps the size: the smaller half and the larger.
+    /// The padding with which a stride of 1 keeps the size: the smaller half and the larger half.
     fn same(&self, axis: usize, side: usize) -> (usize, usize) {
         let windows = side.div_ceil(self.stride[axis]);
         let seen = (windows - 1) * self.stride[axis] + self.extent(axis);
@@ -170,7 +170,7 @@ impl Window {
         (missing / 2, missing - missing / 2)
     }
 
-    /// The sides of what comes out.
+    /// The sides of the result.
     pub(crate) fn result(&self, sides: &[usize]) -> Result<Vec<usize>, Problem> {
         (0..sides.len()).map(|axis| self.windows(axis, sides[axis])).collect()
     }
@@ -179,9 +179,10 @@ impl Window {
         let (before, after, stride) = (self.before[axis], self.after[axis], self.stride[axis]);
         let padded = side.checked_add(before + after).ok_or("is too large")?;
         let room = padded.checked_sub(self.extent(axis));
-        let room = room.ok_or_else(|| format!("a window of {} pixels on a picture of {padded} with its padding", self.extent(axis)))?;
+        let room =
+            room.ok_or_else(|| format!("a window of {} pixels does not fit into {padded} pixels, including padding", self.extent(axis)))?;
         let steps = if self.ceil { room.div_ceil(stride) } else { room / stride };
-        // A window that would begin in the padding behind the picture is left out.
+        // A window that would start in the padding after the picture is omitted.
         let beyond = self.ceil && steps * stride >= side + before;
         Ok(steps + usize::from(!beyond))
     }

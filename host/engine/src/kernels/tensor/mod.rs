@@ -1,4 +1,4 @@
-//! Layers over plain tensors in row-major order. No function here allocates: what it needs is lent.
+//! Layers on plain tensors in row-major order. The functions do not allocate: the caller lends the memory.
 
 mod pointwise;
 mod reduce;

@@ -1,4 +1,4 @@
-//! Each element by itself.
+//! Elementwise, with one operand.
 
 use crate::math;
 use crate::simd::square_root;
@@ -9,21 +9,21 @@ use crate::simd::square_root;
 pub(crate) enum Unary {
     /// max(x, 0)
     Relu,
-    /// x, below 0 times the factor.
+    /// x, or for x < 0 x times the factor.
     LeakyRelu(f32),
-    /// x above the bound, else 0.
+    /// x above the threshold, else 0.
     ThresholdedRelu(f32),
-    /// x, below 0 the factor times e^x - 1.
+    /// x, or for x < 0 the factor times e^x - 1.
     Elu(f32),
-    /// The second number times [`Unary::Elu`] of the first.
+    /// [`Unary::Elu`] with the first number, times the second.
     Selu(f32, f32),
-    /// x, below 0 a (e^(x / a) - 1).
+    /// x, or for x < 0 a (e^(x / a) - 1).
     Celu(f32),
     /// 1 / (1 + e^-x)
     Sigmoid,
-    /// a x + b, within 0 and 1.
+    /// a x + b, clamped to 0 to 1.
     HardSigmoid(f32, f32),
-    /// x times (x / 6 + 0.5, within 0 and 1).
+    /// x times (x / 6 + 0.5 clamped to 0 to 1).
     HardSwish,
     /// x / (1 + e^-x)
     Silu,
@@ -35,13 +35,13 @@ pub(crate) enum Unary {
     Softsign,
     /// The hyperbolic tangent.
     Tanh,
-    /// x times the normal distribution function.
+    /// x times the cumulative normal distribution function.
     Gelu,
-    /// [`Unary::Gelu`], approximated by the hyperbolic tangent.
+    /// [`Unary::Gelu`], approximated with the hyperbolic tangent.
     GeluTanh,
     /// x / (1 + e^(-a x))
     QuickGelu(f32),
-    /// x within bounds.
+    /// x clamped to a range.
     Clip(f32, f32),
     /// e^x
     Exp,
@@ -63,20 +63,20 @@ pub(crate) enum Unary {
     Floor,
     /// The smallest integer not below x.
     Ceil,
-    /// The nearest integer, the even one of two.
+    /// The nearest integer; ties to even.
     Round,
     /// -1, 0 or 1.
     Sign,
     /// 1 if x is 0, else 0.
     Not,
-    /// 1 if x is not a number, else 0.
+    /// 1 if x is NaN, else 0.
     IsNan,
     /// 1 if x is infinite, else 0.
     IsInf,
 }
 
 impl Unary {
-    /// Whether the result is a truth value.
+    /// Whether the result is a boolean.
     #[must_use]
     pub(crate) fn is_test(self) -> bool {
         matches!(self, Self::Not | Self::IsNan | Self::IsInf)
@@ -148,13 +148,13 @@ impl Unary {
     }
 }
 
-/// `low` below it; NaN stays.
+/// `low` for smaller numbers; NaN is kept.
 #[inline(always)]
 fn below(x: f32, low: f32) -> f32 {
     if x < low { low } else { x }
 }
 
-/// `high` above it; NaN stays.
+/// `high` for larger numbers; NaN is kept.
 #[inline(always)]
 fn above(x: f32, high: f32) -> f32 {
     if x > high { high } else { x }
@@ -183,13 +183,13 @@ pub(crate) enum Binary {
     Max,
     /// The smaller; NaN if one is.
     Min,
-    /// The rest of a / b with the sign of b.
+    /// The remainder of a / b with the sign of b.
     Mod,
-    /// The rest of a / b with the sign of a.
+    /// The remainder of a / b with the sign of a.
     Fmod,
-    /// a, below 0 times b.
+    /// a, or for a < 0 a times b.
     PRelu,
-    /// Whether a = b; 1 or 0, as all further ones.
+    /// Whether a = b; 1 or 0, as in all that follow.
     Equal,
     /// Whether a < b.
     Less,
@@ -199,16 +199,16 @@ pub(crate) enum Binary {
     Greater,
     /// Whether a >= b.
     GreaterOrEqual,
-    /// Whether neither is 0.
+    /// Logical and: whether neither is 0.
     And,
-    /// Whether not both are 0.
+    /// Logical exclusive or: whether exactly one is 0.
     Or,
-    /// Whether one is 0.
+    /// Logical or: whether at least one is not 0.
     Xor,
 }
 
 impl Binary {
-    /// Whether the result is a truth value.
+    /// Whether the result is a boolean.
     #[must_use]
     pub(crate) fn is_test(self) -> bool {
         matches!(

@@ -1,12 +1,12 @@
-//! Axes taken together.
+//! Reductions over axes.
 
-/// What is made of the elements of an axis.
+/// The result for the elements of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum Reduction {
     /// Their sum.
     Sum,
-    /// Their sum over how many they are.
+    /// Their mean.
     Mean,
     /// The largest.
     Max,
@@ -16,7 +16,7 @@ pub(crate) enum Reduction {
     Prod,
     /// The sum of their magnitudes.
     L1,
-    /// The root of the sum of their squares.
+    /// The square root of the sum of their squares.
     L2,
     /// The sum of their squares.
     SumSquare,

@@ -1,47 +1,47 @@
-//! Pictures in other sizes.
+//! Resizes pictures.
 
 use alloc::vec::Vec;
 
 /// How a picture is resized.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Resize {
-    /// What is taken between pixels.
+    /// The value between pixels.
     pub(crate) interpolation: Interpolation,
-    /// Which place of the operand a pixel of the result is at.
+    /// The position in the operand that a pixel of the result corresponds to.
     pub(crate) coordinates: Coordinates,
     /// Which pixel is the nearest.
     pub(crate) nearest: Nearest,
-    /// For each axis how many times as large the result is.
+    /// For each axis, the size of the result divided by that of the operand.
     pub(crate) scales: Vec<f32>,
     /// The parameter of [`Interpolation::Cubic`].
     pub(crate) cubic: f32,
-    /// Weights of pixels outside are 0, and the others are scaled to sum to 1.
+    /// Weights of pixels outside are 0, and the others are scaled to a sum of 1.
     pub(crate) exclude_outside: bool,
-    /// Shrinking takes a mean over all pixels.
+    /// Shrinking averages over all pixels.
     pub(crate) antialias: bool,
 }
 
-/// What is taken between pixels.
+/// The value between pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum Interpolation {
     /// The nearest pixel.
     Nearest,
-    /// The two next pixels of each axis.
+    /// The two nearest pixels of each axis.
     Linear,
-    /// The four next pixels of each axis.
+    /// The four nearest pixels of each axis.
     Cubic,
 }
 
-/// Which place x of an operand the pixel i of the result is at, for a scale s.
+/// The position x in the operand of pixel i of the result, for a scale s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum Coordinates {
     /// (i + 0.5) / s - 0.5
     HalfPixel,
-    /// The same, with what rounding the size has cut off shared between both ends.
+    /// The same, with the rounding of the size shared between both ends.
     HalfPixelSymmetric,
-    /// The same as the first, but 0 where the result has one pixel.
+    /// The same as the first, but 0 if the result has one pixel.
     PytorchHalfPixel,
     /// i (length - 1) / (length of the result - 1)
     AlignCorners,
@@ -55,9 +55,9 @@ pub(crate) enum Coordinates {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum Nearest {
-    /// The nearest; halfway the lower.
+    /// The nearest; ties to the lower one.
     RoundPreferFloor,
-    /// The nearest; halfway the upper.
+    /// The nearest; ties to the upper one.
     RoundPreferCeil,
     /// The lower.
     Floor,
@@ -66,7 +66,7 @@ pub(crate) enum Nearest {
 }
 
 impl Resize {
-    /// Whether a result of the operand's shape is the operand.
+    /// Whether a result with the operand's shape equals the operand.
     #[must_use]
     pub(crate) fn is_plain(&self) -> bool {
         let whole = matches!(

@@ -1,8 +1,8 @@
-//! Tensors read in another order, in part or more than once: one copy serves transposing, slicing, expanding, tiling and splitting.
+//! Tensors read in another order, partially or repeatedly: one copy function serves transposing, slicing, expanding, tiling and splitting.
 
 use alloc::vec::Vec;
 
-/// How an output's elements lie in its input: element `i` of the output is at `offset + sum(i[axis] * strides[axis])`.
+/// How the elements of an output are found in its input: element `i` of the output is at `offset + sum(i[axis] * strides[axis])`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct View {
     shape: Vec<usize>,
@@ -28,11 +28,11 @@ impl View {
         &self.shape
     }
 
-    /// Axis `i` of the output is axis `order[i]` of what was.
+    /// Axis `i` of the output is axis `order[i]` of the previous view.
     ///
     /// # Panics
     ///
-    /// If `order` names an axis that there is not.
+    /// If `order` names an axis that does not exist.
     #[must_use]
     pub(crate) fn transposed(&self, order: &[usize]) -> Self {
         Self {
@@ -42,11 +42,11 @@ impl View {
         }
     }
 
-    /// `size` elements of an axis from `start` on, `step` apart. A negative step reads backwards.
+    /// `size` elements of an axis, from `start` on, in steps of `step`. A negative step reads backwards.
     ///
     /// # Panics
     ///
-    /// If there is no such axis. The elements must be inside it.
+    /// If the axis does not exist. The elements must be inside it.
     #[must_use]
     pub(crate) fn sliced(mut self, axis: usize, start: usize, step: isize, size: usize) -> Self {
         self.offset = self.offset.wrapping_add_signed(self.strides[axis].wrapping_mul(start.cast_signed()));
@@ -55,7 +55,7 @@ impl View {
         self
     }
 
-    /// Axes of size 1 are repeated, and axes put in front, as ONNX's broadcasting has it.
+    /// Repeats axes of size 1 and adds axes in front, as in ONNX's broadcasting.
     ///
     /// # Panics
     ///
@@ -70,11 +70,11 @@ impl View {
         Self { shape: shape.into(), strides: strides.collect(), offset: self.offset }
     }
 
-    /// Gives an axis as two, the outer of which has `outer` elements; reshaping within a view.
+    /// Splits an axis into two, the outer of which has `outer` elements: reshaping within a view.
     ///
     /// # Panics
     ///
-    /// If there is no such axis or `outer` is 0. `outer` must divide its size.
+    /// If the axis does not exist or `outer` is 0. `outer` must divide its size.
     #[must_use]
     pub(crate) fn parted(mut self, axis: usize, outer: usize) -> Self {
         let inner = self.shape[axis] / outer;
@@ -86,7 +86,7 @@ impl View {
         self
     }
 
-    /// The same copy over fewer axes, where neighbours can be taken as one. It is faster.
+    /// The same copy over fewer axes, where neighbours can be merged, which is faster.
     #[must_use]
     pub(crate) fn merged(&self) -> Self {
         let mut merged = Self { shape: Vec::new(), strides: Vec::new(), offset: self.offset };
@@ -105,7 +105,7 @@ impl View {
         merged
     }
 
-    /// Whether the output is the input's beginning as it is.
+    /// Whether the output equals the beginning of the input.
     #[must_use]
     pub(crate) fn is_plain(&self) -> bool {
         let merged = self.merged();
@@ -123,7 +123,7 @@ impl View {
     }
 }
 
-/// Copies the elements of the given axes from `at` on; returns what is left of `to`.
+/// Copies the elements of the given axes, starting at `at`; returns the rest of `to`.
 #[inline(always)]
 fn copy_axes<'a, T: Copy>(from: &[T], at: usize, shape: &[usize], strides: &[isize], to: &'a mut [T]) -> &'a mut [T] {
     match (shape, strides) {
@@ -145,7 +145,7 @@ fn copy_axes<'a, T: Copy>(from: &[T], at: usize, shape: &[usize], strides: &[isi
     }
 }
 
-/// The recursion of [`copy_axes`], apart so that the latter can be inlined.
+/// The recursion of [`copy_axes`], separate so that the latter can be inlined.
 #[inline(never)]
 fn copy_outer<'a, T: Copy>(
     from: &[T],
@@ -178,7 +178,7 @@ fn copy_row<T: Copy>(from: &[T], at: usize, stride: isize, to: &mut [T]) {
     }
 }
 
-/// Rows and columns of a transposition that are copied together, so that each line of the cache is read once.
+/// Rows and columns of a transposition that are copied together, so that each cache line is read once.
 const TILE: usize = 16;
 
 #[inline(always)]

@@ -94,7 +94,7 @@ fn run<E: Encoding<Genome: Digestible>>(
     let mut search = Search::<E, _>::from_settings(settings, archive)?;
     let mut journal = Digest::default();
     let mut sink = SinkFn::new(|bytes: &[u8]| journal.update(bytes));
-    let mut writer = JournalWriter::begin(settings, PROVENANCE, &mut sink).map_err(|_| Failure("settings that no run can have"))?;
+    let mut writer = JournalWriter::begin(settings, PROVENANCE, &mut sink).map_err(|_| Failure("the settings are invalid"))?;
     let mut scorer = CheckerboardScorer::new();
     for generation in 0..GENERATIONS {
         for ((child, scores), number) in offspring.iter_mut().zip(scores.iter_mut()).zip(0..) {
