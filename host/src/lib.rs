@@ -70,7 +70,7 @@ mod testing;
 mod train;
 mod util;
 
-pub use classifier::{Classifier, ClassifyError, Device, InvalidScores, OpenError, Refusals, Session, Unavailable, open};
+pub use classifier::{Classifier, ClassifyError, Device, InvalidScores, OpenError, Outputs, Refusals, Session, Unavailable, open};
 pub use facade::{evolve, resume, score};
 pub use model::{Model, ModelError};
 pub use picture::Picture;
@@ -93,7 +93,7 @@ pub mod internals {
     #[cfg(any(feature = "cuda", feature = "metal"))]
     pub use crate::classifier::TractGpu;
     pub use crate::classifier::{BATCH, Exact, Fault, Mock};
-    pub use crate::genomes::{from_line, to_line};
+    pub use crate::genomes::{GenomeEntry, from_line, to_line};
     pub use crate::mnist::{CLASSES, PIXELS, load_test};
     pub use crate::model::Card;
     pub use crate::picture::DecodedImage;

@@ -146,6 +146,22 @@ impl Picture {
         Self { side, channels, bytes }
     }
 
+    /// This picture with each pixel as `factor` x `factor` equal pixels.
+    ///
+    /// # Panics
+    ///
+    /// If the factor is 0.
+    #[must_use]
+    pub fn enlarged(&self, factor: usize) -> Self {
+        assert!(factor > 0, "a picture cannot be enlarged by 0");
+        let mut enlarged = Self::new(self.side * factor, self.channels);
+        for (y, row) in self.rows().enumerate() {
+            let wide: Vec<u8> = row.chunks_exact(self.channels).flat_map(|pixel| pixel.repeat(factor)).collect();
+            (0..factor).for_each(|copy| enlarged.put_row(y * factor + copy, &wide));
+        }
+        enlarged
+    }
+
     /// Describes how `other` differs.
     #[must_use]
     pub fn difference(&self, other: &Self) -> String {
@@ -427,5 +443,16 @@ mod tests {
         assert_eq!(red.fitted(2, 1).bytes(), [76; 4]);
         assert_eq!(red.fitted(3, 1).bytes(), [76; 9]);
         assert_eq!(red.fitted(2, 1).fitted(2, 3).bytes(), [76; 12]);
+    }
+
+    #[test]
+    fn an_enlarged_picture_has_squares_of_equal_pixels() {
+        let picture = Picture::from_bytes(2, 3, (0..12).collect()).unwrap();
+        let large = picture.enlarged(3);
+        assert_eq!((large.side(), large.channels()), (6, 3));
+        for (x, y) in (0..6).flat_map(|x| (0..6).map(move |y| (x, y))) {
+            assert_eq!(large.rgb(x, y), picture.rgb(x / 3, y / 3));
+        }
+        assert_eq!(picture.enlarged(1), picture);
     }
 }

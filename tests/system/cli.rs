@@ -6,14 +6,190 @@ use crate::snapshot;
 #[test]
 fn help_texts() {
     let dir = scratch();
-    snapshot::check("help.txt", &fooling(dir.path(), "--help").done().stdout);
-    for name in ["evolve", "replay", "score", "show", "render", "models", "train"] {
-        let long = fooling(dir.path(), &format!("{name} --help")).done().stdout;
-        let short = fooling(dir.path(), &format!("{name} -h")).done().stdout;
-        snapshot::check(&format!("help-{name}.txt"), &format!("{long}\n---- -h ----\n\n{short}"));
+    let text = fooling(dir.path(), "--help").done().stdout;
+    snapshot::check("help.txt", &text);
+    for name in subcommands(&text) {
+        let long = help_of(dir.path(), &name);
+        if name == "models" {
+            for part in subcommands(&long) {
+                snapshot::check(&format!("help-models-{part}.txt"), &help_of(dir.path(), &format!("models {part}")));
+            }
+        }
+        snapshot::check(&format!("help-{name}.txt"), &long);
     }
     let version = fooling(dir.path(), "--version").done().stdout;
     assert_eq!(version, format!("fooling {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// The long and the short help of a subcommand.
+fn help_of(dir: &std::path::Path, name: &str) -> String {
+    let [long, short] = ["--help", "-h"].map(|option| fooling(dir, &format!("{name} {option}")).done().stdout);
+    format!("{long}\n---- -h ----\n\n{short}")
+}
+
+/// The subcommands that a help text lists, but for `help` itself.
+fn subcommands(help: &str) -> Vec<String> {
+    let list = help.split("Commands:\n").nth(1).expect("a help text with subcommands");
+    // The descriptions are indented further.
+    let name =
+        |line: &str| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')).map(|line| line.split(' ').next().unwrap().to_owned());
+    let names: Vec<String> = list.lines().take_while(|line| !line.is_empty()).filter_map(name).filter(|name| name != "help").collect();
+    assert!(names.len() > 4, "{names:?}");
+    names
+}
+
+#[test]
+fn shell_completions_name_every_subcommand() {
+    let dir = scratch();
+    let names = subcommands(&fooling(dir.path(), "--help").done().stdout);
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = fooling(dir.path(), &format!("completions {shell}")).done().stdout;
+        for name in names.iter().map(String::as_str).chain(["max-nodes"]) {
+            assert!(script.contains(name), "{shell}: no {name}");
+        }
+        std::fs::write(dir.path().join(shell), script).unwrap();
+    }
+    // Bash itself finds no fault with its script, where there is a bash.
+    if let Ok(checked) = std::process::Command::new("bash").arg("-n").arg(dir.path().join("bash")).output() {
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
+}
+
+#[test]
+fn every_subcommand_has_a_manual_page() {
+    let dir = scratch();
+    fooling(dir.path(), "man a/b").done();
+    let page = |name: &str| std::fs::read_to_string(dir.path().join("a/b").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert!(page("fooling.1").contains("fooling\\-resume(1)"));
+    for name in subcommands(&fooling(dir.path(), "--help").done().stdout) {
+        let page = page(&format!("fooling-{name}.1"));
+        assert!(page.contains(".TH") && page.contains(".SH SYNOPSIS") && page.contains(&name), "{name}");
+    }
+    assert!(page("fooling-evolve.1").contains("cortex"));
+}
+
+/// Genomes as the line says, as the options say, and enlarged; in every encoding that shells write.
+#[test]
+fn genomes_are_rendered_as_they_were_evolved() {
+    let dir = scratch();
+    let path = |name: &str| dir.path().join(name);
+    fooling(dir.path(), "evolve --out a --batch 30 --generations 6 --coordinates unit").done();
+    let genomes = fooling(dir.path(), "show a --genomes").done().stdout;
+    std::fs::write(path("new.jsonl"), &genomes).unwrap();
+    let utf16: Vec<u8> = format!("\u{feff}{genomes}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(path("utf16.jsonl"), utf16).unwrap();
+    let start = "{\"size\":28,\"coordinates\":\"unit\",";
+    assert!(genomes.lines().all(|line| line.starts_with(start)), "{genomes}");
+    // As earlier versions wrote it, with a byte order mark.
+    std::fs::write(path("old.jsonl"), format!("\u{feff}{}", genomes.replace(start, "{"))).unwrap();
+
+    let same = |out: &str| {
+        (0..10).all(|class| {
+            let [evolved, rendered] = ["a/cells", out].map(|folder| std::fs::read(path(&format!("{folder}/{class:04}.png"))).unwrap());
+            evolved == rendered
+        })
+    };
+    for (line, silent) in [
+        ("render new.jsonl --out as-evolved", true),
+        ("render utf16.jsonl --size 28 --out utf16", true),
+        ("render old.jsonl --size 28 --coordinates unit --out old", true),
+    ] {
+        let rendered = fooling(dir.path(), line).done();
+        assert_eq!(rendered.stderr.is_empty(), silent, "{line}: {}", rendered.stderr);
+        assert!(same(line.rsplit(' ').next().unwrap()), "{line}");
+    }
+    // Whatever may be another picture is noted.
+    fooling(dir.path(), "render old.jsonl --size 28 --out pixel")
+        .done()
+        .says(&["note: old.jsonl, line 1: the line does not say its coordinates"]);
+    assert!(!same("pixel"));
+    fooling(dir.path(), "render new.jsonl --coordinates pixel --out other").done().says(&["evolved with other coordinates"]);
+    fooling(dir.path(), "render old.jsonl").refused(&["old.jsonl, line 1", "give --size"]);
+
+    // Each pixel becomes a square, so that the network sees what it saw.
+    fooling(dir.path(), "render new.jsonl --enlarge 5 --out large").done();
+    let [small, large] = ["a/cells/0003.png", "large/0003.png"].map(|name| image::open(path(name)).unwrap().into_luma8());
+    assert_eq!(large.dimensions(), (140, 140));
+    assert!(large.enumerate_pixels().all(|(x, y, pixel)| small.get_pixel(x / 5, y / 5) == pixel));
+    fooling(dir.path(), "render new.jsonl --enlarge 200").refused(&["5600 x 5600", "at most 4096"]);
+}
+
+/// What a microcontroller is to replay fits into core's small genomes, which then give the same pictures.
+#[test]
+fn runs_that_fit_a_small_target_replay_there() {
+    let dir = scratch();
+    fooling(dir.path(), "evolve --out a --batch 40 --generations 30 --fits cortex-m").done();
+    let run: toml::Table = std::fs::read_to_string(dir.path().join("a/run.toml")).unwrap().parse().unwrap();
+    assert!(run.to_string().contains("max_nodes = 64") && run.to_string().contains("max_links = 96"), "{run}");
+    assert_small_replay(&dir.path().join("a"));
+    // Smaller still, by hand, and full.
+    fooling(dir.path(), "evolve --out b --batch 40 --generations 40 --max-nodes 7 --max-links 9 --rate remove_node=0").done();
+    let rows = fooling(dir.path(), "show b --json").done().json();
+    let most = |field: &str| rows.as_array().unwrap().iter().map(|row| row[field].as_u64().unwrap()).max();
+    assert_eq!((most("nodes"), most("connections")), (Some(7), Some(9)));
+    assert_small_replay(&dir.path().join("b"));
+}
+
+/// Replays a run's journal with genomes of core's small capacity, and compares every picture with the stored one.
+fn assert_small_replay(run: &std::path::Path) {
+    use fooling_core::{Archive, Cell, Elite, EliteSlot, Placement, ReplayScratch, Rows, Scratch};
+    use fooling_core::{Search, SmallEncoding, SmallGenome, SmallProgram};
+
+    let journal = std::fs::read(crate::program::journal(run)).unwrap();
+    let (header, records) = fooling_core::open_journal(&journal).unwrap();
+    let settings = header.settings;
+    let slots: Vec<_> = (0..10).map(|_| EliteSlot::new(SmallGenome::EMPTY)).collect();
+    let archive = Archive::new(vec![Cell::EMPTY; 10], slots).unwrap();
+    let mut search = Search::<SmallEncoding, _>::from_settings(&settings, archive).unwrap();
+    let mut offspring: Vec<_> = (0..settings.sizes.batch).map(|_| Elite::new(SmallGenome::EMPTY)).collect();
+    let mut placements = vec![Placement { child: 0, cell: 0, score: 0.0 }; 10];
+    for record in records {
+        let mut scratch = ReplayScratch { offspring: &mut offspring, placements: &mut placements };
+        fooling_core::replay(&mut search, &record.unwrap(), &mut scratch).unwrap();
+    }
+    let mut program = SmallProgram::default();
+    let side = usize::from(settings.picture.side);
+    for class in 0..10 {
+        program.compile(&search.population().elite(class).unwrap().genome);
+        let (mut floats, mut row) = (vec![0.0; program.scratch_floats(side, 1)], vec![0; side]);
+        let mut scratch = Scratch { floats: &mut floats, row: &mut row };
+        let mut bytes = Vec::new();
+        program.render::<1, _>(settings.picture, &mut scratch, &mut Rows::new(|row| bytes.extend_from_slice(row.bytes))).unwrap();
+        let stored = image::open(run.join(format!("cells/{class:04}.png"))).unwrap().into_luma8();
+        assert!(stored.as_raw() == &bytes, "class {class}");
+    }
+}
+
+#[test]
+fn a_finished_run_says_that_it_is_done() {
+    let dir = scratch();
+    fooling(dir.path(), "evolve --out a --batch 20 --generations 4").done();
+    fooling(dir.path(), "resume a").done().says(&["nothing to do: all 4 generations are done already", "a number above 4"]);
+    fooling(dir.path(), "resume a --generations 2").done().says(&["all 2 generations are done already (4 are recorded)"]);
+    fooling(dir.path(), "evolve --resume a --generations 6").done().says(&["resuming with generation 5 of 6", "generation 6 of 6"]);
+}
+
+/// On a terminal the progress is one line, which is no wider than the terminal, and counts to the last generation.
+#[test]
+#[cfg(target_os = "linux")]
+fn progress_fits_the_terminal() {
+    let dir = scratch();
+    let line = format!("stty rows 24 cols 60; exec {} evolve --out a --batch 40 --generations 3", env!("CARGO_BIN_EXE_fooling"));
+    let script = std::process::Command::new("script").args(["-qec", &line, "typescript"]).current_dir(dir.path()).output();
+    let Ok(script) = script else {
+        return crate::program::skip("progress_fits_the_terminal", "there is no program `script`, which lends a terminal");
+    };
+    let text = String::from_utf8(script.stdout).unwrap();
+    assert!(text.contains("generation 3 of 3") && !text.contains("of 4") && !text.contains("generation 4"), "{text}");
+    let drawn = text.split(['\r', '\n']).filter(|line| line.contains("generation ") && line.contains(" of 3"));
+    for line in drawn {
+        let visible: String = line
+            .split('\u{1b}')
+            .enumerate()
+            .map(|(at, part)| if at == 0 { part } else { part.trim_start_matches(|c: char| !c.is_alphabetic()).get(1..).unwrap_or("") })
+            .collect();
+        assert!(visible.chars().count() <= 60, "{visible:?}");
+    }
 }
 
 /// Error messages say what is wrong, with which input, and what to try. (System messages about files differ on Windows.)
@@ -23,6 +199,7 @@ fn error_messages() {
     let dir = scratch();
     std::fs::write(dir.path().join("genomes.jsonl"), "{\"outputs\": 1}\n").unwrap();
     std::fs::write(dir.path().join("empty.jsonl"), "\n").unwrap();
+    std::fs::write(dir.path().join("binary.jsonl"), b"\xfe\x00\n").unwrap();
     std::fs::write(dir.path().join("notes.png"), "not a picture").unwrap();
     std::fs::write(dir.path().join("notes.onnx"), "not a network").unwrap();
     std::fs::write(dir.path().join("card.toml"), "file = \"notes.onnx\"\n").unwrap();
@@ -112,7 +289,7 @@ fn genomes_come_out_and_go_in_again() {
         assert!(rendered == cell, "the rendered file of class {class} is not its picture");
     }
     // Another size draws the same genome again; it does not scale the picture.
-    fooling(dir.path(), "render elites.jsonl --size 200 --out large --coordinates unit").done();
+    fooling(dir.path(), "render elites.jsonl --size 200 --out large").done().says(&["evolved with 28 x 28 pixels", "--enlarge"]);
     let large = image::open(dir.path().join("large/0009.png")).unwrap();
     assert_eq!((large.width(), large.height()), (200, 200));
 }

@@ -45,7 +45,7 @@ fn an_alexnet_for_one_picture_evolves_is_scored_resumed_and_replayed() {
 
     // The same run in two parts; the crops are those of the run.
     fooling(dir, &format!("{RUN} b --generations 1")).done();
-    fooling(dir, "evolve --resume b --generations 3").done().says(&["resuming at generation 2"]);
+    fooling(dir, "evolve --resume b --generations 3").done().says(&["resuming with generation 2 of 3"]);
     assert!(journal(dir, "a") == journal(dir, "b"));
 }
 

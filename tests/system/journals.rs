@@ -69,7 +69,7 @@ fn a_torn_journal_can_be_looked_at_and_gone_on_with() {
     let warning = format!("the last {} bytes of the journal are torn: 1 generation (number 5) is lost", ends[6] - 3 - ends[5]);
     fooling(dir.path(), "show torn").done().says(&[&warning]);
     fooling(dir.path(), "replay torn").failed_check(&[&warning, "0000.png"]);
-    fooling(dir.path(), "evolve --resume torn").done().says(&[&warning, "resuming at generation 5"]);
+    fooling(dir.path(), "evolve --resume torn").done().says(&[&warning, "resuming with generation 5"]);
     assert_same("torn", &expected, &contents(&dir.path().join("torn")));
 }
 

@@ -23,7 +23,7 @@ fn an_interrupt_ends_a_run_in_good_order() {
         let dir = scratch();
         let running = endless(dir.path(), &format!("{ENDLESS} --encoding {encoding}"));
         running.signal(signal);
-        running.end().done().says(&["stopping after this generation", "continue  fooling evolve --resume a"]);
+        running.end().done().says(&["stopping after this generation", "continue  fooling resume a"]);
         let run = dir.path().join("a");
         // Everything is there and consistent: no torn record, and pictures and figures of the last generation.
         fooling(dir.path(), "replay a").done();
@@ -116,7 +116,7 @@ fn a_folder_has_one_run_at_a_time_and_a_kill_leaves_no_lock() {
     fooling(dir.path(), "show a").done().says(&["confidence"]);
     running.signal("KILL");
     assert_eq!(running.end().code, None, "killed");
-    fooling(dir.path(), ENDLESS).refused(&["a already contains a run", "--resume"]);
+    fooling(dir.path(), ENDLESS).refused(&["a already contains a run", "resume"]);
     let rows = fooling(dir.path(), "show a --json").done().json();
     let recorded = record_ends(&std::fs::read(journal(&dir.path().join("a"))).unwrap_or_default());
     assert!(recorded.len() > 4 && rows.as_array().unwrap().len() == 10);

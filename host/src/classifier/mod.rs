@@ -30,7 +30,7 @@ pub use cpu::{Engine, open_cpu};
 pub use device::{Device, DeviceChoice, OpenError, Unavailable, open};
 pub use exact::Exact;
 pub use mock::{Fault, Mock};
-pub use scores::InvalidScores;
+pub use scores::{InvalidScores, Outputs};
 #[cfg(feature = "tract")]
 pub use tract_cpu::TractCpu;
 #[cfg(any(feature = "cuda", feature = "metal"))]

@@ -18,22 +18,72 @@ pub enum InvalidScores {
         value: f32,
     },
     /// A probability is below 0 or above 1.
-    #[error(
-        "class {class} has the probability {value}, which is not between 0 and 1; if the output is logits, set output = \"logits\" \
-         in the card"
-    )]
+    #[error("class {class} has the probability {value}, which is not within 0 to 1 ({outputs})")]
     OutOfRange {
         /// The class.
         class: usize,
         /// Its score.
         value: f32,
+        /// What the network gave for the picture.
+        outputs: Outputs,
     },
     /// The probabilities do not sum to 1.
-    #[error("the probabilities sum to {sum}, not 1; if the output is logits, set output = \"logits\" in the card")]
+    #[error("the probabilities do not sum to 1 ({outputs})")]
     Sum {
-        /// Their sum.
-        sum: f64,
+        /// What the network gave for the picture.
+        outputs: Outputs,
     },
+}
+
+impl InvalidScores {
+    /// What to change, as far as the outputs tell.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        match self {
+            Self::NotFinite { .. } => {
+                "check scale, mean and std in the model card: the network may receive numbers that it was not trained for".to_owned()
+            }
+            Self::OutOfRange { outputs, .. } | Self::Sum { outputs } => {
+                format!("the line of the model card that fits such outputs is output = \"{}\"", outputs.fitting().name())
+            }
+        }
+    }
+}
+
+/// What a network gave for one crop of a picture, in figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outputs {
+    /// The lowest output.
+    pub lowest: f32,
+    /// The highest output.
+    pub highest: f32,
+    /// The sum of all outputs.
+    pub sum: f64,
+}
+
+impl Outputs {
+    fn of(values: &[f32]) -> Self {
+        let (lowest, highest) = (values.iter().copied().fold(f32::MAX, f32::min), values.iter().copied().fold(f32::MIN, f32::max));
+        Self { lowest, highest, sum: values.iter().map(|&value| f64::from(value)).sum() }
+    }
+
+    /// What such outputs are likely to be.
+    fn fitting(&self) -> Output {
+        let within = [self.lowest, self.highest].iter().all(|&value| (-TOLERANCE..=1.0 + TOLERANCE).contains(&value.into()));
+        match (within, (self.sum - 1.0).abs() <= TOLERANCE) {
+            (true, true) => Output::Probabilities,
+            (true, false) => Output::Sigmoid,
+            // The softmax of logarithms of probabilities gives the probabilities, too.
+            (false, _) => Output::Logits,
+        }
+    }
+}
+
+impl std::fmt::Display for Outputs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { lowest, highest, sum } = self;
+        write!(f, "outputs from {lowest:.4} to {highest:.4}, sum {sum:.4}")
+    }
 }
 
 /// Tolerance for a network's own probabilities: how far their sum may be from 1, and each of them outside 0..=1. Single precision over
@@ -126,7 +176,7 @@ fn two_terms(kind: Output, number: f32, terms: &mut [f64]) -> Result<f64, Invali
         Output::Probabilities | Output::Sigmoid => number_exact,
     };
     if !(-TOLERANCE..=1.0 + TOLERANCE).contains(&probability) {
-        return Err(InvalidScores::OutOfRange { class: 1, value: number });
+        return Err(InvalidScores::OutOfRange { class: 1, value: number, outputs: Outputs::of(&[number]) });
     }
     (terms[0], terms[1]) = (1.0 - probability, probability);
     Ok(1.0)
@@ -139,7 +189,7 @@ fn exponentials(logarithms: &[f32], terms: &mut [f64]) -> Result<f64, InvalidSco
         *term = libm::exp(logarithm.into());
         sum += *term;
     }
-    if (sum - 1.0).abs() > TOLERANCE { Err(InvalidScores::Sum { sum }) } else { Ok(1.0) }
+    if (sum - 1.0).abs() > TOLERANCE { Err(InvalidScores::Sum { outputs: Outputs::of(logarithms) }) } else { Ok(1.0) }
 }
 
 /// Writes `exp(logit - largest)` to `terms` and returns their sum, at least 1.
@@ -159,11 +209,11 @@ fn checked_terms(probabilities: &[f32], terms: &mut [f64], summed: bool) -> Resu
     for (class, (term, &value)) in terms.iter_mut().zip(probabilities).enumerate() {
         *term = f64::from(value);
         if !(-TOLERANCE..=1.0 + TOLERANCE).contains(term) {
-            return Err(InvalidScores::OutOfRange { class, value });
+            return Err(InvalidScores::OutOfRange { class, value, outputs: Outputs::of(probabilities) });
         }
         sum += *term;
     }
-    if summed && (sum - 1.0).abs() > TOLERANCE { Err(InvalidScores::Sum { sum }) } else { Ok(1.0) }
+    if summed && (sum - 1.0).abs() > TOLERANCE { Err(InvalidScores::Sum { outputs: Outputs::of(probabilities) }) } else { Ok(1.0) }
 }
 
 #[cfg(test)]
@@ -184,13 +234,19 @@ mod tests {
         let scores = finish(Output::Logits, 1, &[3.0_f32.ln()]).unwrap();
         assert!((scores[1] - 0.75).abs() < 1e-7, "{scores:?}");
         assert_eq!(finish(Output::Logits, 1, &[-200.0]).unwrap(), [1.0, libm::exp(-200.0) as f32]);
-        assert_eq!(finish(Output::Sigmoid, 1, &[3.0]), Err(InvalidScores::OutOfRange { class: 1, value: 3.0 }));
+        assert_eq!(
+            finish(Output::Sigmoid, 1, &[3.0]),
+            Err(InvalidScores::OutOfRange { class: 1, value: 3.0, outputs: Outputs::of(&[3.0]) })
+        );
     }
 
     #[test]
     fn sigmoids_need_not_sum_to_one() {
         assert_eq!(finish(Output::Sigmoid, 3, &[1.0, 0.75, 0.5]).unwrap(), [1.0, 0.75, 0.5]);
-        assert_eq!(finish(Output::Sigmoid, 2, &[0.5, -1.0]), Err(InvalidScores::OutOfRange { class: 1, value: -1.0 }));
+        assert_eq!(
+            finish(Output::Sigmoid, 2, &[0.5, -1.0]),
+            Err(InvalidScores::OutOfRange { class: 1, value: -1.0, outputs: Outputs::of(&[0.5, -1.0]) })
+        );
     }
 
     #[test]
@@ -242,13 +298,21 @@ mod tests {
             assert!(scores.iter().all(|score| score.is_nan()), "{what}: {scores:?}");
             what
         };
+        let outputs = |lowest: f32, highest: f32| Outputs { lowest, highest, sum: f64::from(lowest) + f64::from(highest) };
         let infinite = refused(Output::Logits, &[0.0, f32::INFINITY]);
         assert_eq!(infinite, InvalidScores::NotFinite { class: 1, value: f32::INFINITY });
         let nan = refused(Output::Probabilities, &[f32::NAN, 1.0]);
         assert!(matches!(nan, InvalidScores::NotFinite { class: 0, .. }));
-        assert_eq!(refused(Output::Probabilities, &[7.0, -6.0]), InvalidScores::OutOfRange { class: 0, value: 7.0 });
-        assert_eq!(refused(Output::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { sum: 0.75 });
+        assert_eq!(
+            refused(Output::Probabilities, &[7.0, -6.0]),
+            InvalidScores::OutOfRange { class: 0, value: 7.0, outputs: outputs(-6.0, 7.0) }
+        );
+        assert_eq!(refused(Output::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { outputs: outputs(0.25, 0.5) });
+        // What the outputs may be instead.
+        let advice = |values: &[f32]| refused(Output::Probabilities, values).advice();
+        assert!(advice(&[7.0, -6.0]).ends_with("output = \"logits\"") && advice(&[0.75, 0.5]).ends_with("output = \"sigmoid\""));
+        assert!(refused(Output::LogProbabilities, &[0.5, 0.5]).advice().ends_with("output = \"probabilities\""));
         // The second crop is checked as well.
-        assert_eq!(refused(Output::Probabilities, &[0.5, 0.5, 1.0, 1.0]), InvalidScores::Sum { sum: 2.0 });
+        assert_eq!(refused(Output::Probabilities, &[0.5, 0.5, 1.0, 1.0]), InvalidScores::Sum { outputs: outputs(1.0, 1.0) });
     }
 }

@@ -1,98 +1,124 @@
 //! `fooling evolve`.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, ValueHint};
-use fooling::classifier::{Device, DeviceChoice, Engine};
+use clap::{Args, ValueEnum, ValueHint};
+use fooling::classifier::{DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
-use fooling::report::{Summary, percent};
-use fooling::run::{CoordinatesName, EncodingName, Folder, Observer, Progress, RunConfig, RunError, RunToml, Setup, Variant};
-use fooling_core::MAX_BATCH;
-use indicatif::{ProgressBar, ProgressStyle};
+use fooling::run::{CoordinatesName, EncodingName, Folder, RunConfig, RunError, Setup, Variant};
+use fooling_core::{Capacity, MAX_BATCH};
 
-use super::interrupts::{catch_interrupts, interrupted};
+use super::classes::Classes;
+use super::interrupts::catch_interrupts;
+use super::progress::Watcher;
 
-/// Evolve pictures that fool a network, one for each of its classes
+/// Evolve one picture for each class of a network
 ///
-/// A run folder holds the journal, from which everything can be rebuilt, and the pictures, a contact sheet (sheet.png) and the figures.
+/// The run folder receives the journal, from which the whole run can be rebuilt, the pictures, a contact sheet (sheet.png) and the
+/// statistics. A run that was stopped or killed continues with `fooling resume`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   fooling evolve                                     200 generations of CPPN pictures against the built-in LeNet
-  fooling evolve --encoding direct --seed 3          a gene a pixel
+  fooling evolve --encoding direct --seed 3          one gene per pixel
   fooling evolve --model squeezenet.onnx --generations 5000 --out runs/big
   fooling evolve --model squeezenet.onnx --classes 0-9,tabby --crops ten
-  fooling evolve --target 8                          the single-objective EA, for one class
-  fooling evolve --resume runs/big                   go on where it was stopped or killed
-  fooling evolve --resume runs/big --generations 9000")]
+  fooling evolve --target 8                          one class only, with the single-objective EA
+  fooling evolve --fits cortex-m                     genomes that a microcontroller can replay
+  fooling resume runs/big                            continue a run that was stopped or killed")]
 pub(super) struct EvolveArgs {
-    /// A model's name (fooling models list), or the path of an ONNX file or of a model card [default: lenet]
-    #[arg(long, value_hint = ValueHint::FilePath)]
-    model: Option<String>,
-    /// How pictures are encoded as genomes
-    #[arg(long, value_enum, default_value = "cppn", conflicts_with = "resume")]
+    /// Name of a model (see fooling models list), or path of an ONNX file or model card
+    #[arg(long, default_value = "lenet", value_hint = ValueHint::FilePath)]
+    model: String,
+    /// How a genome encodes a picture
+    #[arg(long, value_enum, default_value = "cppn")]
     encoding: EncodingName,
-    /// Follow the text of the paper, or the program that its authors released
-    #[arg(alias = "face", long, value_enum, default_value = "paper", conflicts_with = "resume")]
+    /// The algorithm as the paper describes it, or as its released program implements it
+    #[arg(alias = "face", long, value_enum, default_value = "paper")]
     variant: Variant,
-    /// Generations after the initial batch [default: 200]
-    #[arg(long)]
+    /// Number of generations after the initial batch [default: 200]
+    #[arg(long, value_name = "N")]
     generations: Option<u32>,
-    /// Pictures in each generation [default: 200; 400 for colour CPPNs; 40 with --target]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
+    /// Pictures per generation [default: 200; 400 for colour CPPNs; 40 with --target]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)))]
     batch: Option<u32>,
-    /// Pictures in the initial batch [default: as --batch; 100 with --target]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)), conflicts_with = "resume")]
+    /// Pictures in the initial batch [default: same as --batch; 100 with --target]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_BATCH)))]
     initial: Option<u32>,
-    /// Seed of the run; the same seed gives the same run
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64), conflicts_with = "resume")]
+    /// Random seed; the same seed and options give the same run
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: u64,
-    /// Number of threads; does not change the result [default: all cores]
-    #[arg(long, value_parser = super::thread_count())]
+    /// Number of threads; does not affect the result [default: all cores]
+    #[arg(long, value_name = "N", value_parser = super::thread_count())]
     threads: Option<u16>,
-    /// Where the network runs; with --resume, the device of the run [default: cpu]
+    /// Device that computes the scores
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceChoice,
+    /// Engine that computes the scores on the CPU [default: exact, or tract if exact does not support a layer]
     #[arg(long, value_enum)]
-    device: Option<DeviceChoice>,
-    /// What runs the network on the CPU; with --resume, the engine of the run [default: exact, or tract if exact does not support a layer]
-    #[arg(long, value_enum, conflicts_with = "resume")]
     engine: Option<Engine>,
-    /// Run folder [default: a new one under runs/]
-    #[arg(long, conflicts_with = "resume", value_hint = ValueHint::DirPath)]
-    out: Option<PathBuf>,
-    /// Continue the run in this folder
+    /// Run folder; must not contain a run [default: a new folder under runs/]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    resume: Option<PathBuf>,
-    /// The part of a picture that the network sees [default: from the model card]
-    #[arg(long, value_enum, conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Part of the picture that the network sees [default: as the model card says]
+    #[arg(long, value_enum)]
     crops: Option<Crops>,
-    /// Evolve only these classes, given as numbers, ranges and names: 0-9,281,"tank suit"
-    #[arg(long, conflicts_with_all = ["resume", "target"])]
+    /// Evolve only these classes: numbers, ranges and names, separated by commas
+    ///
+    /// Quote a name that contains a comma: --classes '0-9,"tench, Tinca tinca"'. Write label:NAME for a label that is itself a number:
+    /// --classes label:10
+    #[arg(long, value_name = "CLASSES", conflicts_with = "target")]
     classes: Option<String>,
-    /// Evolve for one class only, given by number or name, with the single-objective EA
-    #[arg(long, value_name = "CLASS", conflicts_with = "resume")]
+    /// Evolve one class only, given by number, name or label:NAME, with the single-objective EA
+    #[arg(long, value_name = "CLASS")]
     target: Option<String>,
-    /// The x and y that a CPPN sees
-    #[arg(long, value_enum, default_value = "pixel", conflicts_with = "resume")]
+    /// Coordinates of a pixel that a CPPN receives as input
+    #[arg(long, value_enum, default_value = "pixel")]
     coordinates: CoordinatesName,
-    /// Activations that CPPN nodes may have: a list of sine,sigmoid,gaussian,linear [default: all]
-    #[arg(long, value_delimiter = ',', conflicts_with = "resume")]
+    /// Activation functions of CPPN nodes, out of sine,sigmoid,gaussian,linear [default: all]
+    #[arg(long, value_delimiter = ',')]
     activations: Option<Vec<String>>,
-    /// Set a mutation rate: weight, activation, add_link, remove_link, add_node, remove_node (CPPN), gene (direct)
-    #[arg(long = "rate", value_name = "NAME=P", conflicts_with = "resume")]
+    /// Limit the size of CPPNs to the capacity of a target, so that it can replay the run (see docs/PORTING.md)
+    #[arg(long, value_name = "TARGET", value_enum)]
+    fits: Option<Fits>,
+    /// Maximum number of nodes of a CPPN, inputs and outputs included [default: 512, or as --fits says]
+    #[arg(long, value_name = "N")]
+    max_nodes: Option<u16>,
+    /// Maximum number of connections of a CPPN [default: 1024, or as --fits says]
+    #[arg(long, value_name = "N")]
+    max_links: Option<u16>,
+    /// Set a mutation rate: weight, activation, add_link, remove_link, add_node or remove_node (CPPN), gene (direct); repeatable
+    #[arg(long = "rate", value_name = "NAME=P")]
     rates: Vec<String>,
-    /// Distribution index of polynomial mutation; larger values make smaller steps
-    #[arg(long, default_value_t = 15, conflicts_with = "resume")]
+    /// Distribution index of polynomial mutation; a larger index gives smaller steps
+    #[arg(long, value_name = "N", default_value_t = 15)]
     eta: u8,
-    /// Generations after which the mutation rate of the direct encoding halves; 0 for never [default: 1000 (paper), 0 (released)]
-    #[arg(long, conflicts_with = "resume")]
+    /// Halve the mutation rate of the direct encoding every N generations, 0 for never [default: 1000 (paper), 0 (released)]
+    #[arg(long, value_name = "N")]
     halving: Option<u32>,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Targets with a known capacity.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Fits {
+    /// Microcontrollers (Cortex-M, RV32): 64 nodes and 96 connections, core's `SmallGenome`
+    CortexM,
+    /// Hosts: 512 nodes and 1024 connections, core's `StandardGenome`
+    Host,
+}
+
+impl Fits {
+    fn capacity(self) -> Capacity {
+        match self {
+            Self::CortexM => Capacity::CORTEX_M,
+            Self::Host => Capacity::HOST,
+        }
+    }
 }
 
 impl EvolveArgs {
@@ -107,67 +133,31 @@ impl EvolveArgs {
     }
 }
 
-const DEFAULT_MODEL: &str = "lenet";
-
 pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
-    let threads = super::threads(args.threads);
-    let (folder, config, model, classifier) = match &args.resume {
-        Some(root) => {
-            let folder = Folder::open(root)?;
-            let RunToml { mut config, provenance, .. } = RunToml::read(&folder)?;
-            let device = same_device(args.device, provenance.device)?;
-            config.generations = args.generations.unwrap_or(config.generations);
-            let model = super::open_model(args.model.as_deref().unwrap_or(&config.model))?;
-            let model = super::with_crops(model, config.crops)?;
-            // A run whose engine version no longer exists is resumed with the present one, and a message says so.
-            let engine = Engine::described(&provenance.engine).filter(|_| device == Device::Cpu);
-            let classifier = super::open_classifier(&model, device, engine)?;
-            (folder, config, model, classifier)
-        }
-        None => {
-            let name = args.model.as_deref().unwrap_or(DEFAULT_MODEL);
-            let model = super::with_crops(super::open_model(name)?, args.crops)?;
-            let config = config(args, name, &model)?;
-            let device = super::device(args.device.unwrap_or_default());
-            // Refuse whatever can be refused before a folder is created.
-            device.check()?;
-            let classifier = super::open_classifier(&model, device, args.engine)?;
-            let setup = Setup { config, model: &model, classifier: &*classifier, threads };
-            setup.check()?;
-            let config = setup.config;
-            let folder = args.out.as_ref().map_or_else(|| new_folder(&model, &config), |root| Folder::create(root))?;
-            (folder, config, model, classifier)
-        }
-    };
-    let setup = Setup { config, model: &model, classifier: &*classifier, threads };
+    let model = super::with_crops(super::open_model(&args.model)?, args.crops)?;
+    let config = config(args, &model)?;
+    let device = super::device(args.device);
+    // Everything that can be refused is refused before a folder is created.
+    device.check()?;
+    let classifier = super::open_classifier(&model, device, args.engine)?;
+    let setup = Setup { config, model: &model, classifier: &*classifier, threads: super::threads(args.threads) };
+    setup.check()?;
+    let folder = args.out.as_ref().map_or_else(|| new_folder(&model, &setup.config), |root| Folder::create(root))?;
     catch_interrupts()?;
-    let mut observer = Watcher::new(setup.config.generations);
-    let evolve = if args.resume.is_some() { fooling::resume } else { fooling::evolve };
-    let summary = evolve(&setup, &folder, &mut observer)?;
-    observer.bar.finish_and_clear();
-    print(&summary, &folder, args.json)?;
+    let mut watcher = Watcher::new(setup.config.generations);
+    let summary = fooling::evolve(&setup, &folder, &mut watcher)?;
+    watcher.finish();
+    super::outcome::print(&summary, &folder, args.json)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The device of the run. Another device adds in another order, and the result would be a run of neither.
-fn same_device(asked: Option<DeviceChoice>, begun: Device) -> anyhow::Result<Device> {
-    let asked = match asked {
-        None | Some(DeviceChoice::Auto) => return Ok(begun),
-        Some(asked) => asked.device().0,
-    };
-    anyhow::ensure!(
-        asked == begun,
-        "the run uses --device {begun}, and scores of `{asked}` differ in the last bits; omit --device, or start a new run"
-    );
-    Ok(begun)
-}
-
-/// Applies the user's options to the variant's defaults.
-fn config(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<RunConfig> {
+/// The paper's run configuration, changed by the options.
+fn config(args: &EvolveArgs, model: &Model) -> anyhow::Result<RunConfig> {
     let channels = model.card().input.picture_channels();
-    let target = args.target.as_deref().map(|wanted| super::classes::Classes::of_model(model).find(wanted)).transpose()?;
-    // A run can be resumed from another working directory.
-    let name = if Path::new(name).exists() { std::path::absolute(name)?.to_string_lossy().into_owned() } else { name.to_owned() };
+    let target = args.target.as_deref().map(|wanted| Classes::of_model(model).find(wanted).context("--target")).transpose()?;
+    // The run may be resumed from another folder.
+    let path = Path::new(&args.model);
+    let name = if path.exists() { std::path::absolute(path)?.to_string_lossy().into_owned() } else { args.model.clone() };
     let mut config = RunConfig::of_method(&name, args.variant, args.encoding, channels, target.is_some());
     config.seed = args.seed;
     config.generations = args.generations.unwrap_or(config.generations);
@@ -178,23 +168,44 @@ fn config(args: &EvolveArgs, name: &str, model: &Model) -> anyhow::Result<RunCon
     config.halving = args.halving.unwrap_or(config.halving);
     config.target = target;
     config.crops = args.crops;
+    set_capacity(args, &mut config)?;
     if let Some(activations) = &args.activations {
         config.activations.clone_from(activations);
     }
     if let Some(classes) = &args.classes {
-        config.classes = super::classes::Classes::of_model(model).select(classes)?;
+        config.classes = Classes::of_model(model).select(classes).context("--classes")?;
     }
     for rate in &args.rates {
-        let (name, value) = rate.split_once('=').with_context(|| format!("--rate {rate}: expected NAME=P"))?;
-        let value = value.parse().with_context(|| format!("--rate {rate}: '{value}' is not a number"))?;
-        *config.rates.by_name(name).with_context(|| format!("--rate {rate}: there is no rate named '{name}'"))? = value;
+        let (name, value) = rate.split_once('=').with_context(|| format!("--rate {rate}: expected NAME=P, for example weight=0.2"))?;
+        let value = value.parse().map_err(|_| anyhow::anyhow!("--rate {rate}: '{value}' is not a number"))?;
+        let known = "weight, activation, add_link, remove_link, add_node, remove_node, gene";
+        *config.rates.by_name(name).with_context(|| format!("--rate {rate}: unknown rate '{name}' (the rates are {known})"))? = value;
     }
     Ok(config)
 }
 
-/// A folder under runs/ that does not exist yet.
+/// How large CPPNs may become.
+fn set_capacity(args: &EvolveArgs, config: &mut RunConfig) -> anyhow::Result<()> {
+    let chosen = args.fits.is_some() || args.max_nodes.is_some() || args.max_links.is_some();
+    let cppn = args.encoding == EncodingName::Cppn;
+    anyhow::ensure!(cppn || !chosen, "--fits, --max-nodes and --max-links limit CPPNs; the direct encoding has one gene per pixel");
+    if let Some(fits) = args.fits {
+        let Capacity { nodes, links } = fits.capacity();
+        (config.max_nodes, config.max_links) = (nodes, links);
+        let too_many = |asked: Option<u16>, most: u16| asked.is_some_and(|asked| asked > most);
+        anyhow::ensure!(
+            !too_many(args.max_nodes, nodes) && !too_many(args.max_links, links),
+            "--fits allows at most {nodes} nodes and {links} connections; --max-nodes and --max-links can only lower that"
+        );
+    }
+    config.max_nodes = args.max_nodes.unwrap_or(config.max_nodes);
+    config.max_links = args.max_links.unwrap_or(config.max_links);
+    Ok(())
+}
+
+/// Creates a new folder under runs/.
 fn new_folder(model: &Model, config: &RunConfig) -> Result<Folder, RunError> {
-    // The name comes from a card, which may be untrusted: it must not lead out of runs/.
+    // The name comes from a card, which may be a stranger's: it must not lead out of runs/.
     let plain = |c: char| if c.is_alphanumeric() || "-_.+ ".contains(c) { c } else { '_' };
     let name: String = model.name().chars().map(plain).take(100).collect();
     let folder = |number: u32| Path::new("runs").join(format!("{name}-{}-{number}", config.encoding.name()));
@@ -206,94 +217,4 @@ fn new_folder(model: &Model, config: &RunConfig) -> Result<Folder, RunError> {
         }
     }
     Folder::create(&folder(0))
-}
-
-/// Shows the progress of a run: a bar on a terminal, otherwise occasional lines.
-struct Watcher {
-    bar: ProgressBar,
-    plain: bool,
-    /// Generations between two plain lines.
-    every: u32,
-    next_generation: u32,
-    /// Whether the reason for rejected pictures has been printed.
-    warned: bool,
-}
-
-impl Watcher {
-    fn new(generations: u32) -> Self {
-        let plain = !std::io::stderr().is_terminal();
-        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(u64::from(generations) + 1) };
-        let style = ProgressStyle::with_template("{bar:24} generation {pos} of {len}  {msg}  {eta} left").expect("a valid template");
-        bar.set_style(style);
-        Self { bar, plain, every: (generations / 20).max(1), next_generation: 0, warned: false }
-    }
-}
-
-impl Observer for Watcher {
-    fn started(&mut self, next_generation: u32, warning: Option<&str>) {
-        if let Some(warning) = warning {
-            say!("warning: {warning}");
-        }
-        if next_generation > 0 {
-            say!("resuming at generation {next_generation}");
-        }
-        self.next_generation = next_generation;
-        self.bar.set_position(next_generation.into());
-        self.bar.reset_eta();
-    }
-
-    fn generation(&mut self, progress: &Progress) -> ControlFlow<()> {
-        let Progress { generation, generations, pictures, refused, invalid_scores, elapsed, stats } = *progress;
-        let seconds = elapsed.as_secs_f64();
-        let rate = if seconds > 0.0 { pictures as f64 / seconds } else { 0.0 };
-        let refused = if refused > 0 { format!(", {refused} REJECTED (scores are not probabilities)") } else { String::new() };
-        if let Some((child, what)) = invalid_scores.filter(|_| !std::mem::replace(&mut self.warned, true)) {
-            self.bar.suspend(|| say!("warning: picture {child} of generation {generation} is rejected: {what}"));
-        }
-        let message = format!(
-            "{rate:.0} images/s, median {}, lowest {}, {} at 99 %, {} at 99.99 % of {}{refused}",
-            percent(stats.median, 2),
-            percent(stats.lowest, 2),
-            stats.at_99,
-            stats.at_9999,
-            stats.filled
-        );
-        if self.plain {
-            if generation % self.every == 0 || generation == generations {
-                let done = f64::from(generation + 1 - self.next_generation);
-                let left = seconds / done * f64::from(generations - generation.min(generations));
-                say!("generation {generation} of {generations}: {message}, {left:.0} s left");
-            }
-        } else {
-            self.bar.set_position(u64::from(generation) + 1);
-            self.bar.set_message(message);
-        }
-        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-}
-
-fn print(summary: &Summary, folder: &Folder, json: bool) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(summary)?)?;
-        return Ok(());
-    }
-    let Summary { generations, evaluations, seconds, images_per_second, stats, .. } = summary;
-    writeln!(out, "{evaluations} pictures in {generations} generations; {seconds:.1} s, {images_per_second:.0} images/s")?;
-    writeln!(
-        out,
-        "confidence over {} classes: median {}, lowest {}; {} at 99 %, {} at 99.99 %",
-        summary.classes,
-        percent(stats.median, 4),
-        percent(stats.lowest, 4),
-        stats.at_99,
-        stats.at_9999
-    )?;
-    writeln!(out, "look at   {}", folder.sheet(1).display())?;
-    let root = folder.root().display();
-    writeln!(out, "check     fooling replay {root}")?;
-    if generations < &RunToml::read(folder)?.config.generations {
-        writeln!(out, "continue  fooling evolve --resume {root}")?;
-    }
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Signals that end a run cleanly: an interrupt (Ctrl-C), a request to terminate and, on Unix, a hangup.
+//! Signals that stop a run cleanly: an interrupt (Ctrl-C), a request to terminate, and, on Unix, a hangup.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,12 +6,12 @@ use anyhow::Context as _;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether there has been an interrupt since [`catch_interrupts`].
+/// Whether an interrupt has arrived since [`catch_interrupts`].
 pub(super) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// The first interrupt ends the run after the current generation, the second one ends the program.
+/// From now on the first interrupt stops the run after the current generation, and the second one ends the program.
 pub(super) fn catch_interrupts() -> anyhow::Result<()> {
     watch().context("cannot catch interrupts")
 }
@@ -20,7 +20,7 @@ fn interrupt() {
     if INTERRUPTED.swap(true, Ordering::Relaxed) {
         std::process::exit(130);
     }
-    say!("\nstopping after this generation; interrupt again to stop at once");
+    say!("\nstopping after this generation; press Ctrl-C again to stop at once");
 }
 
 #[cfg(unix)]
@@ -33,7 +33,7 @@ fn watch() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Linux reports ignored signals in a mask whose lowest bit is signal 1. Elsewhere a hangup ends the run.
+/// Whether SIGHUP is ignored, from a mask in /proc whose lowest bit is signal 1. Where /proc is missing, a hangup stops a run.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

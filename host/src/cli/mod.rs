@@ -1,6 +1,6 @@
 //! The command line: one file for each subcommand; parsing is separate from doing.
 
-/// Prints a line on stderr. A long run must not end because a disk is full or a terminal was closed.
+/// Writes a line to stderr. A full disk or a closed terminal is no reason to end a run of days, so errors are ignored.
 macro_rules! say {
     ($($text:tt)*) => {{
         use std::io::Write as _;
@@ -9,13 +9,18 @@ macro_rules! say {
 }
 
 mod classes;
+mod completions;
 mod evolve;
 mod interrupts;
+mod man;
 mod models;
+mod outcome;
+mod progress;
 mod render;
 mod replay;
 mod report;
 mod reproduce;
+mod resume;
 mod score;
 mod show;
 mod train;
@@ -27,21 +32,23 @@ use fooling::classifier::{self, Classifier, Device, DeviceChoice, Engine};
 use fooling::model::{Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
-const EXAMPLES: &str = "Examples:
-  fooling                                         the same as fooling evolve
-  fooling evolve                                  ten pictures that fool the built-in LeNet
-  fooling evolve --encoding direct --seed 7       the same with pixels as genes
-  fooling show runs/lenet-cppn-1                  list the elite of each class
+const EXAMPLES: &str = "\
+Examples:
+  fooling                                         same as fooling evolve
+  fooling evolve                                  ten pictures against the built-in LeNet
+  fooling evolve --encoding direct --seed 7       the same with one gene per pixel
+  fooling resume runs/lenet-cppn-1                continue a run that was stopped
+  fooling show runs/lenet-cppn-1                  the elite of each class
   fooling replay runs/lenet-cppn-1                rebuild every picture without the network
-  fooling report runs/lenet-cppn-1                write a page with curves, pictures and ancestors
-  fooling score --model lenet picture.png         ask the network about a picture
+  fooling report runs/lenet-cppn-1                a page with curves, pictures and lineages
+  fooling score --model lenet picture.png         what the network sees in a picture
 
-Exit codes: 0 success, 1 a check failed, 2 wrong usage or bad input.";
+Exit codes: 0 success, 1 a check failed, 2 usage or input error.";
 
 #[derive(Debug, Parser)]
 #[command(name = "fooling", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
-    /// The default is to evolve with all defaults.
+    /// Without a command: evolve with all defaults
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -49,6 +56,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Evolve(evolve::EvolveArgs),
+    Resume(resume::ResumeArgs),
     Replay(replay::ReplayArgs),
     Score(score::ScoreArgs),
     Show(show::ShowArgs),
@@ -57,14 +65,18 @@ enum Command {
     Render(render::RenderArgs),
     Models(models::ModelsArgs),
     Train(train::TrainArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    // Without arguments, show what the program does.
-    let command = Cli::parse().command.unwrap_or_else(|| Command::Evolve(evolve::EvolveArgs::default_run()));
+    let args = resume::translate_old_form(std::env::args_os());
+    // Users who type only the program's name want to see what it does.
+    let command = Cli::parse_from(args).command.unwrap_or_else(|| Command::Evolve(evolve::EvolveArgs::default_run()));
     let result = match command {
         Command::Evolve(args) => evolve::run(&args),
+        Command::Resume(args) => resume::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
@@ -73,9 +85,11 @@ pub fn main() -> ExitCode {
         Command::Render(args) => render::run(&args),
         Command::Models(args) => models::run(args),
         Command::Train(args) => train::run(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     result.unwrap_or_else(|error| {
-        // A reader that closes the pipe early (`| head`) is not an error.
+        // A closed stdout (`| head`) is no error.
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
@@ -84,7 +98,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Formats an error with its causes, without repetition: many messages already quote their cause.
+/// An error with its causes, each once: many messages already quote their cause.
 fn message(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -95,13 +109,13 @@ fn message(error: &anyhow::Error) -> String {
     message
 }
 
-/// Opens a built-in or downloaded model by name, or a model by the path of its ONNX file or card, and prints what had to be assumed.
+/// Opens a built-in or fetched model by name, or a model by the path of its ONNX file or card, and prints what had to be assumed.
 fn open_model(name: &str) -> anyhow::Result<Model> {
     let path = std::path::Path::new(name);
     let named = path.extension().is_none() && !path.exists();
     let model = if named { Model::named(name)? } else { Model::load(path)? };
     if let Some(known) = model.recognised() {
-        say!("{name}: recognised as {known} (fooling models show {known})");
+        say!("{name}: recognised as the known network {known} (fooling models show {known})");
     }
     for assumption in model.assumptions() {
         say!("{name}: assumed: {assumption}");
@@ -109,19 +123,19 @@ fn open_model(name: &str) -> anyhow::Result<Model> {
     Ok(model)
 }
 
-/// The model with the requested crops, if any.
+/// The model with the given crops, if any are given.
 fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
     let Some(crops) = crops else { return Ok(model) };
     let before = model.card().input.picture;
     let model = model.with_crops(crops)?;
     let picture = model.card().input.picture;
     if picture != before {
-        say!("{}: with these crops, pictures are {picture} x {picture}, not {before} x {before}", model.name());
+        say!("{}: with these crops, pictures have {picture} x {picture} pixels instead of {before} x {before}", model.name());
     }
     Ok(model)
 }
 
-/// The chosen device; prints what `auto` chose and why the others cannot be used.
+/// The device that a choice stands for. Prints what `auto` chose, and why it chose no other device.
 fn device(asked: DeviceChoice) -> Device {
     let (device, passed_over) = asked.device();
     for why in passed_over {
@@ -133,17 +147,17 @@ fn device(asked: DeviceChoice) -> Device {
     device
 }
 
-/// The model on a device, or on the CPU with the requested engine.
+/// Prepares the model on a device; on the CPU, with the given engine.
 fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> anyhow::Result<Box<dyn Classifier>> {
     if device == Device::Cpu {
         let classifier = classifier::open_cpu(model, engine)?;
         if engine.is_none() && !classifier.same_everywhere() {
             let why = classifier::Exact::new(model).map_or_else(|error| error.to_string(), |_| String::new());
-            say!("{why}; using tract, whose scores can differ in the last bits between machines");
+            say!("{why}; using tract, whose scores can differ between machines in the last bits");
         }
         return Ok(classifier);
     }
-    anyhow::ensure!(engine.is_none(), "--engine is for the CPU, and the device is {device}; omit one of them");
+    anyhow::ensure!(engine.is_none(), "--engine chooses an engine for the CPU, but the device is {device}; omit one of the two options");
     let classifier = classifier::open(model, device)?;
     if let Some(remark) = classifier.remark() {
         say!("{}: {remark}", model.name());
@@ -151,12 +165,12 @@ fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> any
     Ok(classifier)
 }
 
-/// Accepted values of `--threads`: more than the cores of any machine, and not so many that memory runs out.
+/// Limits the number of threads to something no machine exceeds and every machine can start.
 fn thread_count() -> impl clap::builder::TypedValueParser<Value = u16> {
     clap::value_parser!(u16).range(1..=1024)
 }
 
-/// The number of threads: as requested, or one for each core.
+/// The number of threads to use: the given one, or one per core.
 fn threads(asked: Option<u16>) -> usize {
     let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     asked.map_or_else(all, usize::from)

@@ -10,7 +10,7 @@ use fooling::classifier::DeviceChoice;
 use fooling::mnist::Mnist;
 use fooling::model::{BUILTINS, Card, KNOWN, Known, cache_folder};
 
-/// List models, show their cards, download weights, compute a mean image, or prepare a network for a GPU
+/// List models, show their cards, download weights, make a mean image, or prepare a network for a GPU
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,59 +25,61 @@ pub(super) struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the named models and where their weights are
+    /// List the models that have a name, and whether their weights are here
     List,
     /// Show the card and the labels of a model
     Show {
-        /// A model's name, or the path of an ONNX file or of a model card
+        /// Name of a model, or path of an ONNX file or model card
+        #[arg(value_hint = ValueHint::FilePath)]
         model: String,
     },
-    /// Download the weights of a network over HTTPS, and check them
+    /// Download the weights of a network over HTTPS and check them
     ///
-    /// Continues an interrupted download. The file gets its name only after its digest has been checked against the card.
+    /// An interrupted download is resumed. The file appears under its name only after its digest has been checked against the card.
     Fetch(FetchArgs),
-    /// Write the mean of MNIST's training images, for cards with mean = "FILE"
+    /// Write the mean of the MNIST training images, for cards with mean = "FILE"
     Mean {
-        /// Folder of the MNIST files
+        /// Folder with the MNIST files
         #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
         data: PathBuf,
-        /// File to write: 28 x 28 little-endian f32, each from 0 to 255
+        /// File to write: 28 x 28 little-endian f32 values, each from 0 to 255
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: PathBuf,
     },
-    /// Rewrite a network for a GPU, check it, and list the nodes that run there (needs a build with the feature `cuda`)
+    /// Rewrite a network for a GPU, check it, and report which nodes run there (needs a build with the feature `cuda`)
     ///
-    /// Needs neither a driver nor a card. `--device cuda` rewrites a network in the same way while loading it; the files are for
-    /// inspection, for half precision and for other programs. A graph with nodes that would run on the CPU is refused.
+    /// No driver or GPU is needed. A network is rewritten in the same way whenever it is loaded for a GPU; the exported files serve for
+    /// inspection, half precision and other programs. A graph with nodes that would run on the CPU is refused.
     Export(ExportArgs),
 }
 
 #[derive(Debug, Args)]
 struct ExportArgs {
-    /// A model's name, or the path of an ONNX file or of a model card
+    /// Name of a model, or path of an ONNX file or model card
+    #[arg(value_hint = ValueHint::FilePath)]
     model: String,
-    /// The device to prepare it for
+    /// Device to prepare it for
     #[arg(long, value_enum)]
     device: DeviceChoice,
-    /// ONNX file to write; its card is written next to it [default: NAME.cuda.onnx]
-    #[arg(long, value_hint = ValueHint::FilePath)]
+    /// ONNX file to write, with its card beside it [default: NAME.cuda.onnx]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
-    /// Use half precision (f16) for weights and arithmetic, except the softmax
+    /// Use half precision (f16) for weights and arithmetic, except in the softmax
     #[arg(long)]
     half: bool,
-    /// Accept a graph with nodes that run on the CPU or on a slow kernel
+    /// Accept a graph in which some nodes run on the CPU or in a slow kernel
     #[arg(long)]
     allow_slow: bool,
 }
 
 #[derive(Debug, Args)]
 struct FetchArgs {
-    /// A name from `fooling models list`
+    /// Name from fooling models list
     name: String,
     /// Folder for downloads [default: $FOOLING_CACHE, or fooling in the user's cache folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     cache: Option<PathBuf>,
-    /// Download from this URL instead; the digest must still match
+    /// Another address to download from; the digest still has to match
     #[arg(long, value_hint = ValueHint::Url)]
     url: Option<String>,
 }
@@ -107,9 +109,9 @@ fn list() -> anyhow::Result<()> {
     for known in KNOWN {
         let card = known.card();
         let state = match (known.path_in(&cache).is_file(), &card.url) {
-            (true, _) => "fetched",
-            (false, Some(_)) => "not downloaded",
-            (false, None) => "use it by its path, or download it with --url",
+            (true, _) => "downloaded",
+            (false, Some(_)) => "not downloaded (fooling models fetch)",
+            (false, None) => "not downloaded (fooling models fetch --url), or give its path",
         };
         line(known.name, &card, known.labels().len(), state)?;
     }
@@ -153,10 +155,7 @@ fn mean(data: &Path, out: &Path) -> anyhow::Result<()> {
 #[cfg(not(feature = "cuda"))]
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
     for_cuda(args)?;
-    anyhow::bail!(
-        "this program was built without the feature `cuda`, which is needed to plan a network for a GPU; build it with \
-         --features cuda"
-    )
+    anyhow::bail!("this program was built without the feature `cuda`; build it with --features cuda")
 }
 
 #[cfg(feature = "cuda")]
@@ -174,7 +173,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let nodes = export.on_device + export.slow.len();
     let mut text = format!("{} of {nodes} nodes run on the device, {} transfers per batch", export.on_device, export.transfers);
     text += &format!(", {} pictures a batch\n", export.batch);
-    text += &format!("largest difference of a probability from the original on the CPU: {:e}\n", export.difference);
+    text += &format!("largest difference of a probability from that of the original network, on the CPU: {:e}\n", export.difference);
     write!(std::io::stdout().lock(), "{text}{}\n{}\n", out.display(), out.with_extension("toml").display())?;
     Ok(())
 }
@@ -183,9 +182,9 @@ fn for_cuda(args: &ExportArgs) -> anyhow::Result<()> {
     let ExportArgs { model, device, out: _, half: _, allow_slow: _ } = args;
     match device {
         DeviceChoice::Cuda => Ok(()),
-        DeviceChoice::Cpu => anyhow::bail!("'{model}' already runs on the CPU as it is"),
-        DeviceChoice::Metal => anyhow::bail!("only CUDA is supported so far; for Metal, networks are rewritten when they are loaded"),
-        DeviceChoice::Auto => anyhow::bail!("choose the device to prepare '{model}' for (--device cuda)"),
+        DeviceChoice::Cpu => anyhow::bail!("a network needs no preparation for the CPU; use '{model}' as it is"),
+        DeviceChoice::Metal => anyhow::bail!("networks can be exported for CUDA only; for Metal they are rewritten when they are loaded"),
+        DeviceChoice::Auto => anyhow::bail!("name the device that '{model}' is to be prepared for (--device cuda)"),
     }
 }
 
@@ -198,8 +197,8 @@ fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
 
 fn known(name: &str) -> anyhow::Result<&'static Known> {
     let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
-    anyhow::ensure!(BUILTINS.iter().all(|builtin| builtin.name != name), "'{name}' is built in: there is nothing to download");
-    Known::by_name(name).ok_or_else(|| anyhow::anyhow!("there is no network called '{name}'; known are {}", names.join(", ")))
+    anyhow::ensure!(BUILTINS.iter().all(|builtin| builtin.name != name), "'{name}' is built in; there is nothing to download");
+    Known::by_name(name).ok_or_else(|| anyhow::anyhow!("unknown network '{name}'; the known ones are {}", names.join(", ")))
 }
 
 #[cfg(feature = "fetch")]
@@ -210,15 +209,16 @@ fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     let cache = args.cache.clone().unwrap_or_else(cache_folder);
     let (card, path) = (known.card(), known.path_in(&cache));
     let url = args.url.as_ref().or(card.url.as_ref());
-    let url = url.with_context(|| format!("no known address of '{}': give one with --url, or {}", known.name, known.by_hand(&cache)))?;
+    let url =
+        url.with_context(|| format!("no download address is known for '{}'; give one (--url), or {}", known.name, known.by_hand(&cache)))?;
     let wanted = ExpectedFile { sha256: card.sha256.clone(), most_bytes: known.bytes };
     let bar = bar(known.bytes);
     let fetched = Client::default().fetch(url, &wanted, &path, &mut |bytes| bar.set_position(bytes));
     bar.finish_and_clear();
-    match fetched.map_err(|error| anyhow::anyhow!("{error}\nwithout a network connection: {}", known.by_hand(&cache)))? {
+    match fetched.map_err(|error| anyhow::anyhow!("{error}\nwithout network access: {}", known.by_hand(&cache)))? {
         Fetched::Present => say!("already downloaded"),
         Fetched::Downloaded { resumed_from: 0 } => {}
-        Fetched::Downloaded { resumed_from } => say!("continued after {resumed_from} bytes of an earlier attempt"),
+        Fetched::Downloaded { resumed_from } => say!("resumed after {resumed_from} bytes of an earlier attempt"),
     }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", path.display())?;

@@ -1,89 +1,161 @@
 //! `fooling render`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::Args;
-use fooling::genomes;
+use clap::{Args, ValueHint};
+use fooling::genomes::{self, GenomeEntry};
 use fooling::picture::Picture;
 use fooling::run::encoding::CppnRenderer;
 use fooling::run::{CoordinatesName, Variant};
-use fooling_core::{ColourSpace, PictureSpec, Rows};
+use fooling_core::{ColourSpace, Coordinates, MAX_SIDE, PictureSpec, Rows};
 
-/// Draw CPPN genomes, one per line, as PNG files
+/// Render CPPN genomes to PNG files
+///
+/// A line of `fooling show --genomes` holds the size, the coordinates and the reading of colours that the picture was evolved with, and the
+/// same picture is drawn. Lines of earlier versions lack them; the options then say how to draw.
+///
+/// With pixel coordinates, the default of evolve, --size draws another picture than the one that was evolved, and the network will judge it
+/// differently: the texture continues instead of growing. To see the evolved picture larger, use --enlarge.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  fooling render elites.jsonl --size 512 --out pictures
-  fooling render elites.jsonl --size 28 --raw bytes.bin      raw channel bytes of all genomes in one file")]
+#[command(after_help = "\
+Examples:
+  fooling render elites.jsonl --out pictures                     the pictures as evolved
+  fooling render elites.jsonl --enlarge 10 --out pictures        the same, each pixel as 10 x 10 pixels
+  fooling render elites.jsonl --size 512 --out pictures          drawn anew with 512 x 512 pixels
+  fooling render elites.jsonl --raw bytes.bin                    channel bytes before colour conversion, in one file")]
 pub(super) struct RenderArgs {
-    /// Genomes as JSON, one per line (see `fooling show --genomes`)
+    /// Genomes as JSON, one per line (see fooling show --genomes)
+    #[arg(value_hint = ValueHint::FilePath)]
     genomes: PathBuf,
-    /// Width and height in pixels
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4096))]
-    size: u16,
+    /// Width and height in pixels; another size than the evolved one gives another picture [default: as evolved]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_SIDE)))]
+    size: Option<u16>,
+    /// Enlarge the picture by a whole number: each pixel becomes N x N equal pixels
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_SIDE)))]
+    enlarge: u16,
     /// Folder for the PNG files, 0000.png and so on
-    #[arg(long, default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     out: PathBuf,
-    /// Write the bytes of all pictures to this file instead, before colour conversion
-    #[arg(long, value_name = "FILE", conflicts_with = "out")]
+    /// Write the bytes of all pictures, before colour conversion, to this one file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "out", value_hint = ValueHint::FilePath)]
     raw: Option<PathBuf>,
-    /// How colours are read: HSV (paper) or wrapped HLS (released)
-    #[arg(alias = "face", long, value_enum, default_value = "paper")]
-    variant: Variant,
-    /// The x and y that the CPPN sees
-    #[arg(long, value_enum, default_value = "pixel")]
-    coordinates: CoordinatesName,
+    /// How colours are read: HSV (paper) or wrapped HLS (released) [default: as evolved, or paper]
+    #[arg(alias = "face", long, value_enum)]
+    variant: Option<Variant>,
+    /// Coordinates of a pixel that the CPPN receives as input [default: as evolved, or pixel]
+    #[arg(long, value_enum)]
+    coordinates: Option<CoordinatesName>,
 }
-
-/// Longest accepted line in bytes; the largest genome takes about 90 000.
-const LONGEST: u64 = 1 << 21;
 
 pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     let name = args.genomes.display();
-    let file = std::fs::File::open(&args.genomes).with_context(|| format!("cannot read {name}"))?;
-    let colour = match args.variant {
-        _ if args.raw.is_some() => None,
-        Variant::Paper => Some(ColourSpace::Hsv),
-        Variant::Released => Some(ColourSpace::Hls),
-    };
-    let mut renderer = CppnRenderer::new(PictureSpec { side: args.size, coordinates: args.coordinates.into(), colour });
-    let cannot_write_raw = || format!("cannot write {}", args.raw.as_deref().unwrap_or(&args.out).display());
-    let raw = args.raw.as_ref().map(|path| std::fs::File::create(path).with_context(cannot_write_raw));
-    let mut raw = raw.transpose()?.map(std::io::BufWriter::new);
-    if raw.is_none() {
-        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    }
-    let mut count = 0;
-    let mut lines = BufReader::new(file);
-    for number in 0.. {
-        let mut line = String::new();
-        let length = lines.by_ref().take(LONGEST).read_line(&mut line).with_context(|| format!("cannot read {name}"))?;
-        anyhow::ensure!((length as u64) < LONGEST, "{name}, line {}: longer than any genome ({LONGEST} bytes)", number + 1);
-        if length == 0 {
-            break;
+    let file = File::open(&args.genomes).with_context(|| format!("cannot read {name}"))?;
+    let mut lines = genomes::Lines::new(BufReader::new(file)).with_context(|| format!("cannot read {name}"))?;
+    let mut output = Output::open(args)?;
+    let mut warned = false;
+    while let Some((number, line)) = lines.next_line().map_err(|problem| anyhow::anyhow!("{name}, {problem}"))? {
+        let render = || -> Result<_, String> {
+            let entry = genomes::from_line(&line)?;
+            let spec = picture_spec(args, &entry)?;
+            Ok((entry, spec))
+        };
+        let (entry, spec) = render().map_err(|problem| anyhow::anyhow!("{name}, line {number}: {problem}"))?;
+        if let Some(note) = note(args, &entry, spec).filter(|_| !std::mem::replace(&mut warned, true)) {
+            say!("note: {name}, line {number}: {note}");
         }
-        if line.trim().is_empty() {
-            continue;
-        }
-        let genome = genomes::from_line(&line).map_err(|problem| anyhow::anyhow!("{name}, line {}: {problem}", number + 1))?;
-        let mut picture = Picture::new(args.size.into(), genome.outputs());
-        renderer.render(&genome, &mut Rows::new(|row| picture.put_row(row.y, row.bytes)));
-        match &mut raw {
-            Some(file) => file.write_all(picture.bytes()).with_context(cannot_write_raw)?,
-            None => {
-                let path = args.out.join(format!("{count:04}.png"));
-                std::fs::write(&path, picture.to_png()?).with_context(|| format!("cannot write {}", path.display()))?;
-            }
-        }
-        count += 1;
+        output.write(&draw(&entry, spec).enlarged(args.enlarge.into()))?;
     }
-    if let Some(mut file) = raw {
-        file.flush().with_context(cannot_write_raw)?;
-    }
+    let count = output.finish()?;
     anyhow::ensure!(count > 0, "{name} contains no genome");
     let place = args.raw.as_ref().unwrap_or(&args.out).display();
-    writeln!(std::io::stdout(), "{count} pictures of {0} x {0} pixels in {place}", args.size)?;
+    writeln!(std::io::stdout(), "{count} pictures in {place}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How a genome is to be drawn: as the options say, else as its line says, else with the defaults of evolve.
+fn picture_spec(args: &RenderArgs, entry: &GenomeEntry) -> Result<PictureSpec, String> {
+    let side = args.size.or(entry.size).ok_or("the line does not say the size of the picture; give --size")?;
+    let enlarged = u32::from(side) * u32::from(args.enlarge);
+    if enlarged > MAX_SIDE.into() {
+        return Err(format!("the enlarged picture would have {enlarged} x {enlarged} pixels; at most {MAX_SIDE} x {MAX_SIDE} are written"));
+    }
+    let coordinates = args.coordinates.map(Coordinates::from).or(entry.coordinates).unwrap_or(Coordinates::Pixel);
+    let asked = args.variant.map(|variant| match variant {
+        Variant::Paper => ColourSpace::Hsv,
+        Variant::Released => ColourSpace::Hls,
+    });
+    // One output is a grey value, whatever is asked for.
+    let colour = (entry.genome.outputs() == 3).then(|| asked.or(entry.colour).unwrap_or(ColourSpace::Hsv));
+    Ok(PictureSpec { side, coordinates, colour: colour.filter(|_| args.raw.is_none()) })
+}
+
+/// Why the picture may not be the evolved one.
+fn note(args: &RenderArgs, entry: &GenomeEntry, spec: PictureSpec) -> Option<String> {
+    const OTHER: &str = "this is not the evolved picture";
+    if entry.coordinates.is_none() && args.coordinates.is_none() {
+        return Some("the line does not say its coordinates; drawn with pixel coordinates (--coordinates)".to_owned());
+    }
+    if entry.colour.is_none() && args.variant.is_none() && spec.colour.is_some() {
+        return Some("the line does not say how colours are read; read as HSV (--variant)".to_owned());
+    }
+    if entry.coordinates.is_some_and(|evolved| evolved != spec.coordinates) {
+        return Some(format!("evolved with other coordinates; {OTHER}"));
+    }
+    if entry.colour.is_some_and(|evolved| spec.colour.is_some_and(|colour| colour != evolved)) {
+        return Some(format!("evolved with another reading of colours; {OTHER}"));
+    }
+    let evolved = entry.size.filter(|&size| size != spec.side && spec.coordinates == Coordinates::Pixel)?;
+    Some(format!("evolved with {evolved} x {evolved} pixels; {OTHER} (--enlarge keeps it)"))
+}
+
+fn draw(entry: &GenomeEntry, spec: PictureSpec) -> Picture {
+    let mut picture = Picture::new(spec.side.into(), entry.genome.outputs());
+    CppnRenderer::new(spec).render(&entry.genome, &mut Rows::new(|row| picture.put_row(row.y, row.bytes)));
+    picture
+}
+
+/// Where pictures go: a PNG file each, or the bytes of all in one file.
+enum Output<'o> {
+    Folder { dir: &'o Path, count: usize },
+    Raw { path: &'o Path, file: BufWriter<File>, count: usize },
+}
+
+impl<'o> Output<'o> {
+    fn open(args: &'o RenderArgs) -> anyhow::Result<Self> {
+        if let Some(path) = &args.raw {
+            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            return Ok(Self::Raw { path, file: BufWriter::new(file), count: 0 });
+        }
+        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot create the folder {}", args.out.display()))?;
+        Ok(Self::Folder { dir: &args.out, count: 0 })
+    }
+
+    fn write(&mut self, picture: &Picture) -> anyhow::Result<()> {
+        match self {
+            Self::Raw { path, file, count } => {
+                *count += 1;
+                file.write_all(picture.bytes()).with_context(|| format!("cannot write {}", path.display()))
+            }
+            Self::Folder { dir, count } => {
+                let path = dir.join(format!("{count:04}.png"));
+                *count += 1;
+                std::fs::write(&path, picture.to_png()?).with_context(|| format!("cannot write {}", path.display()))
+            }
+        }
+    }
+
+    /// How many pictures were written.
+    fn finish(self) -> anyhow::Result<usize> {
+        match self {
+            Self::Folder { count, .. } => Ok(count),
+            Self::Raw { path, mut file, count } => {
+                file.flush().with_context(|| format!("cannot write {}", path.display()))?;
+                Ok(count)
+            }
+        }
+    }
 }

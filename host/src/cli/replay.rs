@@ -4,16 +4,17 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use fooling::run::{Folder, rebuild};
 
-/// Rebuild every elite from the journal, without the network, and compare it with its stored picture
+/// Rebuild every elite from the journal, without the network, and compare it with the stored picture
 ///
-/// Exit code 1 if a picture is missing or differs.
+/// The exit code is 1 if a picture is missing or differs.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  fooling replay runs/lenet-cppn-1")]
 pub(super) struct ReplayArgs {
     /// Run folder
+    #[arg(value_hint = ValueHint::DirPath)]
     dir: PathBuf,
     /// Print the result as JSON
     #[arg(long)]
@@ -38,8 +39,8 @@ pub(super) fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
             writeln!(out, "{}: {}", difference.path.display(), difference.what)?;
         }
         let same = pictures - differences.len();
-        writeln!(out, "{same} of {pictures} pictures, rebuilt from {generations} generations, equal the stored ones byte for byte")?;
+        writeln!(out, "{same} of {pictures} pictures rebuilt from {generations} generations match the stored ones byte for byte")?;
     }
-    // A run without any picture has nothing to confirm.
+    // A run without pictures has nothing that could be confirmed.
     Ok(if differences.is_empty() && pictures > 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -8,18 +8,19 @@ use clap::{Args, ValueHint};
 use fooling::report::html;
 use fooling::run::Folder;
 
-/// Write a run as one HTML page: curves, pictures, and the lineages of the elites
+/// Write an HTML page about a run: curves, pictures and the lineages of the elites
 ///
-/// The page is built from the journal alone. It needs no other file and no JavaScript.
+/// The page is made from the journal alone. It is a single file without JavaScript.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "\
+Examples:
   fooling report runs/lenet-cppn-1
   fooling report runs/lenet-cppn-1 --out page.html")]
 pub(super) struct ReportArgs {
     /// Run folder
     #[arg(value_hint = ValueHint::DirPath)]
     dir: PathBuf,
-    /// File to write [default: report.html in the run's folder]
+    /// File to write [default: report.html in the run folder]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
 }

@@ -8,47 +8,48 @@ use clap::{Args, ValueHint};
 use fooling::classifier::{Device, DeviceChoice};
 use fooling::experiments::{Experiment, ExperimentObserver, ExperimentPlan, reproduce};
 
-/// Repeat an experiment of the paper, and print its figures next to the reported ones
+/// Repeat an experiment of the paper and compare its results with the published ones
 ///
-/// The output folder gets report.html, table.md and results.json, and one folder for each run. Finished runs are not repeated, so the same
-/// command continues an experiment that was stopped.
+/// The experiment folder receives report.html, table.md, results.json and a folder for each run. Finished parts are not computed again, so
+/// the same command continues an experiment that was stopped.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "\
+Examples:
   fooling reproduce mnist-cppn
   fooling reproduce mnist-direct --models networks --out runs/direct
   fooling reproduce transfer --models networks --quick
   fooling reproduce retrain --data mnist                                   (needs a build with --features train)
   fooling reproduce imagenet-cppn --models networks --hours 8 --seeds 1")]
 pub(super) struct ReproduceArgs {
-    /// The experiment
+    /// Experiment
     #[arg(value_enum)]
     experiment: Experiment,
-    /// Small runs to try it out in minutes; the figures mean nothing
+    /// Use small runs that take minutes; the results are meaningless
     #[arg(long)]
     quick: bool,
-    /// Folder of the four MNIST files
+    /// Folder with the four MNIST files
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     data: Option<PathBuf>,
-    /// Folder of other networks: lenet.onnx (the paper's), mnist_cntk.onnx, squeezenet_v1_1.onnx, ...
+    /// Folder with more networks: lenet.onnx (the paper's), mnist_cntk.onnx, squeezenet_v1_1.onnx, ...
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     models: Option<PathBuf>,
-    /// Output folder [default: runs/reproduce/EXPERIMENT, with --quick EXPERIMENT-quick]
-    #[arg(long, value_hint = ValueHint::DirPath)]
+    /// Experiment folder [default: runs/reproduce/EXPERIMENT, or EXPERIMENT-quick with --quick]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
     /// Number of runs of each kind, with the seeds 1, 2, ... [default: 5; 2 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
-    /// Rounds of the experiment retrain [default: 15; 2 with --quick]
+    /// Number of rounds of retrain [default: 15; 2 with --quick]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Time limit for all ImageNet runs together, in hours; they can be resumed
-    #[arg(long, value_name = "H", default_value_t = 1.0, value_parser = hours)]
+    /// Time limit in hours for all ImageNet runs together; the same command continues them
+    #[arg(long, value_name = "HOURS", default_value_t = 1.0, value_parser = hours)]
     hours: f64,
-    /// Where the network runs
+    /// Device that computes the scores
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
-    /// Number of threads; does not change the result [default: all cores]
-    #[arg(long, value_parser = super::thread_count())]
+    /// Number of threads; does not affect the result [default: all cores]
+    #[arg(long, value_name = "N", value_parser = super::thread_count())]
     threads: Option<u16>,
     /// Print the results as JSON
     #[arg(long)]
@@ -57,7 +58,7 @@ pub(super) struct ReproduceArgs {
 
 fn hours(text: &str) -> Result<f64, String> {
     let hours: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=100_000.0).contains(&hours) { Ok(hours) } else { Err("not a number of hours".to_owned()) }
+    if (0.0..=100_000.0).contains(&hours) { Ok(hours) } else { Err("not within 0 to 100000 hours".to_owned()) }
 }
 
 pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
@@ -85,12 +86,12 @@ pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string_pretty(&results)?)?;
     } else {
         write!(out, "{}", results.markdown())?;
-        writeln!(out, "\nlook at   {}", plan.out.join("report.html").display())?;
+        writeln!(out, "\nreport  {}", plan.out.join("report.html").display())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command that repeats the experiment, without the user's folders.
+/// The command that repeats the experiment; folders are left to the user.
 fn command(args: &ReproduceArgs, name: &str, seeds: u32, device: Device) -> String {
     let mut command = format!("fooling reproduce {name} --seeds {seeds}");
     if device != Device::Cpu {
@@ -106,7 +107,7 @@ fn command(args: &ReproduceArgs, name: &str, seeds: u32, device: Device) -> Stri
     if imagenet { format!("{command} --hours {}", args.hours) } else { command }
 }
 
-/// Reports progress, one line at a time.
+/// Prints progress line by line.
 struct Lines;
 
 impl ExperimentObserver for Lines {

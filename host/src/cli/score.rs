@@ -14,36 +14,37 @@ use fooling::picture::{DecodedImage, Picture};
 use fooling::report::percent;
 use fooling::score::{fit, score_all, top};
 
-/// Ask a network about pictures, or measure its errors on the MNIST test set
+/// Classify pictures with a network, or count its errors on the MNIST test set
 ///
 /// Pictures are PNG, JPEG, WebP, BMP, GIF (the first frame) and PNM files, or folders of them. Pictures of another size are scaled to the
 /// network's size, without keeping the aspect ratio. Transparent parts become black, and EXIF orientation is applied.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "\
+Examples:
   fooling score picture.png other.png
   fooling score --model squeezenet.onnx photos/ cat.jpg
   fooling score - < picture.png
   fooling score --model lenet --mnist data/mnist")]
 pub(super) struct ScoreArgs {
-    /// A model's name (fooling models list), or the path of an ONNX file or of a model card
-    #[arg(long, default_value = "lenet")]
+    /// Name of a model (see fooling models list), or path of an ONNX file or model card
+    #[arg(long, default_value = "lenet", value_hint = ValueHint::FilePath)]
     model: String,
-    /// Folder of the MNIST files: count the errors on the 10 000 test images
-    #[arg(long, value_name = "DIR", conflicts_with = "pictures")]
+    /// Folder with the MNIST files: count the errors on the 10 000 test pictures
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "pictures")]
     mnist: Option<PathBuf>,
     /// Pictures, folders of pictures (without subfolders), or `-` for standard input
     #[arg(required_unless_present = "mnist", value_hint = ValueHint::AnyPath)]
     pictures: Vec<PathBuf>,
-    /// The part of a picture that the network sees [default: from the model card]
+    /// Part of the picture that the network sees [default: as the model card says]
     #[arg(long, value_enum)]
     crops: Option<Crops>,
-    /// Number of threads [default: all cores]
-    #[arg(long, value_parser = super::thread_count())]
+    /// Number of threads; does not affect the result [default: all cores]
+    #[arg(long, value_name = "N", value_parser = super::thread_count())]
     threads: Option<u16>,
-    /// Where the network runs
+    /// Device that computes the scores
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
-    /// What runs the network on the CPU [default: exact, or tract if exact does not support a layer]
+    /// Engine that computes the scores on the CPU [default: exact, or tract if exact does not support a layer]
     #[arg(long, value_enum)]
     engine: Option<Engine>,
     /// Print the result as JSON

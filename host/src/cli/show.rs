@@ -4,34 +4,39 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use anyhow::Context as _;
+use clap::{Args, ValueHint};
 use fooling::model::short_name;
 use fooling::report::percent;
 use fooling::run::{Folder, Rebuilt, RebuiltElite, rebuild};
 
 use super::classes::Classes;
 
-/// List the elite of each class of a run, or print their genomes
+/// Show the elite of each class of a run, or their genomes
 ///
-/// Columns: class, confidence, the generation in which the elite was born, the nodes and links of its CPPN, how often the class got a new
-/// elite, and how often the new elite's parent was not the previous one (goal switches).
+/// Columns: class, name, confidence, the generation in which the elite was born, nodes and connections of its CPPN, how often the elite of
+/// the class was replaced, and how often by a child of another class's elite (goal switches).
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "\
+Examples:
   fooling show runs/lenet-cppn-1
   fooling show runs/lenet-cppn-1 --by-score
   fooling show runs/big --classes 0-99,tabby --by-score
-  fooling show runs/lenet-cppn-1 --genomes > elites.jsonl && fooling render elites.jsonl --size 512")]
+  fooling show runs/lenet-cppn-1 --genomes > elites.jsonl && fooling render elites.jsonl --enlarge 10")]
 pub(super) struct ShowArgs {
     /// Run folder
+    #[arg(value_hint = ValueHint::DirPath)]
     dir: PathBuf,
-    /// Print the CPPN genomes, one per line, in the format that `fooling render` reads
+    /// Print the CPPN genomes, one per line, for `fooling render`
+    ///
+    /// A line also holds the size, the coordinates and the reading of colours that the picture was evolved with.
     #[arg(long, conflicts_with = "json")]
     genomes: bool,
     /// Sort by confidence, highest first
     #[arg(long)]
     by_score: bool,
-    /// Only these classes, given as numbers, ranges and names: 0-9,tabby
-    #[arg(long)]
+    /// Show only these classes: numbers, ranges and names, separated by commas (as in fooling evolve)
+    #[arg(long, value_name = "CLASSES")]
     classes: Option<String>,
     /// Print the table as JSON
     #[arg(long)]
@@ -45,7 +50,7 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     }
     if let Some(classes) = &args.classes {
         let labels = rebuilt.run.cells.iter().map(|cell| (cell.class, cell.label.as_str())).collect();
-        let classes = Classes::new(&rebuilt.run.provenance.model, labels).select(classes)?;
+        let classes = Classes::new(&rebuilt.run.provenance.model, labels).select(classes).context("--classes")?;
         let cells = &rebuilt.run.cells;
         rebuilt.elites.retain(|elite| classes.contains(&cells[elite.cell].class));
     }
@@ -56,8 +61,7 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if args.genomes {
         for elite in &rebuilt.elites {
             let genome = elite.genome.as_ref();
-            let genome =
-                genome.ok_or_else(|| anyhow::anyhow!("this run uses the direct encoding: its pictures (cells/*.png) are its genomes"))?;
+            let genome = genome.context("this run has the direct encoding: the pictures (cells/*.png) are the genomes")?;
             writeln!(out, "{genome}")?;
         }
     } else if args.json {

@@ -5,52 +5,52 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-/// Train LeNet on MNIST and write it as ONNX, with a model card.
+/// Train LeNet on MNIST and write it as an ONNX file with a model card
 ///
 /// Needs a build with the feature `train`: cargo run --release --features train -- train ...
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct TrainArgs {
-    /// Folder of the four MNIST files (train-images-idx3-ubyte and so on, plain or .gz)
+    /// Folder with the four MNIST files (train-images-idx3-ubyte and so on, plain or .gz)
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
 
-    /// ONNX file to write; its model card gets the same name with .toml
+    /// ONNX file to write; the model card gets the same name with .toml
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 
     /// Number of epochs
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) epochs: u32,
 
-    /// Decides the initial weights, the order of the images and their shifts
+    /// Random seed of the initial weights, the order of the images and their shifts
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
 
-    /// Number of threads; one per core by default. Does not change the result.
+    /// Number of threads; does not affect the result [default: all cores]
     ///
-    /// The training framework uses more threads to add large tensors: one per core, unless the environment variable CANDLE_NUM_THREADS sets
-    /// a number.
-    #[arg(long)]
+    /// The training framework adds threads of its own for additions of large tensors, one per core. The environment variable
+    /// CANDLE_NUM_THREADS sets their number.
+    #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
 
     /// Images per minibatch
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) batch: usize,
 
-    /// Initial learning rate; it falls to 0 along half a cosine
+    /// Initial learning rate; it decays to 0 along half a cosine
     #[arg(long, value_name = "RATE", default_value_t = 0.02)]
     pub(crate) learning_rate: f64,
 
-    /// Momentum: the share of the last step that is kept in the next one
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    /// Momentum of the gradient descent
+    #[arg(long, value_name = "FACTOR", default_value_t = 0.9)]
     pub(crate) momentum: f64,
 
-    /// Weight decay
+    /// Weight decay (L2 regularisation)
     #[arg(long, value_name = "RATE", default_value_t = 5e-4)]
     pub(crate) weight_decay: f64,
 
-    /// Shift each image randomly by up to this many pixels, each time it is used
+    /// Shift each image by up to this many pixels, differently in each epoch
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pub(crate) shift: u8,
 
@@ -59,13 +59,14 @@ pub(crate) struct TrainArgs {
     pub(crate) json: bool,
 }
 
-const EXAMPLES: &str = "Examples:
-  The built-in LeNet:
+const EXAMPLES: &str = "\
+Examples:
+  The shipped LeNet:
     cargo run --release --features train -- train --data mnist --out models/lenet.onnx
   A quick one with another seed, to see how pictures transfer between networks:
     cargo run --release --features train -- train --data mnist --out other.onnx --epochs 5 --seed 2";
 
-/// Trains, or explains how to get a program that can.
+/// Explains how to get a build that can train.
 #[cfg(not(feature = "train"))]
 pub(crate) fn run(_args: TrainArgs) -> anyhow::Result<ExitCode> {
     anyhow::bail!("this program was built without the feature `train`; use `cargo run --release --features train -- train ...`")
@@ -108,7 +109,7 @@ mod with_train {
         writeln!(out, "test error {:.2} % ({} of {})", last.error_percent(), last.errors, last.tested)
     }
 
-    /// A bar for the minibatches of an epoch on a terminal, and one line for each epoch everywhere.
+    /// On a terminal, a bar for the minibatches; everywhere, a line per epoch.
     #[derive(Default)]
     pub(super) struct Progress {
         bar: Option<ProgressBar>,
@@ -121,7 +122,7 @@ mod with_train {
             let TrainingPlan { examples, epochs, threads, .. } = plan;
             say!("training LeNet: {examples} images, {epochs} epochs, {threads} threads");
             if std::io::stderr().is_terminal() {
-                let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} time left {eta}");
+                let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}, {eta} left");
                 let bar = ProgressBar::new((plan.steps_per_epoch * plan.epochs as usize) as u64);
                 self.bar = Some(bar.with_style(style.expect("the template is fixed and valid")));
             }

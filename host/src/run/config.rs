@@ -2,7 +2,7 @@
 
 use fooling_core::{
     Activation, ActivationSet, BatchSizes, Capacity, Channels, ColourSpace, Coordinates, CppnRates, CppnSettings, DirectSettings,
-    EncodingSettings, PictureSpec, Rate, Selection, Settings,
+    EncodingSettings, INPUTS, PictureSpec, Rate, Selection, Settings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,6 +91,20 @@ pub struct Rates {
     pub remove_node: f64,
     /// Direct: each gene.
     pub gene: f64,
+}
+
+/// Checks that random genomes, whose outputs are each connected to every input, fit into a capacity, and it into the genomes of hosts.
+fn check_capacity(capacity: Capacity, outputs: u8) -> Result<(), String> {
+    let (inputs, outputs) = (INPUTS as u16, u16::from(outputs));
+    for (what, option, asked, least, most) in [
+        ("nodes", "--max-nodes", capacity.nodes, inputs + outputs, Capacity::HOST.nodes),
+        ("connections", "--max-links", capacity.links, inputs * outputs, Capacity::HOST.links),
+    ] {
+        if !(least..=most).contains(&asked) {
+            return Err(format!("the maximum number of {what} is {asked}, but must be between {least} and {most} ({option})"));
+        }
+    }
+    Ok(())
 }
 
 impl Default for Rates {
@@ -215,8 +229,8 @@ impl RunConfig {
             batch,
             coordinates: CoordinatesName::Pixel,
             activations: Activation::ALL.map(|activation| activation.name().to_owned()).to_vec(),
-            max_nodes: 512,
-            max_links: 1024,
+            max_nodes: Capacity::HOST.nodes,
+            max_links: Capacity::HOST.links,
             eta: 15,
             halving: if variant == Variant::Paper { DirectSettings::PAPER.halving } else { DirectSettings::RELEASED.halving },
             rates: Rates::default(),
@@ -250,7 +264,7 @@ impl RunConfig {
             seed: self.seed,
             picture: PictureSpec { side, coordinates: self.coordinates.into(), colour },
             channels: if channels == 1 { Channels::Grey } else { Channels::Colour },
-            encoding: self.encoding_settings()?,
+            encoding: self.encoding_settings(channels)?,
             selection,
             sizes: BatchSizes { initial: self.initial, batch: self.batch },
         };
@@ -267,7 +281,7 @@ impl RunConfig {
         self.settings(classes, settings.picture.side.into(), settings.channels.count() as u8).is_ok_and(|given| given == *settings)
     }
 
-    fn encoding_settings(&self) -> Result<EncodingSettings, String> {
+    fn encoding_settings(&self, channels: u8) -> Result<EncodingSettings, String> {
         let activation = |name: &String| {
             Activation::from_name(name).ok_or_else(|| format!("unknown activation '{name}' (use sine, sigmoid, gaussian or linear)"))
         };
@@ -277,9 +291,7 @@ impl RunConfig {
         if let Some((name, rate)) = r.named().into_iter().find(|(_, rate)| !(0.0..=1.0).contains(rate)) {
             return Err(format!("the rate {name} is {rate}, but must be between 0 and 1"));
         }
-        if self.max_nodes > 512 || self.max_links > 1024 {
-            return Err("this program supports CPPNs of at most 512 nodes and 1024 links".to_owned());
-        }
+        check_capacity(Capacity { nodes: self.max_nodes, links: self.max_links }, channels)?;
         Ok(match self.encoding {
             EncodingName::Cppn => EncodingSettings::Cppn(CppnSettings {
                 activations,

@@ -48,7 +48,7 @@ impl Elites {
                 replaced: cell_elite.replaced,
                 switched: cell_elite.switched,
                 size: cppn.map(|cppn| (cppn.nodes().len(), cppn.links().len())),
-                genome: cppn.map(genomes::to_line),
+                genome: cppn.map(|genome| genomes::to_line(genome, settings.picture)),
                 picture,
             })
         };

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::classifier::ClassifyError;
+use crate::classifier::{ClassifyError, InvalidScores};
 
 /// Why a run could not be made, read or resumed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// The folder already contains a run.
-    #[error("{} already contains a run; resume it, or choose another folder (--out)", .0.display())]
+    #[error("{} already contains a run; resume it (fooling resume), or choose another folder (--out)", .0.display())]
     Occupied(PathBuf),
     /// The folder does not contain a run.
     #[error("{} does not contain a run: there is no journal.fool in it", .0.display())]
@@ -58,6 +58,20 @@ pub enum RunError {
     /// The network could not be run.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
+    /// The network gave no valid scores for any picture of the first generation.
+    #[error(
+        "the network gave no valid scores for any of the {pictures} pictures of the first generation, so there is nothing to evolve from; \
+         picture {picture}: {problem}; {}",
+        problem.advice()
+    )]
+    AllRefused {
+        /// Pictures in the first generation.
+        pictures: usize,
+        /// One of them.
+        picture: usize,
+        /// What is wrong with its scores.
+        problem: InvalidScores,
+    },
     /// A picture could not be encoded.
     #[error("cannot encode {}: {source}", path.display())]
     Picture {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use fooling_core::{Search, Settings, open_journal};
 
 use super::encoding::HostEncoding;
-use super::evaluator::{Evaluator, Times};
+use super::evaluator::{Evaluated, Evaluator, Times};
 use super::journal_file::{self, JournalFile};
 use super::provenance::SETTINGS_DIFFER;
 use super::replay::{read_records, replay_all};
@@ -100,7 +100,11 @@ pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) ->
     let (settings, run) = prepare(setup)?;
     run.write(folder)?;
     let journal_file = JournalFile::begin(&folder.journal(), &settings, &run.provenance.journal_text())?;
-    with_search(&settings, Evolve { setup, settings, folder, observer, recorded: None, journal: journal_file })
+    let finished = with_search(&settings, Evolve { setup, settings, folder, observer, recorded: None, journal: journal_file });
+    if matches!(finished, Err(RunError::AllRefused { .. })) {
+        folder.discard();
+    }
+    finished
 }
 
 /// Resumes the run in a folder with the configuration stored there; only the number of generations may differ.
@@ -124,7 +128,7 @@ pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -
     let records = read_records(&path, &journal)?;
     let warnings: Vec<String> = records.warning.iter().cloned().chain(remarks).collect();
     // Everything has been checked; only now are files changed.
-    note_generations(setup.config.generations, folder)?;
+    note_generations(setup.config.generations.max(records.generations.saturating_sub(1)), folder)?;
     let journal_file = JournalFile::resume(&path, held, &records.good)?;
     let good = records.good.good_bytes();
     journal.truncate(good);
@@ -192,6 +196,15 @@ fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     Ok(settings)
 }
 
+/// Refuses a first generation of which no picture has valid scores: all that follow would be like it.
+fn check_first<G>(evaluated: &Evaluated<'_, G>) -> Result<(), RunError> {
+    let Some((picture, problem)) = evaluated.refused else { return Ok(()) };
+    let pictures = evaluated.offspring.len();
+    let refused =
+        evaluated.scores.chunks_exact(evaluated.scores.len() / pictures).filter(|scores| scores.iter().all(|score| score.is_nan()));
+    if refused.count() == pictures { Err(RunError::AllRefused { pictures, picture, problem }) } else { Ok(()) }
+}
+
 /// What was recorded before this process started.
 struct Recorded {
     journal: Vec<u8>,
@@ -243,6 +256,9 @@ impl Evolve<'_> {
             let evaluated = evaluator.evaluate(search)?;
             times += evaluated.times;
             let invalid_scores = evaluated.refused;
+            if generation == 0 {
+                check_first(&evaluated)?;
+            }
             pictures += evaluated.offspring.len() as u64;
             let evaluated_at = Instant::now();
             let (bad, told_at) = self.journal.append(generation, |decide| {

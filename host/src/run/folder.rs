@@ -72,6 +72,15 @@ impl Folder {
         }
     }
 
+    /// Removes what [`run::start`](super::start) wrote before anything was recorded, and the folder if nothing else is in it.
+    pub(super) fn discard(&self) {
+        // What cannot be removed is left: a header without records, which can be resumed.
+        for path in [self.journal(), self.run_toml(), self.root.join("lock")] {
+            let _ = std::fs::remove_file(path);
+        }
+        let _ = std::fs::remove_dir(&self.root);
+    }
+
     /// Its path.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -1,0 +1,33 @@
+//! What `evolve` and `resume` print at the end of a run.
+
+use std::io::Write as _;
+
+use fooling::report::{Summary, percent};
+use fooling::run::{Folder, RunToml};
+
+pub(super) fn print(summary: &Summary, folder: &Folder, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(summary)?)?;
+        return Ok(());
+    }
+    let Summary { generations, evaluations, seconds, images_per_second, stats, .. } = summary;
+    writeln!(out, "{evaluations} pictures in {generations} generations; {seconds:.1} s, {images_per_second:.0} images/s")?;
+    writeln!(
+        out,
+        "confidence over {} classes: median {}, lowest {}; {} at 99 %, {} at 99.99 %",
+        summary.classes,
+        percent(stats.median, 4),
+        percent(stats.lowest, 4),
+        stats.at_99,
+        stats.at_9999
+    )?;
+    let root = folder.root().display();
+    writeln!(out, "pictures  {}", folder.sheet(1).display())?;
+    writeln!(out, "verify    fooling replay {root}")?;
+    writeln!(out, "report    fooling report {root}")?;
+    if *generations < RunToml::read(folder)?.config.generations {
+        writeln!(out, "continue  fooling resume {root}")?;
+    }
+    Ok(())
+}
