@@ -19,7 +19,7 @@ mod cases;
 #[allow(unreachable_pub)] // A library there.
 #[path = "../../tests/ports/common/src/digest.rs"]
 mod digest;
-#[path = "../../tests/gpu/kernel.rs"]
+#[path = "../../host/src/gpu/emulated.rs"]
 mod kernel;
 
 use cases::{CELLS, PROVENANCE};

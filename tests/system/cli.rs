@@ -298,7 +298,7 @@ fn genomes_come_out_and_go_in_again() {
 #[test]
 fn the_shipped_card_and_the_built_in_model_agree() {
     let dir = scratch();
-    let card = root().join("models/lenet.toml");
+    let card = root().join("host/models/lenet.toml");
     let built_in = fooling(dir.path(), "models show lenet").done();
     let shipped = crate::program::outcome(&mut crate::program::command(dir.path(), ["models".as_ref(), "show".as_ref(), card.as_os_str()]));
     assert_eq!(built_in.stdout, shipped.done().stdout);

@@ -6,8 +6,8 @@ use crate::program::{fooling, root, scratch};
 
 /// The shipped network and its card, where a test may damage them.
 fn shipped(dir: &Path) -> (Vec<u8>, String) {
-    let onnx = std::fs::read(root().join("models/lenet.onnx")).unwrap();
-    let card = std::fs::read_to_string(root().join("models/lenet.toml")).unwrap();
+    let onnx = std::fs::read(root().join("host/models/lenet.onnx")).unwrap();
+    let card = std::fs::read_to_string(root().join("host/models/lenet.toml")).unwrap();
     std::fs::write(dir.join("lenet.onnx"), &onnx).unwrap();
     std::fs::write(dir.join("lenet.toml"), &card).unwrap();
     (onnx, card)

@@ -117,7 +117,7 @@ fn a_run_is_gone_on_with_by_its_own_network_only() {
     assert!(before == std::fs::read(journal(&dir.path().join("a"))).unwrap(), "the journal is not changed");
     assert!(toml == std::fs::read(dir.path().join("a/run.toml")).unwrap(), "run.toml is not changed");
     // The right network may have moved.
-    let shipped = root().join("models/lenet.onnx");
+    let shipped = root().join("host/models/lenet.onnx");
     let args = ["evolve".as_ref(), "--resume".as_ref(), "a".as_ref(), "--model".as_ref(), shipped.as_os_str()];
     outcome(&mut command(dir.path(), args)).done();
 }
@@ -164,8 +164,8 @@ fn a_run_that_could_not_be_read_again_is_not_begun() {
     {
         let tab = dir.join("a\tb");
         std::fs::create_dir(&tab).unwrap();
-        std::fs::copy(root().join("models/lenet.onnx"), tab.join("lenet.onnx")).unwrap();
-        std::fs::copy(root().join("models/lenet.toml"), tab.join("lenet.toml")).unwrap();
+        std::fs::copy(root().join("host/models/lenet.onnx"), tab.join("lenet.onnx")).unwrap();
+        std::fs::copy(root().join("host/models/lenet.toml"), tab.join("lenet.toml")).unwrap();
         let model = ["evolve", "--model", "a\tb/lenet.toml", "--out", "a", "--generations", "1", "--batch", "16"];
         outcome(&mut command(dir, model)).refused(&["path of the model", "control characters"]);
     }
@@ -190,20 +190,20 @@ fn a_folder_with_a_file_of_somebodys_own_is_refused() {
 
 /// The shipped network with its card, in which something is replaced.
 fn shipped_with(dir: &Path, old: &str, new: &str) {
-    let card = std::fs::read_to_string(root().join("models/lenet.toml")).unwrap();
+    let card = std::fs::read_to_string(root().join("host/models/lenet.toml")).unwrap();
     assert!(card.contains(old), "{card}");
     std::fs::write(dir.join("lenet.toml"), card.replacen(old, new, 1)).unwrap();
-    std::fs::copy(root().join("models/lenet.onnx"), dir.join("lenet.onnx")).unwrap();
+    std::fs::copy(root().join("host/models/lenet.onnx"), dir.join("lenet.onnx")).unwrap();
 }
 
 /// A network that differs in one weight, with its card; returns the name of the card.
 fn other_lenet(dir: &Path) -> &'static str {
     use sha2::Digest as _;
-    let mut onnx = std::fs::read(root().join("models/lenet.onnx")).unwrap();
+    let mut onnx = std::fs::read(root().join("host/models/lenet.onnx")).unwrap();
     let middle = onnx.len() / 2;
     onnx[middle] ^= 1;
     let digest: String = sha2::Sha256::digest(&onnx).iter().map(|byte| format!("{byte:02x}")).collect();
-    let card = std::fs::read_to_string(root().join("models/lenet.toml")).unwrap();
+    let card = std::fs::read_to_string(root().join("host/models/lenet.toml")).unwrap();
     let changed = |line: &str| if line.starts_with("sha256") { format!("sha256 = \"{digest}\"") } else { line.to_owned() };
     let card: Vec<String> = card.lines().map(changed).collect();
     std::fs::write(dir.join("lenet.onnx"), onnx).unwrap();

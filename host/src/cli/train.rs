@@ -62,7 +62,7 @@ pub(crate) struct TrainArgs {
 const EXAMPLES: &str = "\
 Examples:
   The shipped LeNet:
-    cargo run --release --features train -- train --data mnist --out models/lenet.onnx
+    cargo run --release --features train -- train --data mnist --out host/models/lenet.onnx
   A quick one with another seed, to see how pictures transfer between networks:
     cargo run --release --features train -- train --data mnist --out other.onnx --epochs 5 --seed 2";
 

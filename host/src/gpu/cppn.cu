@@ -4,7 +4,7 @@
 // core/src/color.rs, operation by operation, so every byte is the same. This holds as long as multiplications and additions are not
 // contracted and division is correctly rounded: it is compiled with --fmad=false --prec-div=true --ftz=false.
 //
-// Nothing is included, so NVRTC needs no header files. A test compiles the same text as C++, with tests/gpu/shim.h in front.
+// Nothing is included, so NVRTC needs no header files. A test compiles the same text as C++, with shim.h in front.
 //
 // VALUES is the largest number of values of a program; the host chooses it for each batch.
 

@@ -6,6 +6,8 @@
 //!
 //! The tests compile the same text as C++ and compare it with core, byte for byte.
 
+#[cfg(test)]
+mod emulated;
 #[cfg(feature = "cuda")]
 pub(crate) mod launch;
 pub(crate) mod plan;

@@ -8,14 +8,10 @@ use std::sync::Mutex;
 
 use fooling_core::{Birth, ColourSpace, Coordinates, Encoding as _, PictureSpec, Purpose, Rows, StandardGenome, Stream};
 
+use super::emulated::{Kernel, Launch};
 use super::plan::{Programs, View};
 use crate::model::{Channels, Crops, Input, InputTables, Layout, Mean, MeanValues, PerChannel, Preprocess};
 use crate::run::encoding::{CppnRenderer, StandardCppn};
-
-#[path = "../../../tests/gpu/kernel.rs"]
-mod kernel;
-
-use kernel::{Kernel, Launch};
 
 /// The result of one launch: the bytes of all pictures, and the network's input.
 fn launch(kernel: &Mutex<Kernel>, view: View, programs: &Programs, preprocess: &Preprocess, channels: usize) -> (Vec<u8>, Vec<u32>) {

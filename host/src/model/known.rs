@@ -22,7 +22,7 @@ pub struct Known {
 
 macro_rules! known {
     ($($name:literal $bytes:literal),* $(,)?) => {
-        &[$(Known { name: $name, bytes: $bytes, card: include_str!(concat!("../../../models/cards/", $name, ".toml")) }),*]
+        &[$(Known { name: $name, bytes: $bytes, card: include_str!(concat!("../../models/cards/", $name, ".toml")) }),*]
     };
 }
 
@@ -41,8 +41,8 @@ pub const KNOWN: &[Known] = known![
 
 /// The files that the cards name, except the networks.
 const COMPANIONS: &[(&str, &[u8])] = &[
-    ("imagenet_labels.txt", include_bytes!("../../../models/cards/imagenet_labels.txt")),
-    ("mnist_mean.bin", include_bytes!("../../../models/cards/mnist_mean.bin")),
+    ("imagenet_labels.txt", include_bytes!("../../models/cards/imagenet_labels.txt")),
+    ("mnist_mean.bin", include_bytes!("../../models/cards/mnist_mean.bin")),
 ];
 
 impl Known {

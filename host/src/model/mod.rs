@@ -57,8 +57,8 @@ pub struct Builtin {
 /// The built-in models.
 pub const BUILTINS: &[Builtin] = &[Builtin {
     name: "lenet",
-    card: include_str!("../../../models/lenet.toml"),
-    files: &[("lenet.onnx", include_bytes!("../../../models/lenet.onnx"))],
+    card: include_str!("../../models/lenet.toml"),
+    files: &[("lenet.onnx", include_bytes!("../../models/lenet.onnx"))],
 }];
 
 /// A network with its card: everything except the engine that runs it.

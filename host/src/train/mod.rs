@@ -287,7 +287,7 @@ mod tests {
     }
 
     fn models() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("models")
     }
 
     /// Errors of an ONNX file on a set, through tract, in batches of 100.

@@ -1,7 +1,6 @@
 //! The source of the CUDA kernel, compiled as C++ (`shim.h`, `shim.cpp`) and run on the CPU. Used by the tests of both crates.
 
 use std::io::{Read as _, Write as _};
-use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -32,9 +31,7 @@ impl Kernel {
     }
 
     fn compile() -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let read = |name: &str| std::fs::read_to_string(root.join(name)).unwrap();
-        let source = ["tests/gpu/shim.h", "host/src/gpu/cppn.cu", "tests/gpu/shim.cpp"].map(read).concat();
+        let source = [include_str!("shim.h"), include_str!("cppn.cu"), include_str!("shim.cpp")].concat();
         let folder = std::env::temp_dir().join(format!("fooling-kernel-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (text, program) = (folder.join("kernel.cpp"), folder.join("kernel"));

@@ -1,5 +1,5 @@
 // The parts of CUDA that host/src/gpu/cppn.cu uses, for a C++ compiler: the source of the kernel then runs on the CPU, one thread after
-// another. Compiled with -ffp-contract=off and without options that change arithmetic. tests/gpu/kernel.rs joins this file, the kernel and
+// another. Compiled with -ffp-contract=off and without options that change arithmetic. emulated.rs joins this file, the kernel and
 // shim.cpp.
 
 #include <cstdint>
