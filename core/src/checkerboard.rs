@@ -98,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_and_its_picture_fit() {
+    fn a_pattern_matches_its_picture() {
         let sum = |scores: [f32; 6]| scores.iter().sum::<f32>();
         assert_eq!(sum(scores(4, Channels::Grey, 0)) + sum(scores(4, Channels::Grey, 255)), 6.0);
         assert_eq!(scores(8, Channels::Colour, 255), scores(4, Channels::Grey, 255));
     }
 
     #[test]
-    fn no_picture_scores_nothing() {
+    fn without_rows_all_scores_are_zero() {
         assert_eq!(CheckerboardScorer::<3>::new().scores(), [0.0; 3]);
         assert_eq!(scores(0, Channels::Grey, 9), [0.0; 6]);
     }

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_are_no_numbers_are_refused() {
+    fn non_finite_scores_are_rejected() {
         let mut ranking = ranking(0.1);
         let elite = Elite { genome: DirectGenome([0]), birth: Birth::default(), parent: None };
         let refused = ranking.offer(&elite, &[0.0, 1.0, f32::INFINITY], &mut |_| {});

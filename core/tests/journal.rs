@@ -12,7 +12,7 @@ use common::{CLASSES, DirectBytes, Nets, Shown, archive, blank, journal_writer, 
 
 /// Whatever byte is changed, the reader reports it and never returns a placement that was not written.
 #[test]
-fn every_flipped_bit_of_a_journal_is_found() {
+fn every_flipped_bit_of_a_journal_is_detected() {
     let journal = run(&mut search::<Nets>(6), 6, |_, _| {});
     let whole: Vec<_> = open_journal(&journal).unwrap().1.map(Result::unwrap).collect();
     for bit in 0..journal.len() * 8 {
@@ -47,7 +47,7 @@ fn a_torn_journal_keeps_its_whole_records() {
 }
 
 #[test]
-fn foreign_files_and_versions_are_named() {
+fn foreign_files_and_versions_are_refused() {
     assert_eq!(open_journal(b"\x89PNG\r\n\x1a\n and more").unwrap_err(), JournalError::NotAJournal);
     assert_eq!(open_journal(b"").unwrap_err(), JournalError::Torn);
     let mut journal = Vec::new();
@@ -58,7 +58,7 @@ fn foreign_files_and_versions_are_named() {
 
 /// What readers refuse is not written.
 #[test]
-fn a_journal_that_could_not_be_read_is_not_begun() {
+fn an_unreadable_journal_is_not_started() {
     let mut written = 0;
     let mut begin = |settings: &Settings, provenance: &str| {
         JournalWriter::begin(settings, provenance, &mut SinkFn::new(|bytes: &[u8]| written += bytes.len())).map(|_| ())
@@ -239,7 +239,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn settings_survive_their_bytes(seed: u64, side in 1_u16..4096, initial in 1_u32..1000, cells in 1_u32..100_000, kind in 0..3) {
+    fn settings_survive_a_round_trip(seed: u64, side in 1_u16..4096, initial in 1_u32..1000, cells in 1_u32..100_000, kind in 0..3) {
         let mut s = Settings { seed, selection: Selection::MapElites { cells }, ..DirectBytes::of_run() };
         s.sizes.initial = initial;
         s.picture.side = side;
@@ -281,7 +281,7 @@ proptest! {
 
     /// Without the help of checksums: every record that is read obeys the rules of the format, and a replay accepts or refuses it.
     #[test]
-    fn records_keep_the_rules_under_forged_checksums(damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+    fn records_obey_the_rules_under_forged_checksums(damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
         let mut journal = good_journal().to_vec();
         let header = 12 + SETTINGS_BYTES;
         for (at, byte) in damages {

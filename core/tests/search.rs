@@ -83,7 +83,7 @@ fn run_one<E: Shown>(search: &mut Search<E, Cells<E::Genome>>) {
 
 /// An offspring with a NaN or infinite score is rejected and counted, and changes nothing else.
 #[test]
-fn bad_scores_are_refused_and_counted() {
+fn bad_scores_are_rejected_and_counted() {
     let mut search = search::<Nets>(3);
     let journal = run(&mut search, 12, |generation, scores| {
         scores[7 * CLASSES + 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][generation as usize % 3];
@@ -98,7 +98,7 @@ fn bad_scores_are_refused_and_counted() {
 }
 
 #[test]
-fn tell_wants_the_whole_generation_in_order() {
+fn tell_needs_the_whole_generation_in_order() {
     let mut search = search::<Nets>(4);
     let mut offspring = asked(&search);
     let scores = vec![0.5; 30 * CLASSES];
@@ -135,7 +135,7 @@ fn a_refused_generation_leaves_no_bytes_in_the_journal() {
 
 /// Children and storage must belong to the run.
 #[test]
-fn strangers_are_refused() {
+fn genomes_and_storage_of_another_run_are_refused() {
     let mut search = search::<DirectBytes>(1);
     let mut child = Elite::new(DirectBytes::empty());
     assert_eq!(search.ask(30, &mut child), Err(AskError::Child));
@@ -168,7 +168,7 @@ fn storage_of_the_wrong_size_is_refused() {
 
 /// With a smaller capacity than its settings require, a run would silently be a different run.
 #[test]
-fn a_search_needs_the_room_that_its_settings_ask_for() {
+fn a_search_needs_the_capacity_of_its_settings() {
     let settings = Nets::of_run();
     let set_up = |settings: &Settings| Search::<Nets, _>::from_settings(settings, archive::<Nets>()).map(|_| ());
     assert_eq!(set_up(&settings), Ok(()));
@@ -202,7 +202,7 @@ fn ranking(keep: usize, classes: usize, target: usize, pressure: f64) -> Ranking
 }
 
 #[test]
-fn a_ranking_must_be_the_one_of_the_settings() {
+fn a_ranking_must_match_the_settings() {
     let set_up = |ranking| Search::<Nets, _>::from_settings(&single(12), ranking).map(|_| ());
     assert_eq!(set_up(ranking(12, CLASSES, 6, 0.1)), Ok(()));
     for other in [ranking(12, 11, 6, 0.1), ranking(12, CLASSES, 5, 0.1), ranking(11, CLASSES, 6, 0.1), ranking(12, CLASSES, 6, 0.2)] {

@@ -120,7 +120,7 @@ fn a_floor_uses_only_those_below_it() {
 }
 
 #[test]
-fn runs_and_reports_have_no_circles() {
+fn runs_and_reports_have_no_cycles() {
     assert_eq!(upwards(&RUN, "run"), Vec::<String>::new());
     assert_eq!(upwards(&REPORT, "report"), Vec::<String>::new());
 }

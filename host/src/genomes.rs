@@ -111,7 +111,7 @@ pub fn to_line(genome: &StandardGenome, picture: PictureSpec) -> String {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// What is wrong with the line.
 pub fn from_line(line: &str) -> Result<GenomeEntry, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| json_problem(&error))?;
     if let Some(size) = line.size.filter(|size| !(1..=MAX_SIDE).contains(size)) {

@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_promises_too_much_is_refused_before_memory_is_taken() {
+    fn a_header_that_promises_too_much_is_refused_before_memory_is_allocated() {
         for count in [4, 1 << 20, 1 << 31, u32::MAX] {
             let bytes = idx(IMAGES_MAGIC, &[count, 28, 28], &pictures(3));
             let plain = good();

@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_formats_are_told_by_their_bytes() {
+    fn the_usual_formats_are_recognised_by_their_bytes() {
         let image = ramp(20, 12);
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Pnm] {
             let read = decoded(&file(&image, format));
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_refused_in_plain_words() {
+    fn unsupported_files_are_refused_in_plain_words() {
         let problem = |bytes: &[u8]| DecodedImage::read_from(bytes).unwrap_err();
         assert_eq!(problem(b""), "it is empty");
         assert_eq!(problem(b"What is a picture?"), "its picture format is unknown; supported are PNG, JPEG, WebP, BMP, GIF and PNM");
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_transparent_is_shown_on_black() {
+    fn transparent_parts_become_black() {
         let colour = image::RgbaImage::from_raw(2, 1, vec![255, 100, 0, 255, 255, 100, 0, 128]).unwrap();
         let read = decoded(&file(&DynamicImage::ImageRgba8(colour), ImageFormat::Png));
         assert_eq!((read.pixels.as_bytes(), read.was_transparent()), (&[255, 100, 0, 128, 50, 0][..], true));
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn grey_has_the_weights_of_bt_601() {
+    fn grey_uses_the_weights_of_bt_601() {
         assert!((0..=255).all(|byte| luma([byte; 3]) == byte));
         assert_eq!([[255, 0, 0], [0, 255, 0], [0, 0, 255]].map(luma), [76, 150, 29]);
         let red = Picture::from_bytes(2, 3, [255, 0, 0].repeat(4)).unwrap();

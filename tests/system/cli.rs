@@ -216,7 +216,7 @@ fn error_messages() {
 }
 
 #[test]
-fn json_is_json_with_the_fields_that_scripts_want() {
+fn json_output_has_the_fields_that_scripts_need() {
     let dir = scratch();
     let evolved = fooling(dir.path(), "evolve --out a --batch 24 --generations 3 --json").done().json();
     for field in [
@@ -260,7 +260,7 @@ fn json_is_json_with_the_fields_that_scripts_want() {
 
 /// `--json` prints nothing but JSON on stdout, progress goes to stderr, and a closed stdout (`| head`) is not an error.
 #[test]
-fn streams_are_kept_apart() {
+fn stdout_and_stderr_are_separate() {
     let dir = scratch();
     let evolved = fooling(dir.path(), "evolve --out a --batch 24 --generations 3").done();
     assert!(evolved.stdout.starts_with("96 pictures in 3 generations"), "{}", evolved.stdout);
@@ -271,7 +271,7 @@ fn streams_are_kept_apart() {
 }
 
 #[test]
-fn genomes_come_out_and_go_in_again() {
+fn genomes_can_be_exported_and_drawn() {
     let dir = scratch();
     fooling(dir.path(), "evolve --out a --batch 100 --seed 9 --generations 25").done();
     let genomes = fooling(dir.path(), "show a --genomes").done().stdout;

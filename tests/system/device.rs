@@ -20,7 +20,7 @@ fn refusal(dir: &Path, line: &str) -> String {
 
 /// No GPU is chosen by accident: a device given by name is used or refused, and nothing is left behind.
 #[test]
-fn a_device_that_is_not_there_is_refused_in_one_line() {
+fn a_missing_device_is_refused_in_one_line() {
     let dir = scratch();
     for (device, built) in [(Device::Cuda, cfg!(feature = "cuda")), (Device::Metal, cfg!(feature = "metal"))] {
         if device.check().is_ok() {
@@ -35,7 +35,7 @@ fn a_device_that_is_not_there_is_refused_in_one_line() {
 
 /// `auto` falls back to the CPU and says why; the run is that of `--device cpu`, and says so.
 #[test]
-fn auto_says_what_it_takes_and_why() {
+fn auto_says_what_it_chooses_and_why() {
     if Device::Cuda.check().is_ok() || Device::Metal.check().is_ok() {
         eprintln!("SKIPPED: auto without a GPU: there is one");
         return;
@@ -52,7 +52,7 @@ fn auto_says_what_it_takes_and_why() {
 }
 
 #[test]
-fn a_run_is_gone_on_with_on_its_own_device() {
+fn a_run_is_resumed_on_its_own_device() {
     let dir = scratch();
     fooling(dir.path(), &format!("{RUN} --out a")).done();
     let line = refusal(dir.path(), "evolve --resume a --device cuda --generations 5");
@@ -109,7 +109,7 @@ impl Classifier for Elsewhere {
 
 /// A journal made on a GPU can be replayed without one, but not resumed.
 #[test]
-fn a_journal_from_a_gpu_replays_anywhere_and_goes_on_nowhere_else() {
+fn a_journal_from_a_gpu_replays_anywhere_but_resumes_only_there() {
     let dir = scratch();
     let root = dir.path().join("a");
     let model = Model::builtin("lenet").unwrap();

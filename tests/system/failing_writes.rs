@@ -39,7 +39,7 @@ fn recorded(run: &Path, whole: &[u8]) -> usize {
 }
 
 #[test]
-fn a_journal_that_may_not_grow() {
+fn a_limit_on_the_size_of_the_journal() {
     let dir = scratch();
     fooling(dir.path(), &format!("evolve --out whole {RUN}")).done();
     let whole = contents(&dir.path().join("whole"));
@@ -129,7 +129,7 @@ impl Drop for Small<'_> {
 }
 
 #[test]
-fn a_file_system_without_room() {
+fn a_full_file_system() {
     let dir = scratch();
     fooling(dir.path(), &format!("evolve --out whole {RUN}")).done();
     let whole = contents(&dir.path().join("whole"));
@@ -155,7 +155,7 @@ fn a_file_system_without_room() {
 }
 
 #[test]
-fn a_file_system_that_has_become_read_only() {
+fn a_read_only_file_system() {
     let dir = scratch();
     fooling(dir.path(), &format!("evolve --out whole {RUN}")).done();
     let whole = contents(&dir.path().join("whole"));

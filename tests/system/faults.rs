@@ -158,7 +158,7 @@ fn at_every_call_that_changes_a_file() {
 
 /// Checks the policy of `host/src/run/journal_file.rs`.
 #[test]
-fn what_is_forced_to_the_disk() {
+fn what_is_flushed_to_disk() {
     if !strace_works() {
         return;
     }

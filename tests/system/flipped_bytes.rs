@@ -36,7 +36,7 @@ fn outcome(run: &Path, good_members: &[(usize, f32)]) -> String {
 
 /// With `FOOLING_ALL_FLIPS` all eight bits of each byte are flipped, otherwise one; and each byte is set to 0 and to 255.
 #[test]
-fn no_changed_byte_goes_unnoticed() {
+fn every_changed_byte_is_detected() {
     let dir = scratch();
     for encoding in ["cppn", "direct"] {
         let run = dir.path().join(encoding);
@@ -68,7 +68,7 @@ fn no_changed_byte_goes_unnoticed() {
 }
 
 #[test]
-fn zeros_at_the_end_are_a_torn_tail() {
+fn zeros_at_the_end_are_a_torn_record() {
     let dir = scratch();
     fooling(dir.path(), "evolve --out a --batch 24 --generations 4").done();
     let path = journal(&dir.path().join("a"));

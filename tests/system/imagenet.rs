@@ -50,7 +50,7 @@ fn an_alexnet_for_one_picture_evolves_is_scored_resumed_and_replayed() {
 }
 
 #[test]
-fn a_run_is_not_gone_on_with_when_its_network_is_fed_in_another_way() {
+fn a_run_is_not_resumed_with_other_preprocessing() {
     let dir = with_alexnet();
     let dir = dir.path();
     fooling(dir, &format!("{RUN} a --generations 0 --initial 8")).done();
@@ -82,7 +82,7 @@ fn cached(dir: &Path, line: &str) -> Outcome {
 }
 
 #[test]
-fn known_networks_are_listed_and_what_to_do_without_weights_is_said() {
+fn known_networks_are_listed_with_advice_if_weights_are_missing() {
     let dir = scratch();
     let dir = dir.path();
     let list = cached(dir, "models list").done().stdout;
@@ -96,7 +96,7 @@ fn known_networks_are_listed_and_what_to_do_without_weights_is_said() {
 }
 
 #[test]
-fn fetching_in_vain_says_how_to_do_it_by_hand() {
+fn a_failed_download_explains_how_to_do_it_by_hand() {
     let dir = scratch();
     let by_hand = "243863798 bytes with sha256 ea563e5c";
     let at = |url: &str| cached(dir.path(), &format!("models fetch caffenet-12 --url {url}"));

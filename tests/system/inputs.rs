@@ -52,7 +52,7 @@ fn cards_that_do_not_fit_their_network_are_refused() {
 }
 
 #[test]
-fn rubbish_is_no_picture() {
+fn garbage_is_not_a_picture() {
     let dir = scratch();
     let write = |name: &str, bytes: &[u8]| std::fs::write(dir.path().join(name), bytes).unwrap();
     let mut png = Vec::new();
@@ -159,7 +159,7 @@ fn with_chunk(png: &[u8], kind: [u8; 4], bytes: &[u8]) -> Vec<u8> {
 /// Opening a pipe would block until there is a process at the other end.
 #[test]
 #[cfg(unix)]
-fn pipes_are_no_files() {
+fn pipes_are_not_files() {
     let dir = scratch();
     fooling(dir.path(), "evolve --out a --generations 0 --batch 16").done();
     for (name, line) in [
@@ -185,7 +185,7 @@ fn pipes_are_no_files() {
 
 /// Pictures of other sizes, channels and depths are converted.
 #[test]
-fn other_pictures_are_fitted() {
+fn other_pictures_are_converted() {
     let dir = scratch();
     image::RgbaImage::from_pixel(31, 7, image::Rgba([9, 200, 30, 128])).save(dir.path().join("rgba.png")).unwrap();
     image::RgbImage::from_pixel(1, 1, image::Rgb([9, 200, 30])).save(dir.path().join("dot.png")).unwrap();
@@ -195,7 +195,7 @@ fn other_pictures_are_fitted() {
 }
 
 #[test]
-fn mnist_files_that_are_not() {
+fn invalid_mnist_files() {
     let dir = scratch();
     let write = |images: &[u8], labels: &[u8]| {
         std::fs::write(dir.path().join("t10k-images-idx3-ubyte"), images).unwrap();
@@ -219,7 +219,7 @@ fn mnist_files_that_are_not() {
 
 /// A card's name is a name, not a path.
 #[test]
-fn a_cards_name_does_not_lead_out_of_the_folder_of_runs() {
+fn the_name_in_a_card_cannot_leave_the_folder_of_runs() {
     let dir = scratch();
     let (_, card) = shipped(dir.path());
     let card = card.replacen("name = \"lenet\"", "name = \"../../e/v\"", 1);
@@ -231,7 +231,7 @@ fn a_cards_name_does_not_lead_out_of_the_folder_of_runs() {
 
 /// Root may write anywhere, so the tests put files where folders should be.
 #[test]
-fn places_that_cannot_be_written_to() {
+fn unwritable_places() {
     let dir = scratch();
     std::fs::write(dir.path().join("file"), "").unwrap();
     std::fs::create_dir_all(dir.path().join("locked/lock")).unwrap();

@@ -55,7 +55,7 @@ const ENCODINGS: [EncodingName; 2] = [EncodingName::Cppn, EncodingName::Direct];
 
 /// Pictures without probabilities are rejected, counted and reported; all others are accepted.
 #[test]
-fn scores_that_are_no_probabilities_are_refused_and_counted() {
+fn scores_that_are_not_probabilities_are_rejected_and_counted() {
     for encoding in ENCODINGS {
         // Slot 3 is used in all three batches of a generation, slot 12 in the first two.
         for (fault, a_generation) in [(Fault::Nan(3), 3), (Fault::Infinity(12), 2), (Fault::Sum(3), 3)] {
@@ -84,7 +84,7 @@ fn scores_that_are_no_probabilities_are_refused_and_counted() {
 
 /// An engine that fails during a run ends the run with an error; what was recorded can be resumed.
 #[test]
-fn an_engine_that_fails_in_mid_run() {
+fn an_engine_that_fails_during_a_run() {
     for encoding in ENCODINGS {
         let dir = scratch();
         let whole = evolve(&dir.path().join("whole"), encoding, &mock()).unwrap();

@@ -85,7 +85,7 @@ fn read(bytes: &[u8]) -> Journal {
 }
 
 #[test]
-fn a_journal_is_what_its_description_says() {
+fn a_journal_matches_its_description() {
     let dir = scratch();
     for (encoding, code) in [("cppn", 0), ("direct", 1)] {
         fooling(dir.path(), &format!("evolve --out {encoding} --encoding {encoding} --seed 77 --initial 30 --batch 20 --generations 9"))
@@ -110,7 +110,7 @@ fn a_journal_is_what_its_description_says() {
 
 /// A stored journal of version 1: readers of later versions must be able to read it too, or refuse it.
 #[test]
-fn the_kept_journal_can_be_read() {
+fn the_stored_journal_can_be_read() {
     let found = read(&std::fs::read(root().join("fixtures/ports/host.journal")).unwrap());
     assert!(found.generations > 1 && !found.decisions.is_empty());
 }

@@ -60,7 +60,7 @@ fn foreign_files_and_unknown_versions_are_refused() {
 }
 
 #[test]
-fn a_torn_journal_can_be_looked_at_and_gone_on_with() {
+fn a_torn_journal_can_be_shown_and_resumed() {
     let dir = scratch();
     let good = short_run(dir.path());
     let expected = contents(&dir.path().join("a"));
@@ -107,7 +107,7 @@ fn a_changed_run_toml_is_refused() {
 }
 
 #[test]
-fn a_run_is_gone_on_with_by_its_own_network_only() {
+fn a_run_is_resumed_with_its_own_network_only() {
     let dir = scratch();
     let other = other_lenet(dir.path());
     let before = short_run(dir.path());
@@ -123,7 +123,7 @@ fn a_run_is_gone_on_with_by_its_own_network_only() {
 }
 
 #[test]
-fn a_journal_of_another_network_is_not_taken_for_that_of_a_run() {
+fn a_journal_of_another_network_is_refused() {
     let dir = scratch();
     let other = other_lenet(dir.path());
     short_run(dir.path());
@@ -135,7 +135,7 @@ fn a_journal_of_another_network_is_not_taken_for_that_of_a_run() {
 
 /// A card names its mean image; the contents of that file matter.
 #[test]
-fn a_run_is_not_gone_on_with_when_its_mean_image_is_another() {
+fn a_run_is_not_resumed_with_another_mean_image() {
     let dir = scratch();
     let dir = dir.path();
     let mean =
@@ -153,7 +153,7 @@ fn a_run_is_not_gone_on_with_when_its_mean_image_is_another() {
 
 /// Reading a run is stricter than writing one. This is checked at the start, and leaves nothing behind.
 #[test]
-fn a_run_that_could_not_be_read_again_is_not_begun() {
+fn a_run_that_could_not_be_read_again_is_not_started() {
     let dir = scratch();
     let dir = dir.path();
     shipped_with(dir, "labels = [", "labels_file = \"labels.txt\"\n# [");
@@ -175,7 +175,7 @@ fn a_run_that_could_not_be_read_again_is_not_begun() {
 
 /// A foreign run.toml is not replaced; that of a run which was killed before it had a journal is.
 #[test]
-fn a_folder_with_a_file_of_somebodys_own_is_refused() {
+fn a_folder_with_a_foreign_run_toml_is_refused() {
     let dir = scratch();
     let path = dir.path().join("a/run.toml");
     std::fs::create_dir(dir.path().join("a")).unwrap();
@@ -238,7 +238,7 @@ fn replay_finds_every_changed_picture() {
 /// A run folder may come from a stranger: it does not control the terminal, and nothing outside it is written to.
 #[test]
 #[cfg(unix)]
-fn a_foreign_folder_does_no_harm() {
+fn a_folder_from_a_stranger_does_no_harm() {
     let dir = scratch();
     let good = short_run(dir.path());
     let path = dir.path().join("a/run.toml");

@@ -46,7 +46,7 @@ fn a_run_becomes_a_page() {
 }
 
 #[test]
-fn an_experiment_is_made_once_and_gone_on_with() {
+fn an_experiment_is_made_once_and_resumed() {
     let dir = TempDir::new().unwrap();
     let experiment = dir.path().join("e");
     mnist_cppn(dir.path()).says(&["| what | reported | measured |", "without --models"]);
@@ -85,7 +85,7 @@ fn an_experiment_is_made_once_and_gone_on_with() {
 }
 
 #[test]
-fn runs_of_another_kind_are_not_taken_for_these() {
+fn runs_of_another_kind_are_not_reused() {
     let dir = TempDir::new().unwrap();
     fooling(dir.path(), "evolve --generations 1 --batch 20 --out e/runs/lenet_shipped-cppn-paper-1").done();
     fooling(dir.path(), "reproduce mnist-cppn --quick --seeds 1 --out e").refused(&["lenet_shipped-cppn-paper-1", "--out"]);
@@ -143,8 +143,8 @@ mod with_training {
     }
 
     #[test]
-    fn retraining_is_quick_goes_on_and_goes_further() {
-        let Some(shared) = shared("retraining_is_quick_goes_on_and_goes_further") else { return };
+    fn retraining_is_quick_and_can_be_continued() {
+        let Some(shared) = shared("retraining_is_quick_and_can_be_continued") else { return };
         let dir = TempDir::new().unwrap();
         let data = shared.join("mnist");
         fooling(dir.path(), "reproduce retrain --quick --out r").refused(&["--data"]);

@@ -128,7 +128,7 @@ fn chosen_classes_have_cells_and_no_others() {
 }
 
 #[test]
-fn a_target_is_evolved_for_alone() {
+fn a_target_is_evolved_alone() {
     let dir = scratch();
     let line = "--seed 3 --target 8 --generations";
     let summary = fooling(dir.path(), &format!("evolve --out a {line} 12 --json")).done().json();

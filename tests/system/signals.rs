@@ -18,7 +18,7 @@ fn endless(dir: &Path, line: &str) -> Running {
 }
 
 #[test]
-fn an_interrupt_ends_a_run_in_good_order() {
+fn an_interrupt_ends_a_run_cleanly() {
     for (encoding, signal) in [("cppn", "INT"), ("direct", "TERM")] {
         let dir = scratch();
         let running = endless(dir.path(), &format!("{ENDLESS} --encoding {encoding}"));
@@ -90,7 +90,7 @@ fn a_second_interrupt_ends_it_at_once() {
 }
 
 #[test]
-fn runs_that_begin_at_once_without_a_name_find_a_folder_each() {
+fn runs_that_start_at_once_without_a_name_get_different_folders() {
     let dir = scratch();
     let start = |_| Running::start(&mut command(dir.path(), "evolve --batch 16 --generations 1 --threads 1".split_whitespace()));
     let running: Vec<Running> = (0..6).map(start).collect();

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn random_genomes_are_fully_joined() {
+    fn random_genomes_are_fully_linked() {
         for (channels, links) in [(Channels::Grey, 4), (Channels::Colour, 12)] {
             let mut genome = CppnGenome::<64, 96>::EMPTY;
             CppnEncoding::paper(channels).random(&mut stream(0), &mut genome);

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_exact_engine_is_taken_where_it_can() {
+    fn the_exact_engine_is_used_if_possible() {
         let sigmoid = || {
             let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 16, 16], weight).node("Conv", &["x", "w"], "c", &[]);
             let onnx = onnx.node("Sigmoid", &["c"], "s", &[]).node("Flatten", &["s"], "f", &[]);

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_come_back() {
+    fn names_survive_a_round_trip() {
         for device in [Device::Cpu, Device::Cuda, Device::Metal] {
             assert_eq!(Device::from_name(device.name()), Some(device));
             assert_eq!(serde_json::to_string(&device).unwrap(), format!("\"{device}\""));
@@ -162,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_the_processor_wherever_it_runs() {
+    fn the_default_is_always_the_cpu() {
         assert_eq!(DeviceChoice::default().device(), (Device::Cpu, Vec::new()));
     }
 
     #[test]
-    fn auto_takes_what_can_be_used_and_says_what_cannot() {
+    fn auto_chooses_a_usable_device_and_names_the_others() {
         let (device, passed_over) = DeviceChoice::Auto.device();
         assert_eq!(device.check(), Ok(()));
         assert!(passed_over.iter().all(|why| why.device.check() == Err(why.clone())));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_this_build_has_not_is_refused_in_one_line() {
+    fn a_device_missing_from_the_build_is_refused_in_one_line() {
         let model = Model::builtin("lenet").unwrap();
         for device in [Device::Cuda, Device::Metal] {
             let Err(why) = device.check() else { continue };

@@ -205,14 +205,14 @@ mod tests {
     }
 
     #[test]
-    fn passes_the_suite() {
+    fn passes_the_conformance_tests() {
         super::super::conformance::run(&Mock::new(10, 4, 784, 1));
         super::super::conformance::run(&Mock::new(1000, 3, 50, 2));
         super::super::conformance::run(&Mock::new(2, 1, 1, 3));
     }
 
     #[test]
-    fn faults_are_refused_in_their_slot_and_nowhere_else() {
+    fn faults_are_rejected_in_their_slot_only() {
         for fault in [Fault::Nan(1), Fault::Infinity(1), Fault::Sum(1)] {
             let (scores, refusals) = refused(fault);
             assert_eq!((refusals.count, refusals.first.map(|(slot, _)| slot)), (1, Some(1)), "{fault:?}");
@@ -224,12 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_in_a_free_slot_is_nobodys() {
+    fn a_fault_in_an_unused_slot_does_not_matter() {
         assert_eq!(refused(Fault::Nan(3)).1, Refusals::default());
     }
 
     #[test]
-    fn fails_when_told_to() {
+    fn fails_when_configured_to() {
         let mock = Mock::new(5, 4, 16, 1).with_fault(Fault::Error(2));
         let failed: Vec<bool> = (0..4).map(|_| run(&mock, 1).is_err()).collect();
         assert_eq!(failed, [false, false, true, true]);

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn one_number_is_two_classes() {
+    fn one_output_is_two_classes() {
         assert_eq!(finish(Output::Sigmoid, 1, &[0.25]).unwrap(), [0.75, 0.25]);
         assert_eq!(finish(Output::Probabilities, 1, &[0.25, 0.75]).unwrap(), [0.5, 0.5], "two crops");
         assert_eq!(finish(Output::Logits, 1, &[0.0]).unwrap(), [0.5, 0.5]);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn logarithms_of_probabilities_are_raised() {
+    fn log_probabilities_are_exponentiated() {
         let scores = finish(Output::LogProbabilities, 3, &[0.25_f32.ln(), 0.75_f32.ln(), f32::NEG_INFINITY]).unwrap();
         assert!((scores[0] - 0.25).abs() < 1e-7 && (scores[1] - 0.75).abs() < 1e-7 && scores[2] == 0.0, "{scores:?}");
         assert!(matches!(finish(Output::LogProbabilities, 2, &[0.0, 0.0]), Err(InvalidScores::Sum { .. })));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn misbehaviour_is_refused_and_leaves_nan() {
+    fn misbehaviour_is_rejected_and_leaves_nan() {
         let refused = |kind, values: &[f32]| {
             let mut scores = vec![0.5; 2];
             let what = Finisher::new(RawScores { kind, width: 2 }).finish(values, &mut scores).unwrap_err();

@@ -40,7 +40,7 @@ pub(super) struct RenderArgs {
     /// Folder for the PNG files, 0000.png and so on
     #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     out: PathBuf,
-    /// Write the bytes of all pictures, before colour conversion, to this one file instead
+    /// Write the bytes of all pictures to this file instead, before colour conversion
     #[arg(long, value_name = "FILE", conflicts_with = "out", value_hint = ValueHint::FilePath)]
     raw: Option<PathBuf>,
     /// How colours are read: HSV (paper) or wrapped HLS (released) [default: as evolved, or paper]

@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_repeat_is_left_alone() {
+    fn pictures_without_repetition_are_unchanged() {
         let ramp = picture(28, 1, |x, y| (x * 5 + y * 4) as u8);
         assert_eq!(repetition(&ramp), None);
         assert_eq!(repetition(&Picture::new(28, 1)), None);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_taken_away_from_the_far_end() {
+    fn copies_are_removed_from_the_far_end() {
         let stripes = picture(28, 1, |x, _| if x % 7 < 2 { 210 } else { 0 });
         let found = repetition(&stripes).unwrap();
         assert_eq!(keep(&stripes, found, 4), stripes);

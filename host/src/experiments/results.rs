@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_carries_its_values() {
+    fn a_finding_contains_its_values() {
         let finding = Finding::of_values("x".into(), "99.99 %", vec![0.5, 0.7, 0.6], confidence);
         assert_eq!(finding.measured, "60.0000 % (50.0000 % to 70.0000 %; n = 3)");
         let never = |count| Finding::of_values("x".into(), "50", vec![f64::INFINITY; count], generation).measured;

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn five_against_five_agrees_with_the_table() {
+    fn five_and_five_agree_with_the_table() {
         // Mann and Whitney 1947, table I: P(U <= 0, 1, 2) = 0.004, 0.008, 0.016 for n = m = 5, one-sided.
         let low = [1.0, 2.0, 3.0, 4.0, 5.0];
         for (high, u, p) in [
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn ties_are_counted_as_they_are() {
+    fn ties_are_counted_exactly() {
         // All equal: every assignment is as extreme as this one.
         let test = mann_whitney(&[1.0; 5], &[1.0; 5]).unwrap();
         assert_eq!(test, RankTest { method: Method::MannWhitney, statistic: 12.5, p: 1.0, effect: 0.5 });
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_of_nothing() {
+    fn empty_samples_give_nothing() {
         assert_eq!(mann_whitney(&[], &[1.0]), None);
         assert_eq!(mann_whitney(&[1.0], &[f64::NAN]), None);
         assert_eq!(median(&[]), None);

@@ -278,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pictures_are_counted_by_what_b_says_of_them() {
+    fn pictures_are_counted_by_the_scores_of_b() {
         let evolved = |class, score| Evolved { class, picture: Picture::new(28, 1), score };
         let pictures = [evolved(0, 0.99995), evolved(1, 0.99995), evolved(2, 0.995), evolved(0, 0.999)];
         let scores = [vec![0.99996, 0.0, 0.00004], vec![0.2, 0.5, 0.3], vec![0.9, 0.0, 0.1], vec![0.993, 0.0, 0.007]];

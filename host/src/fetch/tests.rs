@@ -191,7 +191,7 @@ impl Case {
 }
 
 #[test]
-fn a_file_is_fetched_once() {
+fn a_file_is_downloaded_once() {
     let case = Case::new(Manner::Good);
     let mut seen = Vec::new();
     let fetched = client(Timeouts::USUAL).fetch(&case.server.url, &case.wanted, &case.to(), &mut |bytes| seen.push(bytes)).unwrap();
@@ -207,7 +207,7 @@ fn a_file_is_fetched_once() {
 }
 
 #[test]
-fn a_broken_download_is_gone_on_with() {
+fn an_interrupted_download_is_resumed() {
     let case = Case::new(Manner::BreaksOff(100_000));
     assert!(case.refused().contains("interrupted after 100000 bytes"));
     assert!(case.refused().contains("interrupted after 200000 bytes"));
@@ -230,7 +230,7 @@ fn a_server_without_ranges_sends_all_of_it_again() {
 }
 
 #[test]
-fn a_part_that_is_whole_or_does_not_fit_is_dealt_with() {
+fn a_complete_or_wrong_part_is_handled() {
     let case = Case::new(Manner::Good);
     let put = |bytes: &[u8]| {
         std::fs::create_dir_all(case.part().parent().unwrap()).unwrap();
@@ -250,7 +250,7 @@ fn a_part_that_is_whole_or_does_not_fit_is_dealt_with() {
 }
 
 #[test]
-fn another_file_is_never_seen_under_the_name() {
+fn a_wrong_file_never_gets_the_name() {
     let mut case = Case::new(Manner::Good);
     case.wanted.sha256 = "0".repeat(64);
     let error = case.refused();
@@ -259,7 +259,7 @@ fn another_file_is_never_seen_under_the_name() {
 }
 
 #[test]
-fn too_many_bytes_are_not_taken() {
+fn too_many_bytes_are_not_accepted() {
     let case = Case::new(Manner::Endless);
     let error = case.refused();
     assert!(error.contains("more than the 300000 bytes"), "{error}");
@@ -267,7 +267,7 @@ fn too_many_bytes_are_not_taken() {
 }
 
 #[test]
-fn what_the_server_says_is_told() {
+fn server_errors_are_reported() {
     let case = Case::new(Manner::Status("404 Not Found"));
     assert!(case.refused().contains("answered 404; the file is not there"));
     case.server.be(Manner::Status("503 Service Unavailable"));
@@ -279,7 +279,7 @@ fn what_the_server_says_is_told() {
 }
 
 #[test]
-fn nobody_there_is_told_as_well() {
+fn an_unreachable_server_is_reported() {
     let case = Case::new(Manner::Good);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/net.onnx");
@@ -289,7 +289,7 @@ fn nobody_there_is_told_as_well() {
 }
 
 #[test]
-fn users_are_not_served_over_plain_http() {
+fn plain_http_is_refused_outside_tests() {
     let case = Case::new(Manner::Good);
     let error = Client::default().fetch(&case.server.url, &case.wanted, &case.to(), &mut |_| {}).unwrap_err();
     assert!(matches!(&error, FetchError::NotHttps(_)), "{error}");
@@ -297,7 +297,7 @@ fn users_are_not_served_over_plain_http() {
 }
 
 #[test]
-fn a_server_that_falls_silent_is_not_waited_for() {
+fn a_silent_server_times_out() {
     let case = Case::new(Manner::FallsSilent(100_000));
     let error = case.refused();
     assert!(error.contains("interrupted after 100000 bytes: timeout"), "{error}");
@@ -311,7 +311,7 @@ fn a_server_that_falls_silent_is_not_waited_for() {
 }
 
 #[test]
-fn a_server_that_drips_is_not_waited_for() {
+fn a_slow_server_times_out() {
     let case = Case::new(Manner::Drips);
     let error = case.refused();
     assert!(error.contains("fewer than 10000 bytes arrived in"), "{error}");
@@ -322,14 +322,14 @@ fn a_server_that_drips_is_not_waited_for() {
 }
 
 #[test]
-fn a_redirect_in_a_circle_ends() {
+fn a_redirect_loop_ends() {
     let case = Case::new(Manner::Good);
     case.server.be(Manner::Redirect(case.server.url.clone()));
     assert!(case.refused().contains("redirect"));
 }
 
 #[test]
-fn two_do_not_fetch_the_same_file() {
+fn two_processes_do_not_download_the_same_file() {
     let case = Case::new(Manner::Good);
     let part = PartialFile::open(&case.to(), 10).unwrap();
     assert!(matches!(case.fetch(), Err(FetchError::InUse(_))));

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_known_name_that_fits_is_fed_as_that_network() {
+    fn a_matching_file_with_a_known_name_uses_the_card_of_that_network() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mobilenet_v1_025_128.onnx");
         let onnx = crate::testing::Onnx::new(13, &[0, 3, 128, 128])
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_beside_the_file_wins() {
+    fn a_card_next_to_the_file_takes_precedence() {
         let folder = tempfile::tempdir().unwrap();
         let onnx = small_alexnet(1, 16).output_shape(&[1, 7]).bytes();
         let mut card = card_for(&onnx, Channels::Bgr, 16, 7);
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_wrong_weights_are_told_with_what_to_do() {
+    fn missing_and_wrong_weights_are_reported_with_advice() {
         let folder = tempfile::tempdir().unwrap();
         let error = |name| Model::named_in(name, folder.path()).unwrap_err().to_string();
         let missing = error("bvlcalexnet-12");

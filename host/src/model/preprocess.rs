@@ -487,7 +487,7 @@ mod tests {
     }
 
     #[test]
-    fn a_canvas_sees_what_the_crops_show() {
+    fn a_canvas_needs_what_the_crops_show() {
         let region = |size, crops| {
             let input = input(Layout::Nchw, Channels::Bgr, size, 256, crops);
             Preprocess::new(&input, MeanValues::Channel(means(Channels::Bgr))).region()

@@ -35,7 +35,7 @@ fn replaced(from: &'static str, to: &'static str) -> impl FnOnce(String) -> Stri
 }
 
 #[test]
-fn a_network_is_loaded_with_the_card_beside_it() {
+fn a_network_is_loaded_with_the_card_next_to_it() {
     let folder = folder(|card| card);
     for file in ["net.onnx", "net.toml"] {
         let model = Model::load(&folder.path().join(file)).unwrap();
@@ -107,7 +107,7 @@ fn another_network_under_the_same_name_is_noticed() {
 }
 
 #[test]
-fn a_card_for_another_file_is_not_taken() {
+fn a_card_for_another_file_is_not_used() {
     let folder = folder(replaced("\"net.onnx\"", "\"other.onnx\""));
     fs::copy(folder.path().join("net.onnx"), folder.path().join("other.onnx")).unwrap();
     let error = Model::load(&folder.path().join("net.onnx")).unwrap_err().to_string();
@@ -116,7 +116,7 @@ fn a_card_for_another_file_is_not_taken() {
 }
 
 #[test]
-fn companions_are_read_and_checked() {
+fn files_named_by_a_card_are_read_and_checked() {
     let folder = folder(|card| {
         let card = replaced("mean = 0.0", "mean = \"mean.bin\"")(card);
         let labels = card.lines().map(|line| if line.starts_with("labels") { "labels_file = \"l.txt\"" } else { line });
@@ -148,7 +148,7 @@ fn companions_are_read_and_checked() {
 
 #[cfg(unix)]
 #[test]
-fn links_out_of_the_folder_are_followed_only_when_allowed() {
+fn links_out_of_the_folder_are_followed_only_if_allowed() {
     let elsewhere = folder(|card| card);
     let here = tempfile::tempdir().unwrap();
     fs::copy(elsewhere.path().join("net.toml"), here.path().join("net.toml")).unwrap();
@@ -160,7 +160,7 @@ fn links_out_of_the_folder_are_followed_only_when_allowed() {
 }
 
 #[test]
-fn a_card_has_room_for_as_many_labels_as_there_may_be() {
+fn a_card_can_hold_the_largest_number_of_labels() {
     let mut card = Model::builtin("lenet").unwrap().card().clone();
     card.labels = Some(vec!["n01440764 tench, Tinca tinca, of the carps".into(); MAX_CLASSES]);
     let text = card.to_toml();
@@ -193,7 +193,7 @@ fn a_pipe_is_no_network() {
 }
 
 #[test]
-fn without_a_card_the_rest_is_assumed_and_said() {
+fn without_a_card_the_rest_is_assumed_and_reported() {
     for output in [&[1, 7][..], &[]] {
         let folder = tempfile::tempdir().unwrap();
         let mut onnx = small_alexnet(1, 16);
@@ -264,7 +264,7 @@ fn crops_can_be_chosen_over_the_card() {
 }
 
 #[test]
-fn short_names_leave_ids_and_further_names_out() {
+fn short_names_omit_ids_and_further_names() {
     let cases =
         [("n01440764 tench, Tinca tinca", "tench"), ("tench", "tench"), ("n0144 tench", "n0144 tench"), ("night light", "night light")];
     assert!(cases.iter().all(|(label, name)| short_name(label) == *name));

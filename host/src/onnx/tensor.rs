@@ -308,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_half_is_itself_again() {
+    fn every_float16_survives_a_round_trip() {
         for bits in 0..=u16::MAX {
             let number = half(bits);
             if number.is_nan() {

@@ -125,7 +125,7 @@ fn flipped_bits_never_panic() {
 }
 
 #[test]
-fn foreign_files_are_named_as_such() {
+fn foreign_files_are_recognised() {
     for bytes in [&b""[..], b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"[input]\nlayout = 1\n"] {
         let error = decode_bytes(bytes).unwrap_err();
         assert!(error.contains("net.onnx: ") && error.contains("not"), "{error}");
@@ -203,7 +203,7 @@ fn numbers_are_read_from_every_field() {
 }
 
 #[test]
-fn entries_are_counted_before_memory_is_taken() {
+fn entries_are_counted_before_memory_is_allocated() {
     let file = |inner: Message| {
         let mut model = Message::default();
         model.message(7, &inner);
@@ -255,7 +255,7 @@ fn damaged_fields_are_refused_and_unknown_ones_skipped() {
 }
 
 #[test]
-fn weights_are_read_from_a_file_beside() {
+fn weights_are_read_from_an_external_file() {
     let entry = |tensor: &mut Message, key: &str, value: &str| {
         let mut pair = Message::default();
         pair.bytes(1, key.as_bytes());
@@ -300,7 +300,7 @@ fn weights_are_read_from_a_file_beside() {
 }
 
 #[test]
-fn nodes_may_stand_in_any_order() {
+fn nodes_may_be_in_any_order() {
     let mut onnx = simple();
     onnx.graph.nodes.reverse();
     let network = decode(onnx).unwrap();
@@ -320,7 +320,7 @@ fn constants_may_be_declared_as_inputs() {
 }
 
 #[test]
-fn graphs_that_are_no_classifier_are_refused() {
+fn graphs_that_are_not_classifiers_are_refused() {
     let mut two = simple();
     two.graph.inputs.push(two.graph.inputs[0].clone());
     two.graph.inputs[1].name = "second".into();
@@ -368,7 +368,7 @@ fn values_are_made_once_and_before_they_are_read() {
 }
 
 #[test]
-fn of_several_outputs_one_is_chosen() {
+fn one_of_several_outputs_is_chosen() {
     let two = |first: &str, second: &str| {
         let mut onnx = simple();
         onnx.graph.outputs = vec![first.into(), second.into()];
@@ -390,7 +390,7 @@ fn of_several_outputs_one_is_chosen() {
 }
 
 #[test]
-fn a_fixed_batch_is_made_one() {
+fn a_fixed_batch_becomes_one() {
     let onnx = Onnx::new(13, &[4, 1, 4, 4])
         .floats("w", &[3, 16], weight)
         .ints("shape", &[4, -1])
@@ -407,7 +407,7 @@ fn a_fixed_batch_is_made_one() {
 }
 
 #[test]
-fn meanings_are_read_off_the_last_operators() {
+fn meanings_are_inferred_from_the_last_operators() {
     let ends = |operator: &str| {
         let mut onnx = simple();
         onnx.graph.nodes[2].operator = operator.into();

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outputs_tell_what_they_are() {
+    fn outputs_reveal_their_meaning() {
         let of = |outputs: &[&[f32]]| {
             Trial { width: outputs[0].len(), outputs: outputs.iter().map(|output| output.to_vec()).collect() }.output()
         };

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_is_svg_with_a_line_a_curve() {
+    fn a_chart_is_svg_with_a_line_for_each_curve() {
         let curve = |name: &str, faint| Curve { name: name.into(), points: vec![(0.0, 0.1), (5.0, 0.999)], colour: 0, faint };
         let svg = chart("generation <&>", "confidence", VerticalAxis::Nines, &[curve("median & more", false), curve("", true)]);
         let document = roxmltree::Document::parse(&svg).unwrap();

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_has_fewer_points_and_all_of_them_are_its_own() {
+    fn a_long_run_has_fewer_points_all_from_its_curve() {
         let (_dir, folder) = run(12);
         let whole = curve(&folder).unwrap();
         assert!(whole.iter().map(|(generation, _)| *generation).eq(0..=12));

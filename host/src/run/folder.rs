@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_made_piece_by_piece_is_there_whole_or_not_at_all() {
+    fn a_file_written_piece_by_piece_is_atomic() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::create(dir.path()).unwrap();
         let path = folder.curve();

@@ -182,7 +182,7 @@ mod tests {
 
     /// A journal that cannot be read again would be lost.
     #[test]
-    fn a_journal_does_not_become_larger_than_one_that_is_read() {
+    fn a_journal_never_exceeds_the_size_that_can_be_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.fool");
         let settings = RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, false).settings(10, 28, 1).unwrap();

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn champions_are_all_who_took_a_cell_with_such_a_score() {
+    fn champions_are_all_offspring_that_took_a_cell_with_such_a_score() {
         let (_dir, folder) = run(EncodingName::Cppn, Variant::Paper, None);
         let bytes = journal_file::read(&folder.journal()).unwrap();
         let (_, records) = open_journal(&bytes).unwrap();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_film_shows_the_first_the_last_and_some_between() {
+    fn a_short_filmstrip_shows_the_first_the_last_and_some_in_between() {
         let (_dir, folder) = run(EncodingName::Cppn, Variant::Paper, None);
         let cells: Vec<usize> = (0..10).collect();
         let (whole, short) = (lineages(&folder, &cells, usize::MAX).unwrap(), lineages(&folder, &cells, 3).unwrap());

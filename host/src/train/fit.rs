@@ -400,7 +400,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_loss_goes_down_and_what_was_learnt_is_known() {
+    fn the_loss_falls_and_the_training_set_is_learned() {
         let set = squares(95, 10);
         let mut diary = Diary::default();
         let fitted = fit(&Examples::from(set.clone()), &set, &quick(), &mut diary).unwrap();

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_to_is_found_before_training() {
+    fn an_unwritable_folder_is_detected_before_training() {
         struct Never;
         impl Observer for Never {
             fn started(&mut self, _: &TrainingPlan) {

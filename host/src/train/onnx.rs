@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_hold_no_lenet_are_errors_that_name_the_part() {
+    fn files_without_a_lenet_are_errors_that_name_the_part() {
         let whole = encode(&network(10)).unwrap();
         for length in [1, 100, whole.len() / 2] {
             assert!(matches!(decode(&whole[..length]), Err(TrainError::Onnx { .. })), "cut at {length}");

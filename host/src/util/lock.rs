@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_ends_with_its_holder_even_if_a_child_has_a_copy_of_the_file() {
+    fn a_lock_ends_with_its_holder_even_if_a_child_process_has_a_copy_of_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("lock");
         let locked = Locked::new(open(&path)).unwrap();
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_renamed_or_replaced_is_not_at_its_name() {
+    fn a_renamed_or_replaced_file_is_detected() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("a"), dir.path().join("b"));
         let locked = Locked::new(open(&path)).unwrap();

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_panics_end_no_thread() {
+    fn errors_and_panics_do_not_end_threads() {
         for count in [1, 3] {
             let mut workers = workers(count);
             let failed = workers.run(|_| Err::<(), _>("no".to_owned())).unwrap_err();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn where_threads_are_refused_fewer_work() {
+    fn if_threads_are_refused_fewer_do_the_work() {
         let at_most_three = |worker: ThreadBuilder| if worker.index() < 3 { spawn(worker) } else { Err(io::Error::other("no more")) };
         assert_eq!(start(8, at_most_three).map(|pool| pool.current_num_threads()), Some(2));
         assert_eq!(start(3, at_most_three).map(|pool| pool.current_num_threads()), Some(3));

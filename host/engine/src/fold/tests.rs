@@ -97,7 +97,7 @@ fn weights_are_cast_transposed_and_dequantised() {
 }
 
 #[test]
-fn identities_and_float_casts_are_gone() {
+fn identities_and_float_casts_are_removed() {
     let folded = Builder::new()
         .node("a = Identity(x)")
         .node_with("b = Cast(a)", [("to", Attribute::Int(10))])
@@ -112,7 +112,7 @@ fn identities_and_float_casts_are_gone() {
 }
 
 #[test]
-fn what_no_output_needs_is_not_looked_at() {
+fn what_no_output_needs_is_ignored() {
     let mut builder = Builder::new().node("a = NoSuchOperator(x)").node("y = Relu(x)");
     builder.0.outputs = ["y".to_string()].into();
     assert_eq!(builder.fold().unwrap().graph.nodes.len(), 1);
@@ -149,7 +149,7 @@ fn faults_are_named() {
 }
 
 #[test]
-fn little_does_not_become_much() {
+fn few_elements_do_not_become_many() {
     let big = Builder::new().integers("w", &[1 << 20, 1 << 20]).node("c = ConstantOfShape(w)").node("y = Add(x, c)").problem();
     assert!(big.contains("at most 16777216 elements are supported"), "{big}");
     let overflow = Builder::new().integers("w", &[i64::MAX]).node("c = Add(w, w)").node("y = Reshape(x, c)").problem();

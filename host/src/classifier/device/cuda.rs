@@ -89,7 +89,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_missing_is_said_in_one_line() {
+    fn missing_parts_are_reported_in_one_line() {
         for (said, expected) in SAID {
             let line = missing(said);
             assert!(line.contains(expected) && !line.contains('\n'), "{said}: {line}");

@@ -37,7 +37,7 @@ fn agrees_with_onnxruntime_on_the_shared_networks() {
 }
 
 #[test]
-fn passes_the_suite_on_the_shared_networks() {
+fn passes_the_conformance_tests_on_the_shared_networks() {
     let Some(shared) = shared("conformance tests on the shared networks") else { return };
     for card in shared_cards() {
         let batch = if card.input.width == 28 { 16 } else { 4 };
@@ -46,7 +46,7 @@ fn passes_the_suite_on_the_shared_networks() {
 }
 
 #[test]
-fn passes_the_suite_on_a_small_alexnet() {
+fn passes_the_conformance_tests_on_a_small_alexnet() {
     for exported_batch in [0, 1] {
         conformance::run(&Exact::with(&made(small_alexnet(exported_batch, 16)).0, 5, Instructions::widest()).unwrap());
     }
@@ -238,7 +238,7 @@ fn every_layer_agrees_with_tract() {
 }
 
 #[test]
-fn what_it_does_not_know_it_says() {
+fn unsupported_layers_are_named() {
     use Value::{Float, Int, Ints};
     let with = |nodes: &dyn Fn(Onnx) -> Onnx| {
         let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 16, 16], weight).floats("wide", &[7, 3, 15, 15], weight);

@@ -40,7 +40,7 @@ fn agrees_with_onnxruntime_on_the_shared_networks() {
 }
 
 #[test]
-fn passes_the_suite_on_the_shared_networks() {
+fn passes_the_conformance_tests_on_the_shared_networks() {
     let Some(shared) = shared("conformance tests on the shared networks") else {
         return;
     };
@@ -51,7 +51,7 @@ fn passes_the_suite_on_the_shared_networks() {
 }
 
 #[test]
-fn passes_the_suite_on_a_small_alexnet() {
+fn passes_the_conformance_tests_on_a_small_alexnet() {
     for exported_batch in [0, 1] {
         let (_folder, model) = made(small_alexnet(exported_batch, 16).bytes(), |_| ());
         let model = model.unwrap();
@@ -88,7 +88,7 @@ fn ten_crops_are_ten_pictures_averaged() {
 
 /// Without its softmax, the network's scores are logits. With a card that says so, they become the same probabilities.
 #[test]
-fn logits_are_taken_at_the_cards_word() {
+fn logits_are_recognised_from_the_card() {
     let onnx = small_alexnet(1, 16);
     let mut bare = onnx.clone();
     bare.graph.nodes.pop();
@@ -153,14 +153,14 @@ fn wrong_class_counts_are_found_by_inference() {
 }
 
 #[test]
-fn what_tract_cannot_shape_is_an_error_that_says_where() {
+fn shapes_that_tract_cannot_infer_are_errors_that_name_the_node() {
     let mismatch = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 5, 3, 3], weight).node("Conv", &["x", "w"], "y", &[]);
     let problem = problem(mismatch);
     assert!(problem.contains("net.onnx: node `y` (Conv): is not supported in this form"), "{problem}");
 }
 
 #[test]
-fn absurd_shapes_are_refused_before_memory_is_taken() {
+fn absurd_shapes_are_refused_before_memory_is_allocated() {
     // A product of two vectors that depend on the input: 20480 x 20480 numbers.
     let huge = Onnx::new(13, &[0, 3, 16, 16])
         .ints("column", &[0, -1, 1])

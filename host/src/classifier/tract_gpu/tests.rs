@@ -28,7 +28,7 @@ fn of_folder(card: &Card, folder: &std::path::Path) -> Model {
 }
 
 #[test]
-fn passes_the_suite_in_a_thread_of_its_own() {
+fn passes_the_conformance_tests_in_its_own_thread() {
     for exported_batch in [0, 1] {
         let (_folder, model) = made(&small_alexnet(exported_batch, 16).bytes(), 16, 7);
         let gpu = on_cpu(&model, 6);
@@ -39,7 +39,7 @@ fn passes_the_suite_in_a_thread_of_its_own() {
 
 /// The whole path with whole networks: rewritten graphs, large batches.
 #[test]
-fn rewritten_networks_score_as_those_of_the_files() {
+fn rewritten_networks_score_like_the_originals() {
     let Some(shared) = shared("rewritten networks") else { return };
     for card in shared_cards() {
         let model = of_folder(&card, &shared);
@@ -175,7 +175,7 @@ fn convolutions_keep_their_numbers_when_padded_alike() {
 
 /// Half precision: the same classes, nearly the same scores.
 #[test]
-fn half_precision_is_near() {
+fn half_precision_is_close() {
     let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
     let prepared = prepare(&model, 4).unwrap();
     let half = crate::onnx::exported(prepared.graph, prepared.softmax.as_ref(), true).unwrap();
@@ -185,7 +185,7 @@ fn half_precision_is_near() {
 }
 
 #[test]
-fn batches_are_hundreds_where_they_fit() {
+fn batches_have_hundreds_of_rows_if_they_fit() {
     let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
     assert_eq!(batch_for(&model).unwrap(), ROWS);
     let (_folder, model) = made(&small_alexnet(1, 700).bytes(), 700, 7);
@@ -234,7 +234,7 @@ mod plans {
 
     /// Without the rewriting, the planner reports slow nodes; with an operator that cannot be rewritten, the export is refused.
     #[test]
-    fn slow_graphs_are_refused_unless_told() {
+    fn slow_graphs_are_refused_unless_allowed() {
         let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
         let network = model.network().unwrap();
         let (graph, _) = network.for_batch(&[4, 3, 16, 16]).unwrap();
@@ -286,7 +286,7 @@ mod on_a_card {
 
     #[test]
     #[ignore = "needs a CUDA card: tests/gpu/run"]
-    fn shared_networks_pass_the_suite_and_agree_with_the_cpu() {
+    fn shared_networks_pass_the_conformance_tests_and_agree_with_the_cpu() {
         let shared = shared("networks on a card").expect("the shared folder");
         for card in shared_cards() {
             let model = of_folder(&card, &shared);

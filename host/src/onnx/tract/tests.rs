@@ -86,7 +86,7 @@ fn constants_cannot_grow_without_bounds() {
 }
 
 #[test]
-fn operators_that_tract_is_not_given_are_named() {
+fn operators_that_tract_must_not_get_are_named() {
     let refusal = |operator: &str, attributes: &[(&str, Value<'_>)]| {
         let onnx = Onnx::new(13, &[0, 1, 4, 4]).floats("w", &[1, 1, 1, 1], weight).node(operator, &["x", "w"], "y", attributes);
         admission::check(decode(onnx).graph()).unwrap_err().to_string()
