@@ -42,8 +42,12 @@ pub fn open_cpu(model: &Model, engine: Option<Engine>) -> Result<Box<dyn Classif
 }
 
 #[cfg(feature = "tract")]
-fn open_tract(model: &Model, _: Option<ModelError>) -> Result<Box<dyn Classifier>, ModelError> {
-    Ok(Box::new(TractCpu::new(model, BATCH)?))
+fn open_tract(model: &Model, refusal: Option<ModelError>) -> Result<Box<dyn Classifier>, ModelError> {
+    match (TractCpu::new(model, BATCH), refusal) {
+        (Ok(tract), _) => Ok(Box::new(tract)),
+        (Err(tract), Some(exact)) => Err(crate::onnx::refused_by_both(exact, tract)),
+        (Err(tract), None) => Err(tract),
+    }
 }
 
 /// If the exact engine refused the network and tract is therefore needed: says why, and how to get tract.

@@ -57,7 +57,8 @@ impl Exact {
     fn build(model: &Model, batch: Option<usize>, instructions: Instructions) -> Result<Self, ModelError> {
         let network = model.network()?;
         let file = network.file().to_owned();
-        let fail = |problem: String| ModelError::network(&file, "engine (exact)", problem);
+        let advice = network.advice();
+        let fail = |problem: String| ModelError::network(&file, "engine (exact)", problem + &advice);
         let crops = model.preprocess().crops();
         let softmax = network.softmax();
         let input = network.picture().map_err(fail)?;

@@ -227,7 +227,7 @@ impl Model {
     fn assume(path: &Path, folder: Folder) -> Result<Self, ModelError> {
         let file = path.display().to_string();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files = NetworkFiles::read(path, "network", |path| read_bounded(path, "network", MAX_NETWORK))?;
+        let files = NetworkFiles::read(path, "network")?;
         let digest = files.digest();
         if let Some(model) = Known::recognise(path, &digest) {
             return Ok(model);
@@ -246,7 +246,7 @@ impl Model {
         card.output = output;
         card.labels = Some((0..classes.min(MAX_CLASSES + 1)).map(|class| class.to_string()).collect());
         check_labels(card.labels.as_deref().unwrap_or_default(), &file, "output")?;
-        let mut assumptions = assumptions(&card, classes, network.facts());
+        let mut assumptions = assumptions(&card, width, network.facts());
         assumptions.extend(chosen);
         let labels = card.labels.clone().unwrap_or_default();
         card.file = name;
@@ -378,10 +378,15 @@ struct NetworkFiles {
 
 impl NetworkFiles {
     /// Reads a network from disk. Its weight files must be in its folder after following links.
-    fn read(path: &Path, field: &'static str, read: impl FnOnce(&Path) -> Result<Vec<u8>, ModelError>) -> Result<Self, ModelError> {
-        let bytes = read(path)?;
+    fn read(path: &Path, field: &'static str) -> Result<Self, ModelError> {
+        let bytes = read_bounded(path, field, MAX_NETWORK)?;
         let file = path.display().to_string();
-        let names = external_files(&bytes).map_err(|(part, problem)| ModelError::network(&file, part, problem))?;
+        let names = match external_files(&bytes) {
+            Ok(names) => names,
+            // Not ONNX: that the digest is wrong is said first.
+            Err((part, _)) if part == "protobuf" => Vec::new(),
+            Err((part, problem)) => return Err(ModelError::network(&file, part, problem)),
+        };
         let mut left = MAX_NETWORK.saturating_sub(bytes.len() as u64);
         let mut beside = Vec::with_capacity(names.len());
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -390,7 +395,7 @@ impl NetworkFiles {
                 let problem = format!("stores weights in `{}`, outside its folder", printable(&name));
                 ModelError::network(&file, "external data", problem)
             })?;
-            let data = read_bounded(&inside, field, left)?;
+            let data = read_bounded(&inside, "external data", left)?;
             left -= data.len() as u64;
             beside.push((name, data));
         }
@@ -443,7 +448,7 @@ impl Folder {
                 return Ok(NetworkFiles { file, bytes, beside: Vec::new() });
             }
         };
-        NetworkFiles::read(&path, "file", |path| read_bounded(path, "file", MAX_NETWORK))
+        NetworkFiles::read(&path, "file")
     }
 
     fn labels(&self, card: &str, name: &str) -> Result<Vec<String>, ModelError> {
@@ -577,13 +582,14 @@ fn assumed_card(path: &Path, sha256: String, facts: &Facts) -> Result<Card, (Str
 }
 
 /// What [`assumed_card`] assumed, in words.
-fn assumptions(card: &Card, classes: usize, facts: &Facts) -> Vec<String> {
+fn assumptions(card: &Card, width: usize, facts: &Facts) -> Vec<String> {
     let input = &card.input;
     let scaled = if facts.input_element == ElementType::U8 {
         "bytes are passed on unchanged, because the network takes uint8"
     } else {
         "bytes are scaled to 0..1 (scale = 1/255, mean = 0, std = 1)"
     };
+    let classes = card.labels.as_ref().map_or(0, Vec::len);
     let mut said = vec![scaled.to_owned(), format!("the {classes} classes have no names and are numbered instead")];
     if input.channels == Channels::Rgb {
         said.push("the channels are red, green, blue (not blue, green, red)".into());
@@ -591,15 +597,16 @@ fn assumptions(card: &Card, classes: usize, facts: &Facts) -> Vec<String> {
     if input.crops == Crops::Centre {
         said.push(format!("pictures are {0} x {0} and the network sees the centre", input.picture));
     }
-    said.push(match card.output {
-        Output::Probabilities => "the output is probabilities".into(),
-        Output::Logits if facts.outputs[0].width() == Some(1) => {
-            "the output is one logit, whose sigmoid is the probability of class 1".into()
-        }
-        Output::Logits => "the output is logits, whose softmax is taken".into(),
-        Output::LogProbabilities => "the output is log-probabilities".into(),
-        Output::Sigmoid => "the output is sigmoids: each class has its own probability, and they need not sum to 1".into(),
-    });
+    let output = match (card.output, width) {
+        (Output::Logits, 1) => "the output is one logit, whose sigmoid is the probability of class 1",
+        (Output::LogProbabilities, 1) => "the output is the logarithm of the probability of class 1",
+        (_, 1) => "the output is the probability of class 1",
+        (Output::Probabilities, _) => "the output is probabilities",
+        (Output::Logits, _) => "the output is logits, whose softmax is taken",
+        (Output::LogProbabilities, _) => "the output is log-probabilities",
+        (Output::Sigmoid, _) => "the output is sigmoids: each class has its own probability, and they need not sum to 1",
+    };
+    said.push(output.into());
     if facts.half {
         said.push("float16 operations are computed in float32".into());
     }

@@ -64,7 +64,10 @@ fn messages_name_file_and_field() {
         (problem(replaced("width = 16", "width = 17")), "net.toml: input.picture: is 16, but crops = \"whole\""),
         (problem(replaced("width = 16", "width = 0")), "net.toml: input.width: 0 pixels"),
         (problem(replaced("picture = 16", "picture = 70000")), "net.toml: input.picture: 70000 pixels"),
-        (problem(replaced("channels = \"rgb\"", "channels = \"grey\"")), "net.toml: input: the card says N x 1 x 16 x 16"),
+        (
+            problem(replaced("channels = \"rgb\"", "channels = \"grey\"")),
+            "net.onnx: input `x`: takes 1 x 3 x 16 x 16, but the card says N x 1 x 16 x 16",
+        ),
         (problem(replaced("\"rgb\"", "\"cmyk\"")), "net.toml: channels: line"),
         (problem(replaced("name =", "nmae =")), "net.toml: nmae: line"),
         (problem(replaced("scale = ", "scale = 0.0 #")), "net.toml: input.scale: 0"),
@@ -177,7 +180,7 @@ fn unreadable_files_are_errors() {
     }
     fs::write(folder.path().join("bin.toml"), [0xff; 9]).unwrap();
     let error = Model::load(&folder.path().join("bin.toml")).unwrap_err().to_string();
-    assert!(error.contains("bin.toml: card: is not text"), "{error}");
+    assert!(error.contains("bin.toml: card: is not UTF-8 text"), "{error}");
 }
 
 #[cfg(unix)]
@@ -204,7 +207,7 @@ fn without_a_card_the_rest_is_assumed_and_reported() {
         fs::write(&path, onnx.bytes()).unwrap();
         let model = Model::load(&path).unwrap();
         assert_eq!((model.name(), model.classes(), model.labels()[6].as_str()), ("some", 7, "6"));
-        assert_eq!(model.assumptions().len(), 3, "{:?}", model.assumptions());
+        assert_eq!(model.assumptions().len(), 4, "{:?}", model.assumptions());
         assert!(crate::classifier::TractCpu::new(&model, 2).is_ok());
     }
 }

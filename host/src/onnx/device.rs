@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use fooling_engine::{Attribute, Graph, Node, Tensor};
+use fooling_engine::{Attribute, ElementType, Graph, Node, Tensor};
 
 use super::rewrite::drop_idle;
 
@@ -268,7 +268,7 @@ impl Writer {
     }
 
     fn conv(&mut self, node: &Node) -> Option<String> {
-        let tensor = self.constants.get(node.inputs.get(1)?)?;
+        let tensor = self.constants.get(node.inputs.get(1)?).filter(|tensor| tensor.element == ElementType::F32)?;
         let [outputs, inputs, height, width] = tensor.shape[..] else { return None };
         let windows = self.windows(node, [height, width])?;
         // What the file says and not what is read of it: a row that no window reads is no padding.

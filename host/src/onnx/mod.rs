@@ -8,6 +8,7 @@
 mod decode;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
 mod device;
+#[cfg(any(test, feature = "train", feature = "tract"))]
 mod encode;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda"))]
 mod export;
@@ -124,6 +125,9 @@ impl Network {
             .then(|| format!("the scores are the output `{}`, one of {}", printable(&chosen.name), names()));
         let chosen = chosen.name.clone();
         rewrite::keep_output(&mut self.graph, &chosen);
+        if let Some(node) = self.graph.nodes.iter().find(|node| trains(node)) {
+            return self.fail(node_part(node), "was exported in training mode; call model.eval() before the export");
+        }
         self.facts.outputs.retain(|output| output.name == chosen);
         self.check_output()?;
         self.softmax = rewrite::final_softmax(&self.graph);
@@ -164,14 +168,31 @@ impl Network {
         let Facts { input_name, input, input_element, .. } = &self.facts;
         let dims = facts::dimensions(input, picture);
         let dims = dims.or_else(|problem| self.fail(part("input", input_name), problem))?;
-        if let Some(batch) = input[0].filter(|&batch| batch > 1) {
-            let freed = rewrite::free_batch(&mut self.graph, batch, Some(1));
-            freed.map_err(|(part, problem)| ModelError::network(&self.file, part, problem))?;
-        }
+        let batch = input[0].filter(|&batch| batch > 1);
         if *input_element == ElementType::F16 {
             rewrite::halve_input(&mut self.graph);
         }
+        let exported = batch.map(|batch| {
+            rewrite::set_input(&mut self.graph, &[&[batch], &dims[..]].concat());
+            self.graph.clone()
+        });
         rewrite::set_input(&mut self.graph, &[&[1], &dims[..]].concat());
+        let (Some(batch), Some(exported)) = (batch, exported) else { return Ok(()) };
+        let freed = rewrite::free_batch(&mut self.graph, batch, Some(1));
+        match freed.map_err(|(part, problem)| ModelError::network(&self.file, part, problem))? {
+            true => self.check_batch(exported, batch),
+            false => Ok(()),
+        }
+    }
+
+    /// Compares the graph for one picture with the one that was exported for several, if tract runs both.
+    fn check_batch(&self, exported: Graph, batch: usize) -> Result<(), ModelError> {
+        #[cfg(feature = "tract")]
+        if tract::differ(exported, batch, self) {
+            return self.fail("batch", format!("was exported for {batch} pictures and depends on that; export it for 1"));
+        }
+        #[cfg(not(feature = "tract"))]
+        let _ = (exported, batch);
         Ok(())
     }
 
@@ -188,6 +209,14 @@ impl Network {
     pub(crate) fn input_shape(&self, pictures: usize) -> Vec<usize> {
         let rest = self.graph.inputs[0].shape.iter().skip(1).map(|dim| dim.unwrap_or(1));
         std::iter::once(pictures).chain(rest).collect()
+    }
+
+    /// What to add to an error message: a batch size in the graph is often the reason.
+    pub(crate) fn advice(&self) -> String {
+        match self.facts.input[0] {
+            Some(batch) if batch > 1 => format!(" (it was exported for {batch} pictures; export it for 1, or with a symbolic batch size)"),
+            _ => String::new(),
+        }
     }
 
     /// The meaning of the output, as far as the graph tells.
@@ -253,6 +282,24 @@ pub(crate) fn operation(operator: &str, inputs: Vec<String>, output: String) -> 
         inputs,
         outputs: vec![output],
         attributes: BTreeMap::new(),
+    }
+}
+
+/// Whether this is a node of a training graph, which returns statistics of the batch in addition to its result.
+fn trains(node: &Node) -> bool {
+    let outputs = node.outputs.iter().filter(|output| !output.is_empty()).count();
+    node.is("BatchNormalization") && (node.int("training_mode", 0) != 0 || outputs > 1)
+}
+
+/// The error for a network that neither engine runs.
+#[cfg(feature = "tract")]
+pub(crate) fn refused_by_both(exact: ModelError, tract: ModelError) -> ModelError {
+    match (exact, tract) {
+        (ModelError::Network { file, problem: exact, .. }, ModelError::Network { part, problem, .. }) => {
+            let tract = if part == tract::ENGINE { problem } else { format!("{part}: {problem}") };
+            ModelError::network(&file, "no engine runs it", format!("exact: {exact}; tract: {tract}"))
+        }
+        (_, other) => other,
     }
 }
 

@@ -186,6 +186,10 @@ fn list(tensor: &Tensor) -> Option<&[i64]> {
 pub(super) fn split_head(graph: &mut Graph, softmax: Option<&Softmax>) -> Option<Graph> {
     let end = softmax.map_or(graph.outputs.first()?.as_str(), |softmax| softmax.logits.as_str());
     let cut = head_input(graph, end)?.to_owned();
+    if graph.inputs.iter().any(|input| input.name == cut) {
+        // A network of dense layers alone.
+        return None;
+    }
     let mut values: HashSet<&str> = HashSet::from([cut.as_str()]);
     let in_head: Vec<bool> = graph
         .nodes

@@ -70,8 +70,9 @@ impl Network {
     }
 
     #[cfg(feature = "tract")]
-    fn run_tract(&self, pictures: &[Vec<f32>], _: String) -> Result<(Vec<usize>, Vec<Vec<f32>>), ModelError> {
-        super::tract::try_pictures(self, pictures)
+    fn run_tract(&self, pictures: &[Vec<f32>], refusal: String) -> Result<(Vec<usize>, Vec<Vec<f32>>), ModelError> {
+        let exact = ModelError::network(&self.file, "engine (exact)", refusal);
+        super::tract::try_pictures(self, pictures).map_err(|tract| super::refused_by_both(exact, tract))
     }
 
     #[cfg(not(feature = "tract"))]

@@ -157,22 +157,13 @@ fn check_operator(node: &Node) -> Result<(), String> {
     let operator = node.operator.as_str();
     if !node.domain.is_empty() {
         let domain = printable(&node.domain);
-        return Err(format!("operators of the domain `{domain}` are not supported; export the network with standard operators"));
-    }
-    if training(node) {
-        return Err("was exported in training mode; call model.eval() before the export".into());
+        return Err(format!("operators of the domain `{domain}` are not supported; export the network with those of ONNX"));
     }
     let known = ["Constant", "Shape", "Concat"];
     if known.contains(&operator) || KEEPING.contains(&operator) || GROWING.contains(&operator) {
         return Ok(());
     }
-    Err("is supported neither by the exact engine (--engine exact says why) nor by tract".into())
-}
-
-/// Whether this is a node of a training graph, which returns statistics of the batch in addition to its result.
-fn training(node: &Node) -> bool {
-    let outputs = node.outputs.iter().filter(|output| !output.is_empty()).count();
-    node.is("BatchNormalization") && (node.int("training_mode", 0) != 0 || outputs > 1)
+    Err("is not supported".into())
 }
 
 fn check_attributes(node: &Node) -> Result<(), String> {

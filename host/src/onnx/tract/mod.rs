@@ -18,7 +18,7 @@ use tract_onnx::tract_hir::infer::Factoid;
 use super::{MAX_ELEMENTS, Network, Softmax, encode};
 use crate::model::error::ModelError;
 use crate::util::text::printable;
-pub(crate) use trust::{check_optimised, try_pictures};
+pub(crate) use trust::{check_optimised, differ, try_pictures};
 
 /// A graph planned for one shape of input.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ impl Planned {
 
 /// Plans a network for an input of `shape`.
 pub(crate) fn compile(network: Network, shape: &[usize]) -> Result<Planned, ModelError> {
-    let (file, softmax) = (network.file().to_owned(), network.softmax().cloned());
-    let fail = |problem: Refusal| problem.at(&file);
+    let (file, softmax, advice) = (network.file().to_owned(), network.softmax().cloned(), network.advice());
+    let fail = |refusal: Refusal| Refusal { problem: refusal.problem + &advice, ..refusal }.at(&file);
     let elements = shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim));
     if elements.is_none_or(|elements| elements > MAX_ELEMENTS) {
         return Err(fail(Refusal::of(format!("an input of {shape:?} is too large; choose a smaller batch"))));
@@ -91,7 +91,7 @@ impl std::fmt::Display for Refusal {
     }
 }
 
-const ENGINE: &str = "engine (tract)";
+pub(crate) const ENGINE: &str = "engine (tract)";
 
 /// A graph with all its shapes, checked, before it is optimised for a device.
 #[derive(Debug)]
@@ -253,14 +253,14 @@ fn named(graph: &Graph, error: &TractError) -> Refusal {
         |name: &str| graph.nodes.iter().find(|node| !name.is_empty() && (node.name == name || node.outputs.iter().any(|out| out == name)));
     let stem = |name: &str| named(name).or_else(|| named(name.split('.').next().unwrap_or_default()));
     match quoted.into_iter().find_map(stem) {
-        Some(node) => Refusal::at_part(super::node_part(node), "is not supported in this form, neither by the exact engine nor by tract"),
+        Some(node) => Refusal::at_part(super::node_part(node), "is not supported in this form"),
         None => Refusal::of("cannot run the network"),
     }
 }
 
 /// The same without the graph.
 pub(crate) fn refusal(_: &TractError) -> Refusal {
-    Refusal::of("cannot run the network; nor does the exact engine support it (--engine exact says why)")
+    Refusal::of("cannot run the network")
 }
 
 /// Runs `work` on a thread of its own with a large stack and turns a panic into an error.

@@ -8,7 +8,7 @@ use tract_onnx::prelude::*;
 
 use super::{Refusal, as_it_is, contained, refusal};
 use crate::model::error::ModelError;
-use crate::onnx::Network;
+use crate::onnx::{Network, rewrite};
 
 /// The tolerated difference of an output, relative to the largest output: a hundred times the rounding errors of the networks that were
 /// tried.
@@ -44,16 +44,13 @@ pub(crate) fn try_pictures(network: &Network, pictures: &[Vec<f32>]) -> Result<(
 /// [`ModelError`], with both figures, if they differ by more than rounding.
 pub(crate) fn check_optimised(mut network: Network, pictures: &[Vec<f32>], end: &str, optimised: &[Vec<f32>]) -> Result<(), ModelError> {
     network.widen();
-    super::super::rewrite::keep_output(&mut network.graph, end);
+    rewrite::keep_output(&mut network.graph, end);
     let (file, shape) = (network.file.clone(), network.input_shape(1));
     let fail = |refusal: Refusal| refusal.at(&file);
     let (_, plain) = contained(std::panic::AssertUnwindSafe(|| run(&network.graph, &shape, pictures))).map_err(fail)?;
     for (plain, optimised) in plain.iter().zip(optimised) {
-        let largest = plain.iter().fold(1.0, |largest: f32, number| largest.max(number.abs()));
-        let differs = |(plain, optimised): &(&f32, &f32)| {
-            !((*plain - *optimised).abs() <= TOLERANCE * largest) && !(plain.is_nan() && optimised.is_nan())
-        };
-        if let Some((class, (plain, optimised))) = plain.iter().zip(optimised).enumerate().find(|(_, pair)| differs(pair)) {
+        if let Some(class) = difference(plain, optimised) {
+            let (plain, optimised) = (plain[class], optimised[class]);
             let problem = format!(
                 "changes the result when it optimises this network: {optimised} for class {class} of a test picture, but the original \
                  graph gives {plain}. Export the network without strided slices, or report it"
@@ -62,4 +59,25 @@ pub(crate) fn check_optimised(mut network: Network, pictures: &[Vec<f32>], end: 
         }
     }
     Ok(())
+}
+
+/// The first class for which two outputs differ by more than rounding.
+fn difference(one: &[f32], other: &[f32]) -> Option<usize> {
+    let largest = one.iter().filter(|number| number.is_finite()).fold(1.0, |largest: f32, number| largest.max(number.abs()));
+    let same = |(one, other): (&f32, &f32)| one == other || (one - other).abs() <= TOLERANCE * largest || (one.is_nan() && other.is_nan());
+    one.iter().zip(other).position(|pair| !same(pair))
+}
+
+/// Whether a graph that was exported for several pictures at once gives other scores than a network made of it that takes one. A graph that
+/// tract does not run differs from none.
+pub(crate) fn differ(mut exported: Graph, batch: usize, network: &Network) -> bool {
+    let pattern = |seed: usize, at: usize| ((at * 37 + seed * 101) % 251) as f32 / 251.0;
+    let shape = network.input_shape(batch);
+    let len = shape[1..].iter().product::<usize>();
+    let pictures: Vec<f32> = (0..batch).flat_map(|picture| (0..len).map(move |at| pattern(picture, at))).collect();
+    let first = pictures[..len].to_vec();
+    rewrite::widen(&mut exported);
+    let together = contained(std::panic::AssertUnwindSafe(|| run(&exported, &shape, &[pictures])));
+    let (Ok((_, together)), Ok((_, alone))) = (together, try_pictures(network, &[first])) else { return false };
+    difference(&alone[0], &together[0][..alone[0].len().min(together[0].len())]).is_some()
 }
