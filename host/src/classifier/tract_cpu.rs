@@ -64,6 +64,7 @@ impl TractCpu {
         network.widen();
         let file = network.file().to_owned();
         let as_it_is = network.clone();
+        network.fold();
         let shape = network.input_shape(body_batch);
         let (body, head) = network.split();
         let body = compile(body, &shape)?;
@@ -77,14 +78,13 @@ impl TractCpu {
         if cpu.body.rewritten || cpu.head.as_ref().is_some_and(|head| head.rewritten) {
             cpu.probe().map_err(|problem| ModelError::network(&file, "batch", problem))?;
         }
-        cpu.check_optimised(as_it_is, &model.preprocess().test_pictures())?;
+        cpu.check_optimised(&as_it_is, &model.preprocess().test_pictures())?;
         Ok(cpu)
     }
 
     /// Compares a few scores before the softmax with those of the unoptimised graph.
-    fn check_optimised(&self, network: Network, pictures: &[Vec<f32>]) -> Result<(), ModelError> {
+    fn check_optimised(&self, network: &Network, pictures: &[Vec<f32>]) -> Result<(), ModelError> {
         let softmax_cut = self.head.as_ref().unwrap_or(&self.body).softmax_cut;
-        let end = if softmax_cut { network.end() } else { &network.graph().outputs[0] }.to_owned();
         let fail = |error: ClassifyError| ModelError::network(network.file(), "engine (tract)", error.to_string());
         let mut session = self.start().map_err(fail)?;
         let mut outputs = Vec::with_capacity(pictures.len());
@@ -93,7 +93,7 @@ impl TractCpu {
             session.infer(1).map_err(fail)?;
             outputs.push(session.raw[..self.raw.width].to_vec());
         }
-        check_optimised(network, pictures, &end, &outputs)
+        check_optimised(network, pictures, softmax_cut, &outputs)
     }
 
     /// Checks that the pictures and scores of a batch fit into the memory that a session may use.

@@ -255,6 +255,14 @@ impl Network {
         Ok((self.graph, fixed || reshaped))
     }
 
+    /// Folds the constants, if the engine knows all operators; else the graph stays as it is.
+    pub(crate) fn fold(&mut self) {
+        if let Ok(folded) = fooling_engine::fold(self.graph.clone(), &self.input_shape(1)) {
+            self.graph = folded.graph;
+            self.softmax = rewrite::final_softmax(&self.graph);
+        }
+    }
+
     /// Computes in 32-bit floats what the file has in 16-bit floats.
     pub(crate) fn widen(&mut self) {
         rewrite::widen(&mut self.graph);

@@ -80,6 +80,34 @@ const GROWING: &[&str] = &[
     "Split",
 ];
 
+/// Operators that are accepted only where they work on the picture: there tract's shape inference comes before any memory is taken. On
+/// constants alone some of them make much out of little.
+const COMPUTED: &[&str] = &[
+    "Expand",
+    "Where",
+    "Equal",
+    "Greater",
+    "Less",
+    "Not",
+    "And",
+    "Or",
+    "IsNaN",
+    "DepthToSpace",
+    "SpaceToDepth",
+    "Celu",
+    "Mish",
+    "Gelu",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSumSquare",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Sign",
+];
+
 /// Checks everything that can be checked without shape inference.
 pub(super) fn check(graph: &Graph) -> Result<(), Refusal> {
     let mut names = Names { values: HashMap::new() };
@@ -134,6 +162,9 @@ impl<'a> Names<'a> {
         if operands.contains(&Value::Computed) {
             return Ok(Value::Computed);
         }
+        if COMPUTED.contains(&node.operator.as_str()) {
+            return Err("works on constants alone, which could not be folded".into());
+        }
         constant_growth(&node.operator, &sizes).map(Value::Constant)
     }
 }
@@ -160,7 +191,7 @@ fn check_operator(node: &Node) -> Result<(), String> {
         return Err(format!("operators of the domain `{domain}` are not supported; export the network with those of ONNX"));
     }
     let known = ["Constant", "Shape", "Concat"];
-    if known.contains(&operator) || KEEPING.contains(&operator) || GROWING.contains(&operator) {
+    if known.contains(&operator) || [KEEPING, GROWING, COMPUTED].iter().any(|list| list.contains(&operator)) {
         return Ok(());
     }
     Err("is not supported".into())

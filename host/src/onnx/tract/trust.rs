@@ -28,26 +28,41 @@ fn run(graph: &Graph, shape: &[usize], pictures: &[Vec<f32>]) -> Result<(Vec<usi
     Ok((std::iter::once(shape[0]).chain(typed.output).collect(), outputs))
 }
 
-/// A network's outputs for pictures without any optimisation, including the softmax.
-pub(crate) fn try_pictures(network: &Network, pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), ModelError> {
-    let mut network = network.clone();
-    network.widen();
-    let (file, shape) = (network.file.clone(), network.input_shape(1));
-    let result = contained(std::panic::AssertUnwindSafe(|| run(&network.graph, &shape, pictures)));
-    result.map_err(|refusal| refusal.at(&file))
+/// Runs pictures through the value `end` of a network without optimisation: of the graph as it is, or with its constants folded if tract
+/// does not accept it otherwise.
+fn run_network(network: &Network, softmax_cut: bool, pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), Refusal> {
+    let shape = network.input_shape(1);
+    let run = |network: &Network| {
+        let mut graph = network.graph.clone();
+        rewrite::keep_output(&mut graph, if softmax_cut { network.end() } else { &network.graph.outputs[0] });
+        rewrite::widen(&mut graph);
+        contained(std::panic::AssertUnwindSafe(|| run(&graph, &shape, pictures)))
+    };
+    run(network).or_else(|_| {
+        let mut folded = network.clone();
+        folded.fold();
+        run(&folded)
+    })
 }
 
-/// Compares an optimised plan's outputs for pictures, up to the value `end`, with those of the unoptimised graph.
+/// The outputs of a network for pictures, without any optimisation, softmax included.
+pub(crate) fn try_pictures(network: &Network, pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), ModelError> {
+    run_network(network, false, pictures).map_err(|refusal| refusal.at(&network.file))
+}
+
+/// Compares the outputs of an optimised plan with those of the graph as it is; both of what comes before the softmax, if it was removed.
 ///
 /// # Errors
 ///
 /// [`ModelError`], with both figures, if they differ by more than rounding.
-pub(crate) fn check_optimised(mut network: Network, pictures: &[Vec<f32>], end: &str, optimised: &[Vec<f32>]) -> Result<(), ModelError> {
-    network.widen();
-    rewrite::keep_output(&mut network.graph, end);
-    let (file, shape) = (network.file.clone(), network.input_shape(1));
-    let fail = |refusal: Refusal| refusal.at(&file);
-    let (_, plain) = contained(std::panic::AssertUnwindSafe(|| run(&network.graph, &shape, pictures))).map_err(fail)?;
+pub(crate) fn check_optimised(
+    network: &Network,
+    pictures: &[Vec<f32>],
+    softmax_cut: bool,
+    optimised: &[Vec<f32>],
+) -> Result<(), ModelError> {
+    let fail = |refusal: Refusal| refusal.at(&network.file);
+    let (_, plain) = run_network(network, softmax_cut, pictures).map_err(fail)?;
     for (plain, optimised) in plain.iter().zip(optimised) {
         if let Some(class) = difference(plain, optimised) {
             let (plain, optimised) = (plain[class], optimised[class]);
