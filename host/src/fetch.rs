@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::util::files::FileError;
 use crate::util::lock::Locked;
 
 /// Why a network could not be downloaded. What has arrived is kept next to the file, and the next attempt continues from there.
@@ -67,15 +68,8 @@ pub enum FetchError {
         found: String,
     },
     /// A file operation failed.
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        /// The operation.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's message.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Another process is downloading the same file.
     #[error("another process is downloading {}; wait for it to finish", .0.display())]
     InUse(PathBuf),
@@ -269,7 +263,7 @@ impl PartialFile {
         let mut path = to.as_os_str().to_owned();
         path.push(".part");
         let path = PathBuf::from(path);
-        let fail = |action, source| FetchError::File { action, path: path.clone(), source };
+        let fail = |action, source| FetchError::File(FileError::new(action, &path, source));
         if let Some(folder) = to.parent() {
             std::fs::create_dir_all(folder).map_err(|source| fail("create the folder of", source))?;
         }
@@ -291,7 +285,7 @@ impl PartialFile {
 
     fn fail(&self, action: &'static str) -> impl FnOnce(io::Error) -> FetchError {
         let path = self.path.clone();
-        move |source| FetchError::File { action, path, source }
+        move |source| FetchError::File(FileError::new(action, &path, source))
     }
 
     fn restart(&mut self) -> Result<(), FetchError> {

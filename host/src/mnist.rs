@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use crate::util::files::FileError;
+
 /// Side of an MNIST image in pixels.
 pub const SIDE: usize = 28;
 /// Bytes of one image: `SIDE * SIDE`.
@@ -43,13 +45,8 @@ pub enum MnistError {
         name: &'static str,
     },
     /// The operating system or the gzip decoder reported an error.
-    #[error("{}: cannot read: {reason}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A header field has an invalid value.
     #[error("{}: field `{field}` is {found}, expected {expected}", file.display())]
     Field {
@@ -210,7 +207,7 @@ struct Idx<'a> {
 
 impl<'a> Idx<'a> {
     fn open(file: &'a Path) -> Result<Self, MnistError> {
-        let fail = |reason| MnistError::Read { file: file.into(), reason };
+        let fail = |reason| MnistError::File(FileError::new("read", file, reason));
         let handle = File::open(file).map_err(fail)?;
         let size = handle.metadata().map_err(fail)?.len();
         let mut plain = BufReader::new(handle);
@@ -221,7 +218,7 @@ impl<'a> Idx<'a> {
     }
 
     fn fail(&self, reason: io::Error) -> MnistError {
-        MnistError::Read { file: self.file.into(), reason }
+        MnistError::File(FileError::new("read", self.file, reason))
     }
 
     fn field(&mut self) -> Result<u32, MnistError> {
@@ -252,7 +249,7 @@ impl<'a> Idx<'a> {
         // At most MAX_BODY, and no more than the compressed bytes can really contain.
         let mut body = Vec::with_capacity(promised as usize);
         let mut reader = self.reader.by_ref().take(promised + 1);
-        reader.read_to_end(&mut body).map_err(|reason| MnistError::Read { file: self.file.into(), reason })?;
+        reader.read_to_end(&mut body).map_err(|reason| MnistError::File(FileError::new("read", self.file, reason)))?;
         match body.len() as u64 {
             length if length == promised => Ok(body),
             length if length < promised => Err(self.wrong_size(promised, format!("ends after {length}"))),

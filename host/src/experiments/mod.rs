@@ -29,6 +29,7 @@ pub use results::{Figure, Finding, Results, Table};
 use crate::classifier::{ClassifyError, Device, OpenError};
 use crate::model::ModelError;
 use crate::run::{EncodingName, Provenance, RunError};
+use crate::util::files::FileError;
 use workspace::Workspace;
 
 /// An experiment of the paper.
@@ -151,13 +152,8 @@ pub enum ExperimentError {
         problem: String,
     },
     /// A file could not be written.
-    #[error("cannot write {}: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's message.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A picture could not be encoded.
     #[error("cannot encode a picture of the report: {0}")]
     Picture(#[from] image::ImageError),
@@ -215,8 +211,7 @@ pub fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObserver) ->
     };
     let json = serde_json::to_string_pretty(&results).expect("names and numbers") + "\n";
     for (name, text) in [("results.json", json), ("table.md", results.markdown()), ("report.html", results.html()?)] {
-        let path = plan.out.join(name);
-        crate::util::files::write_file(&path, text.as_bytes()).map_err(|source| ExperimentError::Write { path, source })?;
+        crate::util::files::write_file(&plan.out.join(name), text.as_bytes())?;
     }
     Ok(results)
 }

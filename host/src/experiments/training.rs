@@ -9,7 +9,7 @@ use super::workspace::Workspace;
 use super::{ExperimentError, ExperimentObserver};
 use crate::mnist::{Dataset, Mnist, PIXELS};
 use crate::model::Model;
-use crate::train::{Card, Epoch, Examples, Observer, TrainingConfig, fit, onnx};
+use crate::train::{Epoch, Examples, Observer, TrainingConfig, fit, lenet_card, onnx};
 
 /// Number of epochs. The twenty epochs of the shipped LeNet are not much better; see RESULTS.md.
 const EPOCHS: u32 = 5;
@@ -81,7 +81,7 @@ pub(super) fn learn(workspace: &mut Workspace<'_>, job: &TrainingJob<'_>) -> Res
         let fitted = fit(examples, test, &settings, &mut pupil)?;
         let bytes = onnx::encode(&fitted.network)?;
         let seconds = fitted.epochs.iter().map(|epoch| epoch.seconds).sum();
-        let text = Card::lenet(&path, &bytes, examples.classes(), origin.clone()).to_toml();
+        let text = lenet_card(&path, &bytes, examples.classes(), origin.clone()).to_toml();
         write(&path, &bytes)?;
         write(&course, serde_json::to_string(&TrainingRecord { seconds }).expect("a number").as_bytes())?;
         write(&card, text.as_bytes())?;
@@ -104,7 +104,7 @@ fn read(path: &Path) -> Result<TrainingRecord, ExperimentError> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ExperimentError> {
-    crate::util::files::write_file(path, bytes).map_err(|source| ExperimentError::Write { path: PathBuf::from(path), source })
+    Ok(crate::util::files::write_file(path, bytes)?)
 }
 
 /// Reports the progress of training.

@@ -114,32 +114,25 @@ impl Default for Rates {
 }
 
 impl Rates {
+    const NAMED: [(&str, fn(&mut Self) -> &mut f64); 7] = [
+        ("weight", |rates| &mut rates.weight),
+        ("activation", |rates| &mut rates.activation),
+        ("add_link", |rates| &mut rates.add_link),
+        ("remove_link", |rates| &mut rates.remove_link),
+        ("add_node", |rates| &mut rates.add_node),
+        ("remove_node", |rates| &mut rates.remove_node),
+        ("gene", |rates| &mut rates.gene),
+    ];
+
     /// All rates with their names.
-    fn named(&self) -> [(&'static str, f64); 7] {
-        let Self { weight, activation, add_link, remove_link, add_node, remove_node, gene } = *self;
-        [
-            ("weight", weight),
-            ("activation", activation),
-            ("add_link", add_link),
-            ("remove_link", remove_link),
-            ("add_node", add_node),
-            ("remove_node", remove_node),
-            ("gene", gene),
-        ]
+    fn named(mut self) -> [(&'static str, f64); 7] {
+        Self::NAMED.map(|(name, rate)| (name, *rate(&mut self)))
     }
 
     /// The rate with this name.
     pub fn by_name(&mut self, name: &str) -> Option<&mut f64> {
-        Some(match name {
-            "weight" => &mut self.weight,
-            "activation" => &mut self.activation,
-            "add_link" => &mut self.add_link,
-            "remove_link" => &mut self.remove_link,
-            "add_node" => &mut self.add_node,
-            "remove_node" => &mut self.remove_node,
-            "gene" => &mut self.gene,
-            _ => return None,
-        })
+        let (_, rate) = Self::NAMED.into_iter().find(|(known, _)| *known == name)?;
+        Some(rate(self))
     }
 }
 
@@ -440,5 +433,18 @@ impl RunConfigBuilder<'_> {
         };
         config.settings(self.model.classes(), input.picture, channels).map_err(RunError::Config)?;
         Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decimals are written here once more, because core's rates are whole parts of 2^32.
+    #[test]
+    fn the_default_rates_are_those_of_core() {
+        let settings = |encoding| RunConfig::of_method("lenet", Variant::Paper, encoding, 1, false).settings(10, 28, 1).unwrap().encoding;
+        assert!(matches!(settings(EncodingName::Cppn), EncodingSettings::Cppn(cppn) if cppn.rates == CppnRates::PAPER));
+        assert_eq!(settings(EncodingName::Direct), EncodingSettings::Direct(DirectSettings::PAPER));
     }
 }

@@ -4,21 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::classifier::{ClassifyError, InvalidScores};
+use crate::util::files::FileError;
 
 /// Why a run could not be made, read or resumed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// A file operation failed.
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        /// The operation.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's message.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A generation could not be recorded.
     #[error("cannot write {}: {source}; everything recorded before is safe: free some space, and resume the run", path.display())]
     Record {
@@ -84,7 +78,7 @@ pub enum RunError {
 
 impl RunError {
     pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::File { action, path: path.to_owned(), source }
+        Self::File(FileError::new(action, path, source))
     }
 
     pub(crate) fn journal(path: &Path, problem: &dyn std::fmt::Display) -> Self {

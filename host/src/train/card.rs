@@ -2,91 +2,40 @@
 
 use std::path::Path;
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Epoch, SCALE, TrainingConfig, onnx};
+use super::{Epoch, SCALE, TrainingConfig};
 use crate::mnist::{CLASSES, SIDE};
+use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel};
+use crate::util::text::hex;
 
-/// The contents of a card, in the order in which they are written.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Card {
-    /// Name of the ONNX file next to the card.
-    pub file: String,
-    /// SHA-256 of the ONNX file, in hexadecimal.
-    pub sha256: String,
-    /// Short name: the file name without its extension.
-    pub name: String,
-    /// One label for each class, in the order of the classes.
-    pub labels: Vec<String>,
-    /// The output: `probabilities` or `logits`.
-    pub output: String,
-    /// How the network was trained.
-    pub origin: String,
-    /// SPDX expression.
-    pub licence: String,
-    /// The input.
-    pub input: Input,
-}
-
-/// How a picture becomes the network's input: tensor = (byte - mean) * scale / std.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Input {
-    /// Order of the dimensions.
-    pub layout: String,
-    /// `grey`, `rgb` or `bgr`.
-    pub channels: String,
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// Side of the square picture that is drawn.
-    pub picture: usize,
-    /// How crops are taken from the picture.
-    pub crops: String,
-    /// Factor.
-    pub scale: f64,
-    /// What is subtracted from each byte.
-    pub mean: f64,
-    /// Divisor.
-    pub std: f64,
-}
-
-impl Card {
-    /// The card of a LeNet with `classes` classes whose ONNX file has these `bytes`. The classes after the digits are labelled `fooling`,
-    /// numbered from the second on.
-    #[must_use]
-    pub fn lenet(file: &Path, bytes: &[u8], classes: usize, origin: String) -> Self {
-        let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-        Self {
-            file: part(file.file_name()),
-            sha256: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
-            name: part(file.file_stem()),
-            labels: (0..classes).map(label).collect(),
-            output: onnx::OUTPUT.into(),
-            origin,
-            licence: env!("CARGO_PKG_LICENSE").into(),
-            input: Input {
-                layout: "NCHW".into(),
-                channels: "grey".into(),
-                width: SIDE,
-                height: SIDE,
-                picture: SIDE,
-                crops: "whole".into(),
-                scale: SCALE.into(),
-                mean: 0.0,
-                std: 1.0,
-            },
-        }
-    }
-
-    /// The card as the text of a TOML file.
-    ///
-    /// # Panics
-    /// Never: every field has a TOML form.
-    #[must_use]
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("strings, numbers and one table")
+/// The card of a LeNet with `classes` classes whose ONNX file has these `bytes`. The classes after the digits are labelled `fooling`,
+/// numbered from the second on.
+#[must_use]
+pub fn lenet_card(file: &Path, bytes: &[u8], classes: usize, origin: String) -> Card {
+    let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    Card {
+        file: part(file.file_name()),
+        sha256: hex(&Sha256::digest(bytes)),
+        name: part(file.file_stem()),
+        labels: Some((0..classes).map(label).collect()),
+        labels_file: None,
+        output: Output::Probabilities,
+        output_name: None,
+        origin,
+        licence: env!("CARGO_PKG_LICENSE").into(),
+        url: None,
+        input: Input {
+            layout: Layout::Nchw,
+            channels: Channels::Grey,
+            width: SIDE,
+            height: SIDE,
+            picture: SIDE,
+            crops: Crops::Whole,
+            scale: SCALE,
+            mean: Mean::All(0.0),
+            std: PerChannel::All(1.0),
+        },
     }
 }
 
@@ -118,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_card_has_the_agreed_shape() {
-        let card = Card::lenet(Path::new("some/where/net.onnx"), b"abc", 11, "made here".into());
+        let card = lenet_card(Path::new("some/where/net.onnx"), b"abc", 11, "made here".into());
         let table: toml::Table = card.to_toml().parse().unwrap();
         let expected: toml::Table = r#"
             file = "net.onnx"

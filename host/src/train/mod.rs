@@ -3,7 +3,7 @@
 //! Contract: the same seed, settings, data and machine type give the same file, byte for byte, whatever the number of threads.
 //! Other processors can give other bits, because the matrix product picks its kernels by CPU.
 //!
-//! The parts: [`LeNet`] is the network, [`fit`] trains it, [`onnx`] writes and reads it, [`Card`] describes the file, and [`run`] does all
+//! The parts: [`LeNet`] is the network, [`fit`] trains it, [`onnx`] writes and reads it, [`lenet_card`] describes the file, and [`run`] does all
 //! of this. [`LeNet::input_gradient`] is for gradient ascent on the network's input.
 
 mod card;
@@ -18,11 +18,13 @@ use std::path::{Path, PathBuf};
 
 use rand_core::Rng;
 
-pub use card::{Card, Input};
+pub use card::lenet_card;
 pub use fit::{Epoch, Examples, Fitted, Step, TrainingConfig, TrainingPlan, fit};
 pub use lenet::{InputGradient, LeNet, Objective, SCALE, scaled};
 
 use crate::mnist::{Mnist, MnistError};
+use crate::model::Card;
+use crate::util::files::{self, FileError, write_file};
 
 /// What can go wrong in training, or in reading back its output. Each message is complete: errors have no further source.
 #[derive(Debug, thiserror::Error)]
@@ -80,22 +82,9 @@ pub enum TrainError {
         /// Why.
         reason: rayon::ThreadPoolBuildError,
     },
-    /// A file could not be read.
-    #[error("{}: cannot read: {reason}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
-    /// A file could not be written.
-    #[error("{}: cannot write: {reason}; choose another place with --out", file.display())]
-    Write {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
+    /// A file operation failed.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// An ONNX file that is not a LeNet as [`onnx::encode`] writes it.
     #[error("this is not a LeNet that can be read back: {field}: {reason}")]
     Onnx {
@@ -172,36 +161,24 @@ pub fn run(options: &Options, observer: &mut dyn Observer) -> Result<Outcome, Tr
 
     let bytes = onnx::encode(&fitted.network)?;
     let origin = card::origin(&options.settings, examples.len(), fitted.last(), test.len());
-    let contents = Card::lenet(&options.out, &bytes, fitted.network.classes(), origin);
-    write_whole(&options.out, &bytes)?;
-    write_whole(&card_path, contents.to_toml().as_bytes())?;
+    let contents = lenet_card(&options.out, &bytes, fitted.network.classes(), origin);
+    write_file(&options.out, &bytes)?;
+    write_file(&card_path, contents.to_toml().as_bytes())?;
     Ok(Outcome { last: fitted.last().clone(), model: options.out.clone(), card: card_path, bytes: bytes.len(), contents })
 }
 
 /// Creates the folder and checks that a file can be created there.
 fn prepare(out: &Path) -> Result<(), TrainError> {
-    let fail = |reason| TrainError::Write { file: out.into(), reason };
+    let fail = |reason| FileError::new("write", out, reason);
     if out.extension().is_none_or(|extension| extension != "onnx") || out.is_dir() {
         let reason = io::Error::new(io::ErrorKind::InvalidInput, "the name must be a file name that ends in .onnx");
-        return Err(fail(reason));
+        return Err(fail(reason).into());
     }
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).map_err(fail)?;
     }
-    let part = part(out);
-    fs::write(&part, []).and_then(|()| fs::remove_file(&part)).map_err(fail)
-}
-
-/// Writes a temporary file first, so a crash leaves either the old file or the new one.
-fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let part = part(file);
-    fs::write(&part, bytes).and_then(|()| fs::rename(&part, file)).map_err(|reason| TrainError::Write { file: file.into(), reason })
-}
-
-fn part(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
+    let part = files::beside(out);
+    Ok(fs::write(&part, []).and_then(|()| fs::remove_file(&part)).map_err(fail)?)
 }
 
 /// Uniform in `[0, 1)`, 24 bits.
@@ -262,7 +239,7 @@ mod tests {
         fs::write(&occupied, "no folder").unwrap();
         for file in [occupied.join("net.onnx"), out.path().join("net.toml"), out.path().join("net")] {
             let error = run(&options(&data, &file), &mut Never).unwrap_err();
-            assert!(matches!(error, TrainError::Write { .. }), "{error}");
+            assert!(matches!(error, TrainError::File(_)), "{error}");
         }
     }
 
@@ -273,17 +250,9 @@ mod tests {
         assert!(error.to_string().contains("train-images-idx3-ubyte"), "{error}");
     }
 
-    /// A folder of the shared data. Missing data skips a test with a message, or fails it in continuous integration.
+    /// A folder of the shared data.
     fn shared(folder: &str) -> Option<PathBuf> {
-        let root =
-            std::env::var_os("FOOLING_SHARED").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"), PathBuf::from);
-        let path = root.join(folder);
-        if path.is_dir() {
-            return Some(path);
-        }
-        assert!(std::env::var_os("CI").is_none(), "{} is missing", path.display());
-        eprintln!("SKIPPED: {} is missing, set FOOLING_SHARED to the folder of the shared data", path.display());
-        None
+        crate::testing::shared(folder).map(|shared| shared.join(folder))
     }
 
     fn models() -> PathBuf {

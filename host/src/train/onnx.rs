@@ -13,6 +13,7 @@ use super::lenet::{NAMES, shapes};
 use super::{LeNet, TrainError};
 use crate::mnist::SIDE;
 use crate::onnx::{self, ExternalData, Network, operation};
+use crate::util::files::FileError;
 
 /// Name of the network's input.
 pub const INPUT: &str = "input";
@@ -39,9 +40,9 @@ pub fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
 /// Reads a network from a file that [`encode`] made, or from one whose parameters have the same names.
 ///
 /// # Errors
-/// [`TrainError::Read`] if the file cannot be read, and as [`decode`].
+/// [`TrainError::File`] if the file cannot be read, and as [`decode`].
 pub fn read(file: &Path) -> Result<LeNet, TrainError> {
-    let bytes = std::fs::read(file).map_err(|reason| TrainError::Read { file: file.into(), reason })?;
+    let bytes = std::fs::read(file).map_err(|reason| FileError::new("read", file, reason))?;
     decode(&bytes)
 }
 

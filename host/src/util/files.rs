@@ -4,6 +4,25 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+/// A file operation failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", path.display())]
+pub struct FileError {
+    /// The operation.
+    pub action: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// The system's message.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// Of an operation on a file.
+    pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.to_owned(), source }
+    }
+}
+
 /// Whether a file must survive a power failure once it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durable {
@@ -12,8 +31,8 @@ pub(crate) enum Durable {
 }
 
 /// Writes a file outside a run folder atomically.
-pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_whole(path, &beside_alone(path), bytes, Durable::No)
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    write_whole(path, &beside_alone(path), bytes, Durable::No).map_err(|source| FileError::new("write", path, source))
 }
 
 /// Where a file is written before it is renamed. The next process replaces what a killed one left there.

@@ -7,6 +7,7 @@ use super::{Report, batch_for, error_text, planning, prepare};
 use crate::model::{Model, ModelError};
 use crate::onnx::tract::{Refusal, contained, typed};
 use crate::onnx::{ExternalData, Network, exported};
+use crate::util::files::FileError;
 use crate::util::text::hex;
 
 /// The result of an export.
@@ -44,13 +45,8 @@ pub enum ExportError {
     #[error("{0}; this is a bug in rewriting the graph, and no file was kept")]
     Wrong(String),
     /// A file could not be written.
-    #[error("cannot write {path}: {source}")]
-    Write {
-        /// The file.
-        path: String,
-        /// The system's message.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// The largest difference of a probability that rounding may cause.
@@ -103,7 +99,7 @@ pub fn export(model: &Model, out: &Path, half: bool, allow_slow: bool) -> Result
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
-    crate::util::files::write_file(path, bytes).map_err(|source| ExportError::Write { path: path.display().to_string(), source })
+    Ok(crate::util::files::write_file(path, bytes)?)
 }
 
 /// The card of the exported file.
