@@ -245,7 +245,9 @@ impl<R: BufRead> Lines<R> {
             }
             TextEncoding::Utf8 => {
                 let text = std::str::from_utf8(bytes);
-                return text.map(str::to_owned).map_err(|_| "not UTF-8 text; save the file as UTF-8".to_owned());
+                return text
+                    .map(str::to_owned)
+                    .map_err(|_| "not UTF-8 text; a genome file is what fooling show --genomes prints".to_owned());
             }
             TextEncoding::Utf16Le => u16::from_le_bytes,
             TextEncoding::Utf16Be => u16::from_be_bytes,
@@ -285,7 +287,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_refused_with_its_line() {
-        assert_eq!(all(b"a\n\xff\xff\n").unwrap_err(), "line 2: not UTF-8 text; save the file as UTF-8");
+        assert_eq!(all(b"a\n\xff\xff\n").unwrap_err(), "line 2: not UTF-8 text; a genome file is what fooling show --genomes prints");
         assert!(all(b"{\0}\0").unwrap_err().starts_with("line 1: zero bytes, as in UTF-16"));
         assert_eq!(all(b"\xff\xfea\0\n\0b").unwrap_err(), "line 2: damaged UTF-16 text; save the file as UTF-8");
         assert!(all(&vec![b' '; 1 << 22]).unwrap_err().starts_with("line 1: longer than any genome"));

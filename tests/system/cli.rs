@@ -98,6 +98,9 @@ fn genomes_are_rendered_as_they_were_evolved() {
         assert_eq!(rendered.stderr.is_empty(), silent, "{line}: {}", rendered.stderr);
         assert!(same(line.rsplit(' ').next().unwrap()), "{line}");
     }
+    let mut piped = crate::program::command(dir.path(), ["render", "-", "--out", "piped"]);
+    crate::program::outcome(piped.stdin(std::fs::File::open(path("new.jsonl")).unwrap())).done();
+    assert!(same("piped"));
     // Whatever may be another picture is noted.
     fooling(dir.path(), "render old.jsonl --size 28 --out pixel")
         .done()

@@ -125,3 +125,25 @@ fn a_classifier_with_another_number_of_classes() {
     let error = evolve(&dir.path().join("a"), EncodingName::Cppn, &Mock::new(9, BATCH, 28 * 28, 1)).unwrap_err();
     assert!(error.to_string().contains("classes"), "{error}");
 }
+
+/// A network of which no picture gets scores ends the run before it has begun, and leaves nothing.
+#[test]
+fn a_first_generation_without_any_valid_scores() {
+    for encoding in ENCODINGS {
+        for (fault, advice) in [(Fault::Sum(0), "output = \"sigmoid\""), (Fault::Nan(0), "scale, mean and std")] {
+            let dir = scratch();
+            let root = dir.path().join("new/run");
+            // In batches of one, each picture is in slot 0.
+            let error = evolve(&root, encoding, &Mock::new(10, 1, 28 * 28, 1).with_fault(fault)).unwrap_err();
+            assert!(matches!(error, RunError::AllRefused { pictures: 40, picture: 0, .. }), "{error}");
+            assert!(error.to_string().contains(advice), "{error}");
+            assert!(!root.exists());
+            // What else is in the folder stays.
+            std::fs::create_dir_all(&root).unwrap();
+            std::fs::write(root.join("notes.txt"), "mine").unwrap();
+            evolve(&root, encoding, &Mock::new(10, 1, 28 * 28, 1).with_fault(fault)).unwrap_err();
+            let left: Vec<_> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["notes.txt"]);
+        }
+    }
+}

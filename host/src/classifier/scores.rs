@@ -44,7 +44,7 @@ impl InvalidScores {
                 "check scale, mean and std in the model card: the network may receive numbers that it was not trained for".to_owned()
             }
             Self::OutOfRange { outputs, .. } | Self::Sum { outputs } => {
-                format!("the line of the model card that fits such outputs is output = \"{}\"", outputs.fitting().name())
+                format!("output = \"{}\" in the model card fits such outputs", outputs.fitting().name())
             }
         }
     }
@@ -310,8 +310,8 @@ mod tests {
         assert_eq!(refused(Output::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { outputs: outputs(0.25, 0.5) });
         // What the outputs may be instead.
         let advice = |values: &[f32]| refused(Output::Probabilities, values).advice();
-        assert!(advice(&[7.0, -6.0]).ends_with("output = \"logits\"") && advice(&[0.75, 0.5]).ends_with("output = \"sigmoid\""));
-        assert!(refused(Output::LogProbabilities, &[0.5, 0.5]).advice().ends_with("output = \"probabilities\""));
+        assert!(advice(&[7.0, -6.0]).contains("output = \"logits\"") && advice(&[0.75, 0.5]).contains("output = \"sigmoid\""));
+        assert!(refused(Output::LogProbabilities, &[0.5, 0.5]).advice().contains("output = \"probabilities\""));
         // The second crop is checked as well.
         assert_eq!(refused(Output::Probabilities, &[0.5, 0.5, 1.0, 1.0]), InvalidScores::Sum { outputs: outputs(1.0, 1.0) });
     }

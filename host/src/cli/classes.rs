@@ -108,6 +108,7 @@ fn parts(text: &str) -> anyhow::Result<Vec<&str>> {
     };
     let parts: Vec<&str> = text.split(separates).map(str::trim).collect();
     anyhow::ensure!(!quoted, "a double quote is not closed in {text}");
+    anyhow::ensure!(!text.trim().is_empty(), "no class is given");
     anyhow::ensure!(parts.iter().all(|part| !part.is_empty()), "'{text}' has an empty part; separate classes by single commas");
     Ok(parts)
 }

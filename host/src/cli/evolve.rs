@@ -19,15 +19,18 @@ use super::progress::Watcher;
 /// The run folder receives the journal, from which the whole run can be rebuilt, the pictures, a contact sheet (sheet.png) and the
 /// statistics. A run that was stopped or killed continues with `fooling resume`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
-  fooling evolve                                     200 generations of CPPN pictures against the built-in LeNet
+  fooling evolve                                     CPPN pictures against the built-in LeNet
   fooling evolve --encoding direct --seed 3          one gene per pixel
   fooling evolve --model squeezenet.onnx --generations 5000 --out runs/big
   fooling evolve --model squeezenet.onnx --classes 0-9,tabby --crops ten
   fooling evolve --target 8                          one class only, with the single-objective EA
   fooling evolve --fits cortex-m                     genomes that a microcontroller can replay
-  fooling resume runs/big                            continue a run that was stopped or killed")]
+  fooling resume runs/big                            continue a run that was stopped or killed"
+)]
 pub(super) struct EvolveArgs {
     /// Name of a model (see fooling models list), or path of an ONNX file or model card
     #[arg(long, default_value = "lenet", value_hint = ValueHint::FilePath)]

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use fooling::report::percent;
-use fooling::run::{Observer, Progress};
+use fooling::run::{Observer, Progress, Stats};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::interrupts::interrupted;
@@ -97,12 +97,16 @@ fn line(progress: &Progress, first_generation: u32) -> String {
     let left = duration(seconds / done * f64::from(generations.saturating_sub(*generation)));
     let rate = if seconds > 0.0 { *pictures as f64 / seconds } else { 0.0 };
     let refused = if *refused > 0 { format!(", {refused} REFUSED (invalid scores)") } else { String::new() };
-    let (median, lowest) = (percent(stats.median, 2), percent(stats.lowest, 2));
-    format!(
-        "generation {generation} of {generations}, {left} left{refused}, median {median}, lowest {lowest}, {} at 99 %, {} at 99.99 % of {}, \
-         {rate:.0} images/s",
-        stats.at_99, stats.at_9999, stats.filled
-    )
+    format!("generation {generation} of {generations}, {left} left{refused}, {}, {rate:.0} images/s", confidence(stats))
+}
+
+fn confidence(stats: &Stats) -> String {
+    let Stats { filled, median, lowest, highest, at_99, at_9999, .. } = *stats;
+    if filled == 1 {
+        return format!("confidence {}", percent(highest, 2));
+    }
+    let (median, lowest) = (percent(median, 2), percent(lowest, 2));
+    format!("median {median}, lowest {lowest}, {at_99} of {filled} classes at 99 %, {at_9999} at 99.99 %")
 }
 
 /// A time in one or two units.

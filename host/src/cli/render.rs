@@ -1,7 +1,7 @@
 //! `fooling render`.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{BufRead, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,14 +21,18 @@ use fooling_core::{ColourSpace, Coordinates, MAX_SIDE, PictureSpec, Rows};
 /// With pixel coordinates, the default of evolve, --size draws another picture than the one that was evolved, and the network will judge it
 /// differently: the texture continues instead of growing. To see the evolved picture larger, use --enlarge.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   fooling render elites.jsonl --out pictures                     the pictures as evolved
   fooling render elites.jsonl --enlarge 10 --out pictures        the same, each pixel as 10 x 10 pixels
   fooling render elites.jsonl --size 512 --out pictures          drawn anew with 512 x 512 pixels
-  fooling render elites.jsonl --raw bytes.bin                    channel bytes before colour conversion, in one file")]
+  fooling show runs/lenet-cppn-1 --genomes | fooling render - --out pictures
+  fooling render elites.jsonl --raw bytes.bin                    bytes before colour conversion"
+)]
 pub(super) struct RenderArgs {
-    /// Genomes as JSON, one per line (see fooling show --genomes)
+    /// Genome file as fooling show --genomes prints it, or `-` for standard input
     #[arg(value_hint = ValueHint::FilePath)]
     genomes: PathBuf,
     /// Width and height in pixels; another size than the evolved one gives another picture [default: as evolved]
@@ -53,8 +57,7 @@ pub(super) struct RenderArgs {
 
 pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     let name = args.genomes.display();
-    let file = File::open(&args.genomes).with_context(|| format!("cannot read {name}"))?;
-    let mut lines = genomes::Lines::new(BufReader::new(file)).with_context(|| format!("cannot read {name}"))?;
+    let mut lines = genomes::Lines::new(open(&args.genomes)?).with_context(|| format!("cannot read {name}"))?;
     let mut output = Output::open(args)?;
     let mut warned = false;
     while let Some((number, line)) = lines.next_line().map_err(|problem| anyhow::anyhow!("{name}, {problem}"))? {
@@ -74,6 +77,17 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
     let place = args.raw.as_ref().unwrap_or(&args.out).display();
     writeln!(std::io::stdout(), "{count} pictures in {place}")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A genome file, or standard input.
+fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let name = path.display();
+    anyhow::ensure!(!path.is_dir(), "{name} is a folder; for a run, fooling show {name} --genomes prints the genomes");
+    let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
+    Ok(Box::new(BufReader::new(file)))
 }
 
 /// How a genome is to be drawn: as the options say, else as its line says, else with the defaults of evolve.

@@ -16,10 +16,13 @@ use super::progress::Watcher;
 /// The run continues with the configuration in its run.toml and ends exactly as if it had never been stopped. What a killed process left
 /// half written is computed again.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    allow_negative_numbers = true,
+    after_help = "\
 Examples:
   fooling resume runs/big
-  fooling resume runs/big --generations 9000         extend the run to 9000 generations")]
+  fooling resume runs/big --generations 9000         extend the run to 9000 generations"
+)]
 pub(super) struct ResumeArgs {
     /// Run folder
     #[arg(value_hint = ValueHint::DirPath)]

@@ -211,7 +211,7 @@ impl Results<'_> {
         writeln!(out, "{name}")?;
         for &(class, score) in top {
             let label = if label(class).parse() == Ok(class) { "" } else { short_name(label(class)) };
-            writeln!(out, "  {:>11}  {class} {label}", percent(score.into(), 5))?;
+            writeln!(out, "{}", format!("  {:>11}  {class} {label}", percent(score.into(), 5)).trim_end())?;
         }
         Ok(())
     }
