@@ -30,3 +30,45 @@ pub type StandardGenome = CppnGenome<{ Capacity::HOST.nodes as usize }, { Capaci
 pub type StandardEncoding = CppnEncoding<{ Capacity::HOST.nodes as usize }, { Capacity::HOST.links as usize }>;
 /// The program of a [`StandardGenome`].
 pub type StandardProgram = Program<{ Capacity::HOST.nodes as usize }, { Capacity::HOST.links as usize }>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::{Cell, EliteSlot};
+    use crate::encoding::Elite;
+
+    /// The table on the front page.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn sizes_are_those_of_the_documentation() {
+        let small = [size_of::<SmallGenome>(), size_of::<EliteSlot<SmallGenome>>(), size_of::<Elite<SmallGenome>>()];
+        assert_eq!((small, size_of::<SmallProgram>()), ([856, 888, 880], 1_592));
+        let standard = [size_of::<StandardGenome>(), size_of::<EliteSlot<StandardGenome>>(), size_of::<Elite<StandardGenome>>()];
+        assert_eq!((standard, size_of::<StandardProgram>()), ([8_728, 8_760, 8_752], 15_416));
+        assert_eq!([SmallProgram::max_scratch_floats(28, 4), StandardProgram::max_scratch_floats(28, 4)].map(|n| n * 4), [6_960, 57_136]);
+        assert_eq!(size_of::<Cell>(), 16);
+    }
+
+    /// No program needs more than the bound for its capacity.
+    #[test]
+    fn scratch_is_bounded() {
+        use crate::canvas::Channels;
+        use crate::encoding::Encoding as _;
+        use crate::rng::{Birth, Purpose, Stream};
+        let encoding = SmallEncoding::paper(Channels::Colour);
+        let mut largest = 0;
+        for child in 0..40 {
+            let mut stream = Stream::new(1, Birth { generation: 0, child }, Purpose::Child);
+            let mut genome = SmallGenome::EMPTY;
+            encoding.random(&mut stream, &mut genome);
+            (0..400).for_each(|_| encoding.mutate(&mut stream, 0, &mut genome));
+            let program = SmallProgram::new(&genome);
+            for (side, lanes) in [(1, 8), (28, 4), (28, 7), (61, 1)] {
+                let needed = program.scratch_floats(side, lanes);
+                assert!(needed <= SmallProgram::max_scratch_floats(side, lanes), "{needed} floats, {side} {lanes}");
+                largest = largest.max(needed);
+            }
+        }
+        assert!(largest * 8 > SmallProgram::max_scratch_floats(61, 1), "{largest} floats: the bound is far off");
+    }
+}
