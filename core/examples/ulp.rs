@@ -4,8 +4,8 @@
 
 use fooling_core::math;
 
-/// The largest |approximate - exact| over every float from `low` up to `high`: in units of the last place of exact's f32, where, and as it
-/// is.
+/// The largest |approximate - exact| over every float from `low` to `high`: in units in the last place of exact's f32, where it occurs, and
+/// as an absolute error.
 fn largest_error(stride: usize, low: f32, high: f32, kernel: fn(f32) -> f32, exact: fn(f64) -> f64) -> (f64, f32, f64) {
     let (mut worst, mut absolute) = ((0.0, 0.0), 0.0_f64);
     for bits in (low.to_bits()..=high.to_bits()).step_by(stride) {
@@ -39,6 +39,6 @@ fn main() {
     ];
     for (name, low, high, kernel, exact) in cases {
         let (error, x, absolute) = largest_error(stride, low, high, kernel, exact);
-        println!("{name:9} {low:e} to {high:e}: {error:.3} ulp at {x:e}; at most {absolute:.2e} in all");
+        println!("{name:9} {low:e} to {high:e}: {error:.3} ulp at {x:e}; absolute error at most {absolute:.2e}");
     }
 }

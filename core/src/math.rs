@@ -29,7 +29,7 @@ const PI: [f32; 5] = [
     f32::from_bits(0xa9e7_b967),
 ];
 
-/// The fourth and the fifth piece in one.
+/// The fourth and the fifth piece combined.
 const PI_TAIL: f32 = f32::from_bits(0x2f05_a309);
 
 /// Sine of r in [-pi/2, pi/2] by a minimax polynomial (relative error of the exact polynomial: 6.2e-9).
@@ -250,7 +250,7 @@ pub fn exp(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Which of the two is taken depends on a bound for many numbers, so that they must agree wherever both are allowed.
+    /// A bound for many numbers decides which of the two is used, so they must agree wherever both are allowed.
     #[test]
     fn near_and_far_reduction_give_the_same_bits() {
         let bound = ((NEAR - 1.0) / FRAC_1_PI).to_bits();
@@ -261,7 +261,7 @@ mod tests {
         }
     }
 
-    /// A step of 1 in 255 is 0.004; errors of these kernels must not be what a byte depends on.
+    /// A step of 1 in 255 is 0.004; no byte may depend on the errors of these kernels.
     #[test]
     fn absolute_errors_are_small() {
         let check = |name: &str, low: f32, high: f32, kernel: fn(f32) -> f32, exact: fn(f64) -> f64| {

@@ -1,12 +1,12 @@
-//! The modules of this crate are floors of a house: each uses only those below it. This test keeps it so.
+//! The modules of this crate form floors: each uses only those below it. This test enforces it.
 
 use std::path::{Path, PathBuf};
 
-/// The floors from the ground up. A file belongs to the last one that its path begins with.
+/// The floors from the ground up. A file belongs to the last one whose path is a prefix of its own.
 const FLOORS: [&[&str]; 14] = [
     &["util", "simd", "picture"],
     &["genomes", "mnist", "fetch"],
-    // The card and the errors of models are below ONNX: they say what an input and an output are.
+    // The card and the errors of models are below ONNX: they describe inputs and outputs.
     &["model::card", "model::error"],
     &["onnx"],
     &["model"],
@@ -29,7 +29,7 @@ const RUN: [&[&str]; 4] = [
 ];
 const REPORT: [&[&str]; 3] = [&["report::xml"], &["report::chart", "report::sheet", "report::summary"], &["report::page", "report::html"]];
 
-/// How high a module is; nothing if the floors do not have it.
+/// The floor of a module; none if it is not listed.
 fn height(floors: &[&[&str]], path: &str) -> Option<usize> {
     let holds = |module: &&str| path == *module || path.strip_prefix(*module).is_some_and(|rest| rest.starts_with("::"));
     let longest = |floor: &&[&str]| floor.iter().filter(|module| holds(module)).map(|module| module.len()).max();
@@ -56,7 +56,7 @@ fn module(file: &Path) -> String {
     parts.join("::")
 }
 
-/// The paths in this crate that a text uses, but for its tests. `use crate::a::{b::C, d}` uses `a::b::C` and `a::d`.
+/// The paths in this crate that a file uses, outside its tests. `use crate::a::{b::C, d}` uses `a::b::C` and `a::d`.
 fn uses(text: &str, module: &str) -> Vec<String> {
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let code: String = code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
@@ -80,7 +80,7 @@ fn uses(text: &str, module: &str) -> Vec<String> {
     found
 }
 
-/// Where the names are defined that the module `within` exports again: `use error::RunError` makes `run::RunError` `run::error::RunError`.
+/// Where the names that module `within` re-exports are defined: `use error::RunError` turns `run::RunError` into `run::error::RunError`.
 fn exports(text: &str, within: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for line in text.split("use ").skip(1).filter_map(|line| line.split(';').next()) {

@@ -12,7 +12,7 @@ use fooling_core::{Activation, ColourSpace, Coordinates, INPUTS, Link, MAX_SIDE,
 
 use serde::{Deserialize, Serialize};
 
-/// A genome, and how the picture was drawn that the network saw, as far as its line says.
+/// A genome, and how the picture that the network saw was drawn, as far as its line says.
 #[derive(Clone, Debug)]
 pub struct GenomeEntry {
     /// The genome.
@@ -88,7 +88,7 @@ fn value_of<T: Copy>(field: &str, names: &[(&str, T)], given: Option<&str>) -> R
     found.ok_or_else(|| format!("unknown {field} '{}' (known: {})", printable(given), known()))
 }
 
-/// A genome as a line, without its end. `picture` is what the network saw of it.
+/// A genome as a line of text, without the newline. `picture` is what the network saw of it.
 #[must_use]
 pub fn to_line(genome: &StandardGenome, picture: PictureSpec) -> String {
     let node = |(id, activation): (usize, &Activation)| {
@@ -115,7 +115,7 @@ pub fn to_line(genome: &StandardGenome, picture: PictureSpec) -> String {
 pub fn from_line(line: &str) -> Result<GenomeEntry, String> {
     let line: Line = serde_json::from_str(line).map_err(|error| json_problem(&error))?;
     if let Some(size) = line.size.filter(|size| !(1..=MAX_SIDE).contains(size)) {
-        return Err(format!("size {size} is not within 1 to {MAX_SIDE}"));
+        return Err(format!("size {size} is not between 1 and {MAX_SIDE}"));
     }
     let activations = activations(&line)?;
     let links: Vec<Link> = line.connections.iter().map(|l| Link { source: l.source, target: l.target, weight: l.weight }).collect();
@@ -132,7 +132,7 @@ fn json_problem(error: &serde_json::Error) -> String {
     format!("not a genome: {problem} (column {})", error.column())
 }
 
-/// The nodes' activations, once ids, kinds and positions are found to be in order.
+/// The nodes' activations, after checking ids, kinds and positions.
 fn activations(line: &Line) -> Result<Vec<Activation>, String> {
     let mut activations = Vec::with_capacity(line.nodes.len());
     for (position, node) in line.nodes.iter().enumerate() {
@@ -154,7 +154,7 @@ fn activations(line: &Line) -> Result<Vec<Activation>, String> {
     Ok(activations)
 }
 
-/// Longest line that is read, in bytes of the file; that of the largest genome has about 90 000.
+/// Longest accepted line in bytes of the file; the largest genome takes about 90 000.
 const LONGEST_LINE: u64 = 1 << 21;
 
 /// How the text of a file is encoded.
@@ -225,7 +225,7 @@ impl<R: BufRead> Lines<R> {
         if bytes.is_empty() { Ok(None) } else { self.decode(&bytes).map(Some) }
     }
 
-    /// Whether the byte `\n` that was just read is a line end. In UTF-16 it may be half of another character.
+    /// Whether the byte `\n` that was just read is a line ending. In UTF-16 it may be half of another character.
     fn at_end_of_line(&mut self, bytes: &mut Vec<u8>) -> Result<bool, String> {
         Ok(match self.encoding {
             TextEncoding::Utf8 => true,
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn lines_are_read_in_every_usual_encoding() {
-        // A character whose UTF-16 holds the byte of a line end, in either half.
+        // A character whose UTF-16 contains the byte of a line ending, in either half.
         let text = "{\"a\": \"\u{10a}\u{a00}\"}\r\n\n  \nlast";
         let expected = Ok(vec![(1, "{\"a\": \"\u{10a}\u{a00}\"}\r\n".to_owned()), (4, "last".to_owned())]);
         let marked = format!("\u{feff}{text}");
@@ -308,7 +308,7 @@ mod tests {
             assert!(entry.genome == genome);
         }
         let line = to_line(&genome, PictureSpec { side: 28, coordinates: Coordinates::Unit, colour: None });
-        assert!(from_line(&line.replace(":28,", ":0,")).unwrap_err().contains("size 0 is not within 1 to 4096"));
+        assert!(from_line(&line.replace(":28,", ":0,")).unwrap_err().contains("size 0 is not between 1 and 4096"));
         assert!(from_line(&line.replace("unit", "polar")).unwrap_err().contains("unknown coordinates 'polar' (known: pixel, unit)"));
     }
 }

@@ -101,3 +101,8 @@ pub mod internals {
     pub use crate::run::{CellName, Provenance, RunToml, rebuild_journal};
     pub use crate::simd::Instructions;
 }
+
+/// The examples of the README, tested as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct ReadmeExamples;

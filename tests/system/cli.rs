@@ -27,7 +27,7 @@ fn help_of(dir: &std::path::Path, name: &str) -> String {
     format!("{long}\n---- -h ----\n\n{short}")
 }
 
-/// The subcommands that a help text lists, but for `help` itself.
+/// The subcommands that a help text lists, except `help` itself.
 fn subcommands(help: &str) -> Vec<String> {
     let list = help.split("Commands:\n").nth(1).expect("a help text with subcommands");
     // The descriptions are indented further.
@@ -49,7 +49,7 @@ fn shell_completions_name_every_subcommand() {
         }
         std::fs::write(dir.path().join(shell), script).unwrap();
     }
-    // Bash itself finds no fault with its script, where there is a bash.
+    // If bash is installed, it must accept its script.
     if let Ok(checked) = std::process::Command::new("bash").arg("-n").arg(dir.path().join("bash")).output() {
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     }
@@ -68,7 +68,7 @@ fn every_subcommand_has_a_manual_page() {
     assert!(page("fooling-evolve.1").contains("cortex"));
 }
 
-/// Genomes as the line says, as the options say, and enlarged; in every encoding that shells write.
+/// Genomes drawn as the line says, as the options say, and enlarged; in every encoding that shells write.
 #[test]
 fn genomes_are_rendered_as_they_were_evolved() {
     let dir = scratch();
@@ -101,15 +101,15 @@ fn genomes_are_rendered_as_they_were_evolved() {
     let mut piped = crate::program::command(dir.path(), ["render", "-", "--out", "piped"]);
     crate::program::outcome(piped.stdin(std::fs::File::open(path("new.jsonl")).unwrap())).done();
     assert!(same("piped"));
-    // Whatever may be another picture is noted.
+    // Whatever may differ from the evolved picture is noted.
     fooling(dir.path(), "render old.jsonl --size 28 --out pixel")
         .done()
-        .says(&["note: old.jsonl, line 1: the line does not say its coordinates"]);
+        .says(&["note: old.jsonl, line 1: the line does not state the coordinates"]);
     assert!(!same("pixel"));
     fooling(dir.path(), "render new.jsonl --coordinates pixel --out other").done().says(&["evolved with other coordinates"]);
     fooling(dir.path(), "render old.jsonl").refused(&["old.jsonl, line 1", "give --size"]);
 
-    // Each pixel becomes a square, so that the network sees what it saw.
+    // Each pixel becomes a square, so the network sees the same picture.
     fooling(dir.path(), "render new.jsonl --enlarge 5 --out large").done();
     let [small, large] = ["a/cells/0003.png", "large/0003.png"].map(|name| image::open(path(name)).unwrap().into_luma8());
     assert_eq!(large.dimensions(), (140, 140));
@@ -117,7 +117,7 @@ fn genomes_are_rendered_as_they_were_evolved() {
     fooling(dir.path(), "render new.jsonl --enlarge 200").refused(&["5600 x 5600", "at most 4096"]);
 }
 
-/// What a microcontroller is to replay fits into core's small genomes, which then give the same pictures.
+/// A run for a microcontroller fits into core's small genomes, which then give the same pictures.
 #[test]
 fn runs_that_fit_a_small_target_replay_there() {
     let dir = scratch();
@@ -172,7 +172,7 @@ fn a_finished_run_says_that_it_is_done() {
     fooling(dir.path(), "evolve --resume a --generations 6").done().says(&["resuming with generation 5 of 6", "generation 6 of 6"]);
 }
 
-/// On a terminal the progress is one line, which is no wider than the terminal, and counts to the last generation.
+/// On a terminal the progress is one line, not wider than the terminal, and counts to the last generation.
 #[test]
 #[cfg(target_os = "linux")]
 fn progress_fits_the_terminal() {
@@ -180,7 +180,7 @@ fn progress_fits_the_terminal() {
     let line = format!("stty rows 24 cols 60; exec {} evolve --out a --batch 40 --generations 3", env!("CARGO_BIN_EXE_fooling"));
     let script = std::process::Command::new("script").args(["-qec", &line, "typescript"]).current_dir(dir.path()).output();
     let Ok(script) = script else {
-        return crate::program::skip("progress_fits_the_terminal", "there is no program `script`, which lends a terminal");
+        return crate::program::skip("progress_fits_the_terminal", "the program `script`, which provides a terminal, is missing");
     };
     let text = String::from_utf8(script.stdout).unwrap();
     assert!(text.contains("generation 3 of 3") && !text.contains("of 4") && !text.contains("generation 4"), "{text}");

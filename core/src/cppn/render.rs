@@ -110,7 +110,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         usize::from(FIXED_LINES) + usize::from(self.line_steps)
     }
 
-    /// The number of registers, at least one, so that it can be divided by.
+    /// The number of registers, at least one, because it is used as a divisor.
     fn registers(&self) -> usize {
         usize::from(self.registers).max(1)
     }

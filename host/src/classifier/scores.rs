@@ -18,19 +18,19 @@ pub enum InvalidScores {
         value: f32,
     },
     /// A probability is below 0 or above 1.
-    #[error("class {class} has the probability {value}, which is not within 0 to 1 ({outputs})")]
+    #[error("class {class} has the probability {value}, which is not between 0 and 1 ({outputs})")]
     OutOfRange {
         /// The class.
         class: usize,
         /// Its score.
         value: f32,
-        /// What the network gave for the picture.
+        /// The network's outputs for the picture.
         outputs: Outputs,
     },
     /// The probabilities do not sum to 1.
     #[error("the probabilities do not sum to 1 ({outputs})")]
     Sum {
-        /// What the network gave for the picture.
+        /// The network's outputs for the picture.
         outputs: Outputs,
     },
 }
@@ -50,7 +50,7 @@ impl InvalidScores {
     }
 }
 
-/// What a network gave for one crop of a picture, in figures.
+/// Statistics of a network's outputs for one crop of a picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Outputs {
     /// The lowest output.
@@ -67,13 +67,13 @@ impl Outputs {
         Self { lowest, highest, sum: values.iter().map(|&value| f64::from(value)).sum() }
     }
 
-    /// What such outputs are likely to be.
+    /// The likely meaning of such outputs.
     fn fitting(&self) -> Output {
         let within = [self.lowest, self.highest].iter().all(|&value| (-TOLERANCE..=1.0 + TOLERANCE).contains(&value.into()));
         match (within, (self.sum - 1.0).abs() <= TOLERANCE) {
             (true, true) => Output::Probabilities,
             (true, false) => Output::Sigmoid,
-            // The softmax of logarithms of probabilities gives the probabilities, too.
+            // The softmax of log-probabilities gives the probabilities, too.
             (false, _) => Output::Logits,
         }
     }

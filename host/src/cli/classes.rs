@@ -26,7 +26,7 @@ impl<'c> Classes<'c> {
         self.labels.last().map_or(0, |(class, _)| *class)
     }
 
-    /// A class by its number or its name. A part of a label is enough if it occurs in no other one; case does not matter. `label:10` and
+    /// A class by its number or its name. A part of a label is enough if it occurs in no other label; case does not matter. `label:10` and
     /// quoted text are always names.
     pub(super) fn find(&self, wanted: &str) -> anyhow::Result<usize> {
         let wanted = wanted.trim();
@@ -40,11 +40,16 @@ impl<'c> Classes<'c> {
     fn numbered(&self, number: usize) -> anyhow::Result<usize> {
         let label = |class| self.labels.iter().find(|(other, _)| *other == class).map(|(_, label)| *label);
         let text = number.to_string();
-        // Labels that are numbers themselves, in another order than the classes: both readings make sense.
+        // Labels that are numbers themselves, in an order that differs from the classes: both interpretations make sense.
         let other = self.labels.iter().find(|(class, label)| *label == text && *class != number);
         let Some(found) = label(number) else {
             let hint = other.map_or(String::new(), |(class, _)| format!("; the label '{text}' is class {class}: write {LABEL}{text}"));
-            anyhow::bail!("class {number} is not one of the {} of '{}' (0 to {}){hint}", self.labels.len(), self.model, self.last());
+            anyhow::bail!(
+                "class {number} is not one of the {} classes of '{}' (0 to {}){hint}",
+                self.labels.len(),
+                self.model,
+                self.last()
+            );
         };
         if let Some((class, _)) = other {
             say!(
@@ -99,7 +104,7 @@ impl<'c> Classes<'c> {
     }
 }
 
-/// The parts of a list separated by commas; a comma within double quotes separates nothing.
+/// The parts of a list separated by commas, except commas within double quotes.
 fn parts(text: &str) -> anyhow::Result<Vec<&str>> {
     let mut quoted = false;
     let separates = |c: char| {
@@ -113,7 +118,7 @@ fn parts(text: &str) -> anyhow::Result<Vec<&str>> {
     Ok(parts)
 }
 
-/// Without the double quotes around it.
+/// The text without the double quotes around it.
 fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text)
 }
@@ -141,7 +146,7 @@ mod tests {
         assert_eq!(found("he").unwrap_err(), "'he' occurs in 3 labels of 'animals': 1 hen, 3 hen harrier, 4 sea hen; give the number");
         assert!(found("dog").unwrap_err().contains("no label of 'animals' contains 'dog'"));
         let number = found("8").unwrap_err();
-        assert_eq!(number, "class 8 is not one of the 6 of 'animals' (0 to 5); the label '8' is class 5: write label:8");
+        assert_eq!(number, "class 8 is not one of the 6 classes of 'animals' (0 to 5); the label '8' is class 5: write label:8");
         assert!(found("").is_err() && found("label:").is_err() && found("\"\"").is_err());
     }
 

@@ -20,7 +20,7 @@ pub(super) struct CompletionsArgs {
 }
 
 pub(super) fn run(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
-    // Into memory first: the generator panics where writing fails, and a closed stdout is no fault.
+    // Written to memory first: the generator panics if writing fails, and a closed stdout is not an error.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut super::Cli::command(), "fooling", &mut script);
     std::io::stdout().write_all(&script)?;

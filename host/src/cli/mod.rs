@@ -89,7 +89,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => man::run(&args),
     };
     result.unwrap_or_else(|error| {
-        // A closed stdout (`| head`) is no error.
+        // A closed stdout (`| head`) is not an error.
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
@@ -135,7 +135,7 @@ fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
     Ok(model)
 }
 
-/// The device that a choice stands for. Prints what `auto` chose, and why it chose no other device.
+/// The device for a choice. Prints what `auto` chose, and why it chose no other device.
 fn device(asked: DeviceChoice) -> Device {
     let (device, passed_over) = asked.device();
     for why in passed_over {

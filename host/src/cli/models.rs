@@ -25,7 +25,7 @@ pub(super) struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the models that have a name, and whether their weights are here
+    /// List the named models and whether their weights are here
     List,
     /// Show the card and the labels of a model
     Show {
@@ -61,7 +61,7 @@ struct ExportArgs {
     /// Device to prepare it for
     #[arg(long, value_enum)]
     device: DeviceChoice,
-    /// ONNX file to write, with its card beside it [default: NAME.cuda.onnx]
+    /// ONNX file to write; its card is written next to it [default: NAME.cuda.onnx]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
     /// Use half precision (f16) for weights and arithmetic, except in the softmax
@@ -79,7 +79,7 @@ struct FetchArgs {
     /// Folder for downloads [default: $FOOLING_CACHE, or fooling in the user's cache folder]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     cache: Option<PathBuf>,
-    /// Another address to download from; the digest still has to match
+    /// Another URL to download from; the digest still has to match
     #[arg(long, value_hint = ValueHint::Url)]
     url: Option<String>,
 }
@@ -184,7 +184,7 @@ fn for_cuda(args: &ExportArgs) -> anyhow::Result<()> {
         DeviceChoice::Cuda => Ok(()),
         DeviceChoice::Cpu => anyhow::bail!("a network needs no preparation for the CPU; use '{model}' as it is"),
         DeviceChoice::Metal => anyhow::bail!("networks can be exported for CUDA only; for Metal they are rewritten when they are loaded"),
-        DeviceChoice::Auto => anyhow::bail!("name the device that '{model}' is to be prepared for (--device cuda)"),
+        DeviceChoice::Auto => anyhow::bail!("name the device to prepare '{model}' for (--device cuda)"),
     }
 }
 

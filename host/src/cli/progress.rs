@@ -1,4 +1,4 @@
-//! How far a run is: one line that is rewritten on a terminal, else a line from time to time.
+//! The progress of a run: on a terminal one line that is rewritten, otherwise occasional lines.
 
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
@@ -17,16 +17,16 @@ pub(super) struct Watcher {
     bar: ProgressBar,
     schedule: Option<Schedule>,
     first_generation: u32,
-    /// Whether the reason for refused pictures has been given.
+    /// Whether the reason for rejected pictures has been printed.
     warned: bool,
 }
 
 impl Watcher {
-    /// For a run of so many generations after the initial batch.
+    /// For a run with this many generations after the initial batch.
     pub(super) fn new(generations: u32) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = if terminal { ProgressBar::new(u64::from(generations) + 1) } else { ProgressBar::hidden() };
-        // A wide message is cut to the width of the terminal, so that the line never wraps.
+        // A wide message is truncated to the width of the terminal, so that the line never wraps.
         bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("a valid template"));
         Self { generations, bar, schedule: (!terminal).then(Schedule::default), first_generation: 0, warned: false }
     }
@@ -45,7 +45,7 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        // Whatever ends the run, an error message must not share a line with the progress.
+        // However the run ends, an error message must not share a line with the progress.
         self.bar.finish_and_clear();
     }
 }
@@ -77,7 +77,7 @@ impl Observer for Watcher {
     }
 }
 
-/// What is said before the first generation of this process.
+/// The message before the first generation of this process.
 fn start_line(next_generation: u32, generations: u32) -> Option<String> {
     match next_generation.checked_sub(1) {
         None => None,
@@ -89,7 +89,7 @@ fn start_line(next_generation: u32, generations: u32) -> Option<String> {
     }
 }
 
-/// The line for a generation. What matters most comes first: a narrow terminal cuts the rest.
+/// The line for a generation. The most important parts come first: a narrow terminal cuts off the rest.
 fn line(progress: &Progress, first_generation: u32) -> String {
     let Progress { generation, generations, pictures, refused, elapsed, stats, .. } = progress;
     let seconds = elapsed.as_secs_f64();
@@ -119,7 +119,7 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// When plain progress writes a line: at once, every five seconds in the first minute, then every minute.
+/// When to write a line of plain progress: at once, every five seconds in the first minute, then every minute.
 #[derive(Debug, Default)]
 struct Schedule {
     next: Duration,
@@ -170,7 +170,7 @@ mod tests {
         let mut schedule = Schedule::default();
         let due: Vec<u64> = (0..600).filter(|&second| schedule.is_due(Duration::from_secs(second))).collect();
         assert_eq!(due, [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 120, 180, 240, 300, 360, 420, 480, 540]);
-        // Generations of hours each get a line.
+        // Generations that take hours each get a line.
         let due = (1..5).filter(|&hour| schedule.is_due(Duration::from_secs(hour * 3600))).count();
         assert_eq!(due, 4);
     }

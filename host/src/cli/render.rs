@@ -15,11 +15,11 @@ use fooling_core::{ColourSpace, Coordinates, MAX_SIDE, PictureSpec, Rows};
 
 /// Render CPPN genomes to PNG files
 ///
-/// A line of `fooling show --genomes` holds the size, the coordinates and the reading of colours that the picture was evolved with, and the
-/// same picture is drawn. Lines of earlier versions lack them; the options then say how to draw.
+/// A line of `fooling show --genomes` contains the size, the coordinates and the colour space that the picture was evolved with, so the
+/// same picture is drawn. Lines of earlier versions lack them, and the options then decide.
 ///
-/// With pixel coordinates, the default of evolve, --size draws another picture than the one that was evolved, and the network will judge it
-/// differently: the texture continues instead of growing. To see the evolved picture larger, use --enlarge.
+/// With pixel coordinates, the default of evolve, --size draws a different picture from the evolved one, and the network will score it
+/// differently: the texture continues instead of growing. To enlarge the evolved picture, use --enlarge.
 #[derive(Debug, Args)]
 #[command(
     allow_negative_numbers = true,
@@ -90,9 +90,9 @@ fn open(path: &Path) -> anyhow::Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-/// How a genome is to be drawn: as the options say, else as its line says, else with the defaults of evolve.
+/// How to draw a genome: as the options say, else as its line says, else with the defaults of evolve.
 fn picture_spec(args: &RenderArgs, entry: &GenomeEntry) -> Result<PictureSpec, String> {
-    let side = args.size.or(entry.size).ok_or("the line does not say the size of the picture; give --size")?;
+    let side = args.size.or(entry.size).ok_or("the line does not state the size of the picture; give --size")?;
     let enlarged = u32::from(side) * u32::from(args.enlarge);
     if enlarged > MAX_SIDE.into() {
         return Err(format!("the enlarged picture would have {enlarged} x {enlarged} pixels; at most {MAX_SIDE} x {MAX_SIDE} are written"));
@@ -102,7 +102,7 @@ fn picture_spec(args: &RenderArgs, entry: &GenomeEntry) -> Result<PictureSpec, S
         Variant::Paper => ColourSpace::Hsv,
         Variant::Released => ColourSpace::Hls,
     });
-    // One output is a grey value, whatever is asked for.
+    // One output is a grey value, whatever the options say.
     let colour = (entry.genome.outputs() == 3).then(|| asked.or(entry.colour).unwrap_or(ColourSpace::Hsv));
     Ok(PictureSpec { side, coordinates, colour: colour.filter(|_| args.raw.is_none()) })
 }
@@ -111,16 +111,16 @@ fn picture_spec(args: &RenderArgs, entry: &GenomeEntry) -> Result<PictureSpec, S
 fn note(args: &RenderArgs, entry: &GenomeEntry, spec: PictureSpec) -> Option<String> {
     const OTHER: &str = "this is not the evolved picture";
     if entry.coordinates.is_none() && args.coordinates.is_none() {
-        return Some("the line does not say its coordinates; drawn with pixel coordinates (--coordinates)".to_owned());
+        return Some("the line does not state the coordinates; using pixel coordinates (--coordinates)".to_owned());
     }
     if entry.colour.is_none() && args.variant.is_none() && spec.colour.is_some() {
-        return Some("the line does not say how colours are read; read as HSV (--variant)".to_owned());
+        return Some("the line does not state the colour space; using HSV (--variant)".to_owned());
     }
     if entry.coordinates.is_some_and(|evolved| evolved != spec.coordinates) {
         return Some(format!("evolved with other coordinates; {OTHER}"));
     }
     if entry.colour.is_some_and(|evolved| spec.colour.is_some_and(|colour| colour != evolved)) {
-        return Some(format!("evolved with another reading of colours; {OTHER}"));
+        return Some(format!("evolved with another colour space; {OTHER}"));
     }
     let evolved = entry.size.filter(|&size| size != spec.side && spec.coordinates == Coordinates::Pixel)?;
     Some(format!("evolved with {evolved} x {evolved} pixels; {OTHER} (--enlarge keeps it)"))
@@ -132,7 +132,7 @@ fn draw(entry: &GenomeEntry, spec: PictureSpec) -> Picture {
     picture
 }
 
-/// Where pictures go: a PNG file each, or the bytes of all in one file.
+/// Where pictures go: one PNG file each, or the bytes of all in one file.
 enum Output<'o> {
     Folder { dir: &'o Path, count: usize },
     Raw { path: &'o Path, file: BufWriter<File>, count: usize },

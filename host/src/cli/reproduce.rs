@@ -58,7 +58,7 @@ pub(super) struct ReproduceArgs {
 
 fn hours(text: &str) -> Result<f64, String> {
     let hours: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=100_000.0).contains(&hours) { Ok(hours) } else { Err("not within 0 to 100000 hours".to_owned()) }
+    if (0.0..=100_000.0).contains(&hours) { Ok(hours) } else { Err("not between 0 and 100000 hours".to_owned()) }
 }
 
 pub(super) fn run(args: ReproduceArgs) -> anyhow::Result<ExitCode> {

@@ -14,8 +14,8 @@ use super::classes::Classes;
 
 /// Show the elite of each class of a run, or their genomes
 ///
-/// Columns: class, name, confidence, the generation in which the elite was born, nodes and connections of its CPPN, how often the elite of
-/// the class was replaced, and how often by a child of another class's elite (goal switches).
+/// Columns: class, name, confidence, the generation in which the elite was born, nodes and connections of its CPPN, how often the class got
+/// a new elite, and how often the new elite's parent was not the previous one (goal switches).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +29,7 @@ pub(super) struct ShowArgs {
     dir: PathBuf,
     /// Print the CPPN genomes, one per line, for `fooling render`
     ///
-    /// A line also holds the size, the coordinates and the reading of colours that the picture was evolved with.
+    /// A line also contains the size, the coordinates and the colour space that the picture was evolved with.
     #[arg(long, conflicts_with = "json")]
     genomes: bool,
     /// Sort by confidence, highest first

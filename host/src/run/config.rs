@@ -93,7 +93,8 @@ pub struct Rates {
     pub gene: f64,
 }
 
-/// Checks that random genomes, whose outputs are each connected to every input, fit into a capacity, and it into the genomes of hosts.
+/// Checks that random genomes, with a link from every input to every output, fit into the capacity, and the capacity into the genomes of
+/// hosts.
 fn check_capacity(capacity: Capacity, outputs: u8) -> Result<(), String> {
     let (inputs, outputs) = (INPUTS as u16, u16::from(outputs));
     for (what, option, asked, least, most) in [

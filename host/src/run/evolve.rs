@@ -196,7 +196,7 @@ fn settings(setup: &Setup<'_>) -> Result<Settings, RunError> {
     Ok(settings)
 }
 
-/// Refuses a first generation of which no picture has valid scores: all that follow would be like it.
+/// Refuses a first generation in which no picture has valid scores: all later ones would be like it.
 fn check_first<G>(evaluated: &Evaluated<'_, G>) -> Result<(), RunError> {
     let Some((picture, problem)) = evaluated.refused else { return Ok(()) };
     let pictures = evaluated.offspring.len();

@@ -72,9 +72,9 @@ impl Folder {
         }
     }
 
-    /// Removes what [`run::start`](super::start) wrote before anything was recorded, and the folder if nothing else is in it.
+    /// Removes what [`run::start`](super::start) wrote before anything was recorded, and the folder if it contains nothing else.
     pub(super) fn discard(&self) {
-        // What cannot be removed is left: a header without records, which can be resumed.
+        // If something cannot be removed, a header without records remains, which can be resumed.
         for path in [self.journal(), self.run_toml(), self.root.join("lock")] {
             let _ = std::fs::remove_file(path);
         }

@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all.
+//! Atomic files: they exist completely or not at all.
 
 use std::fs::File;
 use std::io::{self, Write as _};

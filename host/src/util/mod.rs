@@ -1,4 +1,4 @@
-//! What the rest stands on and knows nothing of networks or runs: files, locks, workers, panics, text.
+//! Utilities that know nothing of networks or runs: files, locks, workers, panics, text.
 
 pub(crate) mod files;
 pub(crate) mod lock;

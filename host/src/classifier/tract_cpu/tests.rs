@@ -202,7 +202,7 @@ fn damaged_networks_never_panic_or_grow() {
 
 #[test]
 fn the_version_in_descriptions_is_the_one_in_the_lock_file() {
-    // That of the workspace, or of the package alone.
+    // The lock file of the workspace, or of the package alone.
     let folders = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().take(2);
     let lock = folders.map(|folder| folder.join("Cargo.lock")).find_map(|path| std::fs::read_to_string(path).ok()).unwrap();
     assert!(lock.contains(&format!("name = \"tract-onnx\"\nversion = \"{TRACT_VERSION}\"")));
