@@ -12,6 +12,7 @@ mod invalid_scores;
 mod journal_format;
 mod journals;
 mod kills;
+mod networks;
 mod oracle;
 mod program;
 mod reproduce;

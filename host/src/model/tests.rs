@@ -77,7 +77,7 @@ fn messages_name_file_and_field() {
         (problem(replaced("std = 1.0", "std = [1.0, 0.0, 1.0]")), "net.toml: input.std: must be greater than 0"),
         (problem(replaced("\"g\"]", "\"g\", \"h\"]")), "net.toml: labels: 8 labels, but net.onnx has 7 classes"),
         (problem(replaced("\"a\"", "\"a\\u001b[31m\"")), "net.toml: labels: class 0 is empty or has control characters"),
-        (problem(replaced("\"probabilities\"", "\"logits\"")), "net.toml: output: the card says logits, but net.onnx ends in a"),
+        (problem(replaced("\"probabilities\"", "\"logits\"")), "net.toml: output: the card says logits, but net.onnx ends with a"),
         (problem(replaced("\"net.onnx\"", "\"../net.onnx\"")), "net.toml: file: `../net.onnx` is outside the card's folder"),
         (problem(replaced("\"net.onnx\"", "\"/net.onnx\"")), "net.toml: file: `/net.onnx` is outside the card's folder"),
         (problem(replaced("sha256 = \"", "sha256 = \"f00")), "net.toml: sha256: \"f00"),

@@ -45,7 +45,10 @@ pub(super) fn makers(graph: &Graph) -> HashMap<&str, &Node> {
 pub(super) fn final_softmax(graph: &Graph) -> Option<Softmax> {
     let makers = makers(graph);
     let mut node = makers.get(graph.outputs.first()?.as_str())?;
-    while ["Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout"].iter().any(|operator| node.is(operator)) {
+    let shaping =
+        |node: &Node| ["Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Dropout"].iter().any(|operator| node.is(operator));
+    // Casts between floats change the numbers by rounding at most.
+    while shaping(node) || (node.is("Cast") && [1, 10, 11, 16].contains(&node.int("to", 0))) {
         node = makers.get(node.input(0)?)?;
     }
     let axis = node.attributes.contains_key("axis").then(|| node.int("axis", 0));

@@ -38,11 +38,16 @@ fn run_network(network: &Network, softmax_cut: bool, pictures: &[Vec<f32>]) -> R
         rewrite::widen(&mut graph);
         contained(std::panic::AssertUnwindSafe(|| run(&graph, &shape, pictures)))
     };
-    run(network).or_else(|_| {
-        let mut folded = network.clone();
-        folded.fold();
-        run(&folded)
-    })
+    // Folding may be what brings the softmax to light.
+    let as_it_is = if softmax_cut && network.softmax.is_none() { None } else { run(network).ok() };
+    as_it_is.map_or_else(
+        || {
+            let mut folded = network.clone();
+            folded.fold();
+            run(&folded)
+        },
+        Ok,
+    )
 }
 
 /// The outputs of a network for pictures, without any optimisation, softmax included.
