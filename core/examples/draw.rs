@@ -1,6 +1,6 @@
 //! Draws a genome on a display: `cargo run -p fooling-core --features embedded-graphics --example draw`.
 //!
-//! The display here is a framebuffer that is then printed as text; on a device it is the driver of a panel, and the storage is static.
+//! The display here is a framebuffer that is then printed as text. On a device it is the driver of a panel, and the storage is static.
 
 use std::convert::Infallible;
 
@@ -14,7 +14,7 @@ use fooling_core::{
 };
 
 const SIDE: usize = 32;
-/// Pixels that are computed side by side. It changes no bit of the picture.
+/// Pixels that are computed side by side. This does not change a bit of the picture.
 const LANES: usize = 4;
 
 fn main() -> Result<(), RenderError<Infallible>> {

@@ -1,7 +1,7 @@
 //! Evolves pictures for a scorer of your own: `cargo run --release -p fooling-core --example evolve > run.journal`.
 //!
-//! The scorer here wants a bright picture in cell 0, a dark one in cell 1 and a symmetric one in cell 2. In their place stands whatever
-//! tells pictures apart: usually a neural network, a class a cell. The journal goes to the standard output; `replay` draws its elites.
+//! The scorer here prefers a bright picture in cell 0, a dark one in cell 1 and a symmetric one in cell 2. Replace it by anything that
+//! scores pictures, usually a neural network with one cell for each class. The journal goes to standard output; `replay` draws its elites.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use fooling_core::{
 const SIDE: usize = 28;
 const CELLS: usize = 3;
 const GENERATIONS: u32 = 60;
-/// Pixels that are computed side by side. It changes no bit of a picture.
+/// Pixels that are computed side by side. This does not change a bit of a picture.
 const LANES: usize = 4;
 
 /// A score for each cell: the higher, the better.

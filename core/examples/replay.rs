@@ -1,6 +1,6 @@
 //! Replays a journal and prints the picture of each elite: `cargo run --release -p fooling-core --example replay run.journal`.
 //!
-//! No scorer is needed. The journal is one of CPPNs and MAP-Elites, such as `evolve` (the example) or `fooling evolve` writes.
+//! No scorer is needed. The journal must be of a run with CPPNs and MAP-Elites, as `evolve` (the example) or `fooling evolve` writes it.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use fooling_core::{
     StandardProgram, open_journal, replay,
 };
 
-/// Prints a picture as text, a character a pixel.
+/// Prints a picture as text, one character for each pixel.
 struct Text;
 
 impl Canvas for Text {

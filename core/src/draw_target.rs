@@ -9,7 +9,7 @@ use crate::canvas::{Canvas, Channels, Region, Row};
 
 /// A [`Canvas`] that draws on a display: on any `DrawTarget` of `embedded-graphics`. Needs the feature `embedded-graphics`.
 ///
-/// Pixels outside the display are not drawn, and rows outside it are not even computed. The bytes of a colour picture are taken for red,
+/// Pixels outside the display are not drawn, and rows outside it are not even computed. The bytes of a colour picture are used as red,
 /// green and blue, so give its [`PictureSpec`](crate::PictureSpec) the colour space of the run.
 #[derive(Debug)]
 pub struct DrawTargetCanvas<'t, T> {

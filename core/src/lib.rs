@@ -4,13 +4,13 @@
 //! random streams, genomes and their variation, rendering, the archive of elites, search by ask and tell, and the journal from which a run
 //! can be replayed. A network scores the pictures; core does not know what scores mean.
 //!
-//! A run is its [`Settings`] and its decisions. In each generation a [`Search`] is asked for offspring, they are rendered and scored, and
-//! the search is told the scores. A child takes every cell of the [`Archive`] whose elite it beats. These [`Placement`]s are all that a
-//! journal has to store: from it [`replay`] rebuilds every elite, bit for bit, without the network.
+//! A run is its [`Settings`] and its decisions. In each generation a [`Search`] is asked for offspring; they are drawn and scored, and the
+//! search is told the scores. A child takes every cell of the [`Archive`] whose elite it beats. These [`Placement`]s are all that a journal
+//! has to store: [`replay`] rebuilds every elite from them, bit for bit, without the network.
 //!
 //! # Example
 //!
-//! Storage is lent to the search: arrays or statics on a microcontroller, `Vec`s on a host. Here the scorer wants a bright picture in one
+//! The caller lends the storage: arrays or statics on a microcontroller, `Vec`s on a host. Here the scorer prefers a bright picture in one
 //! cell and a dark one in the other.
 //!
 //! ```
@@ -60,8 +60,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! `examples/` has three programs: `draw` shows a genome on a display, `evolve` evolves for a scorer of its own, `replay` draws the elites
-//! of a journal.
+//! `examples/` has three programs: `draw` shows a genome on a display, `evolve` evolves for your own scorer, `replay` draws the elites of a
+//! journal.
 //!
 //! # Names
 //!
@@ -80,16 +80,16 @@
 //!
 //! | what | each | [`Capacity::CORTEX_M`] | [`Capacity::HOST`] |
 //! |---|---|---|---|
-//! | [`CppnGenome`] | 8 a link, 1 a node | 856 | 8 728 |
-//! | [`EliteSlot`] of it, one a cell | 32 more | 888 | 8 760 |
-//! | [`Elite`] of it, one a child of a generation | 24 more | 880 | 8 752 |
-//! | [`Program`] | 12 a link, 6 a node | 1 592 | 15 416 |
+//! | [`CppnGenome`] | 8 per link, 1 per node | 856 | 8 728 |
+//! | [`EliteSlot`] with it, one per cell | 32 more | 888 | 8 760 |
+//! | [`Elite`] with it, one per child of a generation | 24 more | 880 | 8 752 |
+//! | [`Program`] | 12 per link, 6 per node | 1 592 | 15 416 |
 //! | scratch for rendering 28 x 28 grey pixels, 4 lanes | [`Program::max_scratch_floats`] | 6 960 | 57 136 |
-//! | [`Cell`], one a cell | 16 | 16 | 16 |
+//! | [`Cell`], one per cell | 16 | 16 | 16 |
 //!
-//! These are the sizes on 64-bit targets; 32-bit targets need up to 24 bytes less. Compiling a genome takes the most stack: about
-//! 19 bytes a node and 2 a link. Measured on
-//! a Cortex-M4, with all that surrounds it: 4 068 bytes to replay and render with [`Capacity::CORTEX_M`], 5 400 to evolve.
+//! These are the sizes on 64-bit targets; 32-bit targets need up to 24 bytes less. Compiling a genome takes the most stack: about 19 bytes
+//! per node and 2 per link. Measured on a Cortex-M4, including the rest of the program: 4 068 bytes to replay and draw with
+//! [`Capacity::CORTEX_M`], 5 400 to evolve.
 //!
 //! # Features
 //!

@@ -86,7 +86,7 @@ fn colours_are_converted_to_those_of_the_display() {
     }
 }
 
-/// Rows and columns of a CPPN that the display does not show are not computed, and those that it shows are the picture's.
+/// Rows and columns of a CPPN that the display does not show are not computed, and those that it shows equal the picture's.
 #[test]
 fn a_cppn_is_drawn_in_part() {
     let encoding = SmallEncoding::paper(Channels::Colour);

@@ -1,11 +1,11 @@
-//! A graph from bytes, each a decision: what a decoder could give the engine, sound or not. Mutated files seldom are another sound graph; these
-//! are, or nearly.
+//! A graph from bytes, each of which is a decision: anything that a decoder could pass to the engine, valid or not. Mutated files are
+//! seldom valid graphs; these nearly always are.
 
 use std::collections::BTreeMap;
 
 use fooling_engine::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor};
 
-/// Operators with the number of their operands, most of the time.
+/// Operators with their usual number of operands.
 const OPERATORS: &[(&str, usize)] = &[
     ("Conv", 3), ("Gemm", 3), ("MatMul", 2), ("BatchNormalization", 5), ("Relu", 1), ("Clip", 3), ("MaxPool", 1), ("AveragePool", 1),
     ("GlobalAveragePool", 1), ("GlobalMaxPool", 1), ("ReduceMean", 2), ("ReduceSum", 2), ("ReduceMax", 2), ("ReduceL2", 2), ("LRN", 1),
@@ -42,7 +42,7 @@ impl Decisions<'_> {
         choices[self.below(choices.len())]
     }
 
-    /// Mostly small; sometimes what breaks sums.
+    /// Mostly small; sometimes numbers that break sums.
     fn integer(&mut self) -> i64 {
         match self.below(32) {
             31 => self.of(&[i64::MIN, i64::MAX, -1000, 1 << 31, 1 << 20]),
@@ -83,7 +83,7 @@ impl Decisions<'_> {
     }
 }
 
-/// A graph with the input `x`, and what a picture for it has: channels, rows and columns.
+/// A graph with the input `x`, and the shape of its picture: channels, rows and columns.
 pub fn graph(bytes: &[u8]) -> (Graph, [usize; 3]) {
     let mut decisions = Decisions(bytes.iter());
     let picture = [decisions.of(&[1, 3, 2, 16, 17]), decisions.of(&[1, 2, 5, 8]), decisions.of(&[1, 2, 5, 8])];

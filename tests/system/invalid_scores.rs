@@ -126,7 +126,7 @@ fn a_classifier_with_another_number_of_classes() {
     assert!(error.to_string().contains("classes"), "{error}");
 }
 
-/// A network of which no picture gets scores ends the run before it has begun, and leaves nothing.
+/// If no picture of a network gets valid scores, the run ends at its start and leaves nothing behind.
 #[test]
 fn a_first_generation_without_any_valid_scores() {
     for encoding in ENCODINGS {
@@ -138,7 +138,7 @@ fn a_first_generation_without_any_valid_scores() {
             assert!(matches!(error, RunError::AllRefused { pictures: 40, picture: 0, .. }), "{error}");
             assert!(error.to_string().contains(advice), "{error}");
             assert!(!root.exists());
-            // What else is in the folder stays.
+            // Other files in the folder remain.
             std::fs::create_dir_all(&root).unwrap();
             std::fs::write(root.join("notes.txt"), "mine").unwrap();
             evolve(&root, encoding, &Mock::new(10, 1, 28 * 28, 1).with_fault(fault)).unwrap_err();

@@ -184,7 +184,7 @@ fn for_cuda(args: &ExportArgs) -> anyhow::Result<()> {
         DeviceChoice::Cuda => Ok(()),
         DeviceChoice::Cpu => anyhow::bail!("a network needs no preparation for the CPU; use '{model}' as it is"),
         DeviceChoice::Metal => anyhow::bail!("networks can be exported for CUDA only; for Metal they are rewritten when they are loaded"),
-        DeviceChoice::Auto => anyhow::bail!("name the device to prepare '{model}' for (--device cuda)"),
+        DeviceChoice::Auto => anyhow::bail!("choose the device to prepare '{model}' for (--device cuda)"),
     }
 }
 

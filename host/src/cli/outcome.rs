@@ -5,7 +5,7 @@ use std::io::Write as _;
 use fooling::report::{Summary, percent};
 use fooling::run::{Folder, RunToml};
 
-/// The confidence that was reached.
+/// The confidence reached.
 fn confidence(summary: &Summary) -> String {
     let stats = &summary.stats;
     if summary.classes == 1 {

@@ -383,7 +383,7 @@ impl NetworkFiles {
         let file = path.display().to_string();
         let names = match external_files(&bytes) {
             Ok(names) => names,
-            // Not ONNX: that the digest is wrong is said first.
+            // Not ONNX: a wrong digest is reported first.
             Err((part, _)) if part == "protobuf" => Vec::new(),
             Err((part, problem)) => return Err(ModelError::network(&file, part, problem)),
         };

@@ -37,7 +37,7 @@ fn halve(graph: &mut Graph, last: &str) -> Result<(), String> {
     }
     let cast = |from: &str, to: &str, code: i64| {
         let mut node = operation("Cast", vec![from.into()], to.into());
-        // The layer before has the name of its output.
+        // The previous layer takes the name of its output.
         node.name = format!("{to}.cast");
         node.attributes.insert("to".into(), Attribute::Int(code));
         node

@@ -211,7 +211,7 @@ impl Network {
         std::iter::once(pictures).chain(rest).collect()
     }
 
-    /// What to add to an error message: a batch size in the graph is often the reason.
+    /// A hint for an error message: a batch size in the graph is often the reason.
     pub(crate) fn advice(&self) -> String {
         match self.facts.input[0] {
             Some(batch) if batch > 1 => format!(" (it was exported for {batch} pictures; export it for 1, or with a symbolic batch size)"),
@@ -255,7 +255,7 @@ impl Network {
         Ok((self.graph, fixed || reshaped))
     }
 
-    /// Folds the constants, if the engine knows all operators; else the graph stays as it is.
+    /// Folds the constants, if the engine supports all operators; otherwise the graph is unchanged.
     pub(crate) fn fold(&mut self) {
         if let Ok(folded) = fooling_engine::fold(self.graph.clone(), &self.input_shape(1)) {
             self.graph = folded.graph;
@@ -299,13 +299,13 @@ fn trains(node: &Node) -> bool {
     node.is("BatchNormalization") && (node.int("training_mode", 0) != 0 || outputs > 1)
 }
 
-/// The error for a network that neither engine runs.
+/// The error for a network that neither engine supports.
 #[cfg(feature = "tract")]
 pub(crate) fn refused_by_both(exact: ModelError, tract: ModelError) -> ModelError {
     match (exact, tract) {
         (ModelError::Network { file, problem: exact, .. }, ModelError::Network { part, problem, .. }) => {
             let tract = if part == tract::ENGINE { problem } else { format!("{part}: {problem}") };
-            ModelError::network(&file, "no engine runs it", format!("exact: {exact}; tract: {tract}"))
+            ModelError::network(&file, "no engine supports it", format!("exact: {exact}; tract: {tract}"))
         }
         (_, other) => other,
     }

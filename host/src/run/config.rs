@@ -441,7 +441,7 @@ impl RunConfigBuilder<'_> {
 mod tests {
     use super::*;
 
-    /// Decimals are written here once more, because core's rates are whole parts of 2^32.
+    /// Decimals are repeated here, because core's rates are integers in units of 2^-32.
     #[test]
     fn the_default_rates_are_those_of_core() {
         let settings = |encoding| RunConfig::of_method("lenet", Variant::Paper, encoding, 1, false).settings(10, 28, 1).unwrap().encoding;

@@ -1,5 +1,5 @@
-//! A network that keeps weights in a file beside it: any bytes in either file are a network or an error, and no other file is read.
-//! The first two bytes of an input say how long the ONNX file is; the rest is the file beside it.
+//! A network with weights in a file next to it: any bytes in either file are a network or an error, and no other file is read. The first
+//! two bytes of an input give the length of the ONNX file; the rest is the other file.
 #![no_main]
 
 use fooling::model::Model;

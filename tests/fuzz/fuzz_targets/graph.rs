@@ -1,5 +1,5 @@
-//! Graphs made of decisions instead of mutated files, straight into the engine: folding, lowering, planning and a run may refuse, and never
-//! panic; every set of instructions that this machine has gives the same bits.
+//! Graphs made of decisions instead of mutated files, passed straight to the engine: folding, lowering, planning and running may refuse
+//! them but never panic, and every instruction set of this machine gives the same bits.
 #![no_main]
 
 use fooling_engine::simd::Instructions;

@@ -80,8 +80,8 @@ const GROWING: &[&str] = &[
     "Split",
 ];
 
-/// Operators that are accepted only where they work on the picture: there tract's shape inference comes before any memory is taken. On
-/// constants alone some of them make much out of little.
+/// Operators that are accepted only if they work on the picture: there tract infers shapes before it allocates memory. On constants some of
+/// them make many elements out of few.
 const COMPUTED: &[&str] = &[
     "Expand",
     "Where",

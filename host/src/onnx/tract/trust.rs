@@ -28,8 +28,8 @@ fn run(graph: &Graph, shape: &[usize], pictures: &[Vec<f32>]) -> Result<(Vec<usi
     Ok((std::iter::once(shape[0]).chain(typed.output).collect(), outputs))
 }
 
-/// Runs pictures through the value `end` of a network without optimisation: of the graph as it is, or with its constants folded if tract
-/// does not accept it otherwise.
+/// Runs pictures through a network up to the value `end` without optimisation: through the graph as it is, or with its constants folded if
+/// tract does not accept it otherwise.
 fn run_network(network: &Network, softmax_cut: bool, pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), Refusal> {
     let shape = network.input_shape(1);
     let run = |network: &Network| {
@@ -50,12 +50,12 @@ fn run_network(network: &Network, softmax_cut: bool, pictures: &[Vec<f32>]) -> R
     )
 }
 
-/// The outputs of a network for pictures, without any optimisation, softmax included.
+/// The outputs of a network for pictures without any optimisation, including the softmax.
 pub(crate) fn try_pictures(network: &Network, pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), ModelError> {
     run_network(network, false, pictures).map_err(|refusal| refusal.at(&network.file))
 }
 
-/// Compares the outputs of an optimised plan with those of the graph as it is; both of what comes before the softmax, if it was removed.
+/// Compares the outputs of an optimised plan with those of the original graph; both before the softmax, if it was removed.
 ///
 /// # Errors
 ///
@@ -88,8 +88,8 @@ fn difference(one: &[f32], other: &[f32]) -> Option<usize> {
     one.iter().zip(other).position(|pair| !same(pair))
 }
 
-/// Whether a graph that was exported for several pictures at once gives other scores than a network made of it that takes one. A graph that
-/// tract does not run differs from none.
+/// Whether a graph that was exported for several pictures gives other scores than the network made from it for one. A graph that tract
+/// cannot run counts as equal.
 pub(crate) fn differ(mut exported: Graph, batch: usize, network: &Network) -> bool {
     let pattern = |seed: usize, at: usize| ((at * 37 + seed * 101) % 251) as f32 / 251.0;
     let shape = network.input_shape(batch);
