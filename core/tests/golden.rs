@@ -79,15 +79,15 @@ impl Goldens {
     /// `difference` receives the bytes of the golden file and describes the differences.
     fn compare(&mut self, name: &str, new: &[u8], difference: impl Fn(&[u8]) -> Option<String>) {
         let path = fixtures().join(name);
-        let beside = path.with_extension(format!("new.{}", path.extension().unwrap().to_str().unwrap()));
+        let new_path = path.with_extension(format!("new.{}", path.extension().unwrap().to_str().unwrap()));
         let difference = std::fs::read(&path).map_or_else(|error| Some(error.to_string()), |old| difference(&old));
-        let _ = std::fs::remove_file(&beside);
+        let _ = std::fs::remove_file(&new_path);
         let Some(difference) = difference else { return };
-        let into = if self.bless { &path } else { &beside };
+        let into = if self.bless { &path } else { &new_path };
         std::fs::create_dir_all(into.parent().unwrap()).unwrap();
         std::fs::write(into, new).unwrap();
         if !self.bless {
-            self.wrong.push(format!("{}: {difference}\n  new result: {}", path.display(), beside.display()));
+            self.wrong.push(format!("{}: {difference}\n  new result: {}", path.display(), new_path.display()));
         }
     }
 

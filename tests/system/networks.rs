@@ -57,7 +57,7 @@ fn the_shared_networks_are_scored_right_or_refused() {
                 assert_eq!(fault(&got, entry), None, "{}", file.display());
                 right += 1;
             }
-            (Some(_), None) => panic!("{} is no classifier, but was scored", file.display()),
+            (Some(_), None) => panic!("{} is not a classifier, but was scored", file.display()),
             (None, None) => right += 1,
             (None, Some(_)) => {}
         }
@@ -90,7 +90,7 @@ fn the_networks_of_reports_are_scored_right() {
         assert_eq!(first, class, "{file}");
         assert!((100.0 * confidence - percent).abs() < 0.02, "{file}: {confidence} instead of {percent} %");
     }
-    // A network that is no classifier as it stands says why, and what helps.
+    // The message about a network that is not a classifier says why, and what to do.
     for (file, words) in [("bn_training", "exported in training mode"), ("lfs", "a git-lfs pointer, not a model"), ("dyn", "model card")] {
         score(&folder.join(file).with_extension("onnx"), &folder.join("p28.png")).refused(&[file, words]);
     }

@@ -241,12 +241,12 @@ pub(super) fn shown(run: &Run, most: usize) -> Vec<SheetPicture> {
             format!("generation {}", elite.birth.generation),
         ],
     };
-    run.rebuilt.surest(most).into_iter().map(shown).collect()
+    run.rebuilt.most_confident(most).into_iter().map(shown).collect()
 }
 
 /// The lineages of the `most` elites with the highest confidence, each from its first ancestor.
 pub(super) fn films(run: &Run, most: usize) -> Result<Vec<Figure>, ExperimentError> {
-    let cells: Vec<usize> = run.rebuilt.surest(most).iter().map(|elite| elite.cell).collect();
+    let cells: Vec<usize> = run.rebuilt.most_confident(most).iter().map(|elite| elite.cell).collect();
     let name = |cell| short_name(run.rebuilt.class(cell).1);
     let shown = |ancestor: Ancestor| SheetPicture {
         picture: ancestor.picture,

@@ -49,7 +49,7 @@ struct Passed {
     /// Share at 99 % or more there, for that class.
     sure: f64,
     /// Pictures at 99.99 % on A.
-    surest: usize,
+    certain: usize,
     /// Of them, those at 99.99 % on B too.
     on_both: usize,
     /// Confidence on B in the class that each was evolved for.
@@ -57,7 +57,7 @@ struct Passed {
 }
 
 const SURE: f32 = 0.99;
-const SUREST: f32 = 0.9999;
+const CERTAIN: f32 = 0.9999;
 
 pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentError> {
     let mut found = Outcome::default();
@@ -161,13 +161,13 @@ fn pass(kinship: Kinship, pictures: &[Evolved], scores: &[Vec<f32>]) -> Passed {
     let there: Vec<f32> = pictures.iter().zip(scores).map(|(evolved, scores)| scores[evolved.class]).collect();
     let part = |count: usize| count as f64 / pictures.len() as f64;
     let kept = pictures.iter().zip(scores).filter(|(evolved, scores)| top(scores, 1)[0].0 == evolved.class).count();
-    let surest: Vec<bool> = pictures.iter().map(|evolved| evolved.score >= SUREST).collect();
+    let certain: Vec<bool> = pictures.iter().map(|evolved| evolved.score >= CERTAIN).collect();
     Passed {
         kinship,
         kept: part(kept),
         sure: part(there.iter().filter(|score| **score >= SURE).count()),
-        surest: surest.iter().filter(|surest| **surest).count(),
-        on_both: there.iter().zip(surest).filter(|(score, surest)| *surest && **score >= SUREST).count(),
+        certain: certain.iter().filter(|certain| **certain).count(),
+        on_both: there.iter().zip(certain).filter(|(score, certain)| *certain && **score >= CERTAIN).count(),
         scores: there,
     }
 }
@@ -238,7 +238,7 @@ fn findings(title: &str, passed: &[&Passed]) -> [Finding; 3] {
     let kept = passed.iter().map(|passed| passed.kept).collect();
     let sure = passed.iter().map(|passed| passed.sure).collect();
     let count = |of: fn(&Passed) -> usize| passed.iter().map(|passed| of(passed)).sum::<usize>();
-    let both = format!("{} of {}", count(|passed| passed.on_both), count(|passed| passed.surest));
+    let both = format!("{} of {}", count(|passed| passed.on_both), count(|passed| passed.certain));
     [
         Finding::of_values(format!("share that keeps its class on B ({title})"), "many, no figure", kept, share),
         Finding::of_values(format!("share at 99 % or more on B ({title})"), "no figure", sure, share),
@@ -283,7 +283,7 @@ mod tests {
         let pictures = [evolved(0, 0.99995), evolved(1, 0.99995), evolved(2, 0.995), evolved(0, 0.999)];
         let scores = [vec![0.99996, 0.0, 0.00004], vec![0.2, 0.5, 0.3], vec![0.9, 0.0, 0.1], vec![0.993, 0.0, 0.007]];
         let passed = pass(Kinship::Twin, &pictures, &scores);
-        assert_eq!((passed.kept, passed.sure, passed.surest, passed.on_both), (0.75, 0.5, 2, 1));
+        assert_eq!((passed.kept, passed.sure, passed.certain, passed.on_both), (0.75, 0.5, 2, 1));
         assert_eq!(passed.scores, [0.99996, 0.5, 0.1, 0.993]);
         let points = sorted("x", 0, &[&passed]).points;
         assert_eq!((points[0].0, points[3].0), (25.0, 100.0));

@@ -373,7 +373,7 @@ impl Model {
 struct NetworkFiles {
     file: String,
     bytes: Cow<'static, [u8]>,
-    beside: Vec<(String, Vec<u8>)>,
+    external: Vec<(String, Vec<u8>)>,
 }
 
 impl NetworkFiles {
@@ -388,7 +388,7 @@ impl NetworkFiles {
             Err((part, problem)) => return Err(ModelError::network(&file, part, problem)),
         };
         let mut left = MAX_NETWORK.saturating_sub(bytes.len() as u64);
-        let mut beside = Vec::with_capacity(names.len());
+        let mut external = Vec::with_capacity(names.len());
         let folder = path.parent().unwrap_or(Path::new(""));
         for name in names {
             let inside = locate(folder, &name, false).map_err(|_| {
@@ -397,21 +397,21 @@ impl NetworkFiles {
             })?;
             let data = read_bounded(&inside, "external data", left)?;
             left -= data.len() as u64;
-            beside.push((name, data));
+            external.push((name, data));
         }
-        Ok(Self { file, bytes: bytes.into(), beside })
+        Ok(Self { file, bytes: bytes.into(), external })
     }
 
     /// SHA-256 over the ONNX file followed by the files with its weights.
     fn digest(&self) -> String {
         let mut digest = Sha256::new_with_prefix(&self.bytes);
-        self.beside.iter().for_each(|(_, data)| digest.update(data));
+        self.external.iter().for_each(|(_, data)| digest.update(data));
         hex(&digest.finalize())
     }
 
     fn decode(&self) -> Result<Network, ModelError> {
-        let beside = self.beside.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
-        Network::decode(&self.bytes, &ExternalData::new(beside), &self.file)
+        let external = self.external.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
+        Network::decode(&self.bytes, &ExternalData::new(external), &self.file)
     }
 }
 
@@ -445,7 +445,7 @@ impl Folder {
             Self::Known { network } => network.clone(),
             Self::Builtin(_) => {
                 let (bytes, file) = self.read(card, "file", name, MAX_NETWORK)?;
-                return Ok(NetworkFiles { file, bytes, beside: Vec::new() });
+                return Ok(NetworkFiles { file, bytes, external: Vec::new() });
             }
         };
         NetworkFiles::read(&path, "file")

@@ -58,16 +58,16 @@ impl Decoded {
 
 /// State needed everywhere while reading.
 struct Reader<'a> {
-    beside: &'a ExternalData<'a>,
+    external: &'a ExternalData<'a>,
     memory: Memory,
     budget: Budget,
     out: Decoded,
 }
 
 /// Decodes a file whose external data has been read.
-pub(super) fn decode(bytes: &[u8], beside: &ExternalData<'_>) -> Result<Decoded, Fault> {
+pub(super) fn decode(bytes: &[u8], external: &ExternalData<'_>) -> Result<Decoded, Fault> {
     super::check_kind(bytes)?;
-    let mut reader = Reader { beside, memory: Memory::default(), budget: Budget::default(), out: Decoded::default() };
+    let mut reader = Reader { external, memory: Memory::default(), budget: Budget::default(), out: Decoded::default() };
     let mut graph = None;
     let mut fields = Fields(bytes);
     while let Some((tag, value)) = fields.next().map_err(damaged)? {
@@ -140,7 +140,7 @@ impl Reader<'_> {
             self.out.unreadable.insert(name, format!("has elements of the type {}", element_name(raw.code)));
             return Ok(());
         }
-        let tensor = raw.decode(self.beside, &mut self.budget).map_err(|problem| fault(&problem))?;
+        let tensor = raw.decode(self.external, &mut self.budget).map_err(|problem| fault(&problem))?;
         self.out.half |= tensor.element == ElementType::F16;
         self.out.constants.insert(name, tensor);
         Ok(())
@@ -233,7 +233,7 @@ impl Reader<'_> {
             INTS => Attribute::Ints(ints),
             TEXTS => Attribute::Texts(texts),
             TENSOR if !other && tensor.as_ref().is_some_and(|tensor| element(tensor.code).is_some()) => {
-                let tensor = tensor.unwrap_or_default().decode(self.beside, &mut self.budget);
+                let tensor = tensor.unwrap_or_default().decode(self.external, &mut self.budget);
                 self.out.half |= tensor.as_ref().is_ok_and(|tensor| tensor.element == ElementType::F16);
                 return Ok((name, tensor.map(Attribute::Tensor)));
             }

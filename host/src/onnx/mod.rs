@@ -63,9 +63,9 @@ pub(crate) struct Network {
 
 impl Network {
     /// Decodes and checks an ONNX file. `file` is the name that errors give.
-    pub(crate) fn decode(bytes: &[u8], beside: &ExternalData<'_>, file: &str) -> Result<Self, ModelError> {
+    pub(crate) fn decode(bytes: &[u8], external: &ExternalData<'_>, file: &str) -> Result<Self, ModelError> {
         let fault = |(part, problem): Fault| ModelError::network(file, part, problem);
-        let decoded = decode::decode(bytes, beside).map_err(fault)?;
+        let decoded = decode::decode(bytes, external).map_err(fault)?;
         let facts = facts::facts(&decoded).map_err(fault)?;
         let graph = decoded.graph().map_err(fault)?;
         Ok(Self { graph, file: file.into(), facts, softmax: None, channels_first: true })

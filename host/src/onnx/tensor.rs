@@ -110,7 +110,7 @@ impl<'a> RawTensor<'a> {
     }
 
     /// The numbers, after all claims have been checked. `integers` counts those of all tensors.
-    pub(super) fn decode(&self, beside: &ExternalData<'_>, budget: &mut Budget) -> Result<Tensor, String> {
+    pub(super) fn decode(&self, external: &ExternalData<'_>, budget: &mut Budget) -> Result<Tensor, String> {
         let shape: Option<Vec<usize>> = self.shape.iter().map(|&dim| usize::try_from(dim).ok()).collect();
         let length = shape.as_ref().and_then(|shape| shape.iter().try_fold(1_usize, |all, &dim| all.checked_mul(dim)));
         let (Some(shape), Some(length)) = (shape, length.filter(|&length| length <= MAX_ELEMENTS && self.shape.len() <= MAX_RANK)) else {
@@ -122,7 +122,7 @@ impl<'a> RawTensor<'a> {
         };
         let width = width(self.code);
         let external = if self.external || !self.stored.is_empty() {
-            Some(beside.find(&Stored::read(&self.stored)?, length.saturating_mul(width))?)
+            Some(external.find(&Stored::read(&self.stored)?, length.saturating_mul(width))?)
         } else {
             None
         };

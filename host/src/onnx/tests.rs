@@ -34,8 +34,8 @@ fn load(path: &std::path::Path) -> Network {
     let bytes = std::fs::read(path).unwrap();
     let names = external_files(&bytes).unwrap();
     let files: Vec<_> = names.iter().map(|name| std::fs::read(path.with_file_name(name)).unwrap()).collect();
-    let beside = names.iter().map(String::as_str).zip(files.iter().map(Vec::as_slice)).collect();
-    Network::decode(&bytes, &ExternalData::new(beside), "net.onnx").unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let external = names.iter().map(String::as_str).zip(files.iter().map(Vec::as_slice)).collect();
+    Network::decode(&bytes, &ExternalData::new(external), "net.onnx").unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 #[test]
@@ -274,8 +274,8 @@ fn weights_are_read_from_an_external_file() {
     };
     let data: Vec<u8> = [0.0, 1.5, -2.0_f32].iter().flat_map(|number| number.to_le_bytes()).collect();
     let decoded = |file: &[u8]| {
-        let beside = ExternalData::new(vec![("w.data", &data)]);
-        decode::decode(file, &beside)
+        let external = ExternalData::new(vec![("w.data", &data)]);
+        decode::decode(file, &external)
             .map(|mut decoded| decoded.constants.remove("extra").unwrap())
             .map_err(|(part, problem)| format!("{part} {problem}"))
     };

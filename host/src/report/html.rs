@@ -90,7 +90,7 @@ fn curves(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), Run
 
 fn sheet<'r>(page: &mut Page, rebuilt: &'r Rebuilt) -> Result<(), image::ImageError> {
     page.section("Elites");
-    let elites = rebuilt.surest(MOST_TILES);
+    let elites = rebuilt.most_confident(MOST_TILES);
     if elites.len() < rebuilt.elites.len() {
         page.paragraph(&format!(
             "The {} of highest confidence, out of {}; the sheets in the run folder show all.",
@@ -107,7 +107,7 @@ fn sheet<'r>(page: &mut Page, rebuilt: &'r Rebuilt) -> Result<(), image::ImageEr
 }
 
 fn films(page: &mut Page, folder: &Folder, rebuilt: &Rebuilt) -> Result<(), RunError> {
-    let cells: Vec<usize> = rebuilt.surest(MOST_LINEAGES).iter().map(|elite| elite.cell).collect();
+    let cells: Vec<usize> = rebuilt.most_confident(MOST_LINEAGES).iter().map(|elite| elite.cell).collect();
     page.section("Lineages");
     page.paragraph(
         "Each strip leads from the first ancestor, a random genome, to the elite. Below each picture: the class with its highest \

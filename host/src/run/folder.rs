@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::{RunError, RunToml};
-use crate::util::files::{Durable, beside, beside_alone, make_folder, write_beside, write_whole};
+use crate::util::files::{Durable, make_folder, temporary_path, unique_temporary_path, write_atomic, write_atomic_with};
 use crate::util::lock::Locked;
 
 /// The folder of a run. A process that holds it has exclusive access.
@@ -135,7 +135,7 @@ impl Folder {
     ///
     /// If it cannot be written; the previous file is unchanged.
     pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-        write_whole(path, &self.beside(path), bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
+        write_atomic(path, &self.temporary_path(path), bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
     }
 
     /// [`Folder::write`] for content that is produced piece by piece.
@@ -149,12 +149,12 @@ impl Folder {
             fill(&mut buffer)?;
             buffer.flush()
         };
-        write_beside(path, &self.beside(path), Durable::No, buffered).map_err(|source| RunError::file("write", path, source))
+        write_atomic_with(path, &self.temporary_path(path), Durable::No, buffered).map_err(|source| RunError::file("write", path, source))
     }
 
     /// Where a file is written before it is renamed. Several processes may write the reports of one run at the same time.
-    fn beside(&self, path: &Path) -> PathBuf {
-        if self.lock.is_some() { beside(path) } else { beside_alone(path) }
+    fn temporary_path(&self, path: &Path) -> PathBuf {
+        if self.lock.is_some() { temporary_path(path) } else { unique_temporary_path(path) }
     }
 
     /// [`Folder::write`], and the file survives a power failure from here on.
@@ -163,7 +163,7 @@ impl Folder {
     ///
     /// As [`Folder::write`].
     pub fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-        write_whole(path, &beside(path), bytes, Durable::Yes).map_err(|source| RunError::file("write", path, source))
+        write_atomic(path, &temporary_path(path), bytes, Durable::Yes).map_err(|source| RunError::file("write", path, source))
     }
 }
 
@@ -188,6 +188,6 @@ mod tests {
         let error = pieces(50_000, || Err(io::Error::other("no more"))).unwrap_err().to_string();
         assert!(error.contains("curve.csv") && error.contains("no more"), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), whole);
-        assert!(!beside(&path).exists());
+        assert!(!temporary_path(&path).exists());
     }
 }

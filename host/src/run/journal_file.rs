@@ -56,7 +56,8 @@ impl JournalFile {
             return Err(RunError::file("make", path, io::ErrorKind::AlreadyExists.into()));
         }
         // A journal with half a header could neither be resumed nor started again.
-        files::write_whole(path, &files::beside(path), &header, Durable::Yes).map_err(|source| RunError::file("write", path, source))?;
+        files::write_atomic(path, &files::temporary_path(path), &header, Durable::Yes)
+            .map_err(|source| RunError::file("write", path, source))?;
         Ok(Self::of(path, hold(path)?, writer, header.len() as u64))
     }
 

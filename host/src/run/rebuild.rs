@@ -126,7 +126,7 @@ impl Rebuilt {
 
     /// The elites sorted by class or, if there are more than `most`, the `most` with the highest confidence, highest first.
     #[must_use]
-    pub fn surest(&self, most: usize) -> Vec<&RebuiltElite> {
+    pub fn most_confident(&self, most: usize) -> Vec<&RebuiltElite> {
         let mut elites: Vec<&RebuiltElite> = self.elites.iter().collect();
         if elites.len() > most {
             elites.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.cell.cmp(&b.cell)));

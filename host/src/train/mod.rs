@@ -177,7 +177,7 @@ fn prepare(out: &Path) -> Result<(), TrainError> {
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).map_err(fail)?;
     }
-    let part = files::beside(out);
+    let part = files::temporary_path(out);
     Ok(fs::write(&part, []).and_then(|()| fs::remove_file(&part)).map_err(fail)?)
 }
 

@@ -32,16 +32,16 @@ pub(crate) enum Durable {
 
 /// Writes a file outside a run folder atomically.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    write_whole(path, &beside_alone(path), bytes, Durable::No).map_err(|source| FileError::new("write", path, source))
+    write_atomic(path, &unique_temporary_path(path), bytes, Durable::No).map_err(|source| FileError::new("write", path, source))
 }
 
 /// Where a file is written before it is renamed. The next process replaces what a killed one left there.
-pub(crate) fn beside(path: &Path) -> PathBuf {
+pub(crate) fn temporary_path(path: &Path) -> PathBuf {
     with_ending(path, ".part")
 }
 
 /// The same, for a file that other processes may be writing too.
-pub(crate) fn beside_alone(path: &Path) -> PathBuf {
+pub(crate) fn unique_temporary_path(path: &Path) -> PathBuf {
     with_ending(path, &format!(".{}.part", std::process::id()))
 }
 
@@ -52,29 +52,34 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// Writes a file atomically: first a temporary file in the same folder.
-pub(crate) fn write_whole(path: &Path, beside: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
-    write_beside(path, beside, durable, |file| file.write_all(bytes))
+pub(crate) fn write_atomic(path: &Path, temporary_path: &Path, bytes: &[u8], durable: Durable) -> io::Result<()> {
+    write_atomic_with(path, temporary_path, durable, |file| file.write_all(bytes))
 }
 
 /// Writes the temporary file and renames it.
-pub(crate) fn write_beside(path: &Path, beside: &Path, durable: Durable, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn write_atomic_with(
+    path: &Path,
+    temporary_path: &Path,
+    durable: Durable,
+    fill: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
     let write = || {
         // Always a new file, never an existing one, which could be a link to somewhere else.
-        let _ = std::fs::remove_file(beside);
-        let mut file = File::create_new(beside)?;
+        let _ = std::fs::remove_file(temporary_path);
+        let mut file = File::create_new(temporary_path)?;
         fill(&mut file)?;
         if durable == Durable::Yes {
             file.sync_all()?;
         }
-        std::fs::rename(beside, path)?;
+        std::fs::rename(temporary_path, path)?;
         if durable == Durable::Yes { sync_folder(parent) } else { Ok(()) }
     };
     let written = write();
     if written.is_err() {
         // A half-written file is useless; if it cannot be removed either, there is nothing more to do.
-        let _ = std::fs::remove_file(beside);
+        let _ = std::fs::remove_file(temporary_path);
     }
     written
 }

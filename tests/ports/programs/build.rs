@@ -47,7 +47,7 @@ fn main() {
 fn statics(lines: &str) -> String {
     let mut text = String::from("static GENOMES: &[(&str, usize, &[Activation], &[Link])] = &[\n");
     for line in lines.lines() {
-        let line: Value = serde_json::from_str(line).expect("a genome a line");
+        let line: Value = serde_json::from_str(line).expect("one genome per line");
         write!(text, "({}, {}, &[", line["name"], line["outputs"]).expect("strings grow");
         for node in line["nodes"].as_array().expect("nodes are a list") {
             let name = node["activation"].as_str().expect("an activation is a name");
