@@ -1,4 +1,4 @@
-//! Evolves on the machine itself: ten cells, with the integer scorer in place of a network. Twice, once with each encoding.
+//! Evolves on the machine itself: ten cells, with the checkerboard scorer in place of a network. Twice, once with each encoding.
 //!
 //! It lends core a slot for the elite of each cell, a generation of offspring with their scores, and the same drawing storage as `render`.
 //! It does not keep the journal, whose bytes go to a digest here, and elsewhere to a card or a network.
