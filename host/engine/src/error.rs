@@ -20,8 +20,3 @@ pub(crate) type Result<T> = core::result::Result<T, Unsupported>;
 pub(crate) fn unsupported<T>(why: impl Into<String>) -> Result<T> {
     Err(Unsupported(why.into()))
 }
-
-/// A name from a file, made safe for a message.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
-}

@@ -1,26 +1,41 @@
-//! A network as layers: the output of lowering, and the input of planning.
+//! A network as layers: what lowering makes of a graph, and what planning takes.
+//!
+//! All that layers read and write are pictures. A tensor in row-major order is a picture of a single pixel, whose channels are its numbers:
+//! in memory that is the same (see [`Layout`](crate::layout::Layout)).
 
 use alloc::vec::Vec;
 
+use crate::kernels::tensor::{Binary, TensorLayer, Unary};
 use crate::simd::Vector;
 
 /// The number of a value among all values of a network.
 pub(crate) type Value = usize;
 
-/// The shape of a layer's output for one picture.
+/// The shape of what a layer makes of one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Picture { channels: usize, height: usize, width: usize },
-    Vector(usize),
+pub(crate) struct Shape {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
 impl Shape {
-    /// The number of elements; saturates at the largest `usize`.
+    /// A tensor in row-major order, or channels of a single pixel.
+    pub(crate) fn flat(len: usize) -> Self {
+        Self { channels: len, height: 1, width: 1 }
+    }
+
+    pub(crate) fn pixels(self) -> usize {
+        self.height.saturating_mul(self.width)
+    }
+
+    /// How many numbers it has; more than a `usize` holds counts as the most that it holds.
     pub(crate) fn len(self) -> usize {
-        match self {
-            Self::Picture { channels, height, width } => channels.saturating_mul(height).saturating_mul(width),
-            Self::Vector(len) => len,
-        }
+        self.channels.saturating_mul(self.pixels())
+    }
+
+    pub(crate) fn is_flat(self) -> bool {
+        self.height == 1 && self.width == 1
     }
 }
 
@@ -40,21 +55,32 @@ impl Bounds {
     }
 }
 
+/// The activation at the end of a layer: at most one of the two is set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Activation {
+    pub(crate) bounds: Bounds,
+    pub(crate) function: Option<Unary>,
+}
+
+impl Activation {
+    pub(crate) const NONE: Self = Self { bounds: Bounds::NONE, function: None };
+}
+
 /// A convolution, whatever the layout of its input.
 #[derive(Debug, Clone)]
 pub(crate) struct Convolution {
     /// Output channels x input channels of a group x rows x columns.
     pub(crate) weights: Vec<f32>,
-    /// One for each output channel.
+    /// One an output channel.
     pub(crate) bias: Vec<f32>,
     pub(crate) groups: usize,
     /// Rows and columns.
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
     pub(crate) dilation: [usize; 2],
-    /// Rows above and columns to the left of the input that count as 0.
+    /// Rows above and columns left of the input that count as 0.
     pub(crate) before: [usize; 2],
-    pub(crate) bounds: Bounds,
+    pub(crate) activation: Activation,
 }
 
 /// A window that moves over a picture.
@@ -62,19 +88,20 @@ pub(crate) struct Convolution {
 pub(crate) struct PoolWindow {
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
-    /// Rows above and columns to the left of the picture.
+    /// Rows above and columns left of the picture.
     pub(crate) before: [usize; 2],
-    pub(crate) output: [usize; 2],
+    /// Rows below and columns right of it.
+    pub(crate) after: [usize; 2],
 }
 
-/// What a pooling layer computes for a window.
+/// What a pooling layer makes of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pooling {
     /// The maximum; with NaN, the result depends on its position in the window and on nothing else.
     Max,
-    /// The sum over the visible part of the window, divided by its number of pixels.
+    /// The sum of what the window sees of the picture, over how many pixels those are.
     Mean,
-    /// The same sum divided by all pixels of the window.
+    /// The same sum, over how many pixels it sees of the picture and its padding.
     MeanWithPadding,
 }
 
@@ -88,24 +115,92 @@ pub(crate) struct Lrn {
     pub(crate) quarters: u8,
 }
 
+/// Each pixel's channels, less their mean and over their deviation, times a scale, plus an offset.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LayerNorm {
+    pub(crate) scale: Vec<f32>,
+    pub(crate) offset: Vec<f32>,
+    pub(crate) epsilon: f32,
+}
+
+/// Pixels of a picture, or beyond its edges: pixel (y, x) is that at `start + step * (y, x)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Extract {
+    pub(crate) start: [isize; 2],
+    pub(crate) step: [usize; 2],
+    /// What is beyond the edges.
+    pub(crate) fill: f32,
+}
+
+/// How the second operand is laid over the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broadcast {
+    /// A number for each.
+    Full,
+    /// A number for each channel: a picture of one pixel.
+    Channels,
+    /// A number for each pixel: a picture of one channel.
+    Pixels,
+}
+
+/// A function of two numbers, one of the first input, one of the second or of a constant.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Combination {
+    pub(crate) function: Binary,
+    /// The second operand is the function's first.
+    pub(crate) swapped: bool,
+    pub(crate) broadcast: Broadcast,
+    /// Its numbers, if they are constant: channels x rows x columns, one pixel or one channel.
+    pub(crate) constant: Option<Vec<f32>>,
+    pub(crate) activation: Activation,
+}
+
 /// What a layer does.
 #[derive(Debug)]
 pub(crate) enum LayerKind {
+    /// A convolution of the network's input, which lies in planes.
+    FirstConvolution(Convolution),
     Convolution(Convolution),
-    /// A convolution of each channel separately.
+    /// A convolution of each channel by itself.
     Depthwise(Convolution),
-    /// A convolution of vectors: a matrix product.
-    Dense(Convolution),
     Pool(Pooling, PoolWindow),
-    /// The average over a picture, for each channel; gives a vector.
-    GlobalAverage,
+    /// The mean or the largest over a picture, channel by channel.
+    GlobalPool(Pooling),
     Lrn(Lrn),
-    /// The channels of one value after those of the other.
+    LayerNorm(LayerNorm),
+    /// Channels of one after channels of the other.
     Concat,
-    Add(Bounds),
-    Clamp(Bounds),
-    /// A picture as a vector: channels x rows x columns.
-    Flatten,
+    /// These channels of the input.
+    Channels(Vec<usize>),
+    /// The channels from the start of this block on; nothing is copied.
+    View(usize),
+    Extract(Extract),
+    /// The same pixels, one after another, in rows of another length.
+    Reflow,
+    Combination(Combination),
+    Map(Activation),
+    /// Each number times its channel's scale, plus its channel's offset, rounded once.
+    Affine {
+        scale: Vec<f32>,
+        offset: Vec<f32>,
+        activation: Activation,
+    },
+    /// A picture as a tensor: of each run of `inner` pixels the first channel's numbers, then the second's, and so on.
+    ToTensor {
+        inner: usize,
+    },
+    /// The reverse.
+    ToPicture {
+        inner: usize,
+    },
+    /// Tensors, each as so many chunks; the first chunks of all, one after another, then the second chunks, and so on.
+    Join {
+        chunks: usize,
+    },
+    /// Numbers that do not depend on the input.
+    Constant(Vec<f32>),
+    /// A layer over tensors; which of its results is wanted.
+    Tensor(TensorLayer, usize),
 }
 
 /// An operation on values.
@@ -114,4 +209,16 @@ pub(crate) struct Layer {
     pub(crate) kind: LayerKind,
     pub(crate) inputs: Vec<Value>,
     pub(crate) output: Value,
+}
+
+/// A network as layers, each after those that it needs. Value 0 is the input, as a tensor.
+#[derive(Debug)]
+pub(crate) struct Lowered {
+    /// The input of the first convolutions.
+    pub(crate) input: Shape,
+    pub(crate) shapes: Vec<Shape>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) output: Value,
+    /// The shape of the output in ONNX's eyes.
+    pub(crate) output_dims: Vec<usize>,
 }

@@ -6,28 +6,31 @@ use core::ops::Range;
 
 use crate::error::Result;
 use crate::graph::Graph;
-use crate::ir::LayerKind;
+use crate::ir::Lowered;
 use crate::kernels::convolution::ConvolutionKernel;
-use crate::kernels::copy::{copy_channels, flatten};
+use crate::kernels::copy::{copy_channel, copy_channels, extract, join, reflow, to_picture, to_tensor};
 use crate::kernels::depthwise::DepthwiseKernel;
+use crate::kernels::layer_norm::LayerNormKernel;
 use crate::kernels::lrn::LrnKernel;
-use crate::kernels::pointwise::AddKernel;
-use crate::kernels::pool::{GlobalAverageKernel, PoolKernel};
-use crate::lower::{Lowered, lower};
-use crate::plan::{BodyStep, Buffer, HeadStep, Plan, plan};
-use crate::simd::{F32x16, Instructions, LANES, dispatch, floats_mut};
+use crate::kernels::pointwise::{AffineKernel, CombineKernel, MapKernel, Operand, finish};
+use crate::kernels::pool::{GlobalPoolKernel, PoolKernel};
+use crate::kernels::tensor::TensorLayer;
+use crate::layout::Layout;
+use crate::lower::lower;
+use crate::plan::{Buffer, Other, PackedCombination, Plan, Source, Step, StepKind, plan, wants_batch};
+use crate::simd::{F32x16, Instructions, LANES, dispatch, floats, floats_mut};
 
 /// A network as layers, before it is laid out for a number of pictures and an instruction set.
 #[derive(Debug)]
 pub struct Layers(Lowered);
 
 impl Layers {
-    /// Lowers a graph to layers, up to the value `output`, for pictures of `input` channels, rows and columns.
+    /// Makes layers of a graph, up to the value `output`, for an input of these dimensions, a batch of 1 included.
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::Unsupported): the engine does not support a layer; tensors or work exceed the limits.
-    pub fn new(graph: &Graph, output: &str, input: [usize; 3]) -> Result<Self> {
+    /// [`Unsupported`](crate::Unsupported): a layer that the engine does not have; tensors or work beyond all bounds.
+    pub fn new(graph: Graph, output: &str, input: &[usize]) -> Result<Self> {
         lower(graph, output, input).map(Self)
     }
 
@@ -47,7 +50,7 @@ impl Layers {
     /// layers it is best to score a picture while it is in the cache.
     #[must_use]
     pub fn wants_batch(&self) -> bool {
-        self.0.layers.iter().any(|layer| matches!(layer.kind, LayerKind::Dense(_)))
+        wants_batch(&self.0)
     }
 }
 
@@ -68,11 +71,10 @@ impl Network {
         Ok(Self { plan: plan(&layers.0, rows, instructions)?, instructions })
     }
 
-    /// Numbers in a picture: channels x rows x columns.
+    /// Numbers of a picture.
     #[must_use]
     pub fn inputs(&self) -> usize {
-        let layout = self.plan.input;
-        layout.channels * layout.height * layout.width
+        self.plan.inputs
     }
 
     /// Outputs for one picture.
@@ -110,9 +112,9 @@ impl Network {
         for row in 0..filled {
             self.run_body(&pictures[row * inputs..][..inputs], row, workspace);
         }
-        for (step, to) in &self.plan.head {
-            let (output, workspace) = Workspace::split(workspace, to.range());
-            self.run_head_step(step, *to, &workspace, output);
+        let (scratch, workspace) = workspace.split_at_mut(self.plan.scratch);
+        for step in &self.plan.head {
+            self.run_step(step, 0, &mut Memory { picture: &[], padded: &[], scratch, first: self.plan.scratch, workspace });
         }
     }
 
@@ -132,16 +134,14 @@ impl Network {
     fn run_body(&self, picture: &[f32], row: usize, workspace: &mut [F32x16]) {
         let (scratch, workspace) = workspace.split_at_mut(self.plan.scratch);
         let (padded, workspace) = workspace.split_at_mut(self.plan.padded);
-        let input = if padded.is_empty() { picture } else { self.pad(picture, padded) };
+        let padded = if padded.is_empty() { picture } else { self.pad(picture, padded) };
         let first = self.plan.scratch + self.plan.padded;
-        for (step, to) in &self.plan.body {
-            let range = to.range();
-            let (output, workspace) = Workspace::split_from(workspace, first, range);
-            self.run_body_step(step, *to, row, Memory { input, scratch, workspace, output });
+        for step in &self.plan.body {
+            self.run_step(step, row, &mut Memory { picture, padded, scratch, first, workspace });
         }
     }
 
-    /// Gives a picture its halo, which nothing else writes to.
+    /// Gives a picture its halo.
     fn pad<'w>(&self, picture: &[f32], padded: &'w mut [F32x16]) -> &'w [f32] {
         let layout = self.plan.input;
         let padded = &mut floats_mut(padded)[..layout.len()];
@@ -153,57 +153,120 @@ impl Network {
         padded
     }
 
-    fn run_body_step(&self, step: &BodyStep, to: Buffer, row: usize, memory: Memory<'_>) {
-        let Memory { input, scratch, workspace, output } = memory;
-        let (set, rows) = (self.instructions, self.plan.rows);
-        match step {
-            BodyStep::ClearHalo => to.layout.clear_halo(output, F32x16::ZERO),
-            BodyStep::First(convolution) => dispatch(set, ConvolutionKernel { convolution, input, output }),
-            BodyStep::Convolution(convolution, from) => {
-                dispatch(set, ConvolutionKernel { convolution, input: workspace.at(from), output });
+    fn run_step(&self, step: &Step, row: usize, memory: &mut Memory<'_>) {
+        let (set, to) = (self.instructions, step.to.layout);
+        let Memory { picture, padded, scratch, first, workspace } = memory;
+        let (output, memory) = Workspace::split(workspace, *first, step.to.range());
+        match &step.kind {
+            StepKind::ClearHalo => to.clear_halo(output, F32x16::ZERO),
+            StepKind::First(convolution) => {
+                dispatch(set, ConvolutionKernel { convolution, input: padded, output, instructions: set });
             }
-            BodyStep::Depthwise(layer, from) => dispatch(set, DepthwiseKernel { layer, input: workspace.at(from), output }),
-            BodyStep::Pool(layer, from) => dispatch(set, PoolKernel { layer, input: workspace.at(from), output }),
-            BodyStep::Lrn(lrn, from) => {
-                let squares = &mut floats_mut(scratch)[..LrnKernel::scratch(*lrn, to.layout)];
+            StepKind::Convolution(convolution, from) => {
+                dispatch(set, ConvolutionKernel { convolution, input: memory.at(from), output, instructions: set });
+            }
+            StepKind::Depthwise(layer, from) => {
+                dispatch(set, DepthwiseKernel { layer, input: memory.at(from), output, instructions: set });
+            }
+            StepKind::Pool(layer, from) => dispatch(set, PoolKernel { layer, input: memory.at(from), output }),
+            StepKind::GlobalPool(pooling, from) => {
+                dispatch(set, GlobalPoolKernel { pooling: *pooling, from: from.layout, to, input: memory.at(from), output });
+            }
+            StepKind::Lrn(lrn, from) => {
+                let squares = &mut floats_mut(scratch)[..LrnKernel::scratch(*lrn, to)];
                 squares.fill(0.0);
-                dispatch(set, LrnKernel { lrn: *lrn, from: from.layout, to: to.layout, input: workspace.at(from), output, squares });
+                dispatch(set, LrnKernel { lrn: *lrn, from: from.layout, to, input: memory.at(from), output, squares });
             }
-            BodyStep::Add(bounds, from, other) => {
-                let other = other.map(|other| (other.layout, workspace.at(&other)));
-                let input = workspace.at(from);
-                dispatch(set, AddKernel { bounds: *bounds, from: from.layout, to: to.layout, input, other, output });
+            StepKind::LayerNorm(layer, from) => {
+                dispatch(set, LayerNormKernel { layer, from: from.layout, to, input: memory.at(from), output });
             }
-            BodyStep::Copy(from, channel) => copy_channels(workspace.at(from), from.layout, output, to.layout, *channel),
-            BodyStep::GlobalAverage(from) => {
-                let output = &mut output[row..];
-                dispatch(set, GlobalAverageKernel { layout: from.layout, input: workspace.at(from), output, step: rows });
+            StepKind::Combine(combination, from) => self.combine(combination, from, &memory, output, to),
+            StepKind::Map(activation, from) => {
+                let input = memory.at(from);
+                dispatch(set, MapKernel { bounds: activation.bounds, from: from.layout, to, input, output });
+                finish(set, *activation, output, to);
             }
-            BodyStep::Flatten(from) => flatten(workspace.at(from), from.layout, &mut output[row..], rows),
+            StepKind::Affine { scale, offset, activation, from } => {
+                let (input, bounds) = (memory.at(from), activation.bounds);
+                dispatch(set, AffineKernel { scale, offset, bounds, from: from.layout, to, input, output });
+                finish(set, *activation, output, to);
+            }
+            StepKind::Copy(from, channel) => copy_channels(memory.at(from), from.layout, output, to, *channel),
+            StepKind::Channels(channels, from) => {
+                for (there, &here) in channels.iter().enumerate() {
+                    copy_channel(memory.at(from), from.layout, here, output, to, there);
+                }
+            }
+            StepKind::Extract(layer, from) => extract(*layer, memory.at(from), from.layout, output, to),
+            StepKind::Reflow(from) => reflow(memory.at(from), from.layout, output, to),
+            StepKind::ToTensor(inner, from) => to_tensor(*inner, memory.at(from), from.layout, floats_mut(output)),
+            StepKind::ToPicture(inner, from) => to_picture(*inner, memory.tensor(from, picture), output, to),
+            StepKind::Join { chunks, from, offset } => {
+                join(*chunks, memory.numbers(from), &mut floats_mut(output)[..step.to.numbers()], *offset);
+            }
+            StepKind::Tensor(layer, result, from) => {
+                let output = &mut floats_mut(output)[..step.to.numbers()];
+                self.run_tensor_layer(layer, *result, from, &memory, output, floats_mut(scratch));
+            }
+            StepKind::Constant(numbers) => output.copy_from_slice(numbers),
+            StepKind::ToHead(from) => {
+                let numbers = memory.tensor(from, picture);
+                for (to, from) in output[row..].iter_mut().step_by(self.plan.rows).zip(numbers.chunks(LANES)) {
+                    to.0[..from.len()].copy_from_slice(from);
+                }
+            }
         }
     }
 
-    fn run_head_step(&self, step: &HeadStep, to: Buffer, workspace: &Workspace<'_>, output: &mut [F32x16]) {
-        match step {
-            HeadStep::Dense(convolution, from) => {
-                dispatch(self.instructions, ConvolutionKernel { convolution, input: workspace.at(from), output });
-            }
-            HeadStep::Add(bounds, from, other) => {
-                let other = other.map(|other| (other.layout, workspace.at(&other)));
-                let input = workspace.at(from);
-                dispatch(self.instructions, AddKernel { bounds: *bounds, from: from.layout, to: to.layout, input, other, output });
-            }
+    fn combine(&self, layer: &PackedCombination, from: &Buffer, memory: &Workspace<'_>, output: &mut [F32x16], to: Layout) {
+        let PackedCombination { function, swapped, broadcast, other, activation } = layer;
+        let (layout, numbers) = match other {
+            Other::Buffer(other) => (other.layout, memory.at(other)),
+            Other::Constant(layout, numbers) => (*layout, &numbers[..]),
+        };
+        let kernel = CombineKernel {
+            function: *function,
+            swapped: *swapped,
+            bounds: activation.bounds,
+            from: from.layout,
+            to,
+            input: memory.at(from),
+            other: Operand { broadcast: *broadcast, layout, numbers },
+            output,
+        };
+        dispatch(self.instructions, kernel);
+        finish(self.instructions, *activation, output, to);
+    }
+
+    fn run_tensor_layer(
+        &self,
+        layer: &TensorLayer,
+        result: usize,
+        from: &[Buffer],
+        memory: &Workspace<'_>,
+        output: &mut [f32],
+        scratch: &mut [f32],
+    ) {
+        let mut inputs: [&[f32]; MAX_OPERANDS] = [&[]; MAX_OPERANDS];
+        for (input, from) in inputs.iter_mut().zip(from) {
+            *input = memory.numbers(from);
         }
+        layer.run(self.instructions, &inputs[..from.len()], result, output, scratch);
     }
 }
 
-/// What a step of the body reads and writes.
+/// Operands that a layer over tensors has at most.
+pub(crate) const MAX_OPERANDS: usize = 8;
+
+/// What a step may read and write.
 struct Memory<'w> {
-    /// The picture, possibly with a halo.
-    input: &'w [f32],
+    picture: &'w [f32],
+    /// The picture, perhaps with its halo.
+    padded: &'w [f32],
     scratch: &'w mut [F32x16],
-    workspace: Workspace<'w>,
-    output: &'w mut [F32x16],
+    /// Where in the whole workspace the rest of it begins.
+    first: usize,
+    workspace: &'w mut [F32x16],
 }
 
 /// The workspace except what a step writes.
@@ -217,13 +280,8 @@ struct Workspace<'w> {
 }
 
 impl<'w> Workspace<'w> {
-    /// Splits what a step writes from the rest of the workspace.
-    fn split(workspace: &'w mut [F32x16], written: Range<usize>) -> (&'w mut [F32x16], Self) {
-        Self::split_from(workspace, 0, written)
-    }
-
-    /// The same, if `workspace` lacks the first `first` units.
-    fn split_from(workspace: &'w mut [F32x16], first: usize, written: Range<usize>) -> (&'w mut [F32x16], Self) {
+    /// Takes what a step writes out of a workspace that lacks the first `first` units.
+    fn split(workspace: &'w mut [F32x16], first: usize, written: Range<usize>) -> (&'w mut [F32x16], Self) {
         let (before, rest) = workspace.split_at_mut(written.start - first);
         let (output, after) = rest.split_at_mut(written.len());
         (output, Self { first, before, next: written.end, after })
@@ -236,6 +294,19 @@ impl<'w> Workspace<'w> {
             &self.before[range.start - self.first..range.end - self.first]
         } else {
             &self.after[range.start - self.next..range.end - self.next]
+        }
+    }
+
+    /// The numbers of a tensor.
+    fn numbers(&self, buffer: &Buffer) -> &'w [f32] {
+        &floats(self.at(buffer))[..buffer.numbers()]
+    }
+
+    /// The numbers of a tensor, which may be the network's input.
+    fn tensor(&self, source: &Source, picture: &'w [f32]) -> &'w [f32] {
+        match source {
+            Source::Input => picture,
+            Source::Buffer(buffer) => self.numbers(buffer),
         }
     }
 }

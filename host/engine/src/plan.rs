@@ -1,23 +1,25 @@
-//! From layers to steps: where each value is stored, which values share memory, and the weights laid out for the kernels.
+//! From layers to steps: where each value lies, which values share memory, and the weights laid out for the kernels.
 //!
-//! The **body** of a network, up to where pictures become vectors, is run for one picture after another: the output of a layer is then
-//! still in the cache when the next one reads it. Its **head**, the layers on vectors, is run for a whole batch, so that the weights of
-//! dense layers (235 MB of AlexNet's 244) are read once per batch.
+//! The **body** of a network is run for one picture after another: what a layer makes is then still in the cache when the next one reads
+//! it. Its **head**, the dense layers at the end, is run for a whole batch, so that their weights (235 MB of AlexNet's 244) are read once
+//! a batch.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::{Result, unsupported};
-use crate::ir::{Bounds, Convolution, Layer, LayerKind, Lrn, Shape, Value};
+use crate::ir::{Activation, Broadcast, Convolution, Extract, Layer, LayerKind, Lowered, Lrn, Pooling, Shape, Value};
 use crate::kernels::convolution::PackedConvolution;
 use crate::kernels::depthwise::PackedDepthwise;
+use crate::kernels::layer_norm::PackedLayerNorm;
 use crate::kernels::lrn::LrnKernel;
 use crate::kernels::pool::Pool;
+use crate::kernels::tensor::{Binary, TensorLayer};
+use crate::kernels::vectors;
 use crate::layout::{Layout, blocks_of};
 use crate::limits::MAX_ELEMENTS;
-use crate::lower::Lowered;
-use crate::simd::{Instructions, LANES, tile_blocks};
+use crate::simd::{F32x16, Instructions, LANES, tile_blocks};
 
 /// Where a picture is stored in the workspace.
 #[derive(Clone, Copy, Debug)]
@@ -31,47 +33,100 @@ impl Buffer {
     pub(crate) fn range(&self) -> Range<usize> {
         self.start..self.start + self.layout.len()
     }
+
+    /// Numbers without those that fill up the last block; of a tensor all its numbers.
+    pub(crate) fn numbers(&self) -> usize {
+        self.layout.channels * self.layout.height * self.layout.width
+    }
 }
 
-/// What a step of the body does, for one picture.
+/// Where a step reads from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    /// The network's input.
+    Input,
+    Buffer(Buffer),
+}
+
+/// A function of two numbers, laid out.
 #[derive(Debug)]
-pub(crate) enum BodyStep {
-    /// Zeros around a picture that is about to be computed.
+pub(crate) struct PackedCombination {
+    pub(crate) function: Binary,
+    pub(crate) swapped: bool,
+    pub(crate) broadcast: Broadcast,
+    pub(crate) other: Other,
+    pub(crate) activation: Activation,
+}
+
+/// A second operand.
+#[derive(Debug)]
+pub(crate) enum Other {
+    Buffer(Buffer),
+    Constant(Layout, Vec<F32x16>),
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub(crate) enum StepKind {
+    /// Zeros around a picture that is about to be made.
     ClearHalo,
-    /// The first convolution, of the network's input.
+    /// A convolution of the network's input.
     First(PackedConvolution),
     Convolution(PackedConvolution, Buffer),
     Depthwise(PackedDepthwise, Buffer),
     Pool(Pool, Buffer),
+    GlobalPool(Pooling, Buffer),
     Lrn(Lrn, Buffer),
-    /// One picture, or the sum of two, clamped to a range.
-    Add(Bounds, Buffer, Option<Buffer>),
-    /// Copies the channels of one picture into another, starting at this channel.
+    LayerNorm(PackedLayerNorm, Buffer),
+    Combine(PackedCombination, Buffer),
+    Map(Activation, Buffer),
+    Affine {
+        scale: Vec<F32x16>,
+        offset: Vec<F32x16>,
+        activation: Activation,
+        from: Buffer,
+    },
+    /// The channels of one picture, into those of another that begin with this number.
     Copy(Buffer, usize),
-    /// Into a vector.
-    GlobalAverage(Buffer),
-    /// Into a vector, as channels x rows x columns.
-    Flatten(Buffer),
+    /// These channels.
+    Channels(Vec<usize>, Buffer),
+    Extract(Extract, Buffer),
+    Reflow(Buffer),
+    ToTensor(usize, Buffer),
+    ToPicture(usize, Source),
+    /// Chunks of a tensor, into those of another after so many numbers.
+    Join {
+        chunks: usize,
+        from: Buffer,
+        offset: usize,
+    },
+    Tensor(TensorLayer, usize, Vec<Buffer>),
+    Constant(Vec<F32x16>),
+    /// Into the rows of the head.
+    ToHead(Source),
 }
 
-/// What a step of the head does, for all rows at once.
+/// What is done, and where the result goes.
 #[derive(Debug)]
-pub(crate) enum HeadStep {
-    Dense(PackedConvolution, Buffer),
-    Add(Bounds, Buffer, Option<Buffer>),
+pub(crate) struct Step {
+    pub(crate) kind: StepKind,
+    pub(crate) to: Buffer,
 }
 
-/// A network that is ready to run.
+/// A network ready to run.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The picture: planes of single numbers, possibly with a halo.
+    /// Numbers of a picture.
+    pub(crate) inputs: usize,
+    /// The picture: planes of single numbers, perhaps with a halo.
     pub(crate) input: Layout,
-    /// Each with the place that it writes to.
-    pub(crate) body: Vec<(BodyStep, Buffer)>,
-    pub(crate) head: Vec<(HeadStep, Buffer)>,
-    /// The output vector.
+    /// For one picture after another.
+    pub(crate) body: Vec<Step>,
+    /// For all rows at once.
+    pub(crate) head: Vec<Step>,
+    /// What comes out.
     pub(crate) output: Buffer,
-    /// Rows of a vector: the pictures, or crops, of a batch.
+    /// Pictures, or crops, of a batch.
     pub(crate) rows: usize,
     /// Units of sixteen numbers: first scratch, then a picture with its halo (if it has one), then all buffers.
     pub(crate) scratch: usize,
@@ -80,129 +135,258 @@ pub(crate) struct Plan {
 }
 
 pub(crate) fn plan(lowered: &Lowered, rows: usize, instructions: Instructions) -> Result<Plan> {
-    let storage = Storage::of(lowered)?;
-    let vectors = lowered.shapes.iter().map(|shape| match shape {
-        Shape::Vector(len) => blocks_of(*len).saturating_mul(rows),
-        Shape::Picture { .. } => 0,
-    });
-    let input = lowered.shapes[0].len();
-    let padded = if storage.input.len() == input { 0 } else { blocks_of(storage.input.len()) };
-    let lrns = lowered.layers.iter().filter_map(|layer| match (&layer.kind, lowered.shapes[layer.output]) {
-        (LayerKind::Lrn(lrn), Shape::Picture { channels, height, width }) => {
-            Some(blocks_of(LrnKernel::scratch(*lrn, Layout::bare(channels, height, width))))
-        }
-        _ => None,
-    });
-    let scratch = lrns.max().unwrap_or(0);
-    // Where each slot starts, followed by where each vector starts.
-    let mut next = scratch + padded;
-    let mut starts = |len: usize| {
+    let head = head(lowered);
+    let storage = Storage::of(lowered, &head);
+    let inputs = lowered.shapes[0].len();
+    let input = input_layout(lowered);
+    let padded = if input.has_halo() { blocks_of(input.len()) } else { 0 };
+    let scratch = lowered.layers.iter().map(|layer| scratch(layer, lowered)).max().unwrap_or(0);
+    let mut next = scratch.saturating_add(padded);
+    let mut take = |len: usize| {
         let start = next;
         next = next.saturating_add(len);
         start
     };
-    let slot_starts: Vec<usize> = storage.slots.iter().map(|&len| starts(len)).collect();
-    let vector_starts: Vec<usize> = vectors.map(&mut starts).collect();
-    let all = next.saturating_mul(LANES).saturating_add(input.saturating_mul(rows));
-    if all > MAX_ELEMENTS {
+    let slots: Vec<usize> = storage.slots.iter().map(|&len| take(len)).collect();
+    // The head's values, and those of the body that it reads.
+    let mut vectors = vec![None; lowered.shapes.len()];
+    let read = lowered.layers.iter().zip(&head).filter(|(_, in_head)| **in_head);
+    for value in read.flat_map(|(layer, _)| layer.inputs.iter().chain([&layer.output])).chain([&lowered.output]) {
+        if vectors[*value].is_none() {
+            vectors[*value] = Some(take(blocks_of(lowered.shapes[*value].len()).saturating_mul(rows)));
+        }
+    }
+    if next.saturating_mul(LANES).saturating_add(inputs.saturating_mul(rows)) > MAX_ELEMENTS {
         return unsupported("its layers are too large; choose a smaller batch");
     }
-    let planner = Planner { lowered, storage, slot_starts, vector_starts, rows, blocks: tile_blocks(instructions) };
-    let output = planner.buffer(lowered.output);
-    let mut plan =
-        Plan { input: planner.storage.input, body: Vec::new(), head: Vec::new(), output, rows, scratch, padded, workspace: next };
-    for (number, layer) in lowered.layers.iter().enumerate() {
-        planner.add(&mut plan, number, layer);
+    let planner = Planner { lowered, storage, slots, vectors, rows, blocks: tile_blocks(instructions) };
+    let (body, head) = planner.steps(&head, input);
+    let output = planner.row_buffer(lowered.output);
+    Ok(Plan { inputs, input, body, head, output, rows, scratch, padded, workspace: next })
+}
+
+/// Which layers can be run for all rows at once: those over single pixels that nothing but such layers reads, if there is a dense layer
+/// among them.
+fn head(lowered: &Lowered) -> Vec<bool> {
+    let mut body_reads = vec![false; lowered.shapes.len()];
+    let mut head = vec![false; lowered.layers.len()];
+    for (number, layer) in lowered.layers.iter().enumerate().rev() {
+        let flat = |value: &Value| lowered.shapes[*value].is_flat();
+        let fits = match &layer.kind {
+            LayerKind::Convolution(convolution) => convolution.groups == 1 && convolution.kernel == [1, 1],
+            LayerKind::Combination(combination) => combination.broadcast != Broadcast::Pixels,
+            LayerKind::Map(_) | LayerKind::Affine { .. } => true,
+            _ => false,
+        };
+        head[number] = fits && !body_reads[layer.output] && layer.inputs.iter().chain([&layer.output]).all(flat);
+        if !head[number] {
+            layer.inputs.iter().for_each(|&value| body_reads[value] = true);
+        }
     }
-    Ok(plan)
+    let dense = |(layer, in_head): (&Layer, &bool)| *in_head && matches!(layer.kind, LayerKind::Convolution(_));
+    if !lowered.layers.iter().zip(&head).any(dense) {
+        head.fill(false);
+    }
+    head
+}
+
+/// Whether a network is faster with several pictures at once.
+pub(crate) fn wants_batch(lowered: &Lowered) -> bool {
+    head(lowered).contains(&true)
+}
+
+/// The planes of the input, with the halo that its convolutions need.
+fn input_layout(lowered: &Lowered) -> Layout {
+    let Shape { channels, height, width } = lowered.input;
+    let mut layout = Layout { lanes: 1, ..Layout::bare(channels, height, width) };
+    for layer in &lowered.layers {
+        if let LayerKind::FirstConvolution(convolution) = &layer.kind {
+            widen(&mut layout, convolution, lowered.shapes[layer.output]);
+        }
+    }
+    layout
+}
+
+/// Gives a layout the halo that a convolution needs.
+fn widen(layout: &mut Layout, convolution: &Convolution, output: Shape) {
+    for (axis, (side, out)) in [(layout.height, output.height), (layout.width, output.width)].into_iter().enumerate() {
+        let extent = (out - 1) * convolution.stride[axis] + (convolution.kernel[axis] - 1) * convolution.dilation[axis] + 1;
+        layout.halo[axis] = layout.halo[axis].max(convolution.before[axis]);
+        layout.far_halo[axis] = layout.far_halo[axis].max(extent.saturating_sub(convolution.before[axis] + side));
+    }
+}
+
+/// Scratch that a layer needs, in units of sixteen numbers.
+fn scratch(layer: &Layer, lowered: &Lowered) -> usize {
+    match &layer.kind {
+        LayerKind::Lrn(lrn) => blocks_of(LrnKernel::scratch(*lrn, bare(lowered.shapes[layer.output]))),
+        LayerKind::Tensor(layer, _) => blocks_of(layer.scratch()),
+        _ => 0,
+    }
+}
+
+fn bare(shape: Shape) -> Layout {
+    Layout::bare(shape.channels, shape.height, shape.width)
 }
 
 struct Planner<'g> {
     lowered: &'g Lowered,
     storage: Storage,
-    slot_starts: Vec<usize>,
-    vector_starts: Vec<usize>,
+    /// Where each slot begins.
+    slots: Vec<usize>,
+    /// Where each value of the head begins.
+    vectors: Vec<Option<usize>>,
     rows: usize,
     blocks: usize,
 }
 
 impl Planner<'_> {
+    /// A value of the body.
     fn buffer(&self, value: Value) -> Buffer {
-        match self.lowered.shapes[value] {
-            Shape::Vector(len) => Buffer { start: self.vector_starts[value], layout: Layout::bare(len, 1, self.rows) },
-            Shape::Picture { .. } => {
-                let place = self.storage.places[value].expect("a picture that is not the input has a place");
-                Buffer { start: self.slot_starts[place.slot] + place.block * place.layout.plane(), layout: place.layout }
+        let place = self.storage.places[value].expect("a value of the body has a place");
+        Buffer { start: self.slots[place.slot] + place.block * place.layout.plane(), layout: place.layout }
+    }
+
+    /// A value of the head, all rows of it.
+    fn row_buffer(&self, value: Value) -> Buffer {
+        let start = self.vectors[value].expect("a value of the head has a place");
+        Buffer { start, layout: Layout::bare(self.lowered.shapes[value].len(), 1, self.rows) }
+    }
+
+    fn source(&self, value: Value) -> Source {
+        if value == 0 { Source::Input } else { Source::Buffer(self.buffer(value)) }
+    }
+
+    /// The steps of body and head.
+    fn steps(&self, in_head: &[bool], input: Layout) -> (Vec<Step>, Vec<Step>) {
+        let (mut body, mut head) = (Vec::new(), Vec::new());
+        self.enter_head(0, &mut body);
+        for (number, layer) in self.lowered.layers.iter().enumerate() {
+            if in_head[number] {
+                let kind = self.kind(layer, &|value| self.row_buffer(value), self.row_buffer(layer.output), input);
+                head.extend(kind.map(|kind| Step { kind, to: self.row_buffer(layer.output) }));
+                continue;
             }
+            if self.storage.begins[number] {
+                let whole = self.buffer(self.storage.roots[layer.output]);
+                if whole.layout.has_halo() {
+                    body.push(Step { kind: StepKind::ClearHalo, to: whole });
+                }
+            }
+            let to = self.buffer(layer.output);
+            match &layer.kind {
+                LayerKind::Concat => self.copy_parts(layer, to, &mut body),
+                LayerKind::Join { chunks } => self.join_parts(layer, *chunks, to, &mut body),
+                _ => body.extend(self.kind(layer, &|value| self.buffer(value), to, input).map(|kind| Step { kind, to })),
+            }
+            self.enter_head(layer.output, &mut body);
+        }
+        (body, head)
+    }
+
+    /// A value of the body that the head reads.
+    fn enter_head(&self, value: Value, body: &mut Vec<Step>) {
+        if self.vectors[value].is_some() {
+            body.push(Step { kind: StepKind::ToHead(self.source(value)), to: self.row_buffer(value) });
         }
     }
 
-    fn add(&self, plan: &mut Plan, number: usize, layer: &Layer) {
-        let is_vector = matches!(self.lowered.shapes[layer.output], Shape::Vector(_));
-        if self.storage.begins[number] {
-            let whole = self.buffer(self.storage.roots[layer.output]);
-            if whole.layout.has_halo() {
-                plan.body.push((BodyStep::ClearHalo, whole));
-            }
-        }
-        let to = self.buffer(layer.output);
-        let buffer = |at: usize| self.buffer(layer.inputs[at]);
-        let step = match &layer.kind {
-            LayerKind::Convolution(convolution) if layer.inputs[0] == 0 => {
-                BodyStep::First(PackedConvolution::new(convolution, plan.input, to.layout, self.blocks))
-            }
+    /// What a layer does; nothing for a view.
+    fn kind(&self, layer: &Layer, buffer: &dyn Fn(Value) -> Buffer, to: Buffer, input: Layout) -> Option<StepKind> {
+        let from = || buffer(layer.inputs[0]);
+        Some(match &layer.kind {
+            LayerKind::FirstConvolution(convolution) => StepKind::First(PackedConvolution::new(convolution, input, to.layout, self.blocks)),
             LayerKind::Convolution(convolution) => {
-                let from = buffer(0);
-                let [input, output] = flat([from.layout, to.layout], convolution);
-                BodyStep::Convolution(PackedConvolution::new(convolution, input, output, self.blocks), from)
+                let [input, output] = flat([from().layout, to.layout], convolution);
+                StepKind::Convolution(PackedConvolution::new(convolution, input, output, self.blocks), from())
             }
-            LayerKind::Depthwise(convolution) => {
-                let from = buffer(0);
-                BodyStep::Depthwise(PackedDepthwise::new(convolution, from.layout, to.layout), from)
-            }
+            LayerKind::Depthwise(convolution) => StepKind::Depthwise(PackedDepthwise::new(convolution, from().layout, to.layout), from()),
             LayerKind::Pool(pooling, window) => {
-                let from = buffer(0);
-                BodyStep::Pool(Pool { pooling: *pooling, window: *window, input: from.layout, output: to.layout }, from)
+                StepKind::Pool(Pool { pooling: *pooling, window: *window, input: from().layout, output: to.layout }, from())
             }
-            LayerKind::Lrn(lrn) => BodyStep::Lrn(*lrn, buffer(0)),
-            LayerKind::Concat => return self.copy_parts(plan, layer),
-            LayerKind::Add(bounds) | LayerKind::Clamp(bounds) if is_vector => {
-                let other = layer.inputs.get(1).map(|&value| self.buffer(value));
-                plan.head.push((HeadStep::Add(*bounds, buffer(0), other), to));
-                return;
+            LayerKind::GlobalPool(pooling) => StepKind::GlobalPool(*pooling, from()),
+            LayerKind::Lrn(lrn) => StepKind::Lrn(*lrn, from()),
+            LayerKind::LayerNorm(norm) => StepKind::LayerNorm(PackedLayerNorm::new(norm), from()),
+            LayerKind::Combination(combination) => {
+                let other = match &combination.constant {
+                    Some(numbers) => constant(combination.broadcast, numbers, to.layout),
+                    None => Other::Buffer(buffer(layer.inputs[1])),
+                };
+                let packed = PackedCombination {
+                    function: combination.function,
+                    swapped: combination.swapped,
+                    // In the head a pixel is a row: each has its own numbers, unless they are constant.
+                    broadcast: if combination.constant.is_none() && self.is_row(&to) { Broadcast::Full } else { combination.broadcast },
+                    other,
+                    activation: combination.activation,
+                };
+                StepKind::Combine(packed, from())
             }
-            LayerKind::Add(bounds) | LayerKind::Clamp(bounds) => {
-                BodyStep::Add(*bounds, buffer(0), layer.inputs.get(1).map(|&value| self.buffer(value)))
+            LayerKind::Map(activation) => StepKind::Map(*activation, from()),
+            LayerKind::Affine { scale, offset, activation } => {
+                StepKind::Affine { scale: vectors(scale), offset: vectors(offset), activation: *activation, from: from() }
             }
-            LayerKind::Dense(dense) => {
-                let from = buffer(0);
-                plan.head.push((HeadStep::Dense(PackedConvolution::new(dense, from.layout, to.layout, self.blocks), from), to));
-                return;
+            LayerKind::Channels(channels) => StepKind::Channels(channels.clone(), from()),
+            LayerKind::Extract(extract) => StepKind::Extract(*extract, from()),
+            LayerKind::Reflow => StepKind::Reflow(from()),
+            LayerKind::ToTensor { inner } => StepKind::ToTensor(*inner, from()),
+            LayerKind::ToPicture { inner } => StepKind::ToPicture(*inner, self.source(layer.inputs[0])),
+            LayerKind::Constant(numbers) => StepKind::Constant(vectors(numbers)),
+            LayerKind::Tensor(tensor, result) => {
+                StepKind::Tensor(tensor.clone(), *result, layer.inputs.iter().map(|&value| buffer(value)).collect())
             }
-            LayerKind::GlobalAverage => BodyStep::GlobalAverage(buffer(0)),
-            LayerKind::Flatten => BodyStep::Flatten(buffer(0)),
-        };
-        plan.body.push((step, to));
+            LayerKind::View(_) | LayerKind::Concat | LayerKind::Join { .. } => return None,
+        })
     }
 
-    /// The parts of a concatenation that have not been computed in place.
-    fn copy_parts(&self, plan: &mut Plan, layer: &Layer) {
-        let whole = self.buffer(layer.output);
+    /// Whether a buffer is of the head.
+    fn is_row(&self, buffer: &Buffer) -> bool {
+        self.vectors.contains(&Some(buffer.start))
+    }
+
+    /// The parts of a whole that have not been made in their place.
+    fn copy_parts(&self, layer: &Layer, whole: Buffer, body: &mut Vec<Step>) {
         let mut channel = 0;
         for &part in &layer.inputs {
             let from = self.buffer(part);
             if self.storage.roots[part] != self.storage.roots[layer.output] {
-                plan.body.push((BodyStep::Copy(from, channel), whole));
+                body.push(Step { kind: StepKind::Copy(from, channel), to: whole });
             }
             channel += from.layout.channels;
         }
     }
+
+    fn join_parts(&self, layer: &Layer, chunks: usize, whole: Buffer, body: &mut Vec<Step>) {
+        let mut offset = 0;
+        for &part in &layer.inputs {
+            let from = self.buffer(part);
+            body.push(Step { kind: StepKind::Join { chunks, from, offset }, to: whole });
+            offset += from.numbers() / chunks;
+        }
+    }
 }
 
-/// Pictures without halos as single rows, if the convolution sees one pixel at a time: rows then need not divide evenly into tiles.
+/// The second operand of a combination that is constant.
+fn constant(broadcast: Broadcast, numbers: &[f32], picture: Layout) -> Other {
+    match broadcast {
+        Broadcast::Channels => Other::Constant(Layout::bare(picture.channels, 1, 1), vectors(numbers)),
+        Broadcast::Pixels => {
+            let layout = Layout::bare(1, picture.height, picture.width);
+            Other::Constant(layout, numbers.iter().map(|&number| F32x16([number; LANES])).collect())
+        }
+        Broadcast::Full => {
+            let layout = Layout::bare(picture.channels, picture.height, picture.width);
+            let mut pixels = vec![F32x16::ZERO; layout.len()];
+            crate::kernels::copy::to_picture(layout.height * layout.width, numbers, &mut pixels, layout);
+            Other::Constant(layout, pixels)
+        }
+    }
+}
+
+/// Pictures without halos as single rows, where the convolution looks at one pixel at a time: rows then need not come out even.
 fn flat(layouts: [Layout; 2], layer: &Convolution) -> [Layout; 2] {
     let single = layer.kernel == [1; 2] && layer.stride == [1; 2] && layer.before == [0; 2];
-    let bare = layouts.iter().all(|layout| layout.halo == [0; 2] && layout.far_halo == [0; 2]);
+    let bare = layouts.iter().all(|layout| !layout.has_halo());
     if single && bare { layouts.map(|layout| Layout::bare(layout.channels, 1, layout.height * layout.width)) } else { layouts }
 }
 
@@ -215,60 +399,42 @@ struct Place {
     layout: Layout,
 }
 
-/// Where pictures are stored. Several can share one root: the parts of a concatenation are computed in place.
+/// Where the body's values lie. Several can lie in one root: the parts of a concatenation are made in their place, and views are parts.
 struct Storage {
-    input: Layout,
-    /// The value after which the root of each value is named; unused for vectors.
+    /// The value that the root of each value is named after.
     roots: Vec<Value>,
     places: Vec<Option<Place>>,
-    /// Whether a layer is the first to write to its root.
+    /// Whether a layer is the first to write into its root.
     begins: Vec<bool>,
-    /// Lines of each slot.
+    /// Units of each slot.
     slots: Vec<usize>,
 }
 
 impl Storage {
-    fn of(lowered: &Lowered) -> Result<Self> {
-        let readable = |layer: &Layer| match &layer.kind {
-            LayerKind::Convolution(weights) => weights.groups == 1 && weights.dilation[1] == 1,
-            _ => false,
-        };
-        if lowered.layers.iter().any(|layer| layer.inputs.contains(&0) && !readable(layer)) {
-            return unsupported("the picture is read by something other than a convolution");
-        }
+    fn of(lowered: &Lowered, head: &[bool]) -> Self {
         let (roots, first_blocks) = roots(lowered);
-        let layouts = layouts(lowered, &roots);
-        let lives = lives(lowered, &roots);
+        let layouts = layouts(lowered, &roots, head);
+        let lives = lives(lowered, &roots, head);
         let (slot_of, slots) = assign_slots(&layouts, &lives);
         let place = |value: Value| {
-            let (root, Shape::Picture { channels, .. }) = (roots[value], lowered.shapes[value]) else { return None };
-            let whole = layouts[root].filter(|_| value != 0)?;
-            Some(Place { slot: slot_of[root]?, block: first_blocks[value], layout: Layout { channels, ..whole } })
+            let root = roots[value];
+            let layout = Layout { channels: lowered.shapes[value].channels, ..layouts[root] };
+            Some(Place { slot: slot_of[root]?, block: first_blocks[value], layout })
         };
         let places = (0..lowered.shapes.len()).map(place).collect();
         let begins =
             lowered.layers.iter().enumerate().map(|(number, layer)| lives[roots[layer.output]].is_some_and(|(first, _)| first == number));
-        let input = Layout { lanes: 1, ..layouts[0].expect("value 0 is a picture") };
-        Ok(Self { input, begins: begins.collect(), places, slots, roots })
+        Self { begins: begins.collect(), places, slots, roots }
     }
 }
 
-/// The root of each value, and the block of the root at which it starts.
+/// The root of each value, and the block of the root at which it begins.
 fn roots(lowered: &Lowered) -> (Vec<Value>, Vec<usize>) {
     let mut apart = vec![false; lowered.layers.len()];
     loop {
         let (roots, first_blocks) = roots_but(lowered, &apart);
-        // A layer cannot write to the memory that it reads, which would have to be borrowed twice.
-        let clashes = |layer: &&Layer| {
-            if matches!(layer.kind, LayerKind::Concat) {
-                return misplaced(lowered, layer, &roots, &first_blocks);
-            }
-            let part = |input: &Value| {
-                *input != 0 && roots[*input] == roots[layer.output] && matches!(lowered.shapes[*input], Shape::Picture { .. })
-            };
-            layer.inputs.iter().any(part)
-        };
-        let Some(clash) = lowered.layers.iter().find(clashes) else { return (roots, first_blocks) };
+        let clash = |layer: &&Layer| matches!(layer.kind, LayerKind::Concat) && misplaced(lowered, layer, &roots, &first_blocks);
+        let Some(clash) = lowered.layers.iter().find(clash) else { return (roots, first_blocks) };
         let root = roots[clash.output];
         for (apart, layer) in apart.iter_mut().zip(&lowered.layers) {
             *apart |= matches!(layer.kind, LayerKind::Concat) && roots[layer.output] == root;
@@ -276,27 +442,30 @@ fn roots(lowered: &Lowered) -> (Vec<Value>, Vec<usize>) {
     }
 }
 
-/// Whether a part of a concatenation is in the same root as the whole, but at another place: a part of several wholes.
+/// Whether a part of a concatenation lies in the same root as the whole, but at another place: a part of several wholes.
 fn misplaced(lowered: &Lowered, whole: &Layer, roots: &[Value], first_blocks: &[usize]) -> bool {
     let mut block = first_blocks[whole.output];
     whole.inputs.iter().any(|&part| {
         let expected = block;
-        if let Shape::Picture { channels, .. } = lowered.shapes[part] {
-            block += blocks_of(channels);
-        }
+        block += blocks_of(lowered.shapes[part].channels);
         roots[part] == roots[whole.output] && first_blocks[part] != expected
     })
 }
 
-/// The same, with the concatenations that must be made by copying.
+/// The same, with the concatenations that are to be made by copying.
 fn roots_but(lowered: &Lowered, apart: &[bool]) -> (Vec<Value>, Vec<usize>) {
     let mut roots: Vec<Value> = (0..lowered.shapes.len()).collect();
     let mut first_blocks = vec![0; lowered.shapes.len()];
-    let channels = |value: Value| if let Shape::Picture { channels, .. } = lowered.shapes[value] { channels } else { 0 };
-    // In reverse order, so that the whole has its place before its parts get theirs.
+    let mut is_view = vec![false; lowered.shapes.len()];
+    for layer in lowered.layers.iter().filter(|layer| matches!(layer.kind, LayerKind::View(_))) {
+        is_view[layer.output] = true;
+    }
+    let channels = |value: Value| lowered.shapes[value].channels;
+    // The last first, so that the whole has its place before its parts get theirs.
     for (layer, _) in lowered.layers.iter().zip(apart).rev().filter(|(layer, apart)| matches!(layer.kind, LayerKind::Concat) && !**apart) {
         let whole_blocks = layer.inputs[..layer.inputs.len() - 1].iter().all(|&part| channels(part) % LANES == 0);
-        let free = |&part: &Value| part != 0 && roots[part] == part && layer.inputs.iter().filter(|&&other| other == part).count() == 1;
+        let free =
+            |&part: &Value| roots[part] == part && !is_view[part] && layer.inputs.iter().filter(|&&other| other == part).count() == 1;
         if !whole_blocks || !layer.inputs.iter().all(free) {
             continue;
         }
@@ -306,35 +475,31 @@ fn roots_but(lowered: &Lowered, apart: &[bool]) -> (Vec<Value>, Vec<usize>) {
             block += blocks_of(channels(part));
         }
     }
+    for layer in &lowered.layers {
+        if let LayerKind::View(first) = layer.kind {
+            let from = layer.inputs[0];
+            (roots[layer.output], first_blocks[layer.output]) = (roots[from], first_blocks[from] + first);
+        }
+    }
     (roots, first_blocks)
 }
 
 /// The layout of each root, with the halos that its readers need.
-fn layouts(lowered: &Lowered, roots: &[Value]) -> Vec<Option<Layout>> {
-    let bare = |shape: &Shape| match *shape {
-        Shape::Picture { channels, height, width } => Some(Layout::bare(channels, height, width)),
-        Shape::Vector(_) => None,
-    };
-    let mut layouts: Vec<Option<Layout>> = lowered.shapes.iter().map(bare).collect();
-    for layer in &lowered.layers {
-        let (LayerKind::Convolution(weights) | LayerKind::Depthwise(weights)) = &layer.kind else { continue };
-        let Shape::Picture { height, width, .. } = lowered.shapes[layer.output] else { continue };
-        let Some(layout) = &mut layouts[roots[layer.inputs[0]]] else { continue };
-        for (axis, (side, out)) in [(layout.height, height), (layout.width, width)].into_iter().enumerate() {
-            let extent = (out - 1) * weights.stride[axis] + (weights.kernel[axis] - 1) * weights.dilation[axis] + 1;
-            layout.halo[axis] = layout.halo[axis].max(weights.before[axis]);
-            layout.far_halo[axis] = layout.far_halo[axis].max(extent.saturating_sub(weights.before[axis] + side));
+fn layouts(lowered: &Lowered, roots: &[Value], head: &[bool]) -> Vec<Layout> {
+    let mut layouts: Vec<Layout> = lowered.shapes.iter().map(|&shape| bare(shape)).collect();
+    for (layer, _) in lowered.layers.iter().zip(head).filter(|(_, in_head)| !**in_head) {
+        if let LayerKind::Convolution(convolution) | LayerKind::Depthwise(convolution) = &layer.kind {
+            widen(&mut layouts[roots[layer.inputs[0]]], convolution, lowered.shapes[layer.output]);
         }
     }
     layouts
 }
 
-/// The first and last layer that use each root; `None` for vectors and the input.
-fn lives(lowered: &Lowered, roots: &[Value]) -> Vec<Option<(usize, usize)>> {
+/// From which layer to which each root is in use by the body.
+fn lives(lowered: &Lowered, roots: &[Value], head: &[bool]) -> Vec<Option<(usize, usize)>> {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; lowered.shapes.len()];
-    for (number, layer) in lowered.layers.iter().enumerate() {
-        let pictures = layer.inputs.iter().chain([&layer.output]);
-        for &value in pictures.filter(|&&value| value != 0 && matches!(lowered.shapes[value], Shape::Picture { .. })) {
+    for (number, layer) in lowered.layers.iter().enumerate().filter(|(number, _)| !head[*number]) {
+        for &value in layer.inputs.iter().chain([&layer.output]).filter(|&&value| value != 0) {
             let life = lives[roots[value]].get_or_insert((number, number));
             life.1 = number;
         }
@@ -342,24 +507,24 @@ fn lives(lowered: &Lowered, roots: &[Value]) -> Vec<Option<(usize, usize)>> {
     lives
 }
 
-/// A slot for each root, shared by roots that are not in use at the same time, and the number of lines of each slot.
-fn assign_slots(layouts: &[Option<Layout>], lives: &[Option<(usize, usize)>]) -> (Vec<Option<usize>>, Vec<usize>) {
+/// A slot for each root, shared by those that are not in use at the same time; and how many units each slot needs.
+fn assign_slots(layouts: &[Layout], lives: &[Option<(usize, usize)>]) -> (Vec<Option<usize>>, Vec<usize>) {
     let mut order: Vec<(usize, usize, usize)> =
         lives.iter().enumerate().filter_map(|(root, life)| life.map(|(first, last)| (first, last, root))).collect();
     order.sort_unstable();
     let mut slot_of = vec![None; layouts.len()];
-    // Lines, and the last layer that uses it.
+    // Units, and the last layer that uses it.
     let mut slots: Vec<(usize, usize)> = Vec::new();
     for (first, last, root) in order {
-        let lines = layouts[root].map_or(0, |layout| layout.len());
+        let units = layouts[root].len();
         let free = slots.iter().enumerate().filter(|(_, slot)| slot.1 < first);
-        // The best fit: the smallest that is large enough, otherwise the largest.
-        let best = free.min_by_key(|(_, slot)| if slot.0 >= lines { (0, slot.0) } else { (1, usize::MAX - slot.0) }).map(|(at, _)| at);
+        // The one that fits best: the smallest that is large enough, else the largest.
+        let best = free.min_by_key(|(_, slot)| if slot.0 >= units { (0, slot.0) } else { (1, usize::MAX - slot.0) }).map(|(at, _)| at);
         let at = best.unwrap_or_else(|| {
             slots.push((0, 0));
             slots.len() - 1
         });
-        slots[at] = (slots[at].0.max(lines), last);
+        slots[at] = (slots[at].0.max(units), last);
         slot_of[root] = Some(at);
     }
     (slot_of, slots.into_iter().map(|slot| slot.0).collect())

@@ -76,14 +76,15 @@ fn graph() -> Graph {
             node("Flatten", &["h"], "i", &[]),
             node("MatMul", &["i", "w4"], "j", &[]),
             node("Clip", &["j"], "k", &[("min", Attribute::Float(-50.0)), ("max", Attribute::Float(50.0))]),
-            node("MatMul", &["k", "w5"], "y", &[]),
+            node("MatMul", &["k", "w5"], "l", &[]),
+            node("Softmax", &["l"], "y", &[]),
         ],
     }
 }
 
 #[test]
 fn scoring_allocates_nothing() {
-    let layers = Layers::new(&graph(), "y", [3, 16, 16]).unwrap();
+    let layers = Layers::new(graph(), "y", &[1, 3, 16, 16]).unwrap();
     let network = Network::new(&layers, 3, Instructions::widest()).unwrap();
     let mut workspace = network.workspace();
     assert_eq!(workspace.len(), network.workspace_len());

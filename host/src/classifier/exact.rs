@@ -60,18 +60,22 @@ impl Exact {
         let advice = network.advice();
         let fail = |problem: String| ModelError::network(&file, "engine (exact)", problem + &advice);
         let crops = model.preprocess().crops();
-        let softmax = network.softmax();
-        let input = network.picture().map_err(fail)?;
-        let layers = Layers::new(network.graph(), network.end(), input).map_err(|unsupported| fail(unsupported.to_string()))?;
-        if softmax.is_some_and(|softmax| !softmax.spans(layers.output_shape())) {
-            return Err(fail("the softmax is not over the classes".into()));
+        let input = network.input_shape(1);
+        let layers = |end: &str| Layers::new(network.graph().clone(), end, &input).map_err(|unsupported| fail(unsupported.to_string()));
+        let mut logits = network.softmax().is_some();
+        let mut prepared = layers(network.end())?;
+        if network.softmax().is_some_and(|softmax| !softmax.spans(prepared.output_shape())) {
+            // It is not over the classes: then it is a layer like any other.
+            prepared = layers(&network.graph().outputs[0])?;
+            logits = false;
         }
-        let raw = RawScores::new(model.card().output, layers.outputs(), softmax.is_some());
+        let layers = prepared;
+        let raw = RawScores::new(model.card().output, layers.outputs(), logits);
         model.check_classes(&file, raw.width)?;
         let batch = batch.unwrap_or(if layers.wants_batch() { BATCH } else { 1 });
         let rows = batch.saturating_mul(crops);
-        if rows.saturating_mul(input.iter().product()) > MAX_ELEMENTS {
-            return Err(fail(format!("a batch of {batch} pictures is too large; choose a smaller batch")));
+        if rows.saturating_mul(input.iter().product::<usize>()) > MAX_ELEMENTS {
+            return Err(fail(format!("{batch} pictures at once are too large; choose a smaller batch")));
         }
         let network = Network::new(&layers, rows, instructions).map_err(|unsupported| fail(unsupported.to_string()))?;
         Ok(Self { network, batch, crops, raw })

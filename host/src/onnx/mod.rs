@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 use fooling_engine::{ElementType, Graph, Node};
 
-use crate::model::card::{Input, Layout};
+use crate::model::card::Input;
 use crate::model::error::ModelError;
 use crate::util::text::printable;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
@@ -58,7 +58,6 @@ pub(crate) struct Network {
     file: String,
     facts: Facts,
     softmax: Option<Softmax>,
-    channels_first: bool,
 }
 
 impl Network {
@@ -68,7 +67,7 @@ impl Network {
         let decoded = decode::decode(bytes, external).map_err(fault)?;
         let facts = facts::facts(&decoded).map_err(fault)?;
         let graph = decoded.graph().map_err(fault)?;
-        Ok(Self { graph, file: file.into(), facts, softmax: None, channels_first: true })
+        Ok(Self { graph, file: file.into(), facts, softmax: None })
     }
 
     pub(crate) fn facts(&self) -> &Facts {
@@ -164,7 +163,6 @@ impl Network {
 
     /// Makes the network take pictures as a card describes them, one at a time and as 32-bit floats, however it was exported.
     pub(crate) fn fit(&mut self, picture: &Input) -> Result<(), ModelError> {
-        self.channels_first = picture.layout == Layout::Nchw;
         let Facts { input_name, input, input_element, .. } = &self.facts;
         let dims = facts::dimensions(input, picture);
         let dims = dims.or_else(|problem| self.fail(part("input", input_name), problem))?;
@@ -194,15 +192,6 @@ impl Network {
         #[cfg(not(feature = "tract"))]
         let _ = (exported, batch);
         Ok(())
-    }
-
-    /// Channels, rows and columns of a [fitted](Self::fit) input, for the exact engine.
-    pub(crate) fn picture(&self) -> Result<[usize; 3], String> {
-        match self.input_shape(1)[..] {
-            [_, channels, height, width] if self.channels_first => Ok([channels, height, width]),
-            [_, _, _, _] => Err("the input is channels-last".into()),
-            _ => Err("the input is not N x C x H x W".into()),
-        }
     }
 
     /// The shape of the input for this many pictures, once [fitted](Self::fit).

@@ -56,8 +56,8 @@ impl Network {
     }
 
     fn run_exact(&self, pictures: &[Vec<f32>]) -> Result<(Vec<usize>, Vec<Vec<f32>>), String> {
-        let layers =
-            fooling_engine::Layers::new(&self.graph, &self.graph.outputs[0], self.picture()?).map_err(|error| error.to_string())?;
+        let layers = fooling_engine::Layers::new(self.graph.clone(), &self.graph.outputs[0], &self.input_shape(1))
+            .map_err(|error| error.to_string())?;
         let network = fooling_engine::Network::new(&layers, 1, Instructions::widest()).map_err(|error| error.to_string())?;
         let mut workspace = network.workspace();
         let run = |picture: &Vec<f32>| {

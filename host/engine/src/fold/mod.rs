@@ -22,6 +22,7 @@ use alloc::vec::Vec;
 
 pub use call::TensorType;
 pub use error::FoldError;
+pub(crate) use error::node_part;
 
 use self::call::{Call, Operand, Problem, elements};
 use self::error::printable;

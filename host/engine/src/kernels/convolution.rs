@@ -1,32 +1,37 @@
 //! Convolutions and dense layers: sums of products in one fixed order.
 //!
-//! A sum starts with its bias and adds one product after another by fused multiply-add: over the blocks of input channels, the rows of the
-//! kernel, its columns, and the channels of the block, in this order. A lane is an output channel, so the order does not depend on the
-//! width of the CPU's vectors, on the number of pixels in a tile, or on the order of computation.
+//! A sum starts with its bias and takes one product after another by a fused multiply-add: over the blocks of input channels, the
+//! kernel's rows, its columns, and the channels of the block, in this order. A lane is an output channel, so the order does not depend
+//! on how wide the CPU's vectors are, on how many pixels make a tile, or on who computes what first.
 
 use alloc::vec::Vec;
 
-use crate::ir::{self, Bounds};
+use super::pointwise::apply;
+use super::vectors;
+use crate::ir::{self, Activation};
 use crate::layout::{Layout, blocks_of};
-use crate::simd::{F32x16, Kernel, LANES, Vector};
+use crate::simd::{F32x16, Instructions, Kernel, LANES, Vector};
 
-/// Adjacent inputs that are weighted one after another: some channels of a pixel, or a row of the kernel in the plane of a single channel.
+/// Inputs that lie side by side and are weighted one after another: some channels of a pixel, or a row of the kernel in the plane of a
+/// single channel.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
-    /// The position of the first one, relative to the first input that the output sees.
+    /// Where the first is, from the first of all that an output sees.
     offset: usize,
-    /// How many there are; at most [`LANES`] if they are channels.
+    /// Its channel in its block.
+    first: usize,
+    /// How many there are, at most [`LANES`] where they are channels.
     count: usize,
 }
 
-/// Adjacent blocks of output channels, computed together so that each input is read once for all of them.
+/// Neighbouring blocks of output channels, computed together: an input is then read once for them.
 #[derive(Debug)]
 struct Group {
     first: usize,
     blocks: usize,
-    /// Its range of taps.
+    /// Its taps among all.
     taps: core::ops::Range<usize>,
-    /// Its range of weights: for each tap and channel, one line for each block.
+    /// Its weights among all: for each tap and channel a line for each block.
     weights: core::ops::Range<usize>,
 }
 
@@ -39,18 +44,18 @@ pub(crate) struct PackedConvolution {
     bias: Vec<F32x16>,
     stride: [usize; 2],
     before: [usize; 2],
-    bounds: Bounds,
+    activation: Activation,
     input: Layout,
     output: Layout,
-    /// The number of output rows that are computed for all groups before the next ones.
+    /// Output rows that are done for all groups before the next ones begin.
     band: usize,
 }
 
-/// Limit on the input of a band of rows, so that it stays in the second-level cache together with the weights.
+/// Input that a band of rows should not exceed, so that it stays in the second-level cache beside the weights.
 const BAND_BYTES: usize = 384 << 10;
 
 impl PackedConvolution {
-    /// `blocks` is the number of blocks in a group, see [`Vector::BLOCKS`].
+    /// `blocks` is the number of blocks a group, see [`Vector::BLOCKS`].
     pub(crate) fn new(layer: &ir::Convolution, input: Layout, output: Layout, blocks: usize) -> Self {
         let mut this = Self {
             taps: Vec::new(),
@@ -59,80 +64,90 @@ impl PackedConvolution {
             bias: vectors(&layer.bias),
             stride: layer.stride,
             before: layer.before,
-            bounds: layer.bounds,
+            activation: layer.activation,
             input,
             output,
             band: output.height,
         };
         let (outputs, inputs) = (layer.bias.len() / layer.groups, layer.weights.len() / layer.bias.len() / area(layer.kernel));
-        for part in 0..layer.groups {
-            let from = this.taps.len();
-            let order = this.add_taps(layer, part * inputs, inputs);
-            let taps = from..this.taps.len();
-            let part_blocks = blocks_of(outputs);
-            for first in (0..part_blocks).step_by(blocks) {
-                let count = blocks.min(part_blocks - first);
-                let at = this.weights.len();
-                for &input in &order {
-                    this.weights.extend((first..first + count).map(|block| {
-                        let weight = |output| layer.weights[(part * outputs + output) * order.len() + input];
-                        F32x16(core::array::from_fn(|lane| Some(block * LANES + lane).filter(|&at| at < outputs).map_or(0.0, weight)))
-                    }));
-                }
-                let first = part * outputs / LANES + first;
-                this.groups.push(Group { first, blocks: count, taps: taps.clone(), weights: at..this.weights.len() });
+        // Which groups the outputs of a block are in.
+        let all = blocks_of(layer.bias.len());
+        let seen = |block: usize| (block * LANES / outputs, (((block + 1) * LANES).min(layer.bias.len()) - 1) / outputs);
+        let mut first = 0;
+        let mut taps = 0..0;
+        let mut order = Vec::new();
+        let mut before = None;
+        while first < all {
+            let groups = seen(first);
+            let count = (1..blocks.min(all - first)).take_while(|&next| seen(first + next) == groups).count() + 1;
+            if before.replace(groups) != Some(groups) {
+                let from = this.taps.len();
+                order = this.add_taps(layer, groups.0 * inputs..(groups.1 + 1) * inputs);
+                taps = from..this.taps.len();
             }
+            let at = this.weights.len();
+            for &(channel, place) in &order {
+                // An output of another group takes no part: adding products of finite numbers with 0 changes no sum.
+                let weight = |output: usize| match channel.checked_sub(output / outputs * inputs) {
+                    Some(input) if input < inputs => layer.weights[(output * inputs + input) * area(layer.kernel) + place],
+                    _ => 0.0,
+                };
+                this.weights.extend((first..first + count).map(|block| {
+                    let output = |lane| Some(block * LANES + lane).filter(|&output| output < layer.bias.len());
+                    F32x16(core::array::from_fn(|lane| output(lane).map_or(0.0, weight)))
+                }));
+            }
+            this.groups.push(Group { first, blocks: count, taps: taps.clone(), weights: at..this.weights.len() });
+            first += count;
         }
         let row_bytes = this.stride[0] * input.row() * input.channels * size_of::<f32>();
         this.band = (BAND_BYTES / row_bytes.max(1)).clamp(1, output.height);
         this
     }
 
-    /// Adds the taps of the outputs that see `inputs` channels from `first` on, and returns the order in which they use their weights, as
-    /// positions in the weights of an output.
-    fn add_taps(&mut self, layer: &ir::Convolution, first: usize, inputs: usize) -> Vec<usize> {
+    /// Adds the taps of outputs that see these channels, and returns the order in which they take their weights: input channels, and
+    /// places in the kernel.
+    fn add_taps(&mut self, layer: &ir::Convolution, channels: core::ops::Range<usize>) -> Vec<(usize, usize)> {
         let ([height, width], lanes) = (layer.kernel, self.input.lanes);
-        let mut order = Vec::with_capacity(inputs * height * width);
-        for channel in (0..inputs).step_by(lanes) {
-            let plane = (first + channel) / lanes * self.input.plane();
+        let mut order = Vec::with_capacity(channels.len() * height * width);
+        let mut channel = channels.start;
+        while channel < channels.end {
+            let plane = channel / lanes * self.input.plane();
+            let first = channel % lanes;
+            let count = (lanes - first).min(channels.end - channel);
             for y in 0..height {
                 let row = plane + y * layer.dilation[0] * self.input.row();
                 if lanes == 1 {
-                    self.taps.push(Tap { offset: row, count: width });
-                    order.extend((0..width).map(|x| (channel * height + y) * width + x));
+                    self.taps.push(Tap { offset: row, first, count: width });
+                    order.extend((0..width).map(|x| (channel, y * width + x)));
                     continue;
                 }
-                let count = lanes.min(inputs - channel);
                 for x in 0..width {
-                    self.taps.push(Tap { offset: row + x * layer.dilation[1], count });
-                    order.extend((channel..channel + count).map(|channel| (channel * height + y) * width + x));
+                    self.taps.push(Tap { offset: row + x * layer.dilation[1], first, count });
+                    order.extend((channel..channel + count).map(|channel| (channel, y * width + x)));
                 }
             }
+            channel += count;
         }
         order
     }
 
-    /// Where the inputs of the output pixel (`y`, 0) start.
+    /// Where the inputs of the output pixel (`y`, 0) begin.
     fn input_row(&self, y: usize) -> usize {
         let [above, left] = self.input.halo;
         (y * self.stride[0] + above - self.before[0]) * self.input.row() + left - self.before[1]
     }
 }
 
-/// Numbers in whole lines, padded with 0.
-fn vectors(numbers: &[f32]) -> Vec<F32x16> {
-    numbers.chunks(LANES).map(|chunk| F32x16(core::array::from_fn(|lane| chunk.get(lane).copied().unwrap_or(0.0)))).collect()
-}
-
 fn area(kernel: [usize; 2]) -> usize {
     kernel[0] * kernel[1]
 }
 
-/// The elements of an input: lines of channels, or single numbers if each channel has its own plane.
+/// What an input is made of: lines of channels, or single numbers where each channel has a plane of its own.
 pub(crate) trait InputElement: Copy {
-    /// The inputs that `count` consecutive weights see, for a tile that spans `span` pixels.
+    /// The inputs that `count` weights in a row see, for a tile that spans `span` pixels.
     fn window(input: &[Self], at: usize, span: usize, count: usize) -> &[Self];
-    /// Those that weight `number` sees, `span` pixels.
+    /// Of them those that the weight `number` sees, `span` pixels.
     fn under(seen: &[Self], number: usize, span: usize) -> &[Self];
     /// The number that it sees.
     fn value(&self, number: usize) -> f32;
@@ -172,13 +187,15 @@ impl InputElement for f32 {
     }
 }
 
-/// A convolution with its input and output.
+/// A convolution to be done.
 pub(crate) struct ConvolutionKernel<'a, X> {
     pub(crate) convolution: &'a PackedConvolution,
-    /// Starting with the first block of its layout.
+    /// From the first block of its layout on.
     pub(crate) input: &'a [X],
-    /// Starting with the first block of its layout.
+    /// From the first block of its layout on.
     pub(crate) output: &'a mut [F32x16],
+    /// For the activation's function.
+    pub(crate) instructions: Instructions,
 }
 
 impl<X: InputElement> Kernel for ConvolutionKernel<'_, X> {
@@ -190,23 +207,30 @@ impl<X: InputElement> Kernel for ConvolutionKernel<'_, X> {
             1 => self.run_bands::<V, 1>(),
             2 => self.run_bands::<V, 2>(),
             4 => self.run_bands::<V, 4>(),
-            _ => unreachable!("planned with a stride of 1, 2 or 4"),
+            _ => self.run_bands::<V, 0>(),
         }
     }
 }
 
+/// A `STRIDE` of 0 stands for any other than 1, 2 and 4.
 impl<X: InputElement> ConvolutionKernel<'_, X> {
     #[inline(always)]
     fn run_bands<V: Vector, const STRIDE: usize>(self) {
-        let Self { convolution, input, output } = self;
+        let Self { convolution, input, output, instructions } = self;
         let height = convolution.output.height;
         for first in (0..height).step_by(convolution.band) {
             for group in &convolution.groups {
                 for y in first..height.min(first + convolution.band) {
                     match group.blocks {
                         1 => row::<V, X, 1, STRIDE>(convolution, group, input, output, y),
-                        2 => row::<V, X, 2, STRIDE>(convolution, group, input, output, y),
+                        2 if V::BLOCKS == 2 => row::<V, X, 2, STRIDE>(convolution, group, input, output, y),
                         _ => unreachable!("groups of one or two blocks"),
+                    }
+                    if let Some(function) = convolution.activation.function {
+                        for block in group.first..group.first + group.blocks {
+                            let at = convolution.output.at(block, y, 0);
+                            apply(instructions, function, &mut output[at..][..convolution.output.width]);
+                        }
                     }
                 }
             }
@@ -214,7 +238,7 @@ impl<X: InputElement> ConvolutionKernel<'_, X> {
     }
 }
 
-/// A row of a group's outputs, in tiles of about equal width.
+/// A row of a group's outputs, in tiles of about the same width.
 #[inline(always)]
 fn row<V: Vector, X: InputElement, const BLOCKS: usize, const STRIDE: usize>(
     convolution: &PackedConvolution,
@@ -232,13 +256,14 @@ fn row<V: Vector, X: InputElement, const BLOCKS: usize, const STRIDE: usize>(
     for tile in 0..tiles {
         let pixels = (width - x).div_ceil(tiles - tile);
         let mut target = Tile { convolution, group, output, y, x };
-        let from = from + x * STRIDE;
+        let stride = if STRIDE == 0 { convolution.stride[1] } else { STRIDE };
+        let from = from + x * stride;
         macro_rules! sized {
             ($($pixels:literal)*) => {
                 match pixels {
                     $($pixels if $pixels <= V::PIXELS => {
                         let bias = target.bias::<V, BLOCKS>();
-                        target.put(sums::<V, X, $pixels, BLOCKS, STRIDE>(bias, taps, weights, input, from));
+                        target.put(sums::<V, X, $pixels, BLOCKS, STRIDE>(bias, taps, weights, input, from, stride));
                     })*
                     _ => unreachable!("no tile is wider than PIXELS"),
                 }
@@ -257,9 +282,11 @@ fn sums<V: Vector, X: InputElement, const PIXELS: usize, const BLOCKS: usize, co
     weights: &[[F32x16; BLOCKS]],
     input: &[X],
     from: usize,
+    stride: usize,
 ) -> [[V; PIXELS]; BLOCKS] {
-    // A constant, so that the compiler can prove every index below to be in range.
-    let span = (PIXELS - 1) * STRIDE + 1;
+    // A constant, so that the compiler sees every index below to be within.
+    let stride = if STRIDE == 0 { stride } else { STRIDE };
+    let span = (PIXELS - 1) * stride + 1;
     let mut sums = bias.map(|bias| [bias; PIXELS]);
     let mut weights = weights;
     for tap in taps {
@@ -270,7 +297,7 @@ fn sums<V: Vector, X: InputElement, const PIXELS: usize, const BLOCKS: usize, co
             let pixels = X::under(seen, number, span);
             let weights: [V; BLOCKS] = core::array::from_fn(|block| V::load(&weights[block]));
             for pixel in 0..PIXELS {
-                let value = V::splat(pixels[pixel * STRIDE].value(number));
+                let value = V::splat(pixels[pixel * stride].value(tap.first + number));
                 for block in 0..BLOCKS {
                     sums[block][pixel] = value.mul_add(weights[block], sums[block][pixel]);
                 }
@@ -280,7 +307,7 @@ fn sums<V: Vector, X: InputElement, const PIXELS: usize, const BLOCKS: usize, co
     sums
 }
 
-/// Where a tile is stored.
+/// Where a tile goes.
 struct Tile<'a> {
     convolution: &'a PackedConvolution,
     group: &'a Group,
@@ -300,7 +327,7 @@ impl Tile<'_> {
         for (block, sums) in sums.into_iter().enumerate() {
             let at = self.convolution.output.at(self.group.first + block, self.y, self.x);
             for (line, sum) in self.output[at..][..PIXELS].iter_mut().zip(sums) {
-                self.convolution.bounds.clamp(sum).store(line);
+                self.convolution.activation.bounds.clamp(sum).store(line);
             }
         }
     }

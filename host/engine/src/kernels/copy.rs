@@ -1,31 +1,139 @@
 //! Copies numbers from one layout to another.
 
+use crate::ir::Extract;
 use crate::layout::Layout;
 use crate::simd::{F32x16, LANES};
 
 /// Copies the channels of one picture into another, starting at channel number `channel`.
 pub(crate) fn copy_channels(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout, channel: usize) {
+    if channel.is_multiple_of(LANES) && from_layout.channels.is_multiple_of(LANES) {
+        return copy_blocks(from, from_layout, to, to_layout, channel / LANES);
+    }
     for here in 0..from_layout.channels {
-        let there = channel + here;
+        copy_channel(from, from_layout, here, to, to_layout, channel + here);
+    }
+}
+
+fn copy_blocks(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout, first: usize) {
+    for block in 0..from_layout.blocks() {
         for y in 0..from_layout.height {
-            let pixels = &from[from_layout.at(here / LANES, y, 0)..][..from_layout.width];
-            let targets = &mut to[to_layout.at(there / LANES, y, 0)..][..from_layout.width];
-            for (target, pixel) in targets.iter_mut().zip(pixels) {
-                target.0[there % LANES] = pixel.0[here % LANES];
+            let pixels = &from[from_layout.at(block, y, 0)..][..from_layout.width];
+            to[to_layout.at(first + block, y, 0)..][..from_layout.width].copy_from_slice(pixels);
+        }
+    }
+}
+
+/// Puts a channel of one picture into another.
+pub(crate) fn copy_channel(from: &[F32x16], from_layout: Layout, here: usize, to: &mut [F32x16], to_layout: Layout, there: usize) {
+    for y in 0..from_layout.height {
+        let pixels = &from[from_layout.at(here / LANES, y, 0)..][..from_layout.width];
+        let targets = &mut to[to_layout.at(there / LANES, y, 0)..][..from_layout.width];
+        for (target, pixel) in targets.iter_mut().zip(pixels) {
+            target.0[there % LANES] = pixel.0[here % LANES];
+        }
+    }
+}
+
+/// The same pixels, one after another, in rows of another length.
+pub(crate) fn reflow(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout) {
+    for block in 0..to_layout.blocks() {
+        for pixel in 0..to_layout.height * to_layout.width {
+            let (y, x) = (pixel / from_layout.width, pixel % from_layout.width);
+            to[to_layout.at(block, pixel / to_layout.width, pixel % to_layout.width)] = from[from_layout.at(block, y, x)];
+        }
+    }
+}
+
+/// Pixels of a picture, or what is beyond its edges.
+pub(crate) fn extract(layer: Extract, from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout) {
+    let place = |axis: usize, at: usize, side: usize| {
+        let place = layer.start[axis].checked_add_unsigned(at.checked_mul(layer.step[axis])?)?;
+        usize::try_from(place).ok().filter(|&place| place < side)
+    };
+    for block in 0..to_layout.blocks() {
+        for y in 0..to_layout.height {
+            let targets = &mut to[to_layout.at(block, y, 0)..][..to_layout.width];
+            let Some(row) = place(0, y, from_layout.height) else {
+                targets.fill(F32x16([layer.fill; LANES]));
+                continue;
+            };
+            let pixels = &from[from_layout.at(block, row, 0)..][..from_layout.width];
+            for (x, target) in targets.iter_mut().enumerate() {
+                *target = place(1, x, from_layout.width).map_or(F32x16([layer.fill; LANES]), |column| pixels[column]);
             }
         }
     }
 }
 
-/// Writes a picture as channels x rows x columns into a row of a vector: one lane of every `step`-th group of sixteen numbers.
-pub(crate) fn flatten(picture: &[F32x16], layout: Layout, vector: &mut [F32x16], step: usize) {
-    let mut number = 0;
-    for channel in 0..layout.channels {
-        for y in 0..layout.height {
-            for pixel in &picture[layout.at(channel / LANES, y, 0)..][..layout.width] {
-                vector[number / LANES * step].0[number % LANES] = pixel.0[channel % LANES];
-                number += 1;
+/// A run of pixels that lie in one row of a picture, and in one run of a tensor.
+struct Run {
+    pixel: usize,
+    len: usize,
+    /// Where in the tensor the first channel of the first pixel is.
+    at: usize,
+}
+
+/// The runs of a picture in a tensor that has after each `inner` numbers of a channel those of the next one.
+fn runs(layout: Layout, inner: usize) -> impl Iterator<Item = Run> {
+    let (pixels, width, channels) = (layout.height * layout.width, layout.width, layout.channels);
+    let mut pixel = 0;
+    core::iter::from_fn(move || {
+        let len = (width - pixel % width).min(inner - pixel % inner).min(pixels - pixel);
+        let run = Run { pixel, len, at: pixel / inner * inner * channels + pixel % inner };
+        pixel += len;
+        (len > 0).then_some(run)
+    })
+}
+
+/// A picture as a tensor: of each run of `inner` pixels the first channel's numbers, then the second's, and so on.
+pub(crate) fn to_tensor(inner: usize, picture: &[F32x16], layout: Layout, tensor: &mut [f32]) {
+    for run in runs(layout, inner) {
+        for block in 0..layout.blocks() {
+            let lanes = LANES.min(layout.channels - block * LANES);
+            let pixels = &picture[layout.at(block, run.pixel / layout.width, run.pixel % layout.width)..][..run.len];
+            let at = run.at + block * LANES * inner;
+            if inner == 1 {
+                tensor[at..][..lanes].copy_from_slice(&pixels[0].0[..lanes]);
+                continue;
+            }
+            for (chunk, pixels) in pixels.chunks(LANES).enumerate() {
+                for lane in 0..lanes {
+                    let targets = &mut tensor[at + lane * inner + chunk * LANES..][..pixels.len()];
+                    targets.iter_mut().zip(pixels).for_each(|(target, pixel)| *target = pixel.0[lane]);
+                }
             }
         }
+    }
+}
+
+/// The reverse of [`to_tensor`].
+pub(crate) fn to_picture(inner: usize, tensor: &[f32], picture: &mut [F32x16], layout: Layout) {
+    for run in runs(layout, inner) {
+        for block in 0..layout.blocks() {
+            let lanes = LANES.min(layout.channels - block * LANES);
+            let pixels = &mut picture[layout.at(block, run.pixel / layout.width, run.pixel % layout.width)..][..run.len];
+            let at = run.at + block * LANES * inner;
+            if inner == 1 {
+                pixels[0].0[..lanes].copy_from_slice(&tensor[at..][..lanes]);
+                continue;
+            }
+            for (chunk, pixels) in pixels.chunks_mut(LANES).enumerate() {
+                for lane in 0..lanes {
+                    let numbers = &tensor[at + lane * inner + chunk * LANES..][..pixels.len()];
+                    pixels.iter_mut().zip(numbers).for_each(|(pixel, number)| pixel.0[lane] = *number);
+                }
+            }
+        }
+    }
+}
+
+/// Puts the chunks of a tensor into a larger one, each after `offset` numbers of a chunk of that one.
+pub(crate) fn join(chunks: usize, from: &[f32], to: &mut [f32], offset: usize) {
+    if from.is_empty() || chunks == 0 {
+        return;
+    }
+    let (each, whole) = (from.len() / chunks, to.len() / chunks);
+    for (from, to) in from.chunks_exact(each).zip(to.chunks_exact_mut(whole)) {
+        to[offset..][..each].copy_from_slice(from);
     }
 }

@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
-use crate::ir::{self, Bounds};
+use super::pointwise::apply;
+use crate::ir::{self, Activation};
 use crate::layout::Layout;
-use crate::simd::{F32x16, Kernel, LANES, Vector};
+use crate::simd::{F32x16, Instructions, Kernel, LANES, Vector};
 
 /// Convolutions of each channel separately: the sum starts with the bias and goes over the kernel's rows and columns.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(crate) struct PackedDepthwise {
     offsets: Vec<usize>,
     stride: [usize; 2],
     before: [usize; 2],
-    bounds: Bounds,
+    activation: Activation,
     input: Layout,
     output: Layout,
 }
@@ -41,7 +42,7 @@ impl PackedDepthwise {
             offsets,
             stride: layer.stride,
             before: layer.before,
-            bounds: layer.bounds,
+            activation: layer.activation,
             input,
             output,
         }
@@ -53,6 +54,8 @@ pub(crate) struct DepthwiseKernel<'a> {
     pub(crate) layer: &'a PackedDepthwise,
     pub(crate) input: &'a [F32x16],
     pub(crate) output: &'a mut [F32x16],
+    /// For the activation's function.
+    pub(crate) instructions: Instructions,
 }
 
 impl Kernel for DepthwiseKernel<'_> {
@@ -64,7 +67,8 @@ impl Kernel for DepthwiseKernel<'_> {
             1 => self.planes::<V, 1>(),
             2 => self.planes::<V, 2>(),
             4 => self.planes::<V, 4>(),
-            _ => unreachable!("planned with a stride of 1, 2 or 4"),
+            // Any other.
+            _ => self.planes::<V, 0>(),
         }
     }
 }
@@ -73,6 +77,7 @@ impl DepthwiseKernel<'_> {
     #[inline(always)]
     fn planes<V: Vector, const STRIDE: usize>(mut self) {
         let (input, output) = (self.layer.input, self.layer.output);
+        let stride = if STRIDE == 0 { self.layer.stride[1] } else { STRIDE };
         for block in 0..output.blocks() {
             for y in 0..output.height {
                 let row = y * self.layer.stride[0] + input.halo[0] - self.layer.before[0];
@@ -80,13 +85,16 @@ impl DepthwiseKernel<'_> {
                 let mut x = 0;
                 while x < output.width {
                     let to = output.at(block, y, x);
-                    let from = from + x * STRIDE;
+                    let from = from + x * stride;
                     x += match output.width - x {
                         8.. => self.tile::<V, 8, STRIDE>(block, from, to),
                         4.. => self.tile::<V, 4, STRIDE>(block, from, to),
                         2.. => self.tile::<V, 2, STRIDE>(block, from, to),
                         _ => self.tile::<V, 1, STRIDE>(block, from, to),
                     };
+                }
+                if let Some(function) = self.layer.activation.function {
+                    apply(self.instructions, function, &mut self.output[output.at(block, y, 0)..][..output.width]);
                 }
             }
         }
@@ -95,17 +103,18 @@ impl DepthwiseKernel<'_> {
     #[inline(always)]
     fn tile<V: Vector, const PIXELS: usize, const STRIDE: usize>(&mut self, block: usize, from: usize, to: usize) -> usize {
         let layer = self.layer;
+        let stride = if STRIDE == 0 { layer.stride[1] } else { STRIDE };
         let mut sums = [V::load(&layer.bias[block]); PIXELS];
         let weights = &layer.weights[block * layer.offsets.len()..][..layer.offsets.len()];
         for (weight, offset) in weights.iter().zip(&layer.offsets) {
             let weight = V::load(weight);
-            let pixels = &self.input[from + offset..][..(PIXELS - 1) * STRIDE + 1];
+            let pixels = &self.input[from + offset..][..(PIXELS - 1) * stride + 1];
             for pixel in 0..PIXELS {
-                sums[pixel] = V::load(&pixels[pixel * STRIDE]).mul_add(weight, sums[pixel]);
+                sums[pixel] = V::load(&pixels[pixel * stride]).mul_add(weight, sums[pixel]);
             }
         }
         for (line, sum) in self.output[to..][..PIXELS].iter_mut().zip(sums) {
-            layer.bounds.clamp(sum).store(line);
+            layer.activation.bounds.clamp(sum).store(line);
         }
         PIXELS
     }

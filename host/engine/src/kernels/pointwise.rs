@@ -1,38 +1,192 @@
-//! Operations on each number separately.
+//! Each number by itself, or with one of another picture.
 
-use crate::ir::Bounds;
+use super::tensor::{Binary, Unary};
+use crate::ir::{Activation, Bounds, Broadcast};
 use crate::layout::Layout;
-use crate::simd::{F32x16, Kernel, Vector};
+use crate::simd::{F32x16, Instructions, Kernel, Vector, dispatch};
 
-/// The sum of two pictures, or one picture alone, clamped to a range.
-pub(crate) struct AddKernel<'a> {
-    pub(crate) bounds: Bounds,
-    pub(crate) from: Layout,
-    pub(crate) to: Layout,
-    pub(crate) input: &'a [F32x16],
-    pub(crate) other: Option<(Layout, &'a [F32x16])>,
-    pub(crate) output: &'a mut [F32x16],
+/// A function of each number, in place.
+#[inline(never)]
+pub(crate) fn apply(instructions: Instructions, function: Unary, numbers: &mut [F32x16]) {
+    dispatch(instructions, Apply { function, numbers });
 }
 
-impl Kernel for AddKernel<'_> {
+struct Apply<'a> {
+    function: Unary,
+    numbers: &'a mut [F32x16],
+}
+
+impl Kernel for Apply<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for block in 0..self.from.blocks() {
-            for y in 0..self.from.height {
-                let input = &self.input[self.from.at(block, y, 0)..][..self.from.width];
-                let output = &mut self.output[self.to.at(block, y, 0)..][..self.from.width];
-                if let Some((layout, other)) = self.other {
-                    let other = &other[layout.at(block, y, 0)..][..self.from.width];
-                    for ((to, a), b) in output.iter_mut().zip(input).zip(other) {
-                        self.bounds.clamp(V::load(a).add(V::load(b))).store(to);
-                    }
-                } else {
-                    for (to, a) in output.iter_mut().zip(input) {
-                        self.bounds.clamp(V::load(a)).store(to);
+        let numbers = self.numbers;
+        macro_rules! each {
+            ($function:expr) => {
+                for number in numbers.iter_mut() {
+                    V::load(number).map($function).store(number);
+                }
+            };
+        }
+        macro_rules! functions {
+            ($($plain:ident)*; $($one:ident)*; $($two:ident)*) => {
+                match self.function {
+                    $(Unary::$plain => each!(|x| Unary::$plain.apply(x)),)*
+                    $(Unary::$one(a) => each!(|x| Unary::$one(a).apply(x)),)*
+                    $(Unary::$two(a, b) => each!(|x| Unary::$two(a, b).apply(x)),)*
+                }
+            };
+        }
+        functions!(
+            Relu Sigmoid HardSwish Silu Mish Softplus Softsign Tanh Gelu GeluTanh Exp Log Sqrt Reciprocal Neg Abs Square Erf Floor Ceil
+            Round Sign Not IsNan IsInf;
+            LeakyRelu ThresholdedRelu Elu Celu QuickGelu;
+            Selu HardSigmoid Clip
+        );
+    }
+}
+
+/// The activation of each number of a picture.
+pub(crate) struct MapKernel<'a> {
+    pub(crate) bounds: Bounds,
+    pub(crate) from: Layout,
+    pub(crate) to: Layout,
+    pub(crate) input: &'a [F32x16],
+    pub(crate) output: &'a mut [F32x16],
+}
+
+impl Kernel for MapKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for (block, y) in rows(self.to) {
+            let input = &self.input[self.from.at(block, y, 0)..][..self.to.width];
+            let output = &mut self.output[self.to.at(block, y, 0)..][..self.to.width];
+            for (to, from) in output.iter_mut().zip(input) {
+                self.bounds.clamp(V::load(from)).store(to);
+            }
+        }
+    }
+}
+
+/// The blocks and rows of a picture.
+fn rows(layout: Layout) -> impl Iterator<Item = (usize, usize)> {
+    (0..layout.blocks()).flat_map(move |block| (0..layout.height).map(move |y| (block, y)))
+}
+
+/// Applies a function to all of a picture, in place.
+pub(crate) fn finish(instructions: Instructions, activation: Activation, picture: &mut [F32x16], layout: Layout) {
+    let Some(function) = activation.function else { return };
+    for (block, y) in rows(layout) {
+        apply(instructions, function, &mut picture[layout.at(block, y, 0)..][..layout.width]);
+    }
+}
+
+/// What is combined with each number of a picture.
+#[derive(Clone, Copy)]
+pub(crate) struct Operand<'a> {
+    pub(crate) broadcast: Broadcast,
+    pub(crate) layout: Layout,
+    pub(crate) numbers: &'a [F32x16],
+}
+
+/// A function of each number of a picture and one of another.
+pub(crate) struct CombineKernel<'a> {
+    pub(crate) function: Binary,
+    pub(crate) swapped: bool,
+    pub(crate) bounds: Bounds,
+    pub(crate) from: Layout,
+    pub(crate) to: Layout,
+    pub(crate) input: &'a [F32x16],
+    pub(crate) other: Operand<'a>,
+    pub(crate) output: &'a mut [F32x16],
+}
+
+impl Kernel for CombineKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { swapped, bounds, from, to, input, other, output, function } = self;
+        macro_rules! each {
+            ($function:expr) => {
+                for (block, y) in rows(to) {
+                    let input = &input[from.at(block, y, 0)..][..to.width];
+                    let output = &mut output[to.at(block, y, 0)..][..to.width];
+                    match other.broadcast {
+                        Broadcast::Full => {
+                            let others = &other.numbers[other.layout.at(block, y, 0)..][..to.width];
+                            for ((to, a), b) in output.iter_mut().zip(input).zip(others) {
+                                bounds.clamp($function(V::load(a), V::load(b))).store(to);
+                            }
+                        }
+                        Broadcast::Channels => {
+                            let b = V::load(&other.numbers[other.layout.at(block, 0, 0)]);
+                            for (to, a) in output.iter_mut().zip(input) {
+                                bounds.clamp($function(V::load(a), b)).store(to);
+                            }
+                        }
+                        Broadcast::Pixels => {
+                            let others = &other.numbers[other.layout.at(0, y, 0)..][..to.width];
+                            for ((to, a), b) in output.iter_mut().zip(input).zip(others) {
+                                bounds.clamp($function(V::load(a), V::splat(b.0[0]))).store(to);
+                            }
+                        }
                     }
                 }
+            };
+        }
+        macro_rules! functions {
+            ($($kind:ident)*) => {
+                match (function, swapped) {
+                    // One operation of the CPU.
+                    (Binary::Add, _) => each!(|a: V, b: V| a.add(b)),
+                    (Binary::Mul, _) => each!(|a: V, b: V| a.mul(b)),
+                    (Binary::Sub, false) => each!(|a: V, b: V| a.sub(b)),
+                    (Binary::Sub, true) => each!(|a: V, b: V| b.sub(a)),
+                    (Binary::Div, false) => each!(|a: V, b: V| a.div(b)),
+                    (Binary::Div, true) => each!(|a: V, b: V| b.div(a)),
+                    $((Binary::$kind, _) => each!(|a: V, b: V| {
+                        let (first, second) = if swapped { (b, a) } else { (a, b) };
+                        let (first, second) = (first.to_array(), second.to_array());
+                        let mut results = first;
+                        for ((to, a), b) in results.iter_mut().zip(first).zip(second) {
+                            *to = Binary::$kind.apply(a, b);
+                        }
+                        V::from_array(&results)
+                    }),)*
+                }
+            };
+        }
+        functions!(Pow Max Min Mod Fmod PRelu Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor);
+    }
+}
+
+/// Each number times its channel's scale, plus its channel's offset, rounded once.
+pub(crate) struct AffineKernel<'a> {
+    /// A vector for each block.
+    pub(crate) scale: &'a [F32x16],
+    pub(crate) offset: &'a [F32x16],
+    pub(crate) bounds: Bounds,
+    pub(crate) from: Layout,
+    pub(crate) to: Layout,
+    pub(crate) input: &'a [F32x16],
+    pub(crate) output: &'a mut [F32x16],
+}
+
+impl Kernel for AffineKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for (block, y) in rows(self.to) {
+            let (scale, offset) = (V::load(&self.scale[block]), V::load(&self.offset[block]));
+            let input = &self.input[self.from.at(block, y, 0)..][..self.to.width];
+            let output = &mut self.output[self.to.at(block, y, 0)..][..self.to.width];
+            for (to, from) in output.iter_mut().zip(input) {
+                self.bounds.clamp(V::load(from).mul_add(scale, offset)).store(to);
             }
         }
     }

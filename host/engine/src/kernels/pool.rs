@@ -13,7 +13,7 @@ pub(crate) struct Pool {
     pub(crate) output: Layout,
 }
 
-/// A [`Pool`] with its input and output.
+/// A [`Pool`] to be done.
 pub(crate) struct PoolKernel<'a> {
     pub(crate) layer: &'a Pool,
     pub(crate) input: &'a [F32x16],
@@ -26,7 +26,7 @@ impl Kernel for PoolKernel<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Pool { pooling, window, input, output } = self.layer;
-        // A window is larger than its padding and starts before the picture ends, so it sees at least one pixel.
+        // A window is larger than its padding and begins before the picture ends: it sees a pixel at least.
         let seen = |axis: usize, at: usize, side: usize| {
             let first = at * window.stride[axis];
             (first.saturating_sub(window.before[axis]), (first + window.kernel[axis] - window.before[axis]).min(side))
@@ -44,11 +44,14 @@ impl Kernel for PoolKernel<'_> {
                             pooled = if *pooling == Pooling::Max { pooled.max(pixel) } else { pooled.add(pixel) };
                         }
                     }
-                    #[expect(clippy::cast_precision_loss, reason = "a kernel has at most 4096 x 4096 pixels, which f32 represents")]
+                    #[expect(clippy::cast_precision_loss, reason = "a kernel has at most 4096 x 4096 pixels, which f32 holds")]
                     let pooled = match pooling {
                         Pooling::Max => pooled,
                         Pooling::Mean => pooled.div(V::splat(((bottom - top) * (right - left)) as f32)),
-                        Pooling::MeanWithPadding => pooled.div(V::splat((window.kernel[0] * window.kernel[1]) as f32)),
+                        Pooling::MeanWithPadding => {
+                            let rows = within(window, 0, y, input.height);
+                            pooled.div(V::splat((rows * within(window, 1, x, input.width)) as f32))
+                        }
                     };
                     pooled.store(&mut self.output[output.at(block, y, x)]);
                 }
@@ -57,31 +60,40 @@ impl Kernel for PoolKernel<'_> {
     }
 }
 
-/// The average over each plane, one line for each block.
-pub(crate) struct GlobalAverageKernel<'a> {
-    pub(crate) layout: Layout,
-    pub(crate) input: &'a [F32x16],
-    /// A line for each block, `step` lines apart.
-    pub(crate) output: &'a mut [F32x16],
-    pub(crate) step: usize,
+/// How many pixels of a window are in the picture or its padding: a last window that was rounded up may go beyond both.
+#[inline(always)]
+fn within(window: &PoolWindow, axis: usize, at: usize, side: usize) -> usize {
+    let first = at * window.stride[axis];
+    (first + window.kernel[axis]).min(window.before[axis] + side + window.after[axis]) - first
 }
 
-impl Kernel for GlobalAverageKernel<'_> {
+/// The largest of each plane or its mean: a picture of one pixel.
+pub(crate) struct GlobalPoolKernel<'a> {
+    pub(crate) pooling: Pooling,
+    pub(crate) from: Layout,
+    pub(crate) to: Layout,
+    pub(crate) input: &'a [F32x16],
+    pub(crate) output: &'a mut [F32x16],
+}
+
+impl Kernel for GlobalPoolKernel<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let layout = self.layout;
+        let layout = self.from;
         #[expect(clippy::cast_precision_loss, reason = "rounded once, the same everywhere")]
         let count = V::splat((layout.height * layout.width) as f32);
         for block in 0..layout.blocks() {
-            let mut sum = V::splat(0.0);
+            let is_max = self.pooling == Pooling::Max;
+            let mut pooled = if is_max { V::load(&self.input[layout.at(block, 0, 0)]) } else { V::splat(0.0) };
             for y in 0..layout.height {
                 for pixel in &self.input[layout.at(block, y, 0)..][..layout.width] {
-                    sum = sum.add(V::load(pixel));
+                    pooled = if is_max { pooled.max(V::load(pixel)) } else { pooled.add(V::load(pixel)) };
                 }
             }
-            sum.div(count).store(&mut self.output[block * self.step]);
+            let pooled = if is_max { pooled } else { pooled.div(count) };
+            pooled.store(&mut self.output[self.to.at(block, 0, 0)]);
         }
     }
 }

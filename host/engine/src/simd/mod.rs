@@ -15,7 +15,7 @@ mod x86;
 use vector::Portable;
 pub use vector::{F32x16, LANES, Vector, fused_multiply_add, square_root};
 
-pub(crate) use vector::floats_mut;
+pub(crate) use vector::{floats, floats_mut};
 
 /// An instruction set that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,13 @@ impl F32x16 {
     pub const ZERO: Self = Self([0.0; LANES]);
 }
 
-/// The numbers of vectors, one after another, mutable.
+/// The numbers of vectors, one after another.
+pub(crate) fn floats(vectors: &[F32x16]) -> &[f32] {
+    // SAFETY: an `F32x16` is sixteen `f32` without padding (its size is its alignment), and aligned as they are and more.
+    unsafe { core::slice::from_raw_parts(vectors.as_ptr().cast(), vectors.len() * LANES) }
+}
+
+/// The same, to be written.
 pub(crate) fn floats_mut(vectors: &mut [F32x16]) -> &mut [f32] {
     // SAFETY: an `F32x16` is sixteen `f32` without padding (its size equals its alignment), with at least their alignment, and may hold any
     // values.

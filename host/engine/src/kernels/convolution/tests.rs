@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::{ConvolutionKernel, PackedConvolution};
-use crate::ir::{self, Bounds};
+use crate::ir::{self, Activation, Bounds};
 use crate::layout::Layout;
 use crate::simd::{F32x16, Instructions, LANES, dispatch, tile_blocks};
 
@@ -25,18 +25,20 @@ fn by_definition(layer: &ir::Convolution, input: [usize; 3], output: [usize; 2],
         let group = channel / outputs;
         for (y, x) in (0..output[0]).flat_map(|y| (0..output[1]).map(move |x| (y, x))) {
             let mut sum = layer.bias[channel];
-            for block in (0..inputs).step_by(lanes) {
+            let (start, end) = (group * inputs, (group + 1) * inputs);
+            for block in start / lanes..end.div_ceil(lanes) {
                 for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
-                    for from in block..inputs.min(block + lanes) {
+                    for from in (block * lanes).max(start)..end.min((block + 1) * lanes) {
                         let row = (y * layer.stride[0] + i * layer.dilation[0]).checked_sub(layer.before[0]).filter(|&row| row < height);
                         let column = (x * layer.stride[1] + j * layer.dilation[1]).checked_sub(layer.before[1]).filter(|&at| at < width);
                         let (Some(row), Some(column)) = (row, column) else { continue };
-                        let number = numbers[((group * inputs + from) * height + row) * width + column];
-                        sum = number.mul_add(layer.weights[((channel * inputs + from) * rows + i) * columns + j], sum);
+                        let number = numbers[(from * height + row) * width + column];
+                        let weight = layer.weights[((channel * inputs + from - start) * rows + i) * columns + j];
+                        sum = number.mul_add(weight, sum);
                     }
                 }
             }
-            results.push(sum.max(layer.bounds.low).min(layer.bounds.high));
+            results.push(sum.max(layer.activation.bounds.low).min(layer.activation.bounds.high));
         }
     }
     results
@@ -62,10 +64,10 @@ proptest! {
     #[test]
     fn convolutions_are_their_definition(
         most in prop::sample::select(vec![0.5_f32, f32::INFINITY]),
-        (channels, outputs, groups) in prop_oneof![(1..40_usize, 1..70_usize, Just(1_usize)), (1..3_usize, 1..4_usize, 2..4_usize).prop_map(|(c, o, g)| (16 * c * g, 16 * o * g, g))],
+        (channels, outputs, groups) in prop_oneof![(1..40_usize, 1..70_usize, Just(1_usize)), (1..3_usize, 1..4_usize, 2..4_usize).prop_map(|(c, o, g)| (16 * c * g, 16 * o * g, g)), (1..20_usize, 1..12_usize, 2..7_usize).prop_map(|(c, o, g)| (c * g, o * g, g))],
         (height, width) in (1..9_usize, 1..33_usize),
         kernel in prop::array::uniform2(1..4_usize),
-        stride in (1..4_usize, prop::sample::select(vec![1_usize, 2, 4])),
+        stride in (1..4_usize, prop::sample::select(vec![1_usize, 2, 3, 4, 5])),
         dilation in prop::array::uniform2(1..3_usize),
         pads in prop::array::uniform4(0..3_usize),
         extra in 0..2_usize,
@@ -84,7 +86,7 @@ proptest! {
             stride: [stride.0, stride.1],
             dilation,
             before: [pads[0], pads[1]],
-            bounds: Bounds { low: -0.25, high: most },
+            activation: Activation { bounds: Bounds { low: -0.25, high: most }, function: None },
         };
         let numbers: Vec<f32> = (0..channels * height * width).map(|i| number(i * 3)).collect();
         let expected = by_definition(&layer, [channels, height, width], out, LANES, &numbers);
@@ -100,7 +102,7 @@ proptest! {
             let mut output = wrong.clone();
             let from = halo(LANES);
             let convolution = PackedConvolution::new(&layer, from, to, tile_blocks(set));
-            dispatch(set, ConvolutionKernel { convolution: &convolution, input: &blocked(from, &numbers)[..], output: &mut output });
+            dispatch(set, ConvolutionKernel { convolution: &convolution, input: &blocked(from, &numbers)[..], output: &mut output, instructions: set });
             prop_assert_eq!(unblocked(to, &output), &expected[..], "{:?}", set);
             // Planes of single numbers, as pictures are stored. There, channels are blocks of one.
             if groups > 1 || dilation[1] > 1 {
@@ -114,7 +116,7 @@ proptest! {
                 planes[from.at(at / width / height, at / width % height, at % width)] = number;
             }
             let convolution = PackedConvolution::new(&layer, from, to, tile_blocks(set));
-            dispatch(set, ConvolutionKernel { convolution: &convolution, input: &planes[..], output: &mut output });
+            dispatch(set, ConvolutionKernel { convolution: &convolution, input: &planes[..], output: &mut output, instructions: set });
             prop_assert_eq!(unblocked(to, &output), &expected[..], "planes, {:?}", set);
         }
     }

@@ -1,6 +1,9 @@
 //! Reductions over axes.
 
-/// The result for the elements of an axis.
+use crate::math;
+use crate::simd::square_root;
+
+/// What is made of the elements of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum Reduction {
@@ -24,4 +27,52 @@ pub(crate) enum Reduction {
     LogSum,
     /// The logarithm of the sum of their exponentials.
     LogSumExp,
+}
+
+/// Partial results of a row.
+const PARTS: usize = 16;
+
+impl Reduction {
+    /// What is made of a row: sixteen partial results, number `i` in part `i % 16`, which are then joined, the farther apart the earlier.
+    #[inline(always)]
+    pub(super) fn of(self, row: &[f32]) -> f32 {
+        let add = |a: f32, b: f32| a + b;
+        #[expect(clippy::cast_precision_loss, reason = "rounded once, the same everywhere")]
+        let count = row.len() as f32;
+        match self {
+            Self::Sum => fold(row, 0.0, |x| x, add),
+            Self::Mean => fold(row, 0.0, |x| x, add) / count,
+            Self::Max => fold(row, f32::NEG_INFINITY, |x| x, |a, b| if b > a || b.is_nan() { b } else { a }),
+            Self::Min => fold(row, f32::INFINITY, |x| x, |a, b| if b < a || b.is_nan() { b } else { a }),
+            Self::Prod => fold(row, 1.0, |x| x, |a, b| a * b),
+            Self::L1 => fold(row, 0.0, f32::abs, add),
+            Self::L2 => square_root(fold(row, 0.0, |x| x * x, add)),
+            Self::SumSquare => fold(row, 0.0, |x| x * x, add),
+            Self::LogSum => math::ln(fold(row, 0.0, |x| x, add)),
+            Self::LogSumExp => {
+                let largest = Self::Max.of(row);
+                if largest.is_finite() { largest + math::ln(fold(row, 0.0, |x| math::exp(x - largest), add)) } else { largest }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn fold(row: &[f32], start: f32, of: impl Fn(f32) -> f32, join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut parts = [start; PARTS];
+    let (whole, rest) = row.as_chunks::<PARTS>();
+    for chunk in whole {
+        for (part, &number) in parts.iter_mut().zip(chunk) {
+            *part = join(*part, of(number));
+        }
+    }
+    for (part, &number) in parts.iter_mut().zip(rest) {
+        *part = join(*part, of(number));
+    }
+    for half in [8, 4, 2, 1] {
+        for part in 0..half {
+            parts[part] = join(parts[part], parts[part + half]);
+        }
+    }
+    parts[0]
 }

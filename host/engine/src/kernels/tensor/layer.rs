@@ -1,0 +1,501 @@
+//! A layer over tensors: what a node does, resolved once, and run without allocating.
+//!
+//! Most nodes only move numbers: transposing, slicing, expanding, repeating, gathering, padding and resizing by the nearest are all
+//! [`Take`]. Sums over a row are taken in sixteen partial sums, number `i` in sum `i % 16`, which are then added, the farther apart the earlier.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::matmul::MatMul;
+use super::normalise::Normalise;
+use super::pointwise::Binary;
+use super::reduce::Reduction;
+use super::resize::{Blend, nearest};
+use super::take::Take;
+use super::window::Sliding;
+use crate::fold::call::{Operand, Problem, TensorType, floats_of};
+use crate::fold::operation::{Operation, PadMode};
+use crate::graph::ElementType;
+use crate::kernels::tensor::Interpolation;
+use crate::simd::{Instructions, Kernel, Vector, dispatch};
+
+/// Axes that a tensor has at most.
+pub(super) const MAX_RANK: usize = 8;
+
+/// A layer over tensors. Integers and truth values are held as floats.
+#[derive(Debug, Clone)]
+pub(crate) struct TensorLayer {
+    kind: Kind,
+    sources: Vec<Source>,
+    work: usize,
+}
+
+/// Where an operand comes from.
+#[derive(Debug, Clone)]
+enum Source {
+    /// The number of an input of [`TensorLayer::run`].
+    Input(usize),
+    Constant(Vec<f32>),
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// One for each result.
+    Take(Vec<Take>),
+    /// Towards zero.
+    Truncate,
+    IsNotZero,
+    Pointwise(Pointwise),
+    Softmax {
+        size: usize,
+        inner: usize,
+        log: bool,
+    },
+    /// First the axes that go are made the last ones.
+    Reduce {
+        reduction: Reduction,
+        take: Take,
+        size: usize,
+    },
+    MatMul(MatMul),
+    Normalise(Normalise),
+    /// Over the root of the sum of squares, or the sum of magnitudes.
+    Lp {
+        size: usize,
+        inner: usize,
+        power: u8,
+    },
+    Resize(Vec<Blend>),
+    Window(Sliding),
+    Quantize {
+        inner: usize,
+        low: f32,
+        high: f32,
+    },
+    Dequantize {
+        inner: usize,
+    },
+}
+
+/// Functions of numbers of several operands, each broadcast.
+#[derive(Debug, Clone)]
+struct Pointwise {
+    /// Nothing for the choice between two.
+    function: Option<Binary>,
+    dims: Vec<usize>,
+    /// For each operand how far apart neighbours along each axis are.
+    strides: [[usize; MAX_RANK]; 3],
+}
+
+type Made = Result<(Kind, usize), Problem>;
+
+impl TensorLayer {
+    /// Prepares a node. Operands that are not constant are the inputs of [`Self::run`], in their order.
+    pub(crate) fn new(operation: &Operation, operands: &[Option<Operand<'_>>], results: &[TensorType]) -> Result<Self, Problem> {
+        let mut inputs = 0..;
+        let source = |operand: &Operand<'_>| match operand.constant {
+            Some(constant) => Source::Constant(floats_of(constant)),
+            None => Source::Input(inputs.next().unwrap_or(0)),
+        };
+        let sources = operands.iter().flatten().map(source).collect();
+        let shape = |at: usize| operands.get(at).copied().flatten().map_or(&[][..], |operand| operand.shape);
+        let result = results.first().map_or(&[][..], |kind| &kind.shape);
+        let (kind, work) = make(operation, operands, shape(0), result)?;
+        Ok(Self { kind, sources, work })
+    }
+
+    /// Numbers of scratch that it takes.
+    pub(crate) fn scratch(&self) -> usize {
+        match &self.kind {
+            Kind::Reduce { take, .. } => take.len(),
+            Kind::MatMul(layer) => layer.scratch(),
+            Kind::Resize(axes) => 2 * axes.iter().map(Blend::len).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    /// About how many operations it takes.
+    pub(crate) fn work(&self) -> usize {
+        self.work
+    }
+
+    /// Computes one of the results.
+    pub(crate) fn run(&self, instructions: Instructions, inputs: &[&[f32]], result: usize, output: &mut [f32], scratch: &mut [f32]) {
+        dispatch(instructions, Run { layer: self, inputs, result, output, scratch });
+    }
+
+    #[inline(always)]
+    fn operand<'a>(&'a self, at: usize, inputs: &[&'a [f32]]) -> &'a [f32] {
+        match self.sources.get(at) {
+            Some(Source::Input(input)) => inputs[*input],
+            Some(Source::Constant(numbers)) => numbers,
+            None => &[],
+        }
+    }
+}
+
+/// A layer to be run.
+struct Run<'a> {
+    layer: &'a TensorLayer,
+    inputs: &'a [&'a [f32]],
+    result: usize,
+    output: &'a mut [f32],
+    scratch: &'a mut [f32],
+}
+
+impl Kernel for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { layer, inputs, result, output, scratch } = self;
+        let operand = |at: usize| layer.operand(at, inputs);
+        match &layer.kind {
+            Kind::Take(results) => results[result].run(operand(0), output),
+            Kind::Truncate => {
+                for (to, &from) in output.iter_mut().zip(operand(0)) {
+                    *to = if from < 0.0 { crate::math::ceil(from) } else { crate::math::floor(from) };
+                }
+            }
+            Kind::IsNotZero => {
+                output.iter_mut().zip(operand(0)).for_each(|(to, &from)| *to = if from == 0.0 { 0.0 } else { 1.0 });
+            }
+            Kind::Pointwise(pointwise) => pointwise.run([operand(0), operand(1), operand(2)], output),
+            Kind::Softmax { size, inner, log } => softmax(operand(0), output, *size, *inner, *log),
+            Kind::Reduce { reduction, take, size } => {
+                take.run(operand(0), scratch);
+                for (to, row) in output.iter_mut().zip(scratch.chunks_exact(*size)) {
+                    *to = reduction.of(row);
+                }
+            }
+            Kind::MatMul(product) => product.run::<V>(operand(0), operand(1), operand(2), output, scratch),
+            Kind::Normalise(normalise) => normalise.run(operand(0), operand(1), operand(2), output),
+            Kind::Lp { size, inner, power } => lp(operand(0), output, *size, *inner, *power),
+            Kind::Resize(axes) => super::resize::run(axes, operand(0), output, scratch),
+            Kind::Window(window) => window.run(operand(0), operand(1), operand(2), output),
+            Kind::Quantize { inner, low, high } => {
+                let (scale, zero) = (operand(1), operand(2));
+                for (at, (to, &from)) in output.iter_mut().zip(operand(0)).enumerate() {
+                    let channel = at / inner % scale.len();
+                    let rounded = crate::math::round(from / scale[channel]) + zero.get(channel).copied().unwrap_or(0.0);
+                    *to = if rounded < *low {
+                        *low
+                    } else if rounded > *high {
+                        *high
+                    } else {
+                        rounded
+                    };
+                }
+            }
+            Kind::Dequantize { inner } => {
+                let (scale, zero) = (operand(1), operand(2));
+                for (at, (to, &from)) in output.iter_mut().zip(operand(0)).enumerate() {
+                    let channel = at / inner % scale.len();
+                    *to = (from - zero.get(channel).copied().unwrap_or(0.0)) * scale[channel];
+                }
+            }
+        }
+    }
+}
+
+fn product(dims: &[usize]) -> usize {
+    dims.iter().fold(1, |all, &side| all.saturating_mul(side))
+}
+
+/// What an operation does to tensors of these shapes, and how much work that is.
+fn make(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize], result: &[usize]) -> Made {
+    let len = product(result);
+    let ranks = operands.iter().flatten().map(|operand| operand.shape.len()).chain([result.len()]);
+    if ranks.max().unwrap_or(0) > MAX_RANK {
+        return Err("has too many dimensions".into());
+    }
+    let kind = match operation {
+        Operation::Cast { to } => cast(*to, shape),
+        Operation::Binary(function) => Kind::Pointwise(Pointwise::new(Some(*function), operands, result)),
+        Operation::Where => Kind::Pointwise(Pointwise::new(None, operands, result)),
+        Operation::Softmax { axis, axes, log } => {
+            let end = (axis + axes).min(shape.len());
+            Kind::Softmax { size: product(&shape[*axis..end]), inner: product(&shape[end..]), log: *log }
+        }
+        Operation::Reduce { reduction, axes, .. } => reduce(*reduction, axes, shape),
+        Operation::GlobalPool { reduction } => reduce(*reduction, &(2..shape.len()).collect::<Vec<_>>(), shape),
+        Operation::MatMul | Operation::Gemm { .. } => {
+            let product = MatMul::new(operation, operands, result)?;
+            let work = product.work();
+            return Ok((Kind::MatMul(product), work));
+        }
+        Operation::LayerNormalization { .. }
+        | Operation::RmsNormalization { .. }
+        | Operation::InstanceNormalization { .. }
+        | Operation::GroupNormalization { .. } => Kind::Normalise(Normalise::new(operation, shape)?),
+        Operation::LpNormalization { axis, power } => Kind::Lp { size: shape[*axis], inner: product(&shape[axis + 1..]), power: *power },
+        Operation::Resize { resize, shape: to } if resize.interpolation == Interpolation::Nearest => {
+            Kind::Take(vec![nearest(resize, shape, to)?])
+        }
+        Operation::Resize { resize, shape: to } => Kind::Resize(Blend::axes(resize, shape, to)?),
+        Operation::Convolution(_) | Operation::Pool(_) => {
+            let window = Sliding::new(operation, operands, shape, result)?;
+            let work = window.work();
+            return Ok((Kind::Window(window), work));
+        }
+        Operation::Quantize { axis, to } => {
+            let (low, high) = crate::fold::evaluate::range(*to).filter(|_| *to != ElementType::I64).ok_or("makes no small integers")?;
+            let inner = channel_stride(operands, shape, *axis)?;
+            Kind::Quantize { inner, low: low as f32, high: high as f32 }
+        }
+        Operation::Dequantize { axis } => Kind::Dequantize { inner: channel_stride(operands, shape, *axis)? },
+        _ => Kind::Take(moves(operation, operands, shape, result)?),
+    };
+    Ok((kind, len.max(product(shape)).saturating_mul(4)))
+}
+
+/// Numbers of a channel that the scales of a quantisation are for; all of them if there is one scale.
+fn channel_stride(operands: &[Option<Operand<'_>>], shape: &[usize], axis: usize) -> Result<usize, Problem> {
+    let count = |at: usize| operands.get(at).copied().flatten().map(|operand| product(operand.shape));
+    match (count(1), count(2).unwrap_or(1)) {
+        (Some(1), 1) => Ok(product(shape).max(1)),
+        (Some(scales), zeros) if shape.get(axis) == Some(&scales) && (zeros == scales || count(2).is_none()) => {
+            Ok(product(&shape[axis + 1..]).max(1))
+        }
+        _ => Err("has scales that do not fit its operand".into()),
+    }
+}
+
+fn cast(to: ElementType, shape: &[usize]) -> Kind {
+    match to {
+        ElementType::F32 | ElementType::F16 | ElementType::F64 => Kind::Take(vec![Take::new(shape)]),
+        ElementType::Bool => Kind::IsNotZero,
+        _ => Kind::Truncate,
+    }
+}
+
+fn reduce(reduction: Reduction, axes: &[usize], shape: &[usize]) -> Kind {
+    let kept = (0..shape.len()).filter(|axis| !axes.contains(axis));
+    let order: Vec<usize> = kept.chain(axes.iter().copied()).collect();
+    let size = axes.iter().fold(1, |all, &axis| all * shape[axis]);
+    Kind::Reduce { reduction, take: Take::transposed(shape, &order), size }
+}
+
+/// Nodes that move numbers and change none.
+fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize], result: &[usize]) -> Result<Vec<Take>, Problem> {
+    let whole = || Take::new(shape);
+    let one = |take: Take| Ok(vec![take]);
+    match operation {
+        Operation::Keep | Operation::Reshape { .. } => one(whole()),
+        Operation::Transpose { order } => one(Take::transposed(shape, order)),
+        Operation::Slice { starts, steps, sizes } => {
+            let mut take = whole();
+            for axis in 0..shape.len() {
+                let places = (0..sizes[axis]).map(|at| starts[axis].wrapping_add_signed(steps[axis].wrapping_mul(at.cast_signed())));
+                take.choose(axis, places)?;
+            }
+            one(take)
+        }
+        Operation::Split { axis, sizes } => {
+            let mut start = 0;
+            let part = |&size: &usize| {
+                let mut take = Take::new(shape);
+                take.choose(*axis, start..start + size)?;
+                start += size;
+                Ok(take)
+            };
+            sizes.iter().map(part).collect()
+        }
+        Operation::Expand { .. } => one(whole().expanded(result)),
+        Operation::Tile { repeats } => {
+            let mut take = whole();
+            for (axis, &repeats) in repeats.iter().enumerate() {
+                take.choose(axis, (0..shape[axis] * repeats).map(|at| at % shape[axis]))?;
+            }
+            one(take)
+        }
+        Operation::Gather { axis } => {
+            let indices =
+                operands.get(1).copied().flatten().and_then(|operand| operand.constant).ok_or("has indices that depend on the picture")?;
+            let indices = crate::fold::call::integers_of(indices).ok_or("has indices that are no integers")?;
+            let side = shape[*axis];
+            let place = |&index: &i64| usize::try_from(if index < 0 { index.checked_add_unsigned(side as u64)? } else { index }).ok();
+            let places = indices.iter().map(place).collect::<Option<Vec<_>>>().ok_or("has an index outside of its axis")?;
+            let mut take = whole();
+            take.choose(*axis, places.into_iter())?;
+            one(take)
+        }
+        Operation::Pad { before, after, mode, value } => {
+            let mut take = whole();
+            take.fill = *value as f32;
+            for axis in 0..shape.len() {
+                let side = i64::try_from(shape[axis]).map_err(|_| "is too large")?;
+                let places = (-before[axis]..side + after[axis]).map(|at| padded(at, side, *mode));
+                take.choose_or_fill(axis, places)?;
+            }
+            one(take)
+        }
+        Operation::DepthToSpace { block, columns_first } => one(depth_to_space(shape, *block, *columns_first)?),
+        Operation::SpaceToDepth { block } => one(space_to_depth(shape, *block)?),
+        _ => Err("this engine does not support the operator".into()),
+    }
+}
+
+/// Which place a place of a padded axis is filled from; nothing for the number that is padded with.
+fn padded(at: i64, side: i64, mode: PadMode) -> Option<usize> {
+    let inside = (0..side).contains(&at);
+    let place = match mode {
+        _ if inside => at,
+        PadMode::Constant => return None,
+        PadMode::Edge => at.clamp(0, side - 1),
+        PadMode::Wrap => at.rem_euclid(side),
+        PadMode::Reflect if side == 1 => 0,
+        PadMode::Reflect => {
+            let period = 2 * (side - 1);
+            let at = at.rem_euclid(period);
+            if at < side { at } else { period - at }
+        }
+    };
+    usize::try_from(place).ok()
+}
+
+fn depth_to_space(shape: &[usize], block: usize, columns_first: bool) -> Result<Take, Problem> {
+    let &[batch, channels, rows, columns] = shape else { return Err("is not over rows and columns".into()) };
+    if block == 0 || !channels.is_multiple_of(block * block) {
+        return Err("has a block that does not divide its channels".into());
+    }
+    let each = channels / (block * block);
+    Ok(if columns_first {
+        Take::transposed(&[batch, each, block, block, rows, columns], &[0, 1, 4, 2, 5, 3])
+    } else {
+        Take::transposed(&[batch, block, block, each, rows, columns], &[0, 3, 4, 1, 5, 2])
+    })
+}
+
+fn space_to_depth(shape: &[usize], block: usize) -> Result<Take, Problem> {
+    let &[batch, channels, rows, columns] = shape else { return Err("is not over rows and columns".into()) };
+    if block == 0 || !rows.is_multiple_of(block) || !columns.is_multiple_of(block) {
+        return Err("has a block that does not divide its sides".into());
+    }
+    Ok(Take::transposed(&[batch, channels, rows / block, block, columns / block, block], &[0, 3, 5, 1, 2, 4]))
+}
+
+impl Pointwise {
+    fn new(function: Option<Binary>, operands: &[Option<Operand<'_>>], result: &[usize]) -> Self {
+        let mut strides = [[0; MAX_RANK]; 3];
+        for (strides, operand) in strides.iter_mut().zip(operands.iter().flatten()) {
+            let mut step = 1;
+            let missing = result.len() - operand.shape.len().min(result.len());
+            for (axis, &side) in operand.shape.iter().enumerate().rev() {
+                strides[missing + axis] = if side > 1 { step } else { 0 };
+                step *= side;
+            }
+        }
+        Self { function, dims: result.into(), strides }
+    }
+
+    #[inline(always)]
+    fn run(&self, operands: [&[f32]; 3], output: &mut [f32]) {
+        macro_rules! functions {
+            ($($kind:ident)*) => {
+                match self.function {
+                    None => self.each(operands, output, |a, b, c| if a != 0.0 { b } else { c }),
+                    $(Some(Binary::$kind) => self.each(operands, output, |a, b, _| Binary::$kind.apply(a, b)),)*
+                }
+            };
+        }
+        functions!(Add Sub Mul Div Pow Max Min Mod Fmod PRelu Equal Less LessOrEqual Greater GreaterOrEqual And Or Xor);
+    }
+
+    #[inline(always)]
+    fn each(&self, operands: [&[f32]; 3], output: &mut [f32], function: impl Fn(f32, f32, f32) -> f32) {
+        let rank = self.dims.len();
+        let width = self.dims.last().copied().unwrap_or(1);
+        let step = |operand: usize| if rank == 0 { 0 } else { self.strides[operand][rank - 1] };
+        let steps = [step(0), step(1), step(2)];
+        let mut place = [0; MAX_RANK];
+        for row in output.chunks_exact_mut(width) {
+            let start = |operand: usize| (0..rank.saturating_sub(1)).map(|axis| place[axis] * self.strides[operand][axis]).sum::<usize>();
+            let [a, b, c] = [0, 1, 2].map(|operand| operands[operand].get(start(operand)..).unwrap_or(&[]));
+            match steps {
+                [1, 1, _] if self.function.is_some() => {
+                    for ((to, &a), &b) in row.iter_mut().zip(a).zip(b) {
+                        *to = function(a, b, 0.0);
+                    }
+                }
+                [1, 0, _] if self.function.is_some() => {
+                    let b = b[0];
+                    for (to, &a) in row.iter_mut().zip(a) {
+                        *to = function(a, b, 0.0);
+                    }
+                }
+                _ => {
+                    let third = |at: usize| if c.is_empty() { 0.0 } else { c[at * steps[2]] };
+                    for (at, to) in row.iter_mut().enumerate() {
+                        *to = function(a[at * steps[0]], b[at * steps[1]], third(at));
+                    }
+                }
+            }
+            for axis in (0..rank.saturating_sub(1)).rev() {
+                place[axis] += 1;
+                if place[axis] < self.dims[axis] {
+                    break;
+                }
+                place[axis] = 0;
+            }
+        }
+    }
+}
+
+/// Softmax over an axis, or its logarithm.
+#[inline(always)]
+fn softmax(input: &[f32], output: &mut [f32], size: usize, inner: usize, log: bool) {
+    if inner == 1 {
+        for (to, from) in output.chunks_exact_mut(size).zip(input.chunks_exact(size)) {
+            softmax_row(from, to, log);
+        }
+        return;
+    }
+    for (to, from) in output.chunks_exact_mut(size * inner).zip(input.chunks_exact(size * inner)) {
+        for at in 0..inner {
+            let largest = (0..size).map(|row| from[row * inner + at]).fold(f32::NEG_INFINITY, f32::max);
+            let mut sum = 0.0;
+            for row in 0..size {
+                let term = crate::math::exp(from[row * inner + at] - largest);
+                to[row * inner + at] = term;
+                sum += term;
+            }
+            for row in 0..size {
+                let place = row * inner + at;
+                to[place] = if log { from[place] - largest - crate::math::ln(sum) } else { to[place] / sum };
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn softmax_row(from: &[f32], to: &mut [f32], log: bool) {
+    let largest = Reduction::Max.of(from);
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = crate::math::exp(from - largest);
+    }
+    let sum = Reduction::Sum.of(to);
+    if log {
+        let shift = largest + crate::math::ln(sum);
+        to.iter_mut().zip(from).for_each(|(to, &from)| *to = from - shift);
+    } else {
+        to.iter_mut().for_each(|to| *to /= sum);
+    }
+}
+
+#[inline(always)]
+fn lp(input: &[f32], output: &mut [f32], size: usize, inner: usize, power: u8) {
+    for (to, from) in output.chunks_exact_mut(size * inner).zip(input.chunks_exact(size * inner)) {
+        for at in 0..inner {
+            let numbers = || (0..size).map(|row| from[row * inner + at]);
+            let norm = if power == 1 {
+                numbers().fold(0.0, |sum, number| sum + number.abs())
+            } else {
+                crate::simd::square_root(numbers().fold(0.0, |sum, number| sum + number * number))
+            };
+            for row in 0..size {
+                to[row * inner + at] = from[row * inner + at] / norm;
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! From a graph whose constants are folded to layers.
+//!
+//! A value can be held in two forms: as a **picture**, one of whose axes lies in blocks of channels while all others are its pixels, and as
+//! a **tensor** in row-major order. Convolutions, products with matrices and pooling want pictures; what mixes axes wants tensors. A form
+//! is made where a layer needs it, and kept for others. Changes of shape that keep the order of the numbers cost nothing.
+//!
+//! What the engine has no layer for is no error of the network: [`Unsupported`] says what it was, and another engine may have it.
+
+mod dense;
+mod normalise;
+mod patterns;
+mod pointwise;
+mod reduce;
+mod shape;
+mod window;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::error::{Result, Unsupported, unsupported};
+use crate::fold::call::{Operand, TensorType, floats_of};
+use crate::fold::operation::Operation;
+use crate::fold::{Folded, fold};
+use crate::graph::{Graph, Node, Tensor};
+use crate::ir::{Activation, Layer, LayerKind, Lowered, Shape, Value};
+use crate::kernels::tensor::TensorLayer;
+use crate::limits::{MAX_ELEMENTS, MAX_WORK};
+use crate::network::MAX_OPERANDS;
+
+/// Makes layers of a graph, up to the value `end`, for an input of these dimensions.
+pub(crate) fn lower(mut graph: Graph, end: &str, input: &[usize]) -> Result<Lowered> {
+    graph.outputs = vec![end.into()];
+    if let [picture] = &mut graph.inputs[..] {
+        picture.shape = input.iter().map(|&side| Some(side)).collect();
+    }
+    let folded = fold(graph, input).map_err(|error| Unsupported(error.to_string()))?;
+    let calls = folded.graph.nodes.iter().map(|node| Call::new(&folded, node)).collect::<Result<Vec<_>>>()?;
+    let calls = patterns::simplify(&folded, calls);
+    let mut lowering = Lowering::new(&folded, &calls, input);
+    for call in &calls {
+        lowering.add(call).map_err(|Unsupported(why)| Unsupported(format!("{}: {why}", node_part(call.node))))?;
+    }
+    lowering.finish(&folded.graph.outputs[0])
+}
+
+/// How a message calls a node: its name, or its first output's, and the operator.
+fn node_part(node: &Node) -> alloc::string::String {
+    crate::fold::node_part(node)
+}
+
+/// A node to be lowered.
+#[derive(Debug, Clone)]
+struct Call<'g> {
+    node: &'g Node,
+    operation: Operation,
+    /// Names of its operands; empty for those that are left out.
+    operands: Vec<&'g str>,
+}
+
+impl<'g> Call<'g> {
+    fn new(folded: &'g Folded, node: &'g Node) -> Result<Self> {
+        let operation = folded.operation(node).map_err(|error| Unsupported(error.to_string()))?;
+        Ok(Self { node, operation, operands: node.inputs.iter().map(|name| name.as_str()).collect() })
+    }
+
+    fn operand(&self, at: usize) -> &'g str {
+        self.operands.get(at).copied().unwrap_or("")
+    }
+
+    fn output(&self) -> &'g str {
+        self.node.outputs.first().map_or("", |name| name.as_str())
+    }
+}
+
+/// How a value lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Tensor,
+    /// The axis that lies in channels; all others, in their order, are the pixels.
+    Picture(usize),
+}
+
+/// A value that depends on the network's input.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    dims: Vec<usize>,
+    forms: Vec<(Form, Value)>,
+}
+
+struct Lowering<'g> {
+    folded: &'g Folded,
+    known: BTreeMap<&'g str, Known>,
+    /// How many nodes read each value; the end of the graph is read as well.
+    readers: BTreeMap<&'g str, usize>,
+    /// Values that have several names, with readers of their own.
+    shared: BTreeSet<Value>,
+    /// The planes of the network's input, once a convolution reads them.
+    input: Option<Shape>,
+    shapes: Vec<Shape>,
+    layers: Vec<Layer>,
+    /// The layer that makes each value.
+    makers: Vec<Option<usize>>,
+    /// Multiplications for a picture.
+    work: usize,
+    /// Weights of all layers, filled up to whole blocks of outputs.
+    weights: usize,
+}
+
+impl<'g> Lowering<'g> {
+    fn new(folded: &'g Folded, calls: &[Call<'g>], input: &[usize]) -> Self {
+        let mut readers = BTreeMap::new();
+        let operands = calls.iter().flat_map(|call| call.operands.iter().copied());
+        for name in operands.chain([folded.graph.outputs[0].as_str()]) {
+            *readers.entry(name).or_default() += 1;
+        }
+        let known = Known { dims: input.into(), forms: vec![(Form::Tensor, 0)] };
+        Self {
+            folded,
+            known: BTreeMap::from([(folded.graph.inputs[0].name.as_str(), known)]),
+            readers,
+            shared: BTreeSet::new(),
+            input: None,
+            shapes: vec![Shape::flat(product(input))],
+            layers: Vec::new(),
+            makers: vec![None],
+            work: 0,
+            weights: 0,
+        }
+    }
+
+    fn finish(mut self, output: &str) -> Result<Lowered> {
+        let output_dims = self.known.get(output).map(|known| known.dims.clone()).unwrap_or_default();
+        if output_dims.iter().filter(|&&side| side > 1).count() > 1 {
+            return unsupported(format!("the output has the dimensions {output_dims:?}: it is not a vector for each picture"));
+        }
+        let output = self.tensor(output)?;
+        let input = self.input.unwrap_or(self.shapes[0]);
+        Ok(Lowered { input, shapes: self.shapes, layers: self.layers, output, output_dims })
+    }
+
+    fn add(&mut self, call: &Call<'g>) -> Result<()> {
+        match &call.operation {
+            Operation::Keep => self.keep(call),
+            Operation::Convolution(convolution) => self.convolution(call, convolution),
+            Operation::Pool(pooling) => self.pool(call, pooling),
+            Operation::GlobalPool { reduction } => self.global_pool(call, *reduction),
+            Operation::Reduce { reduction, axes, keep } => self.reduce(call, *reduction, axes, *keep),
+            Operation::Gemm { transpose_a: false, transpose_b, alpha, beta } => self.gemm(call, *transpose_b, *alpha, *beta),
+            Operation::MatMul => self.product(call),
+            Operation::BatchNormalization { epsilon } => self.batch_normalisation(call, *epsilon),
+            Operation::LayerNormalization { axis, epsilon } => self.layer_normalisation(call, *axis, *epsilon),
+            Operation::Lrn { size, alpha, beta, bias } => self.lrn(call, *size, [*alpha, *beta, *bias]),
+            Operation::Unary(function) => self.unary(call, *function),
+            Operation::Binary(function) => self.binary(call, *function),
+            Operation::Reshape { .. } => self.reshape(call),
+            Operation::Transpose { order } => self.transpose(call, order),
+            Operation::Concat { axis } => self.concat(call, *axis),
+            Operation::Slice { starts, steps, sizes } => self.slice(call, starts, steps, sizes),
+            Operation::Split { axis, sizes } => self.split(call, *axis, sizes),
+            Operation::Pad { before, after, mode, value } => self.pad(call, before, after, *mode, *value),
+            _ => self.tensor_layer(call),
+        }
+    }
+
+    // What is known of names.
+
+    fn dims(&self, name: &str) -> Result<Vec<usize>> {
+        self.known.get(name).map(|known| known.dims.clone()).map_or_else(|| unsupported("an operand is missing"), Ok)
+    }
+
+    /// The dimensions of what a node gives.
+    fn result(&self, name: &str) -> Result<Vec<usize>> {
+        self.folded.types.get(name).map(|kind| kind.shape.clone()).map_or_else(|| unsupported("a result has no type"), Ok)
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+
+    fn constant(&self, name: &str) -> Option<&'g Tensor> {
+        self.folded.graph.constants.get(name)
+    }
+
+    /// Numbers of a constant that are multiplied with: infinities would make what they meet no number.
+    fn weights_of(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
+        let Some(tensor) = self.constant(name) else { return Ok(None) };
+        let numbers = floats_of(tensor);
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return unsupported("its weights are not all finite");
+        }
+        Ok(Some((tensor.shape.clone(), numbers)))
+    }
+
+    /// Gives a node's output a name, in one form.
+    fn give(&mut self, name: &'g str, form: Form, value: Value) -> Result<()> {
+        let dims = self.result(name)?;
+        self.known.insert(name, Known { dims, forms: vec![(form, value)] });
+        Ok(())
+    }
+
+    /// Gives a node's output the forms of what it reads.
+    fn alias(&mut self, from: &str, to: &'g str, forms: Vec<(Form, Value)>) -> Result<()> {
+        if self.readers.get(from) != Some(&1) {
+            self.shared.extend(forms.iter().map(|form| form.1));
+        }
+        let dims = self.result(to)?;
+        self.known.insert(to, Known { dims, forms });
+        Ok(())
+    }
+
+    fn keep(&mut self, call: &Call<'g>) -> Result<()> {
+        let forms = self.known.get(call.operand(0)).map(|known| known.forms.clone()).unwrap_or_default();
+        self.alias(call.operand(0), call.output(), forms)
+    }
+
+    // Layers.
+
+    fn layer(&mut self, kind: LayerKind, inputs: Vec<Value>, shape: Shape) -> Result<Value> {
+        if shape.len() > MAX_ELEMENTS || shape.len() == 0 {
+            return unsupported(format!("gives {} numbers for a picture", shape.len()));
+        }
+        let output = self.shapes.len();
+        self.shapes.push(shape);
+        self.makers.push(Some(self.layers.len()));
+        self.layers.push(Layer { kind, inputs, output });
+        Ok(output)
+    }
+
+    /// Counts multiplications, and bounds them.
+    fn works(&mut self, multiplications: usize) -> Result<()> {
+        self.work = self.work.saturating_add(multiplications);
+        if self.work > MAX_WORK { unsupported("too many multiplications for a picture") } else { Ok(()) }
+    }
+
+    /// Counts weights as they will be laid out, and bounds them.
+    fn holds(&mut self, weights: usize) -> Result<()> {
+        self.weights = self.weights.saturating_add(weights);
+        if self.weights > MAX_ELEMENTS { unsupported("too many weights") } else { Ok(()) }
+    }
+
+    /// The layer that makes a value, if nothing but the one reader of `name` reads it: then it may be changed.
+    fn maker(&mut self, name: &str) -> Option<(Form, Value, &mut LayerKind)> {
+        let (form, value) = *self.known.get(name)?.forms.first()?;
+        if self.readers.get(name) != Some(&1) || self.shared.contains(&value) || self.known[name].forms.len() > 1 {
+            return None;
+        }
+        let layer = &mut self.layers[self.makers[value]?];
+        Some((form, value, &mut layer.kind))
+    }
+
+    /// Where the layer before takes its activation, if it has none yet.
+    fn activation_before(&mut self, name: &str) -> Option<(Form, Value, &mut Activation)> {
+        let (form, value, kind) = self.maker(name)?;
+        let activation = match kind {
+            LayerKind::FirstConvolution(convolution) | LayerKind::Convolution(convolution) | LayerKind::Depthwise(convolution) => {
+                &mut convolution.activation
+            }
+            LayerKind::Combination(combination) => &mut combination.activation,
+            LayerKind::Affine { activation, .. } => activation,
+            _ => return None,
+        };
+        (*activation == Activation::NONE).then_some((form, value, activation))
+    }
+
+    // Forms.
+
+    /// A value as a tensor.
+    fn tensor(&mut self, name: &str) -> Result<Value> {
+        let Some(known) = self.known.get(name) else { return unsupported("an operand is missing") };
+        let dims = known.dims.clone();
+        let tensor = known.forms.iter().find(|(form, _)| *form == Form::Tensor).map(|form| form.1);
+        let picture = known.forms.iter().find_map(|&(form, value)| if let Form::Picture(axis) = form { Some((axis, value)) } else { None });
+        let value = match (tensor, picture) {
+            (Some(value), _) if value != 0 => return Ok(value),
+            // Only pictures are made of the network's input where it lies.
+            (Some(_), _) => self.layer(LayerKind::ToPicture { inner: 1 }, vec![0], self.shapes[0])?,
+            (None, Some((_, value))) if self.shapes[value].is_flat() => value,
+            (None, Some((axis, value))) => {
+                let inner = product(&dims[axis + 1..]);
+                let len = self.shapes[value].len();
+                self.works(len)?;
+                self.layer(LayerKind::ToTensor { inner }, vec![value], Shape::flat(len))?
+            }
+            (None, None) => return unsupported("an operand has no form"),
+        };
+        if let Some(known) = self.known.get_mut(name) {
+            known.forms.retain(|(form, _)| *form != Form::Tensor);
+            known.forms.push((Form::Tensor, value));
+        }
+        Ok(value)
+    }
+
+    /// A value as a picture with this axis in channels.
+    fn picture(&mut self, name: &str, axis: usize) -> Result<Value> {
+        let Some(known) = self.known.get(name) else { return unsupported("an operand is missing") };
+        let dims = known.dims.clone();
+        if axis >= dims.len() {
+            return unsupported("has no such axis");
+        }
+        let same = |form: Form| matches!(form, Form::Picture(other) if same_axis(&dims, axis, other));
+        if let Some((_, value)) = known.forms.iter().find(|(form, _)| same(*form)) {
+            return Ok(*value);
+        }
+        let is_input = known.forms.iter().any(|&form| form == (Form::Tensor, 0));
+        let tensor = if is_input { 0 } else { self.tensor(name)? };
+        let shape = picture_shape(&dims, axis);
+        let value = if shape.is_flat() && tensor != 0 {
+            tensor
+        } else {
+            self.works(shape.len())?;
+            self.layer(LayerKind::ToPicture { inner: product(&dims[axis + 1..]) }, vec![tensor], shape)?
+        };
+        if let Some(known) = self.known.get_mut(name) {
+            known.forms.push((Form::Picture(axis), value));
+        }
+        Ok(value)
+    }
+
+    /// The picture that a value is held as, with the axis in channels. The network's input becomes one if it has rows, columns and channels.
+    fn any_picture(&mut self, name: &str) -> Result<Option<(usize, Value)>> {
+        let Some(known) = self.known.get(name) else { return Ok(None) };
+        let picture = known.forms.iter().find_map(|&(form, value)| if let Form::Picture(axis) = form { Some((axis, value)) } else { None });
+        if picture.is_none() && known.forms[..] == [(Form::Tensor, 0)] && known.dims.len() == 4 {
+            let axis = if known.dims[3] < known.dims[1] { 3 } else { 1 };
+            return Ok(Some((axis, self.picture(name, axis)?)));
+        }
+        Ok(picture)
+    }
+
+    /// A picture in rows of this length.
+    fn in_rows(&mut self, value: Value, height: usize, width: usize) -> Result<Value> {
+        let shape = self.shapes[value];
+        if (shape.height, shape.width) == (height, width) {
+            return Ok(value);
+        }
+        if shape.pixels() != height.saturating_mul(width) {
+            return unsupported("its operands have different sizes");
+        }
+        self.layer(LayerKind::Reflow, vec![value], Shape { height, width, ..shape })
+    }
+
+    /// A node over tensors.
+    fn tensor_layer(&mut self, call: &Call<'g>) -> Result<()> {
+        let operand = |name: &&'g str| match (self.folded.types.get(*name), self.constant(name)) {
+            (Some(kind), _) => Some(Operand { element: kind.element, shape: &kind.shape, constant: None }),
+            (_, Some(tensor)) => Some(Operand::of(tensor)),
+            _ => None,
+        };
+        let operands: Vec<Option<Operand<'_>>> = call.operands.iter().map(operand).collect();
+        let results = call.node.outputs.iter().map(|name| self.folded.types.get(name.as_str()).cloned());
+        let results: Vec<TensorType> = results.map_while(|kind| kind).collect();
+        let layer = TensorLayer::new(&call.operation, &operands, &results).map_err(Unsupported)?;
+        let runtime: Vec<&str> = call.operands.iter().copied().filter(|name| self.is_known(name)).collect();
+        if runtime.len() > MAX_OPERANDS {
+            return unsupported("has too many operands");
+        }
+        self.works(layer.work())?;
+        let inputs = runtime.iter().map(|name| self.tensor(name)).collect::<Result<Vec<_>>>()?;
+        for (number, name) in call.node.outputs.iter().enumerate() {
+            if !self.readers.contains_key(name.as_str()) {
+                continue;
+            }
+            let shape = Shape::flat(product(&self.result(name)?));
+            let value = self.layer(LayerKind::Tensor(layer.clone(), number), inputs.clone(), shape)?;
+            self.give(name, Form::Tensor, value)?;
+        }
+        Ok(())
+    }
+}
+
+fn product(dims: &[usize]) -> usize {
+    dims.iter().fold(1, |all, &side| all.saturating_mul(side))
+}
+
+/// Whether two axes divide a tensor's numbers alike: what is before them, along them and behind them.
+fn same_axis(dims: &[usize], a: usize, b: usize) -> bool {
+    a == b || (dims.get(a) == dims.get(b) && product(&dims[..a.min(dims.len())]) == product(&dims[..b.min(dims.len())]))
+}
+
+/// The picture with this axis in channels; its rows run along the last of the other axes.
+fn picture_shape(dims: &[usize], axis: usize) -> Shape {
+    let last = if axis + 1 == dims.len() { axis.checked_sub(1) } else { Some(dims.len() - 1) };
+    let width = last.map_or(1, |last| dims[last]);
+    Shape { channels: dims[axis], height: product(dims) / dims[axis].max(1) / width.max(1), width }
+}
+
+/// The axes other than `axis` that have more than one element.
+fn pixel_axes(dims: &[usize], axis: usize) -> Vec<usize> {
+    (0..dims.len()).filter(|&at| at != axis && dims[at] > 1).collect()
+}

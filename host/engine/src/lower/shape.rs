@@ -1,0 +1,206 @@
+//! Changes of shape, parts of values, and values put together.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::{Call, Form, Lowering, product};
+use crate::error::Result;
+use crate::fold::operation::PadMode;
+use crate::ir::{Extract, LayerKind, Shape, Value};
+use crate::simd::LANES;
+
+impl<'g> Lowering<'g> {
+    pub(super) fn reshape(&mut self, call: &Call<'g>) -> Result<()> {
+        let (name, dims) = (call.operand(0), self.dims(call.operand(0))?);
+        let to = self.result(call.output())?;
+        let keep = |(form, value): &(Form, Value)| {
+            let form = match *form {
+                Form::Tensor => Form::Tensor,
+                Form::Picture(axis) => Form::Picture(same_place(&dims, axis, &to)?),
+            };
+            Some((form, *value))
+        };
+        let forms: Vec<(Form, Value)> = self.known[name].forms.iter().filter_map(keep).collect();
+        if !forms.is_empty() {
+            return self.alias(name, call.output(), forms);
+        }
+        let value = self.tensor(name)?;
+        self.alias(name, call.output(), vec![(Form::Tensor, value)])
+    }
+
+    pub(super) fn transpose(&mut self, call: &Call<'g>, order: &[usize]) -> Result<()> {
+        let (name, dims) = (call.operand(0), self.dims(call.operand(0))?);
+        // The pixels stay in their order: only what is called the channels' axis changes.
+        let view = |axis: usize| {
+            let rest: Vec<usize> = order.iter().copied().filter(|&from| from != axis && dims[from] > 1).collect();
+            rest.is_sorted().then(|| order.iter().position(|&from| from == axis)).flatten()
+        };
+        let keep = |(form, value): &(Form, Value)| match *form {
+            Form::Picture(axis) => Some((Form::Picture(view(axis)?), *value)),
+            Form::Tensor => None,
+        };
+        let forms: Vec<(Form, Value)> = self.known[name].forms.iter().filter_map(keep).collect();
+        if !forms.is_empty() {
+            return self.alias(name, call.output(), forms);
+        }
+        // The network's input becomes a picture, as its convolutions want it.
+        if self.known[name].forms.contains(&(Form::Tensor, 0))
+            && let Some(axis) = (0..dims.len()).rev().find(|&axis| dims[axis] > 1 && view(axis).is_some())
+        {
+            let value = self.picture(name, axis)?;
+            return self.alias(name, call.output(), vec![(Form::Picture(view(axis).unwrap_or(0)), value)]);
+        }
+        self.tensor_layer(call)
+    }
+
+    pub(super) fn concat(&mut self, call: &Call<'g>, axis: usize) -> Result<()> {
+        let to = self.result(call.output())?;
+        let names = call.operands.clone();
+        let mut is_picture = false;
+        for name in &names {
+            is_picture |= self.is_known(name) && self.any_picture(name)?.is_some_and(|(other, _)| other == axis);
+        }
+        let pixels = product(&to) / to[axis].max(1);
+        if is_picture && pixels > 1 && names.iter().all(|name| self.is_known(name)) {
+            let mut parts = Vec::new();
+            for name in &names {
+                let value = self.picture(name, axis)?;
+                let shape = parts.first().map_or(self.shapes[value], |&first: &Value| self.shapes[first]);
+                parts.push(self.in_rows(value, shape.height, shape.width)?);
+            }
+            let shape = Shape { channels: to[axis], ..self.shapes[parts[0]] };
+            let value = self.layer(LayerKind::Concat, parts, shape)?;
+            return self.give(call.output(), Form::Picture(axis), value);
+        }
+        let chunks = product(&to[..axis]);
+        let mut parts = Vec::new();
+        for name in &names {
+            parts.push(self.part(name)?);
+        }
+        self.works(product(&to))?;
+        let value = self.layer(LayerKind::Join { chunks }, parts, Shape::flat(product(&to)))?;
+        self.give(call.output(), Form::Tensor, value)
+    }
+
+    /// A value as a tensor, or a constant as a value.
+    fn part(&mut self, name: &str) -> Result<Value> {
+        match self.constant(name) {
+            Some(constant) => {
+                let numbers = crate::fold::call::floats_of(constant);
+                let shape = Shape::flat(numbers.len());
+                self.layer(LayerKind::Constant(numbers), Vec::new(), shape)
+            }
+            None => self.tensor(name),
+        }
+    }
+
+    pub(super) fn split(&mut self, call: &Call<'g>, axis: usize, sizes: &[usize]) -> Result<()> {
+        let Some((channels, value)) = self.any_picture(call.operand(0))? else { return self.tensor_layer(call) };
+        if channels != axis {
+            return self.tensor_layer(call);
+        }
+        let mut start = 0;
+        for (name, &size) in call.node.outputs.iter().zip(sizes) {
+            if self.readers.contains_key(name.as_str()) {
+                let part = self.channels(value, start, size)?;
+                self.give(name, Form::Picture(axis), part)?;
+            }
+            start += size;
+        }
+        Ok(())
+    }
+
+    /// Some channels of a picture, one after another.
+    fn channels(&mut self, value: Value, start: usize, size: usize) -> Result<Value> {
+        let shape = Shape { channels: size, ..self.shapes[value] };
+        let kind =
+            if start.is_multiple_of(LANES) { LayerKind::View(start / LANES) } else { LayerKind::Channels((start..start + size).collect()) };
+        self.layer(kind, vec![value], shape)
+    }
+
+    pub(super) fn slice(&mut self, call: &Call<'g>, starts: &[usize], steps: &[isize], sizes: &[usize]) -> Result<()> {
+        let dims = self.dims(call.operand(0))?;
+        let Some((axis, value)) = self.any_picture(call.operand(0))? else { return self.tensor_layer(call) };
+        let whole = |at: usize| sizes[at] == dims[at] && (steps[at] == 1 || sizes[at] == 1);
+        let cut = (0..dims.len()).any(|at| at != axis && !whole(at));
+        let mut part = value;
+        if cut {
+            let pixels = |at: usize| (starts[at].cast_signed(), steps[at], sizes[at]);
+            let Some(extract) = self.cut(&dims, axis, value, 0.0, &pixels)? else { return self.tensor_layer(call) };
+            part = extract;
+        }
+        if !whole(axis) && steps[axis] == 1 {
+            part = self.channels(part, starts[axis], sizes[axis])?;
+        } else if !whole(axis) {
+            let channel = |at: usize| starts[axis].checked_add_signed(steps[axis].checked_mul(at.cast_signed())?);
+            let channels = (0..sizes[axis]).map(channel).collect::<Option<Vec<_>>>();
+            let Some(channels) = channels.filter(|channels| channels.iter().all(|&channel| channel < dims[axis])) else {
+                return self.tensor_layer(call);
+            };
+            part = self.layer(LayerKind::Channels(channels), vec![part], Shape { channels: sizes[axis], ..self.shapes[part] })?;
+        }
+        self.give(call.output(), Form::Picture(axis), part)
+    }
+
+    pub(super) fn pad(&mut self, call: &Call<'g>, before: &[i64], after: &[i64], mode: PadMode, fill: f64) -> Result<()> {
+        let dims = self.dims(call.operand(0))?;
+        let Some((axis, value)) = self.any_picture(call.operand(0))? else { return self.tensor_layer(call) };
+        let to = self.result(call.output())?;
+        if mode != PadMode::Constant || before[axis] != 0 || after[axis] != 0 {
+            return self.tensor_layer(call);
+        }
+        let pixels = |at: usize| (isize::try_from(-before[at]).unwrap_or(isize::MIN), 1, to[at]);
+        let Some(value) = self.cut(&dims, axis, value, fill as f32, &pixels)? else { return self.tensor_layer(call) };
+        self.give(call.output(), Form::Picture(axis), value)
+    }
+
+    /// Pixels of a picture: for each axis where they begin, how far they are apart and how many they are. Nothing if its axes are not rows
+    /// and columns.
+    fn cut(
+        &mut self,
+        dims: &[usize],
+        axis: usize,
+        value: Value,
+        fill: f32,
+        pixels: &dyn Fn(usize) -> (isize, isize, usize),
+    ) -> Result<Option<Value>> {
+        let shape = self.shapes[value];
+        let others: Vec<usize> = (0..dims.len()).filter(|&at| at != axis).collect();
+        let all: Vec<usize> = others.iter().copied().filter(|&at| dims[at] > 1 || pixels(at) != (0, 1, 1)).collect();
+        let (row, column) = match all[..] {
+            [] => return Ok(Some(value)),
+            [column] if shape.width == dims[column] && shape.height == 1 => (None, Some(column)),
+            [row] if shape.height == dims[row] && shape.width == 1 => (Some(row), None),
+            [row, column] if (shape.height, shape.width) == (dims[row], dims[column]) => (Some(row), Some(column)),
+            _ => return Ok(None),
+        };
+        let side = |at: Option<usize>| at.map_or((0, 1, 1), pixels);
+        let [rows, columns] = [side(row), side(column)];
+        let (Ok(down), Ok(right)) = (usize::try_from(rows.1), usize::try_from(columns.1)) else { return Ok(None) };
+        let extract = Extract { start: [rows.0, columns.0], step: [down, right], fill };
+        let shape = Shape { height: rows.2, width: columns.2, ..shape };
+        self.works(shape.len())?;
+        self.layer(LayerKind::Extract(extract), vec![value], shape).map(Some)
+    }
+}
+
+/// The axis of a new shape that divides the numbers as an axis of the old one does.
+fn same_place(from: &[usize], axis: usize, to: &[usize]) -> Option<usize> {
+    let before = product(&from[..axis]);
+    let fits = |&at: &usize| to[at] == from[axis] && product(&to[..at]) == before;
+    // The same place if it fits: axes of one element divide alike.
+    [axis].into_iter().filter(|&at| at < to.len()).chain(0..to.len()).find(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_found_again_in_another_shape() {
+        assert_eq!(same_place(&[1, 768, 14, 14], 1, &[1, 768, 196]), Some(1));
+        assert_eq!(same_place(&[1, 14, 14, 768], 3, &[196, 768]), Some(1));
+        assert_eq!(same_place(&[1, 32, 7, 7], 1, &[1, 2, 16, 7, 7]), None);
+        assert_eq!(same_place(&[1, 32, 1, 1], 1, &[1, 32]), Some(1));
+    }
+}
