@@ -2,48 +2,6 @@
 //!
 //! An offspring is a function of the seed, its birth and the population. So a run is described by which offspring took which cell with what
 //! score. From this any machine rebuilds every elite without a network ([`replay`](crate::replay)).
-//!
-//! # Format, version 1
-//!
-//! All numbers are little-endian. A journal is a header followed by one record for each generation, from 0 on.
-//!
-//! | header | bytes |
-//! |---|---|
-//! | magic `fooling\n` | 8 |
-//! | version, 1 | 2 |
-//! | length P of the provenance, at most 65 535 | 2 |
-//! | settings, see below | 78 |
-//! | provenance: UTF-8 text from the writer, not interpreted | P |
-//! | checksum | 4 |
-//!
-//! | record | bytes |
-//! |---|---|
-//! | generation | 4 |
-//! | a placement: child, cell, score (IEEE 754 single precision, finite); any number of them | 12 each |
-//! | end mark `ffffffff` | 4 |
-//! | rejected: offspring that had a score which was not finite | 4 |
-//! | checksum | 4 |
-//!
-//! Placements are in the order in which they were made: children ascend, and the cells of a child ascend. A checksum is the CRC-32 of
-//! ISO-HDLC (as in zip) over everything since the previous checksum, started with the value of the previous checksum. A record is therefore
-//! tied to everything before it, and a moved or missing record is detected. A record that ends too early is torn: its generation was not
-//! finished.
-//!
-//! | settings | bytes |
-//! |---|---|
-//! | seed | 8 |
-//! | initial batch, batch | 4, 4 |
-//! | side of a picture | 2 |
-//! | channels (1, 3) | 1 |
-//! | coordinates (0 pixel indices, 1 from -1 to 1) | 1 |
-//! | colour (0 unchanged, 1 HSV, 2 HLS, 3 RGB) | 1 |
-//! | selection: 0 MAP-Elites, 1 single objective | 1 |
-//! | MAP-Elites: cells, zeros. Single: classes, target, number kept, selection pressure minus 1 in units of 2^-32 | 4, 4, 4, 4 |
-//! | encoding: 0 CPPN, 1 direct | 1 |
-//! | eta | 1 |
-//! | CPPN: activations, one bit each for sine, sigmoid, Gaussian, linear. Direct: 1 with crossover | 1 |
-//! | CPPN: largest number of nodes, of links; rates in units of 2^-32 for weight, activation, add link, remove link, add node, remove node | 2, 2, 4 each |
-//! | Direct: generations after which the rate halves, 0 for never; rate; zeros | 4, 4, 20 |
 
 use core::convert::Infallible;
 
@@ -153,6 +111,48 @@ impl<F: FnMut(&[u8])> Write for SinkFn<F> {
 ///
 /// If a sink fails, the journal ends with a torn record, which readers ignore. Remove what was written of it before you write another
 /// record.
+///
+/// # Format, version 1
+///
+/// All numbers are little-endian. A journal is a header followed by one record for each generation, from 0 on.
+///
+/// | header | bytes |
+/// |---|---|
+/// | magic `fooling\n` | 8 |
+/// | version, 1 | 2 |
+/// | length P of the provenance, at most 65 535 | 2 |
+/// | settings, see below | 78 |
+/// | provenance: UTF-8 text from the writer, not interpreted | P |
+/// | checksum | 4 |
+///
+/// | record | bytes |
+/// |---|---|
+/// | generation | 4 |
+/// | a placement: child, cell, score (IEEE 754 single precision, finite); any number of them | 12 each |
+/// | end mark `ffffffff` | 4 |
+/// | rejected: offspring that had a score which was not finite | 4 |
+/// | checksum | 4 |
+///
+/// Placements are in the order in which they were made: children ascend, and the cells of a child ascend. A checksum is the CRC-32 of
+/// ISO-HDLC (as in zip) over everything since the previous checksum, started with the value of the previous checksum. A record is therefore
+/// tied to everything before it, and a moved or missing record is detected. A record that ends too early is torn: its generation was not
+/// finished.
+///
+/// | settings | bytes |
+/// |---|---|
+/// | seed | 8 |
+/// | initial batch, batch | 4, 4 |
+/// | side of a picture | 2 |
+/// | channels (1, 3) | 1 |
+/// | coordinates (0 pixel indices, 1 from -1 to 1) | 1 |
+/// | colour (0 unchanged, 1 HSV, 2 HLS, 3 RGB) | 1 |
+/// | selection: 0 MAP-Elites, 1 single objective | 1 |
+/// | MAP-Elites: cells, zeros. Single: classes, target, number kept, selection pressure minus 1 in units of 2^-32 | 4, 4, 4, 4 |
+/// | encoding: 0 CPPN, 1 direct | 1 |
+/// | eta | 1 |
+/// | CPPN: activations, one bit each for sine, sigmoid, Gaussian, linear. Direct: 1 with crossover | 1 |
+/// | CPPN: largest number of nodes, of links; rates in units of 2^-32 for weight, activation, add link, remove link, add node, remove node | 2, 2, 4 each |
+/// | Direct: generations after which the rate halves, 0 for never; rate; zeros | 4, 4, 20 |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalWriter {
     /// The last checksum that was written.

@@ -307,7 +307,7 @@ impl Cursor<&[u8; SETTINGS_BYTES]> {
 }
 
 impl Settings {
-    /// Encodes the settings; [`journal`](crate::journal) documents the layout.
+    /// Encodes the settings; [`JournalWriter`](crate::JournalWriter) documents the layout.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; SETTINGS_BYTES] {
         let mut bytes = [0; SETTINGS_BYTES];
