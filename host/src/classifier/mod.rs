@@ -138,7 +138,7 @@ impl Refusals {
 #[non_exhaustive]
 pub enum ClassifyError {
     /// The engine failed.
-    #[error("{engine} failed: {problem}; everything recorded before is safe, resume the run to try again")]
+    #[error("{engine} failed: {problem}")]
     Engine {
         /// Which engine.
         engine: &'static str,

@@ -36,7 +36,10 @@ pub(super) fn print(summary: &Summary, folder: &Folder, json: bool) -> anyhow::R
     }
     writeln!(out, "\n{}", confidence(summary))?;
     let root = folder.root().display();
-    writeln!(out, "pictures  {}", folder.sheet(1).display())?;
+    let sheet = folder.sheet(1);
+    if sheet.is_file() {
+        writeln!(out, "pictures  {}", sheet.display())?;
+    }
     writeln!(out, "verify    fooling replay {root}")?;
     writeln!(out, "report    fooling report {root}")?;
     if *generations < RunToml::read(folder)?.config.generations {

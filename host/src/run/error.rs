@@ -43,14 +43,14 @@ pub enum RunError {
     RunToml {
         /// The file.
         path: PathBuf,
-        /// What is wrong with the line.
+        /// What is wrong with it, and what to try.
         problem: String,
     },
     /// The configuration is invalid.
     #[error("{0}")]
     Config(String),
     /// The network could not be run.
-    #[error(transparent)]
+    #[error("{error}{advice}", error = .0, advice = try_again(.0))]
     Classify(#[from] ClassifyError),
     /// The network gave no valid scores for any picture of the first generation.
     #[error(
@@ -74,6 +74,14 @@ pub enum RunError {
         /// The encoder's message.
         source: image::ImageError,
     },
+}
+
+/// What to do about a failure that may not come again.
+fn try_again(error: &ClassifyError) -> &'static str {
+    match error {
+        ClassifyError::Engine { .. } => "; everything recorded before is safe, resume the run to try again",
+        _ => "",
+    }
 }
 
 impl RunError {
