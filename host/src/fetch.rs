@@ -16,7 +16,7 @@ use crate::util::lock::Locked;
 /// Why a network could not be downloaded. What has arrived is kept next to the file, and the next attempt continues from there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum FetchError {
+pub(crate) enum FetchError {
     /// The URL is not an HTTPS URL.
     #[error("{0}: only https:// URLs are supported")]
     NotHttps(String),
@@ -77,7 +77,7 @@ pub enum FetchError {
 
 /// What is expected of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpectedFile {
+pub(crate) struct ExpectedFile {
     /// SHA-256, 64 hexadecimal digits.
     pub sha256: String,
     /// The largest accepted number of bytes.
@@ -86,7 +86,7 @@ pub struct ExpectedFile {
 
 /// The result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fetched {
+pub(crate) enum Fetched {
     /// The file already existed.
     Present,
     /// The file was downloaded; this many bytes came from an earlier attempt.
@@ -112,7 +112,7 @@ impl Timeouts {
 
 /// Speaks HTTPS only.
 #[derive(Debug, Clone)]
-pub struct Client {
+pub(crate) struct Client {
     agent: ureq::Agent,
     patience: Timeouts,
 }
@@ -179,7 +179,7 @@ impl Client {
     /// # Errors
     ///
     /// [`FetchError`].
-    pub fn fetch(&self, url: &str, wanted: &ExpectedFile, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<Fetched, FetchError> {
+    pub(crate) fn fetch(&self, url: &str, wanted: &ExpectedFile, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<Fetched, FetchError> {
         if digest_of(to).is_ok_and(|found| found.eq_ignore_ascii_case(&wanted.sha256)) {
             return Ok(Fetched::Present);
         }

@@ -168,7 +168,7 @@ enum TextEncoding {
 /// The lines of a genome file that are not blank. Text is UTF-8, with or without a byte order mark, or UTF-16 with one, as some
 /// shells write it.
 #[derive(Debug)]
-pub struct Lines<R> {
+pub(crate) struct Lines<R> {
     reader: io::Chain<io::Cursor<Vec<u8>>, R>,
     encoding: TextEncoding,
     number: usize,
@@ -180,7 +180,7 @@ impl<R: BufRead> Lines<R> {
     /// # Errors
     ///
     /// If reading fails.
-    pub fn new(mut reader: R) -> io::Result<Self> {
+    pub(crate) fn new(mut reader: R) -> io::Result<Self> {
         let mut start = Vec::new();
         (&mut reader).take(3).read_to_end(&mut start)?;
         let (encoding, mark) = match start[..] {
@@ -198,7 +198,7 @@ impl<R: BufRead> Lines<R> {
     /// # Errors
     ///
     /// What is wrong with the line, or with reading it, and its number.
-    pub fn next_line(&mut self) -> Result<Option<(usize, String)>, String> {
+    pub(crate) fn next_line(&mut self) -> Result<Option<(usize, String)>, String> {
         loop {
             self.number += 1;
             let line = self.read_line().map_err(|problem| format!("line {}: {problem}", self.number))?;

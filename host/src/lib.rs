@@ -37,8 +37,6 @@
 //! for other networks, and `cuda` and `metal` add GPUs. The feature `cli` (default) is the program `fooling`; libraries should turn it off
 //! with `default-features = false`.
 #![cfg_attr(not(all(feature = "cli", feature = "tract")), allow(dead_code, unused_imports, reason = "the program and tract use all of it"))]
-// Within the crate, what is `pub` in a private module may be used by the facade and by the tests of the whole program.
-#![allow(unreachable_pub)]
 
 // The command line uses this library by the same names as other crates.
 #[cfg(feature = "cli")]

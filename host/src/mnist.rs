@@ -15,7 +15,7 @@ use flate2::read::MultiGzDecoder;
 use crate::util::files::FileError;
 
 /// Side of an MNIST image in pixels.
-pub const SIDE: usize = 28;
+pub(crate) const SIDE: usize = 28;
 /// Bytes of one image: `SIDE * SIDE`.
 pub const PIXELS: usize = SIDE * SIDE;
 /// Number of digits; labels are `0..10`.
@@ -128,7 +128,7 @@ impl Dataset {
 
 /// All of MNIST: 60 000 training images and 10 000 test images.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mnist {
+pub(crate) struct Mnist {
     /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`.
     pub train: Dataset,
     /// `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`.
@@ -141,7 +141,7 @@ impl Mnist {
     ///
     /// # Errors
     /// [`MnistError`], if a file is missing, unreadable or invalid.
-    pub fn load(dir: &Path) -> Result<Self, MnistError> {
+    pub(crate) fn load(dir: &Path) -> Result<Self, MnistError> {
         Ok(Self { train: load_pair(dir, "train-images-idx3-ubyte", "train-labels-idx1-ubyte")?, test: load_test(dir)? })
     }
 }

@@ -13,7 +13,7 @@ use crate::util::workers::Workers;
 /// of a network with a non-square input, unless the scores are a mean over ten crops. If the square is only as large as that input's longer
 /// side, other images are scaled to the size of the input, because cropping would lose part of them.
 #[must_use]
-pub fn fit(image: DecodedImage, input: &Input) -> Picture {
+pub(crate) fn fit(image: DecodedImage, input: &Input) -> Picture {
     let Input { width, height, picture: side, crops, .. } = *input;
     let exact = |wanted| (image.width(), image.height()) == wanted;
     let oblong = width != height && crops != Crops::Ten && !exact((side, side));
@@ -28,7 +28,7 @@ pub fn fit(image: DecodedImage, input: &Input) -> Picture {
 /// # Errors
 ///
 /// If the classifier fails.
-pub fn score_all<'p>(
+pub(crate) fn score_all<'p>(
     model: &Model,
     classifier: &dyn Classifier,
     threads: usize,
@@ -57,7 +57,7 @@ pub fn score_all<'p>(
 
 /// The classes with the highest scores, highest first; for equal scores the lower number first.
 #[must_use]
-pub fn top(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
+pub(crate) fn top(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
     let mut ranked: Vec<(usize, f32)> = scores.iter().copied().enumerate().collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     ranked.truncate(count);

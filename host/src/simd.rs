@@ -10,7 +10,7 @@ use fooling_engine::simd::{Kernel, Vector, dispatch};
 
 /// Lanes per group: the fastest of 4, 8, 16 and 32 with every instruction set (see `core/benches/render.rs`). Rows are padded to whole
 /// groups, and a tile consists of many groups, so groups need not be as wide as a vector.
-pub const LANES: usize = 4;
+pub(crate) const LANES: usize = 4;
 
 /// Renders a picture like [`Program::render`], with the widest vectors available. Use [`Program::ample_scratch_floats`] with [`LANES`]
 /// lanes for the size of the scratch; a smaller one is slower.
@@ -18,7 +18,7 @@ pub const LANES: usize = 4;
 /// # Errors
 ///
 /// If `scratch` is too small or the canvas fails.
-pub fn render<const N: usize, const L: usize, C: Canvas>(
+pub(crate) fn render<const N: usize, const L: usize, C: Canvas>(
     program: &Program<N, L>,
     picture: PictureSpec,
     scratch: &mut Scratch<'_>,

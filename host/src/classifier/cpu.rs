@@ -8,7 +8,7 @@ use crate::model::{Model, ModelError};
 /// An engine for the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-pub enum Engine {
+pub(crate) enum Engine {
     /// This project's engine: the same bits on every machine, for the layers of common picture classifiers
     Exact,
     /// tract: all other networks (needs a build with the feature `tract`)
@@ -18,7 +18,7 @@ pub enum Engine {
 impl Engine {
     /// The engine in the description of a classifier that is recorded with a run.
     #[must_use]
-    pub fn described(description: &str) -> Option<Self> {
+    pub(crate) fn described(description: &str) -> Option<Self> {
         match description.split_whitespace().next()? {
             "exact" => Some(Self::Exact),
             "tract" => Some(Self::Tract),
@@ -33,7 +33,7 @@ impl Engine {
 /// # Errors
 ///
 /// [`ModelError`] of the requested engine, or of the last one tried.
-pub fn open_cpu(model: &Model, engine: Option<Engine>) -> Result<Box<dyn Classifier>, ModelError> {
+pub(crate) fn open_cpu(model: &Model, engine: Option<Engine>) -> Result<Box<dyn Classifier>, ModelError> {
     match engine {
         Some(Engine::Exact) => Ok(Box::new(Exact::new(model)?)),
         Some(Engine::Tract) => open_tract(model, None),

@@ -26,7 +26,7 @@ pub enum Device {
 /// The user's choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-pub enum DeviceChoice {
+pub(crate) enum DeviceChoice {
     /// The CPU
     #[default]
     Cpu,
@@ -130,7 +130,7 @@ impl fmt::Display for Device {
 impl DeviceChoice {
     /// The chosen device and, for [`Auto`](Self::Auto), why those before it cannot be used.
     #[must_use]
-    pub fn device(self) -> (Device, Vec<Unavailable>) {
+    pub(crate) fn device(self) -> (Device, Vec<Unavailable>) {
         let mut passed_over = Vec::new();
         let gpus: &[Device] = match self {
             Self::Cpu => return (Device::Cpu, passed_over),

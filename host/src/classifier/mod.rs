@@ -26,8 +26,9 @@ mod tract_cpu;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
 mod tract_gpu;
 
-pub use cpu::{Engine, open_cpu};
-pub use device::{Device, DeviceChoice, OpenError, Unavailable, open};
+pub(crate) use cpu::{Engine, open_cpu};
+pub(crate) use device::DeviceChoice;
+pub use device::{Device, OpenError, Unavailable, open};
 pub use exact::Exact;
 pub use mock::{Fault, Mock};
 pub use scores::{InvalidScores, Outputs};
@@ -36,7 +37,7 @@ pub use tract_cpu::TractCpu;
 #[cfg(any(feature = "cuda", feature = "metal"))]
 pub use tract_gpu::TractGpu;
 #[cfg(feature = "cuda")]
-pub use tract_gpu::{Export, ExportError, export};
+pub(crate) use tract_gpu::export;
 
 /// The default number of pictures per batch. It is part of what decides the last bits.
 pub const BATCH: usize = 16;

@@ -13,7 +13,7 @@ mod results;
 #[cfg(feature = "train")]
 mod retrain;
 mod single_target;
-pub mod stats;
+pub(crate) mod stats;
 #[cfg(feature = "train")]
 mod training;
 mod transfer;
@@ -23,8 +23,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use networks::Network;
-pub use results::{Figure, Finding, Results, Table};
+pub(crate) use networks::Network;
+pub(crate) use results::{Figure, Finding, Results, Table};
 
 use crate::classifier::{ClassifyError, Device, OpenError};
 use crate::model::ModelError;
@@ -36,7 +36,7 @@ use workspace::Workspace;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
-pub enum Experiment {
+pub(crate) enum Experiment {
     /// Digits with the direct encoding, on both LeNets, with both variants
     MnistDirect,
     /// Digits with CPPNs, on both LeNets, with both variants
@@ -60,7 +60,7 @@ pub enum Experiment {
 impl Experiment {
     /// Its name on the command line.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::MnistDirect => "mnist-direct",
             Self::MnistCppn => "mnist-cppn",
@@ -78,7 +78,7 @@ impl Experiment {
 /// What to do.
 #[derive(Clone, Debug)]
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "some experiments need training"))]
-pub struct ExperimentPlan {
+pub(crate) struct ExperimentPlan {
     /// Which experiment.
     pub experiment: Experiment,
     /// Small enough for a test.
@@ -104,7 +104,7 @@ pub struct ExperimentPlan {
 }
 
 /// Observes an experiment.
-pub trait ExperimentObserver {
+pub(crate) trait ExperimentObserver {
     /// Prints a message.
     fn says(&mut self, line: &str);
 
@@ -118,7 +118,7 @@ pub trait ExperimentObserver {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[cfg_attr(not(feature = "train"), allow(dead_code, reason = "some experiments need training"))]
-pub enum ExperimentError {
+pub(crate) enum ExperimentError {
     /// A run failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -177,7 +177,7 @@ pub enum ExperimentError {
 /// # Errors
 ///
 /// [`ExperimentError`]; finished runs are kept, and the same plan continues.
-pub fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObserver) -> Result<Results, ExperimentError> {
+pub(crate) fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObserver) -> Result<Results, ExperimentError> {
     let mut workspace = Workspace { plan, watcher };
     let found = match plan.experiment {
         Experiment::MnistDirect => mnist::run(&mut workspace, EncodingName::Direct),

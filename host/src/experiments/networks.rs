@@ -11,7 +11,7 @@ const LENET: &str = "lenet";
 
 /// A network that is ready to score pictures.
 #[derive(Debug)]
-pub struct Network {
+pub(crate) struct Network {
     /// Its name in file names: lower-case letters, digits and underscores.
     pub key: String,
     /// Its name in reports.

@@ -10,7 +10,7 @@ use crate::report::{Curve, Page, Thumbnail, VerticalAxis, percent};
 
 /// A figure of the paper next to its measured counterpart.
 #[derive(Clone, Debug, Serialize)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What is measured, on which network and with which variant.
     pub what: String,
     /// What the paper says.
@@ -83,7 +83,7 @@ pub(super) fn generation(value: f64) -> String {
 
 /// A table of details.
 #[derive(Clone, Debug, Serialize)]
-pub struct Table {
+pub(crate) struct Table {
     /// What it shows.
     pub title: String,
     /// The columns.
@@ -94,7 +94,7 @@ pub struct Table {
 
 /// A picture of a sheet.
 #[derive(Clone, Debug)]
-pub struct SheetPicture {
+pub(crate) struct SheetPicture {
     /// The picture.
     pub picture: Picture,
     /// Its caption.
@@ -103,7 +103,7 @@ pub struct SheetPicture {
 
 /// A chart or a sheet of the page.
 #[derive(Clone, Debug)]
-pub enum Figure {
+pub(crate) enum Figure {
     /// Curves: title, horizontal axis, vertical axis.
     Chart(String, String, String, VerticalAxis, Vec<Curve>),
     /// Pictures: title and pictures.
@@ -134,7 +134,7 @@ impl Figure {
 
 /// Everything that an experiment found.
 #[derive(Clone, Debug, Serialize)]
-pub struct Results {
+pub(crate) struct Results {
     /// Its name.
     pub experiment: String,
     /// Whether it was a quick one.
@@ -161,7 +161,7 @@ pub struct Results {
 impl Results {
     /// As Markdown.
     #[must_use]
-    pub fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let mut text = format!("## {}\n\n", self.experiment);
         for sentence in &self.method {
             let _ = writeln!(text, "{sentence}\n");
@@ -181,7 +181,7 @@ impl Results {
     /// # Errors
     ///
     /// If a picture cannot be encoded.
-    pub fn html(&self) -> Result<String, image::ImageError> {
+    pub(crate) fn html(&self) -> Result<String, image::ImageError> {
         let mut page = Page::new(&format!("Experiment {}{}", self.experiment, if self.quick { " (quick)" } else { "" }));
         self.method.iter().for_each(|sentence| page.paragraph(sentence));
         page.section("Reported and measured");

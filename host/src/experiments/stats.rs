@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// A median over runs, with an interval for it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Median {
+pub(crate) struct Median {
     /// The median.
     pub median: f64,
     /// Lower end of the interval.
@@ -26,7 +26,7 @@ const COVERAGE: f64 = 0.9;
 ///
 /// None if there is no value, or one is NaN.
 #[must_use]
-pub fn median(values: &[f64]) -> Option<Median> {
+pub(crate) fn median(values: &[f64]) -> Option<Median> {
     if values.is_empty() || values.iter().any(|value| value.is_nan()) {
         return None;
     }
@@ -62,7 +62,7 @@ fn half_and_half(n: usize, k: usize) -> f64 {
 
 /// Which rank test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Method {
+pub(crate) enum Method {
     /// Two independent samples. The statistic is U of the first: the number of pairs in which its value is larger, where equal values count
     /// as a half.
     #[serde(rename = "Mann-Whitney U")]
@@ -75,7 +75,7 @@ pub enum Method {
 impl Method {
     /// The test and its statistic, in words.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::MannWhitney => "Mann-Whitney U",
             Self::Wilcoxon => "Wilcoxon signed-rank W",
@@ -85,7 +85,7 @@ impl Method {
 
 /// The result of a rank test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct RankTest {
+pub(crate) struct RankTest {
     /// Which test.
     pub method: Method,
     /// Its statistic.
@@ -106,7 +106,7 @@ const EXACT: usize = 60;
 ///
 /// None if a sample is empty, or a value is NaN.
 #[must_use]
-pub fn mann_whitney(first: &[f64], second: &[f64]) -> Option<RankTest> {
+pub(crate) fn mann_whitney(first: &[f64], second: &[f64]) -> Option<RankTest> {
     let (n, m) = (first.len(), second.len());
     if n == 0 || m == 0 || first.iter().chain(second).any(|value| value.is_nan()) {
         return None;
@@ -183,7 +183,7 @@ const EXACT_PAIRS: usize = 200;
 ///
 /// None if no pair differs, the samples differ in length, or a difference is NaN (such as that of two infinite values).
 #[must_use]
-pub fn wilcoxon(first: &[f64], second: &[f64]) -> Option<RankTest> {
+pub(crate) fn wilcoxon(first: &[f64], second: &[f64]) -> Option<RankTest> {
     // Two generations that were never reached are equal.
     let difference = |(a, b): (&f64, &f64)| if a == b { 0.0 } else { a - b };
     let differences: Vec<f64> = first.iter().zip(second).map(difference).filter(|d| *d != 0.0).collect();

@@ -1,6 +1,6 @@
 //! Networks that an experiment trains itself: each once, from scratch, in the experiment's folder.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 

@@ -28,11 +28,11 @@ use super::error::ModelError;
 use crate::util::text::printable;
 
 /// Largest side of a network's input or of a picture, in pixels.
-pub const MAX_SIDE: usize = 4096;
+pub(crate) const MAX_SIDE: usize = 4096;
 /// Largest length of a model's name in characters.
-pub const MAX_NAME: usize = 200;
+pub(crate) const MAX_NAME: usize = 200;
 /// Largest number of classes.
-pub const MAX_CLASSES: usize = 65_536;
+pub(crate) const MAX_CLASSES: usize = 65_536;
 
 /// A model card, as it is stored in its TOML file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::util::text::printable;
 
 /// A network whose card is part of the program.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub(crate) struct Known {
     /// Its name on the command line.
     pub name: &'static str,
     /// Size of its ONNX file in bytes.
@@ -27,7 +27,7 @@ macro_rules! known {
 }
 
 /// The networks whose cards are part of the program.
-pub const KNOWN: &[Known] = known![
+pub(crate) const KNOWN: &[Known] = known![
     "squeezenet_v1_0" 5_002_514,
     "squeezenet_v1_1" 4_950_875,
     "mobilenet_v1_050_160" 5_311_223,
@@ -48,19 +48,19 @@ const COMPANIONS: &[(&str, &[u8])] = &[
 impl Known {
     /// The known network with that name.
     #[must_use]
-    pub fn by_name(name: &str) -> Option<&'static Self> {
+    pub(crate) fn by_name(name: &str) -> Option<&'static Self> {
         KNOWN.iter().find(|known| known.name == name)
     }
 
     /// Its card.
     #[must_use]
-    pub fn card(&self) -> Card {
+    pub(crate) fn card(&self) -> Card {
         Card::parse(self.card, &self.file()).expect("a test parses every card here")
     }
 
     /// The names of its classes.
     #[must_use]
-    pub fn labels(&self) -> Vec<String> {
+    pub(crate) fn labels(&self) -> Vec<String> {
         let card = self.card();
         let name = card.labels_file.as_deref().unwrap_or_default();
         card.labels.unwrap_or_else(|| {
@@ -71,7 +71,7 @@ impl Known {
 
     /// The path of its ONNX file in a cache folder.
     #[must_use]
-    pub fn path_in(&self, cache: &Path) -> PathBuf {
+    pub(crate) fn path_in(&self, cache: &Path) -> PathBuf {
         cache.join(self.card().file)
     }
 
@@ -84,7 +84,7 @@ impl Known {
     /// # Errors
     ///
     /// As [`Model::load`].
-    pub fn load(&self, network: &Path) -> Result<Model, ModelError> {
+    pub(crate) fn load(&self, network: &Path) -> Result<Model, ModelError> {
         self.load_as(network, self.card())
     }
 
@@ -115,14 +115,14 @@ impl Known {
 
     /// What to do if the weights are not in the cache.
     #[must_use]
-    pub fn how_to_get(&self, cache: &Path) -> String {
+    pub(crate) fn how_to_get(&self, cache: &Path) -> String {
         let url = if self.card().url.is_some() { "" } else { " --url URL" };
         format!("run `fooling models fetch {}{url}`; or {}; or give the file (--model FILE)", self.name, self.by_hand(cache))
     }
 
     /// How to get the weights without a network connection.
     #[must_use]
-    pub fn by_hand(&self, cache: &Path) -> String {
+    pub(crate) fn by_hand(&self, cache: &Path) -> String {
         let card = self.card();
         let from = card.url.map_or_else(|| "elsewhere (its URL is not known)".to_owned(), |url| format!("from {url} on another machine"));
         format!("get it {from}, {} bytes with sha256 {}, and put it at {}", self.bytes, card.sha256, self.path_in(cache).display())
@@ -164,7 +164,7 @@ impl Model {
 /// The folder for downloaded networks: `$FOOLING_CACHE`, or `fooling` in the user's cache folder (`$XDG_CACHE_HOME` or `~/.cache`;
 /// `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows), or `.fooling-cache` in the working directory.
 #[must_use]
-pub fn cache_folder() -> PathBuf {
+pub(crate) fn cache_folder() -> PathBuf {
     let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     cache_folder_from(from)
 }

@@ -16,10 +16,11 @@ use std::path::{Component, Path, PathBuf};
 use fooling_engine::ElementType;
 use sha2::{Digest, Sha256};
 
-pub use card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, Mean, Output, PerChannel};
+pub use card::Card;
+pub(crate) use card::{Channels, Crops, Input, Layout, MAX_CLASSES, Mean, Output, PerChannel};
 pub use error::ModelError;
-pub use known::{KNOWN, Known, cache_folder};
-pub use preprocess::Preprocess;
+pub(crate) use known::{KNOWN, Known, cache_folder};
+pub(crate) use preprocess::Preprocess;
 
 use crate::util::text::{hex, printable};
 use card::check_labels;
@@ -30,11 +31,11 @@ pub(crate) use preprocess::MeanValues;
 use crate::onnx::{ExternalData, Facts, Meaning, Network, external_files};
 
 /// Largest accepted network in bytes, including the files with its weights.
-pub const MAX_NETWORK: u64 = 1 << 30;
+pub(crate) const MAX_NETWORK: u64 = 1 << 30;
 /// Largest accepted card in bytes. Parsing TOML may take 75 times as much memory. 65 536 labels of 40 bytes fit.
-pub const MAX_CARD: u64 = 4 << 20;
+pub(crate) const MAX_CARD: u64 = 4 << 20;
 /// Largest accepted labels file in bytes.
-pub const MAX_LABELS: u64 = 16 << 20;
+pub(crate) const MAX_LABELS: u64 = 16 << 20;
 
 /// How strict [`Model::load_with`] is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub struct Builtin {
 }
 
 /// The built-in models.
-pub const BUILTINS: &[Builtin] = &[Builtin {
+pub(crate) const BUILTINS: &[Builtin] = &[Builtin {
     name: "lenet",
     card: include_str!("../../models/lenet.toml"),
     files: &[("lenet.onnx", include_bytes!("../../models/lenet.onnx"))],
@@ -483,7 +484,7 @@ impl Folder {
 
 /// The name of a class without the WordNet id and the further names that label files of ImageNet contain.
 #[must_use]
-pub fn short_name(label: &str) -> &str {
+pub(crate) fn short_name(label: &str) -> &str {
     let named = label.split_once(' ').filter(|(id, _)| {
         let digits = id.strip_prefix('n').unwrap_or_default();
         digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit())

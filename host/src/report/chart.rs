@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 /// A curve of a chart.
 #[derive(Clone, Debug, Default)]
-pub struct Curve {
+pub(crate) struct Curve {
     /// Its name in the legend; curves without a name are not in the legend.
     pub name: String,
     /// Its points, from left to right.
@@ -20,7 +20,7 @@ pub struct Curve {
 
 /// The scale of a chart's vertical axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum VerticalAxis {
+pub(crate) enum VerticalAxis {
     /// Confidences in [0, 1], drawn so that each further nine (90 %, 99 %, 99.9 %) takes the same space. Confidences are single-precision
     /// numbers, so anything above seven nines is drawn as seven.
     Nines,
@@ -78,7 +78,7 @@ impl VerticalAxis {
 ///
 /// Does not happen with finite numbers: drawing into memory cannot fail.
 #[must_use]
-pub fn chart(across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) -> String {
+pub(super) fn chart(across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) -> String {
     let right = curves.iter().flat_map(|curve| &curve.points).map(|point| point.0).fold(1.0, f64::max);
     let mut svg = String::new();
     draw(&mut svg, across, up, upright, right, curves).expect("drawing into memory");

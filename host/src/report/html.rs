@@ -12,14 +12,14 @@ const MOST_LINEAGES: usize = 10;
 /// Generations in a chart, which is a few hundred pixels wide. For longer runs, evenly spaced ones are shown.
 const MOST_POINTS: u32 = 10_000;
 /// Pictures in a lineage.
-pub const FRAMES: usize = 12;
+pub(crate) const FRAMES: usize = 12;
 
 /// A run as an HTML page, built from its journal alone.
 ///
 /// # Errors
 ///
 /// If the journal or run.toml is missing or damaged, or belongs to another run.
-pub fn html(folder: &Folder) -> Result<String, RunError> {
+pub(crate) fn html(folder: &Folder) -> Result<String, RunError> {
     let rebuilt = rebuild(folder)?;
     let failed = |source| RunError::Picture { path: folder.report(), source };
     let config = &rebuilt.run.config;

@@ -7,17 +7,17 @@ mod sheet;
 mod summary;
 mod xml;
 
-pub use chart::{Curve, VerticalAxis};
-pub use html::{FRAMES, html};
-pub use page::{Page, Thumbnail};
-pub use sheet::{SheetEntry, pages};
+pub(crate) use chart::{Curve, VerticalAxis};
+pub(crate) use html::{FRAMES, html};
+pub(crate) use page::{Page, Thumbnail};
+pub(crate) use sheet::{SheetEntry, pages};
 pub use summary::{Shares, Summary};
 
 use crate::run::{Finished, Folder, RunError, RunToml, journal_file};
 
 /// A confidence in per cent with this many decimals. It is truncated, not rounded, so that only certainty is shown as 100 %.
 #[must_use]
-pub fn percent(confidence: f64, digits: usize) -> String {
+pub(crate) fn percent(confidence: f64, digits: usize) -> String {
     let parts = 10_f64.powi(digits as i32);
     // Binary rounding must not make a decimal fall short.
     let cut = (confidence * 100.0 * parts + 1e-9).floor() / parts;
@@ -29,7 +29,7 @@ pub fn percent(confidence: f64, digits: usize) -> String {
 /// # Errors
 ///
 /// If a file cannot be written.
-pub fn write(folder: &Folder, finished: &Finished) -> Result<Summary, RunError> {
+pub(crate) fn write(folder: &Folder, finished: &Finished) -> Result<Summary, RunError> {
     let Finished { settings, elites, timing } = finished;
     let run = RunToml::read(folder)?;
     let encode = |path: &std::path::Path, png: Result<Vec<u8>, image::ImageError>| {

@@ -45,7 +45,7 @@ figcaption span+span{color:var(--soft)}
 
 /// A page that is being written.
 #[derive(Debug)]
-pub struct Page {
+pub(crate) struct Page {
     title: String,
     /// Titles of the sections, for the table of contents at the top of the page.
     sections: Vec<String>,
@@ -56,7 +56,7 @@ pub struct Page {
 
 /// A picture with its caption.
 #[derive(Clone, Debug)]
-pub struct Thumbnail<'t> {
+pub(crate) struct Thumbnail<'t> {
     /// The picture.
     pub picture: &'t Picture,
     /// Lines of text; the first one is bold.
@@ -66,7 +66,7 @@ pub struct Thumbnail<'t> {
 impl<'t> Thumbnail<'t> {
     /// A picture with a name, its confidence, and further lines.
     #[must_use]
-    pub fn new(picture: &'t Picture, name: &str, score: f32, more: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(picture: &'t Picture, name: &str, score: f32, more: impl IntoIterator<Item = String>) -> Self {
         Self { picture, lines: [name.to_owned(), percent(score.into(), 2)].into_iter().chain(more).collect() }
     }
 }
@@ -77,7 +77,7 @@ const WIDEST: usize = 128;
 impl Page {
     /// A page with a title and nothing else.
     #[must_use]
-    pub fn new(title: &str) -> Self {
+    pub(crate) fn new(title: &str) -> Self {
         Self { title: title.to_owned(), sections: Vec::new(), lead: String::new(), body: String::new() }
     }
 
@@ -87,7 +87,7 @@ impl Page {
     }
 
     /// The heading of a section.
-    pub fn section(&mut self, text: &str) {
+    pub(crate) fn section(&mut self, text: &str) {
         if self.sections.is_empty() {
             self.lead = std::mem::take(&mut self.body);
         }
@@ -96,24 +96,24 @@ impl Page {
     }
 
     /// The heading of a subsection.
-    pub fn heading(&mut self, text: &str) {
+    pub(crate) fn heading(&mut self, text: &str) {
         self.put(format_args!("<h3>{}</h3>\n", Text(text)));
     }
 
     /// The most important figures in large type, each with a label.
-    pub fn figures(&mut self, figures: &[(String, &str)]) {
+    pub(crate) fn figures(&mut self, figures: &[(String, &str)]) {
         self.body += "<ul class=\"figures\">\n";
         figures.iter().for_each(|(value, name)| self.put(format_args!("<li><b>{}</b><span>{}</span></li>\n", Text(value), Text(name))));
         self.body += "</ul>\n";
     }
 
     /// A paragraph.
-    pub fn paragraph(&mut self, text: &str) {
+    pub(crate) fn paragraph(&mut self, text: &str) {
         self.put(format_args!("<p>{}</p>\n", Text(text)));
     }
 
     /// A table.
-    pub fn table<R: AsRef<[String]>>(&mut self, heads: &[&str], rows: impl IntoIterator<Item = R>) {
+    pub(crate) fn table<R: AsRef<[String]>>(&mut self, heads: &[&str], rows: impl IntoIterator<Item = R>) {
         self.open_table("plain", heads);
         for row in rows {
             self.body += "<tr>";
@@ -124,7 +124,7 @@ impl Page {
     }
 
     /// A table of three columns: what, what was reported, and what was measured. Text in brackets is less prominent.
-    pub fn twins(&mut self, heads: &[&str; 3], rows: impl IntoIterator<Item = [String; 3]>) {
+    pub(crate) fn twins(&mut self, heads: &[&str; 3], rows: impl IntoIterator<Item = [String; 3]>) {
         self.open_table("twins", heads);
         for [what, said, found] in rows {
             let (figure, more) = found.find(" (").map_or((found.as_str(), ""), |at| found.split_at(at));
@@ -146,7 +146,7 @@ impl Page {
     }
 
     /// Curves.
-    pub fn chart(&mut self, across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) {
+    pub(crate) fn chart(&mut self, across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) {
         let chart = chart(across, up, upright, curves);
         self.put(format_args!("<div class=\"scroll\">{chart}</div>\n"));
     }
@@ -156,7 +156,7 @@ impl Page {
     /// # Errors
     ///
     /// If a picture cannot be encoded.
-    pub fn sheet(&mut self, tiles: &[Thumbnail<'_>]) -> Result<(), image::ImageError> {
+    pub(crate) fn sheet(&mut self, tiles: &[Thumbnail<'_>]) -> Result<(), image::ImageError> {
         self.tiles("sheet", tiles)
     }
 
@@ -165,7 +165,7 @@ impl Page {
     /// # Errors
     ///
     /// If a picture cannot be encoded.
-    pub fn film(&mut self, tiles: &[Thumbnail<'_>]) -> Result<(), image::ImageError> {
+    pub(crate) fn film(&mut self, tiles: &[Thumbnail<'_>]) -> Result<(), image::ImageError> {
         self.tiles("film", tiles)
     }
 
@@ -188,7 +188,7 @@ impl Page {
 
     /// The whole page.
     #[must_use]
-    pub fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let title = Text(&self.title);
         let link = |(at, text): (usize, &String)| format!("<a href=\"#s{}\">{}</a>\n", at + 1, Text(text));
         let links: String = self.sections.iter().enumerate().map(link).collect();

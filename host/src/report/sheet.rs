@@ -8,7 +8,7 @@ use crate::picture::{self, Picture};
 
 /// A picture on a sheet.
 #[derive(Clone, Copy, Debug)]
-pub struct SheetEntry<'e> {
+pub(crate) struct SheetEntry<'e> {
     /// Its class.
     pub class: usize,
     /// The class's name.
@@ -32,7 +32,7 @@ const INK: [u8; 3] = [20, 20, 30];
 
 /// The pages of a contact sheet as PNG files: sorted by class if there are few, else by confidence, highest first. `title` is printed at
 /// the top of each.
-pub fn pages(title: &str, mut entries: Vec<SheetEntry<'_>>) -> Vec<Result<Vec<u8>, image::ImageError>> {
+pub(crate) fn pages(title: &str, mut entries: Vec<SheetEntry<'_>>) -> Vec<Result<Vec<u8>, image::ImageError>> {
     if entries.len() > IN_ORDER {
         entries.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.class.cmp(&b.class)));
     }

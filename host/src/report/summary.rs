@@ -79,7 +79,7 @@ impl Summary {
         let (mut generations, mut evaluations, mut refused) = (0, 0, 0);
         for record in records {
             let record = record.map_err(damaged)?;
-            scores.take_all(&record);
+            scores.place_all(&record);
             decisions.update(record.generation.to_le_bytes());
             for Placement { child, cell, score } in record.placements() {
                 decisions.update([child, cell, score.to_bits()].map(u32::to_le_bytes).as_flattened());

@@ -5,30 +5,30 @@ use serde::{Deserialize, Serialize};
 
 /// The best score of each cell so far.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scores(Vec<Option<f32>>);
+pub(crate) struct Scores(Vec<Option<f32>>);
 
 impl Scores {
     /// No score yet.
     #[must_use]
-    pub fn new(cells: u32) -> Self {
+    pub(crate) fn new(cells: u32) -> Self {
         Self(vec![None; cells as usize])
     }
 
     /// Records a placement. A single objective has one cell, where the best score counts.
-    pub fn take(&mut self, take: Placement) {
-        if let Some(score) = self.0.get_mut(take.cell as usize) {
-            *score = Some(score.map_or(take.score, |old| old.max(take.score)));
+    pub(crate) fn place(&mut self, placement: Placement) {
+        if let Some(score) = self.0.get_mut(placement.cell as usize) {
+            *score = Some(score.map_or(placement.score, |old| old.max(placement.score)));
         }
     }
 
     /// Records all placements of a generation.
-    pub fn take_all(&mut self, record: &Record<'_>) {
-        record.placements().for_each(|placement| self.take(placement));
+    pub(crate) fn place_all(&mut self, record: &Record<'_>) {
+        record.placements().for_each(|placement| self.place(placement));
     }
 
     /// The figures at this point.
     #[must_use]
-    pub fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self) -> Stats {
         // An empty cell has no confidence.
         let mut scores: Vec<f32> = self.0.iter().map(|score| score.unwrap_or(0.0)).collect();
         scores.sort_by(f32::total_cmp);
@@ -77,7 +77,7 @@ pub(crate) fn along(
 ) -> impl Iterator<Item = Result<(u32, Stats), JournalError>> {
     let mut scores = Scores::new(cells);
     let mut after = move |record: Record<'_>| {
-        scores.take_all(&record);
+        scores.place_all(&record);
         wanted(record.generation).then(|| (record.generation, scores.stats()))
     };
     records.filter_map(move |record| record.map(&mut after).transpose())

@@ -30,7 +30,7 @@ pub struct RebuiltElite {
 
 /// The elites of a population, by cell.
 #[derive(Clone, Debug)]
-pub struct Elites(pub Vec<RebuiltElite>);
+pub(crate) struct Elites(pub Vec<RebuiltElite>);
 
 impl Elites {
     /// Draws all of them.

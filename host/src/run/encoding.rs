@@ -9,7 +9,7 @@ use fooling_core::{
 use crate::simd;
 
 /// An encoding whose genomes can be drawn.
-pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
+pub(crate) trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
     /// What one thread needs to draw.
     type Renderer: Send;
 
@@ -32,7 +32,7 @@ pub trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + 
 }
 
 /// The CPPN encoding on hosts.
-pub type StandardCppn = fooling_core::StandardEncoding;
+pub(crate) type StandardCppn = fooling_core::StandardEncoding;
 
 /// Storage for rendering CPPNs.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl HostEncoding for StandardCppn {
 
 /// Storage for drawing direct genomes.
 #[derive(Debug)]
-pub struct PixelRenderer {
+pub(crate) struct PixelRenderer {
     picture: PictureSpec,
     channels: Channels,
     row: Vec<u8>,

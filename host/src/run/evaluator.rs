@@ -15,7 +15,7 @@ use crate::util::workers::Workers;
 
 /// Where the time of an evaluation goes, summed over threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
+pub(crate) struct Times {
     /// Selecting parents and mutating copies of them.
     pub mutate: Duration,
     /// Drawing, and writing pixels to the input tensor.
@@ -40,7 +40,7 @@ struct Worker<'c, E: HostEncoding> {
 }
 
 /// Evaluates one generation after another with the same storage.
-pub struct Evaluator<'c, E: HostEncoding> {
+pub(crate) struct Evaluator<'c, E: HostEncoding> {
     preprocess: &'c Preprocess,
     picture: PictureSpec,
     /// The class of each score that the search uses.
@@ -62,7 +62,7 @@ impl<E: HostEncoding> std::fmt::Debug for Evaluator<'_, E> {
 
 /// A generation and its scores, in birth order.
 #[derive(Debug)]
-pub struct Evaluated<'e, G> {
+pub(crate) struct Evaluated<'e, G> {
     /// The offspring.
     pub offspring: &'e [Elite<G>],
     /// For each offspring, a score for each class of the search.
@@ -94,7 +94,7 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
     /// # Errors
     ///
     /// If the classifier cannot give a thread a session.
-    pub fn new(
+    pub(crate) fn new(
         settings: &Settings,
         classifier: &'c dyn Classifier,
         preprocess: &'c Preprocess,
@@ -133,7 +133,10 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
     /// # Errors
     ///
     /// If the classifier fails.
-    pub fn evaluate<P: Population<E::Genome> + Sync>(&mut self, search: &Search<E, P>) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
+    pub(crate) fn evaluate<P: Population<E::Genome> + Sync>(
+        &mut self,
+        search: &Search<E, P>,
+    ) -> Result<Evaluated<'_, E::Genome>, ClassifyError> {
         let children = search.children() as usize;
         let (offspring, scores) = (&mut self.offspring[..children], &mut self.scores[..children * self.classes.len()]);
         let chunk = if self.even { even_chunk(children, self.chunk, self.workers.count()) } else { self.chunk };

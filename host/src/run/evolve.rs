@@ -65,7 +65,7 @@ impl Observer for () {}
 
 /// Where the time of this process went.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Timing {
+pub(crate) struct Timing {
     /// Pictures scored by this process.
     pub pictures: u64,
     /// Time from its first generation to its last.
@@ -82,7 +82,7 @@ pub struct Timing {
 
 /// The state of a run after its last generation, or the one at which the observer stopped it, has been recorded.
 #[derive(Clone, Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// The settings in the journal.
     pub settings: Settings,
     /// The elites.
@@ -96,7 +96,7 @@ pub struct Finished {
 /// # Errors
 ///
 /// [`RunError`]; what was recorded can be [resumed](resume).
-pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
+pub(crate) fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
     let (settings, run) = prepare(setup)?;
     run.write(folder)?;
     let journal_file = JournalFile::begin(&folder.journal(), &settings, &run.provenance.journal_text())?;
@@ -112,7 +112,7 @@ pub fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) ->
 /// # Errors
 ///
 /// [`RunError`], above all if the journal does not belong to this configuration and network.
-pub fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
+pub(crate) fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
     let (settings, path) = (settings(setup)?, folder.journal());
     // Before it is read: from here on nobody else may append to it.
     let held = journal_file::hold(&path)?;
@@ -264,7 +264,7 @@ impl Evolve<'_> {
             let (bad, told_at) = self.journal.append(generation, |decide| {
                 let told = search.tell(evaluated.offspring, evaluated.scores, |placement| {
                     decide(placement);
-                    scores.take(placement);
+                    scores.place(placement);
                 });
                 let bad = told.map_err(|error| RunError::Config(error.to_string()))?;
                 Ok((bad, (bad, Instant::now())))

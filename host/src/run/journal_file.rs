@@ -30,7 +30,7 @@ const FULL: &str = "What was recorded is safe. To write its pictures and figures
 
 /// A journal that is being written.
 #[derive(Debug)]
-pub struct JournalFile {
+pub(crate) struct JournalFile {
     path: PathBuf,
     held: LockedJournal,
     writer: JournalWriter,
@@ -48,7 +48,7 @@ impl JournalFile {
     /// # Errors
     ///
     /// If the file already exists or cannot be written.
-    pub fn begin(path: &Path, settings: &Settings, provenance: &str) -> Result<Self, RunError> {
+    pub(crate) fn begin(path: &Path, settings: &Settings, provenance: &str) -> Result<Self, RunError> {
         let mut header = Vec::new();
         let writer = JournalWriter::begin(settings, provenance, &mut SinkFn::new(|bytes: &[u8]| header.extend_from_slice(bytes)))
             .map_err(|error| RunError::journal(path, &error))?;
@@ -66,7 +66,7 @@ impl JournalFile {
     /// # Errors
     ///
     /// If the file cannot be written.
-    pub fn resume(path: &Path, held: LockedJournal, records: &Records<'_>) -> Result<Self, RunError> {
+    pub(crate) fn resume(path: &Path, held: LockedJournal, records: &Records<'_>) -> Result<Self, RunError> {
         let length = records.good_bytes() as u64;
         held.file.set_len(length).map_err(|source| RunError::file("write", path, source))?;
         Ok(Self::of(path, held, JournalWriter::resume(records), length))
@@ -82,7 +82,7 @@ impl JournalFile {
     /// # Errors
     ///
     /// If the record cannot be written; the journal then ends with the previous generation.
-    pub fn append<X>(
+    pub(crate) fn append<X>(
         &mut self,
         generation: u32,
         decide: impl FnOnce(&mut dyn FnMut(Placement)) -> Result<(u32, X), RunError>,
@@ -119,14 +119,14 @@ impl JournalFile {
     /// # Errors
     ///
     /// If the flush fails.
-    pub fn finish(mut self) -> Result<(), RunError> {
+    pub(crate) fn finish(mut self) -> Result<(), RunError> {
         self.sync_file().map_err(|source| RunError::Record { path: self.path.clone(), source })
     }
 }
 
 /// A journal that is locked for appending.
 #[derive(Debug)]
-pub struct LockedJournal {
+pub(crate) struct LockedJournal {
     file: File,
     _lock: Option<Locked>,
 }
@@ -136,7 +136,7 @@ pub struct LockedJournal {
 /// # Errors
 ///
 /// If it cannot be opened for writing, or another process has locked it.
-pub fn hold(path: &Path) -> Result<LockedJournal, RunError> {
+pub(crate) fn hold(path: &Path) -> Result<LockedJournal, RunError> {
     let file = OpenOptions::new().append(true).open(path).map_err(|source| RunError::file("write", path, source))?;
     // Elsewhere a locked file cannot be read by others, and anybody may look at a run.
     if !cfg!(unix) {
@@ -155,7 +155,7 @@ pub fn hold(path: &Path) -> Result<LockedJournal, RunError> {
 /// # Errors
 ///
 /// If it cannot be read, or is too large.
-pub fn read(path: &Path) -> Result<Vec<u8>, RunError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, RunError> {
     let read = || -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
         // Checked before memory is allocated.
@@ -172,7 +172,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, RunError> {
 
 /// The SHA-256 of a journal, in hexadecimal.
 #[must_use]
-pub fn digest(journal: &[u8]) -> String {
+pub(crate) fn digest(journal: &[u8]) -> String {
     hex(&Sha256::digest(journal))
 }
 

@@ -16,7 +16,7 @@ use crate::run::encoding::HostEncoding;
 
 /// A former or present elite in a lineage.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ancestor {
+pub(crate) struct Ancestor {
     /// Where it was born.
     pub birth: Birth,
     /// Of the cells that it took, the one where it scored highest.
@@ -29,7 +29,7 @@ pub struct Ancestor {
 
 /// The lineage of a cell's elite.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lineage {
+pub(crate) struct Lineage {
     /// The cell.
     pub cell: usize,
     /// The number of ancestors, including the elite itself.
@@ -61,7 +61,7 @@ pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<
     }
     let chosen = sample(&all, most.max(2));
     let wanted = chosen.iter().copied().collect();
-    let ancestors = with_search(&settings, DrawThem { settings: &settings, journal, wanted: &wanted })?;
+    let ancestors = with_search(&settings, DrawAncestors { settings: &settings, journal, wanted: &wanted })?;
     let ancestors = ancestors.map_err(|problem| RunError::journal(&path, &problem))?;
     Ok(chosen.iter().map(|birth| ancestors[birth].clone()).collect())
 }
@@ -71,7 +71,7 @@ pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<
 /// # Errors
 ///
 /// If the journal is missing or damaged.
-pub fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<Lineage>, RunError> {
+pub(crate) fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<Lineage>, RunError> {
     let (path, bytes) = (folder.journal(), journal_file::read(&folder.journal())?);
     let (settings, journal) = good_part(&path, &bytes)?;
     let damaged = |problem: String| RunError::journal(&path, &problem);
@@ -84,7 +84,7 @@ pub fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Result<Vec<L
     let films: Vec<(usize, usize, Vec<Birth>)> = cells.iter().filter_map(film).collect();
     drop(births);
     let wanted = films.iter().flat_map(|(_, _, film)| film).copied().collect();
-    let ancestors = with_search(&settings, DrawThem { settings: &settings, journal, wanted: &wanted })?.map_err(damaged)?;
+    let ancestors = with_search(&settings, DrawAncestors { settings: &settings, journal, wanted: &wanted })?.map_err(damaged)?;
 
     let film = |film: Vec<Birth>| film.iter().map(|birth| ancestors[birth].clone()).collect();
     Ok(films.into_iter().map(|(cell, length, births)| Lineage { cell, length, film: film(births) }).collect())
@@ -144,13 +144,13 @@ impl Job for ReadBirths<'_> {
     }
 }
 
-struct DrawThem<'r> {
+struct DrawAncestors<'r> {
     settings: &'r Settings,
     journal: &'r [u8],
     wanted: &'r HashSet<Birth>,
 }
 
-impl Job for DrawThem<'_> {
+impl Job for DrawAncestors<'_> {
     type Output = Result<HashMap<Birth, Ancestor>, String>;
 
     fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Sync>(self, mut search: Search<E, P>) -> Result<Self::Output, RunError> {
@@ -159,7 +159,7 @@ impl Job for DrawThem<'_> {
             for winner in winners.iter().filter(|winner| self.wanted.contains(&winner.birth)) {
                 let mut picture = Picture::new(self.settings.picture.side.into(), self.settings.channels.count());
                 E::render(&mut renderer, &winner.genome, &mut Rows::new(|row| picture.put_row(row.y, row.bytes)));
-                let (birth, best) = (winner.birth, best_take(record, winner.birth.child));
+                let (birth, best) = (winner.birth, best_placement(record, winner.birth.child));
                 ancestors.insert(birth, Ancestor { birth, cell: best.cell as usize, score: best.score, picture });
             }
         });
@@ -168,8 +168,11 @@ impl Job for DrawThem<'_> {
 }
 
 /// The placement with the highest score of an offspring that took at least one cell.
-fn best_take(record: &Record<'_>, child: u32) -> Placement {
-    record.placements_of(child).reduce(|best, take| if take.score > best.score { take } else { best }).expect("an elite has taken a cell")
+fn best_placement(record: &Record<'_>, child: u32) -> Placement {
+    record
+        .placements_of(child)
+        .reduce(|best, other| if other.score > best.score { other } else { best })
+        .expect("an elite has taken a cell")
 }
 
 #[cfg(test)]

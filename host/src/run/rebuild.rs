@@ -69,7 +69,7 @@ pub fn rebuild_journal(path: &Path, bytes: &[u8], run: RunToml) -> Result<Rebuil
 /// # Errors
 ///
 /// If the journal is missing or damaged.
-pub fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
+pub(crate) fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
     thinned_curve(folder, u32::MAX)
 }
 
@@ -81,7 +81,7 @@ pub fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
 /// # Errors
 ///
 /// As [`curve`].
-pub fn thinned_curve(folder: &Folder, most: u32) -> Result<Vec<(u32, Stats)>, RunError> {
+pub(crate) fn thinned_curve(folder: &Folder, most: u32) -> Result<Vec<(u32, Stats)>, RunError> {
     let path = folder.journal();
     let bytes = journal_file::read(&path)?;
     let GoodRecords { good, generations, .. } = read_records(&path, &bytes)?;

@@ -60,7 +60,7 @@ pub(super) fn replay_all<E: HostEncoding, P: EliteAccess<E::Genome>>(
     scores: &mut Scores,
     journal: &[u8],
 ) -> Result<(), String> {
-    replay_each(settings, search, journal, |record, _| scores.take_all(record))
+    replay_each(settings, search, journal, |record, _| scores.place_all(record))
 }
 
 /// Replays a whole journal, and calls back with the record of each generation and the offspring that took a cell in it.

@@ -10,7 +10,7 @@ use crate::run::encoding::{HostEncoding, StandardCppn};
 
 /// The elite of a cell.
 #[derive(Debug)]
-pub struct CellElite<'p, G> {
+pub(super) struct CellElite<'p, G> {
     /// The elite.
     pub elite: &'p Elite<G>,
     /// Its score for that cell.
@@ -22,7 +22,7 @@ pub struct CellElite<'p, G> {
 }
 
 /// A population whose cells can be inspected.
-pub trait EliteAccess<G>: Population<G> {
+pub(super) trait EliteAccess<G>: Population<G> {
     /// The elite of a cell; none if it is empty. A single objective has one cell, which the best one holds.
     fn cell_elite(&self, cell: usize) -> Option<CellElite<'_, G>>;
 }
