@@ -56,7 +56,7 @@ fn a_run_is_resumed_on_its_own_device() {
     let dir = scratch();
     fooling(dir.path(), &format!("{RUN} --out a")).done();
     let line = refusal(dir.path(), "evolve --resume a --device cuda --generations 5");
-    assert!(line.contains("uses --device cpu") && line.contains("omit --device"), "{line}");
+    assert!(line.contains("was started with --device cpu") && line.contains("omit --device"), "{line}");
     // `auto` means the device of the run; others are not tried.
     let auto = fooling(dir.path(), "evolve --resume a --device auto --generations 4").done();
     assert!(!auto.stderr.contains("cannot be used"), "{}", auto.stderr);

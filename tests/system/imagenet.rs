@@ -101,9 +101,9 @@ fn a_failed_download_explains_how_to_do_it_by_hand() {
     let by_hand = "243863798 bytes with sha256 ea563e5c";
     let at = |url: &str| cached(dir.path(), &format!("models fetch caffenet-12 --url {url}"));
     // Nothing listens on port 1.
-    at("https://127.0.0.1:1/x").refused(&["without a network connection", by_hand, "caffenet-12.onnx"]);
+    at("https://127.0.0.1:1/x").refused(&["without network access", by_hand, "caffenet-12.onnx"]);
     at("http://127.0.0.1:1/x").refused(&["only https:// URLs"]);
-    cached(dir.path(), "models fetch squeezenet_v1_1").refused(&["no known address of 'squeezenet_v1_1'", "4950875 bytes"]);
+    cached(dir.path(), "models fetch squeezenet_v1_1").refused(&["no download address is known for 'squeezenet_v1_1'", "4950875 bytes"]);
     cached(dir.path(), "models fetch lenet").refused(&["built in"]);
     assert!(std::fs::read_dir(dir.path().join("cache")).unwrap().next().is_none(), "nothing is left behind");
 }

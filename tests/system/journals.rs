@@ -56,7 +56,7 @@ fn foreign_files_and_unknown_versions_are_refused() {
     let mut newer = good.clone();
     newer[8..10].copy_from_slice(&2_u16.to_le_bytes());
     std::fs::write(&path, newer).unwrap();
-    all_refuse(dir.path(), &["version 2 of the journal format is not known", "version 1"]);
+    all_refuse(dir.path(), &["unsupported journal version 2", "version 1"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A network as layers: what lowering makes of a graph, and what planning takes.
+//! A network as layers: the output of lowering, and the input of planning.
 //!
 //! All that layers read and write are pictures. A tensor in row-major order is a picture of a single pixel, whose channels are its numbers:
 //! in memory that is the same (see [`Layout`](crate::layout::Layout)).
@@ -29,7 +29,7 @@ impl Shape {
         self.height.saturating_mul(self.width)
     }
 
-    /// How many numbers it has; more than a `usize` holds counts as the most that it holds.
+    /// The number of elements; saturates at the largest `usize`.
     pub(crate) fn len(self) -> usize {
         self.channels.saturating_mul(self.pixels())
     }
@@ -71,14 +71,14 @@ impl Activation {
 pub(crate) struct Convolution {
     /// Output channels x input channels of a group x rows x columns.
     pub(crate) weights: Vec<f32>,
-    /// One an output channel.
+    /// One for each output channel.
     pub(crate) bias: Vec<f32>,
     pub(crate) groups: usize,
     /// Rows and columns.
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
     pub(crate) dilation: [usize; 2],
-    /// Rows above and columns left of the input that count as 0.
+    /// Rows above and columns to the left of the input that count as 0.
     pub(crate) before: [usize; 2],
     pub(crate) activation: Activation,
 }
@@ -88,18 +88,18 @@ pub(crate) struct Convolution {
 pub(crate) struct PoolWindow {
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
-    /// Rows above and columns left of the picture.
+    /// Rows above and columns to the left of the picture.
     pub(crate) before: [usize; 2],
     /// Rows below and columns right of it.
     pub(crate) after: [usize; 2],
 }
 
-/// What a pooling layer makes of a window.
+/// What a pooling layer computes for a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pooling {
     /// The maximum; with NaN, the result depends on its position in the window and on nothing else.
     Max,
-    /// The sum of what the window sees of the picture, over how many pixels those are.
+    /// The sum over the visible part of the window, divided by its number of pixels.
     Mean,
     /// The same sum, over how many pixels it sees of the picture and its padding.
     MeanWithPadding,
@@ -161,14 +161,14 @@ pub(crate) enum LayerKind {
     /// A convolution of the network's input, which lies in planes.
     FirstConvolution(Convolution),
     Convolution(Convolution),
-    /// A convolution of each channel by itself.
+    /// A convolution of each channel separately.
     Depthwise(Convolution),
     Pool(Pooling, PoolWindow),
     /// The mean or the largest over a picture, channel by channel.
     GlobalPool(Pooling),
     Lrn(Lrn),
     LayerNorm(LayerNorm),
-    /// Channels of one after channels of the other.
+    /// The channels of one value after those of the other.
     Concat,
     /// These channels of the input.
     Channels(Vec<usize>),

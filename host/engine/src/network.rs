@@ -29,7 +29,7 @@ impl Layers {
     ///
     /// # Errors
     ///
-    /// [`Unsupported`](crate::Unsupported): a layer that the engine does not have; tensors or work beyond all bounds.
+    /// [`Unsupported`](crate::Unsupported): the engine does not support a layer; tensors or work exceed the limits.
     pub fn new(graph: Graph, output: &str, input: &[usize]) -> Result<Self> {
         lower(graph, output, input).map(Self)
     }
@@ -261,7 +261,7 @@ pub(crate) const MAX_OPERANDS: usize = 8;
 /// What a step may read and write.
 struct Memory<'w> {
     picture: &'w [f32],
-    /// The picture, perhaps with its halo.
+    /// The picture, possibly with a halo.
     padded: &'w [f32],
     scratch: &'w mut [F32x16],
     /// Where in the whole workspace the rest of it begins.

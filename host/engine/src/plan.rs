@@ -1,4 +1,4 @@
-//! From layers to steps: where each value lies, which values share memory, and the weights laid out for the kernels.
+//! From layers to steps: where each value is stored, which values share memory, and the weights laid out for the kernels.
 //!
 //! The **body** of a network is run for one picture after another: what a layer makes is then still in the cache when the next one reads
 //! it. Its **head**, the dense layers at the end, is run for a whole batch, so that their weights (235 MB of AlexNet's 244) are read once
@@ -68,7 +68,7 @@ pub(crate) enum Other {
 /// What a step does.
 #[derive(Debug)]
 pub(crate) enum StepKind {
-    /// Zeros around a picture that is about to be made.
+    /// Zeros around a picture that is about to be computed.
     ClearHalo,
     /// A convolution of the network's input.
     First(PackedConvolution),
@@ -86,7 +86,7 @@ pub(crate) enum StepKind {
         activation: Activation,
         from: Buffer,
     },
-    /// The channels of one picture, into those of another that begin with this number.
+    /// Copies the channels of one picture into another, starting at this channel.
     Copy(Buffer, usize),
     /// These channels.
     Channels(Vec<usize>, Buffer),
@@ -113,12 +113,12 @@ pub(crate) struct Step {
     pub(crate) to: Buffer,
 }
 
-/// A network ready to run.
+/// A network that is ready to run.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// Numbers of a picture.
     pub(crate) inputs: usize,
-    /// The picture: planes of single numbers, perhaps with a halo.
+    /// The picture: planes of single numbers, possibly with a halo.
     pub(crate) input: Layout,
     /// For one picture after another.
     pub(crate) body: Vec<Step>,
@@ -344,7 +344,7 @@ impl Planner<'_> {
         self.vectors.contains(&Some(buffer.start))
     }
 
-    /// The parts of a whole that have not been made in their place.
+    /// The parts of a concatenation that have not been computed in place.
     fn copy_parts(&self, layer: &Layer, whole: Buffer, body: &mut Vec<Step>) {
         let mut channel = 0;
         for &part in &layer.inputs {
@@ -383,7 +383,7 @@ fn constant(broadcast: Broadcast, numbers: &[f32], picture: Layout) -> Other {
     }
 }
 
-/// Pictures without halos as single rows, where the convolution looks at one pixel at a time: rows then need not come out even.
+/// Pictures without halos as single rows, if the convolution sees one pixel at a time: rows then need not divide evenly into tiles.
 fn flat(layouts: [Layout; 2], layer: &Convolution) -> [Layout; 2] {
     let single = layer.kernel == [1; 2] && layer.stride == [1; 2] && layer.before == [0; 2];
     let bare = layouts.iter().all(|layout| !layout.has_halo());
@@ -404,7 +404,7 @@ struct Storage {
     /// The value that the root of each value is named after.
     roots: Vec<Value>,
     places: Vec<Option<Place>>,
-    /// Whether a layer is the first to write into its root.
+    /// Whether a layer is the first to write to its root.
     begins: Vec<bool>,
     /// Units of each slot.
     slots: Vec<usize>,
@@ -428,7 +428,7 @@ impl Storage {
     }
 }
 
-/// The root of each value, and the block of the root at which it begins.
+/// The root of each value, and the block of the root at which it starts.
 fn roots(lowered: &Lowered) -> (Vec<Value>, Vec<usize>) {
     let mut apart = vec![false; lowered.layers.len()];
     loop {
@@ -442,7 +442,7 @@ fn roots(lowered: &Lowered) -> (Vec<Value>, Vec<usize>) {
     }
 }
 
-/// Whether a part of a concatenation lies in the same root as the whole, but at another place: a part of several wholes.
+/// Whether a part of a concatenation is in the same root as the whole, but at another place: a part of several wholes.
 fn misplaced(lowered: &Lowered, whole: &Layer, roots: &[Value], first_blocks: &[usize]) -> bool {
     let mut block = first_blocks[whole.output];
     whole.inputs.iter().any(|&part| {
@@ -452,7 +452,7 @@ fn misplaced(lowered: &Lowered, whole: &Layer, roots: &[Value], first_blocks: &[
     })
 }
 
-/// The same, with the concatenations that are to be made by copying.
+/// The same, with the concatenations that must be made by copying.
 fn roots_but(lowered: &Lowered, apart: &[bool]) -> (Vec<Value>, Vec<usize>) {
     let mut roots: Vec<Value> = (0..lowered.shapes.len()).collect();
     let mut first_blocks = vec![0; lowered.shapes.len()];
@@ -461,7 +461,7 @@ fn roots_but(lowered: &Lowered, apart: &[bool]) -> (Vec<Value>, Vec<usize>) {
         is_view[layer.output] = true;
     }
     let channels = |value: Value| lowered.shapes[value].channels;
-    // The last first, so that the whole has its place before its parts get theirs.
+    // In reverse order, so that the whole has its place before its parts get theirs.
     for (layer, _) in lowered.layers.iter().zip(apart).rev().filter(|(layer, apart)| matches!(layer.kind, LayerKind::Concat) && !**apart) {
         let whole_blocks = layer.inputs[..layer.inputs.len() - 1].iter().all(|&part| channels(part) % LANES == 0);
         let free =
@@ -518,7 +518,7 @@ fn assign_slots(layouts: &[Layout], lives: &[Option<(usize, usize)>]) -> (Vec<Op
     for (first, last, root) in order {
         let units = layouts[root].len();
         let free = slots.iter().enumerate().filter(|(_, slot)| slot.1 < first);
-        // The one that fits best: the smallest that is large enough, else the largest.
+        // The best fit: the smallest that is large enough, otherwise the largest.
         let best = free.min_by_key(|(_, slot)| if slot.0 >= units { (0, slot.0) } else { (1, usize::MAX - slot.0) }).map(|(at, _)| at);
         let at = best.unwrap_or_else(|| {
             slots.push((0, 0));

@@ -75,7 +75,7 @@ impl Exact {
         let batch = batch.unwrap_or(if layers.wants_batch() { BATCH } else { 1 });
         let rows = batch.saturating_mul(crops);
         if rows.saturating_mul(input.iter().product::<usize>()) > MAX_ELEMENTS {
-            return Err(fail(format!("{batch} pictures at once are too large; choose a smaller batch")));
+            return Err(fail(format!("a batch of {batch} pictures is too large; choose a smaller batch")));
         }
         let network = Network::new(&layers, rows, instructions).map_err(|unsupported| fail(unsupported.to_string()))?;
         Ok(Self { network, batch, crops, raw })

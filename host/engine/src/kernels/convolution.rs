@@ -1,8 +1,8 @@
 //! Convolutions and dense layers: sums of products in one fixed order.
 //!
-//! A sum starts with its bias and takes one product after another by a fused multiply-add: over the blocks of input channels, the
-//! kernel's rows, its columns, and the channels of the block, in this order. A lane is an output channel, so the order does not depend
-//! on how wide the CPU's vectors are, on how many pixels make a tile, or on who computes what first.
+//! A sum starts with its bias and adds one product after another by fused multiply-add: over the blocks of input channels, the rows of the
+//! kernel, its columns, and the channels of the block, in this order. A lane is an output channel, so the order does not depend on the
+//! width of the CPU's vectors, on the number of pixels in a tile, or on the order of computation.
 
 use alloc::vec::Vec;
 
@@ -12,26 +12,25 @@ use crate::ir::{self, Activation};
 use crate::layout::{Layout, blocks_of};
 use crate::simd::{F32x16, Instructions, Kernel, LANES, Vector};
 
-/// Inputs that lie side by side and are weighted one after another: some channels of a pixel, or a row of the kernel in the plane of a
-/// single channel.
+/// Adjacent inputs that are weighted one after another: some channels of a pixel, or a row of the kernel in the plane of a single channel.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
-    /// Where the first is, from the first of all that an output sees.
+    /// The position of the first one, relative to the first input that the output sees.
     offset: usize,
     /// Its channel in its block.
     first: usize,
-    /// How many there are, at most [`LANES`] where they are channels.
+    /// How many there are; at most [`LANES`] if they are channels.
     count: usize,
 }
 
-/// Neighbouring blocks of output channels, computed together: an input is then read once for them.
+/// Adjacent blocks of output channels, computed together so that each input is read once for all of them.
 #[derive(Debug)]
 struct Group {
     first: usize,
     blocks: usize,
-    /// Its taps among all.
+    /// Its range of taps.
     taps: core::ops::Range<usize>,
-    /// Its weights among all: for each tap and channel a line for each block.
+    /// Its range of weights: for each tap and channel, one line for each block.
     weights: core::ops::Range<usize>,
 }
 
@@ -47,15 +46,15 @@ pub(crate) struct PackedConvolution {
     activation: Activation,
     input: Layout,
     output: Layout,
-    /// Output rows that are done for all groups before the next ones begin.
+    /// The number of output rows that are computed for all groups before the next ones.
     band: usize,
 }
 
-/// Input that a band of rows should not exceed, so that it stays in the second-level cache beside the weights.
+/// Limit on the input of a band of rows, so that it stays in the second-level cache together with the weights.
 const BAND_BYTES: usize = 384 << 10;
 
 impl PackedConvolution {
-    /// `blocks` is the number of blocks a group, see [`Vector::BLOCKS`].
+    /// `blocks` is the number of blocks in a group, see [`Vector::BLOCKS`].
     pub(crate) fn new(layer: &ir::Convolution, input: Layout, output: Layout, blocks: usize) -> Self {
         let mut this = Self {
             taps: Vec::new(),
@@ -132,7 +131,7 @@ impl PackedConvolution {
         order
     }
 
-    /// Where the inputs of the output pixel (`y`, 0) begin.
+    /// Where the inputs of the output pixel (`y`, 0) start.
     fn input_row(&self, y: usize) -> usize {
         let [above, left] = self.input.halo;
         (y * self.stride[0] + above - self.before[0]) * self.input.row() + left - self.before[1]
@@ -143,11 +142,11 @@ fn area(kernel: [usize; 2]) -> usize {
     kernel[0] * kernel[1]
 }
 
-/// What an input is made of: lines of channels, or single numbers where each channel has a plane of its own.
+/// The elements of an input: lines of channels, or single numbers if each channel has its own plane.
 pub(crate) trait InputElement: Copy {
-    /// The inputs that `count` weights in a row see, for a tile that spans `span` pixels.
+    /// The inputs that `count` consecutive weights see, for a tile that spans `span` pixels.
     fn window(input: &[Self], at: usize, span: usize, count: usize) -> &[Self];
-    /// Of them those that the weight `number` sees, `span` pixels.
+    /// Those that weight `number` sees, `span` pixels.
     fn under(seen: &[Self], number: usize, span: usize) -> &[Self];
     /// The number that it sees.
     fn value(&self, number: usize) -> f32;
@@ -187,12 +186,12 @@ impl InputElement for f32 {
     }
 }
 
-/// A convolution to be done.
+/// A convolution with its input and output.
 pub(crate) struct ConvolutionKernel<'a, X> {
     pub(crate) convolution: &'a PackedConvolution,
-    /// From the first block of its layout on.
+    /// Starting with the first block of its layout.
     pub(crate) input: &'a [X],
-    /// From the first block of its layout on.
+    /// Starting with the first block of its layout.
     pub(crate) output: &'a mut [F32x16],
     /// For the activation's function.
     pub(crate) instructions: Instructions,
@@ -238,7 +237,7 @@ impl<X: InputElement> ConvolutionKernel<'_, X> {
     }
 }
 
-/// A row of a group's outputs, in tiles of about the same width.
+/// A row of a group's outputs, in tiles of about equal width.
 #[inline(always)]
 fn row<V: Vector, X: InputElement, const BLOCKS: usize, const STRIDE: usize>(
     convolution: &PackedConvolution,
@@ -284,7 +283,7 @@ fn sums<V: Vector, X: InputElement, const PIXELS: usize, const BLOCKS: usize, co
     from: usize,
     stride: usize,
 ) -> [[V; PIXELS]; BLOCKS] {
-    // A constant, so that the compiler sees every index below to be within.
+    // A constant, so that the compiler can prove every index below to be in range.
     let stride = if STRIDE == 0 { stride } else { STRIDE };
     let span = (PIXELS - 1) * stride + 1;
     let mut sums = bias.map(|bias| [bias; PIXELS]);
@@ -307,7 +306,7 @@ fn sums<V: Vector, X: InputElement, const PIXELS: usize, const BLOCKS: usize, co
     sums
 }
 
-/// Where a tile goes.
+/// Where a tile is stored.
 struct Tile<'a> {
     convolution: &'a PackedConvolution,
     group: &'a Group,

@@ -13,7 +13,7 @@ pub(crate) struct Pool {
     pub(crate) output: Layout,
 }
 
-/// A [`Pool`] to be done.
+/// A [`Pool`] with its input and output.
 pub(crate) struct PoolKernel<'a> {
     pub(crate) layer: &'a Pool,
     pub(crate) input: &'a [F32x16],
@@ -26,7 +26,7 @@ impl Kernel for PoolKernel<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         let Pool { pooling, window, input, output } = self.layer;
-        // A window is larger than its padding and begins before the picture ends: it sees a pixel at least.
+        // A window is larger than its padding and starts before the picture ends, so it sees at least one pixel.
         let seen = |axis: usize, at: usize, side: usize| {
             let first = at * window.stride[axis];
             (first.saturating_sub(window.before[axis]), (first + window.kernel[axis] - window.before[axis]).min(side))
@@ -44,7 +44,7 @@ impl Kernel for PoolKernel<'_> {
                             pooled = if *pooling == Pooling::Max { pooled.max(pixel) } else { pooled.add(pixel) };
                         }
                     }
-                    #[expect(clippy::cast_precision_loss, reason = "a kernel has at most 4096 x 4096 pixels, which f32 holds")]
+                    #[expect(clippy::cast_precision_loss, reason = "a kernel has at most 4096 x 4096 pixels, which f32 represents")]
                     let pooled = match pooling {
                         Pooling::Max => pooled,
                         Pooling::Mean => pooled.div(V::splat(((bottom - top) * (right - left)) as f32)),

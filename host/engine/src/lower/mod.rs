@@ -93,9 +93,9 @@ struct Known {
 struct Lowering<'g> {
     folded: &'g Folded,
     known: BTreeMap<&'g str, Known>,
-    /// How many nodes read each value; the end of the graph is read as well.
+    /// The number of nodes that read each value; the end of the graph counts as a reader.
     readers: BTreeMap<&'g str, usize>,
-    /// Values that have several names, with readers of their own.
+    /// Values that have several names, each with its own readers.
     shared: BTreeSet<Value>,
     /// The planes of the network's input, once a convolution reads them.
     input: Option<Shape>,
@@ -103,9 +103,9 @@ struct Lowering<'g> {
     layers: Vec<Layer>,
     /// The layer that makes each value.
     makers: Vec<Option<usize>>,
-    /// Multiplications for a picture.
+    /// Multiplications per picture.
     work: usize,
-    /// Weights of all layers, filled up to whole blocks of outputs.
+    /// Weights of all layers, padded to whole blocks of outputs.
     weights: usize,
 }
 
@@ -220,7 +220,7 @@ impl<'g> Lowering<'g> {
 
     fn layer(&mut self, kind: LayerKind, inputs: Vec<Value>, shape: Shape) -> Result<Value> {
         if shape.len() > MAX_ELEMENTS || shape.len() == 0 {
-            return unsupported(format!("gives {} numbers for a picture", shape.len()));
+            return unsupported(format!("gives {} numbers for each picture", shape.len()));
         }
         let output = self.shapes.len();
         self.shapes.push(shape);
@@ -229,10 +229,10 @@ impl<'g> Lowering<'g> {
         Ok(output)
     }
 
-    /// Counts multiplications, and bounds them.
+    /// Counts multiplications, and checks the limit.
     fn works(&mut self, multiplications: usize) -> Result<()> {
         self.work = self.work.saturating_add(multiplications);
-        if self.work > MAX_WORK { unsupported("too many multiplications for a picture") } else { Ok(()) }
+        if self.work > MAX_WORK { unsupported("too many multiplications per picture") } else { Ok(()) }
     }
 
     /// Counts weights as they will be laid out, and bounds them.

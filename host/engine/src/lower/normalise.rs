@@ -22,7 +22,7 @@ impl<'g> Lowering<'g> {
             return self.tensor_layer(call);
         };
         let wide = |numbers: &[f32]| numbers.iter().map(|&number| f64::from(number)).collect::<Vec<_>>();
-        // In double precision, each rounded once: the same everywhere.
+        // In double precision, each rounded once: the same on every machine.
         let factor = scale.iter().zip(variance);
         let factor = factor.map(|(&scale, &variance)| f64::from(scale) / libm::sqrt(f64::from(variance) + f64::from(epsilon))).collect();
         let affine = Affine { factor, term: wide(shift), mean: wide(mean) };

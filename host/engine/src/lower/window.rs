@@ -63,7 +63,7 @@ impl<'g> Lowering<'g> {
             return self.layer(kind, vec![value], shape);
         }
         if shape.is_flat() && layer.kernel == [1; 2] && layer.before == [0; 2] {
-            // Strides and dilations change nothing where there is but one pixel.
+            // Strides and dilations have no effect if there is only one pixel.
             return self.layer(LayerKind::Convolution(Convolution { stride: [1; 2], dilation: [1; 2], ..layer }), vec![value], shape);
         }
         // Zeros are put around a picture of its own: others read this one as a tensor.

@@ -19,7 +19,7 @@ pub(crate) fn floats(vectors: &[F32x16]) -> &[f32] {
     unsafe { core::slice::from_raw_parts(vectors.as_ptr().cast(), vectors.len() * LANES) }
 }
 
-/// The same, to be written.
+/// The same, mutable.
 pub(crate) fn floats_mut(vectors: &mut [F32x16]) -> &mut [f32] {
     // SAFETY: an `F32x16` is sixteen `f32` without padding (its size equals its alignment), with at least their alignment, and may hold any
     // values.

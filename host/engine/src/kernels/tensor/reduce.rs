@@ -3,7 +3,7 @@
 use crate::math;
 use crate::simd::square_root;
 
-/// What is made of the elements of an axis.
+/// The result for the elements of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub(crate) enum Reduction {
