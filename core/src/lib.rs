@@ -87,8 +87,8 @@
 //! | scratch for rendering 28 x 28 grey pixels, 4 lanes | [`Program::max_scratch_floats`] | 6 960 | 57 136 |
 //! | [`Cell`], one per cell | 16 | 16 | 16 |
 //!
-//! These are the sizes on 64-bit targets; 32-bit targets need up to 24 bytes less. Compiling a genome takes the most stack: about 19 bytes
-//! per node and 2 per link. Measured on a Cortex-M4, including the rest of the program: 4 068 bytes to replay and draw with
+//! These are the sizes on 64-bit targets; on 32-bit targets they are a few bytes less. Compiling a genome takes the most stack: about 24
+//! bytes per node and 2 per link. Measured on a Cortex-M4, including the rest of the program: 4 068 bytes to replay and draw with
 //! [`Capacity::CORTEX_M`], 5 400 to evolve.
 //!
 //! # Features
