@@ -25,7 +25,7 @@ pub(crate) mod tract;
 mod trial;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use fooling_engine::{ElementType, Graph, Node};
 
@@ -124,9 +124,6 @@ impl Network {
             .then(|| format!("the scores are the output `{}`, one of {}", printable(&chosen.name), names()));
         let chosen = chosen.name.clone();
         rewrite::keep_output(&mut self.graph, &chosen);
-        if let Some(node) = self.graph.nodes.iter().find(|node| trains(node)) {
-            return self.fail(node_part(node), "was exported in training mode; call model.eval() before the export");
-        }
         self.facts.outputs.retain(|output| output.name == chosen);
         self.check_output()?;
         self.softmax = rewrite::final_softmax(&self.graph);
@@ -135,7 +132,7 @@ impl Network {
 
     /// Whether another output is computed from a value.
     fn is_read(&self, name: &str) -> bool {
-        let mut values = std::collections::HashSet::from([name]);
+        let mut values = HashSet::from([name]);
         for node in &self.graph.nodes {
             if node.inputs.iter().any(|input| values.contains(input.as_str())) {
                 values.extend(node.outputs.iter().map(String::as_str));
@@ -146,9 +143,13 @@ impl Network {
 
     fn check_output(&self) -> Result<(), ModelError> {
         let output = &self.graph.outputs[0];
-        let mut computed: std::collections::HashSet<&str> = self.graph.inputs.iter().map(|input| input.name.as_str()).collect();
+        let mut computed: HashSet<&str> = self.graph.inputs.iter().map(|input| input.name.as_str()).collect();
         for node in &self.graph.nodes {
             if node.inputs.iter().any(|input| computed.contains(input.as_str())) {
+                // Normalised weights (NFNet) are made in training mode, too, but of constants.
+                if trains(node) {
+                    return self.fail(node_part(node), "was exported in training mode; call model.eval() before the export");
+                }
                 computed.extend(node.outputs.iter().map(String::as_str));
             }
         }
