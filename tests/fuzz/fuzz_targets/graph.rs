@@ -12,8 +12,9 @@ mod graph;
 fuzz_target!(|bytes: &[u8]| run(bytes));
 
 fn run(bytes: &[u8]) {
-    let (graph, picture) = graph::graph(bytes);
-    let Ok(layers) = Layers::new(&graph, &graph.outputs[0], picture) else { return };
+    let (graph, [channels, height, width]) = graph::graph(bytes);
+    let output = graph.outputs[0].clone();
+    let Ok(layers) = Layers::new(graph, &output, &[1, channels, height, width]) else { return };
     let mut first = None;
     for instructions in Instructions::ALL.into_iter().filter(|instructions| instructions.available()) {
         let Ok(network) = Network::new(&layers, 2, instructions) else { return };
