@@ -47,7 +47,7 @@ fn auto_says_what_it_chooses_and_why() {
     let journal = |run: &str| std::fs::read(dir.path().join(run).join("journal.fool")).unwrap();
     assert!(journal("cpu") == journal("auto"));
     let made: toml::Table = std::fs::read_to_string(dir.path().join("auto/run.toml")).unwrap().parse().unwrap();
-    assert_eq!(made["made"]["device"].as_str(), Some("cpu"));
+    assert_eq!(made["provenance"]["device"].as_str(), Some("cpu"));
     fooling(dir.path(), "score --device auto auto/cells/0000.png").done().says(&["using the device `cpu`"]);
 }
 
