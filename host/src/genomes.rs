@@ -77,7 +77,7 @@ fn kind(id: usize, outputs: usize) -> (Kind, Option<usize>) {
 const COORDINATES: [(&str, Coordinates); 2] = [("pixel", Coordinates::Pixel), ("unit", Coordinates::Unit)];
 const COLOURS: [(&str, ColourSpace); 3] = [("hsv", ColourSpace::Hsv), ("hls", ColourSpace::Hls), ("rgb", ColourSpace::Rgb)];
 
-fn name_of<T: PartialEq>(names: &[(&str, T)], value: T) -> Option<String> {
+fn name_of<T: Copy + PartialEq>(names: &[(&str, T)], value: T) -> Option<String> {
     names.iter().find(|(_, known)| *known == value).map(|(name, _)| (*name).to_owned())
 }
 
@@ -229,8 +229,8 @@ impl<R: BufRead> Lines<R> {
     fn at_end_of_line(&mut self, bytes: &mut Vec<u8>) -> Result<bool, String> {
         Ok(match self.encoding {
             TextEncoding::Utf8 => true,
-            TextEncoding::Utf16Be => bytes.len() % 2 == 0 && bytes[bytes.len() - 2] == 0,
-            TextEncoding::Utf16Le if bytes.len() % 2 == 0 => false,
+            TextEncoding::Utf16Be => bytes.len().is_multiple_of(2) && bytes[bytes.len() - 2] == 0,
+            TextEncoding::Utf16Le if bytes.len().is_multiple_of(2) => false,
             TextEncoding::Utf16Le => {
                 let read = (&mut self.reader).take(1).read_to_end(bytes).map_err(|error| format!("cannot read it: {error}"))?;
                 read == 1 && bytes.last() == Some(&0)
