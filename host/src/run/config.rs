@@ -114,8 +114,11 @@ impl Default for Rates {
     }
 }
 
+/// Picks one of the rates.
+type RateOf = fn(&mut Rates) -> &mut f64;
+
 impl Rates {
-    const NAMED: [(&str, fn(&mut Self) -> &mut f64); 7] = [
+    const NAMED: [(&str, RateOf); 7] = [
         ("weight", |rates| &mut rates.weight),
         ("activation", |rates| &mut rates.activation),
         ("add_link", |rates| &mut rates.add_link),
