@@ -358,6 +358,9 @@ impl<'g> Lowering<'g> {
             return unsupported("has too many operands");
         }
         self.works(layer.work())?;
+        let constants = call.operands.iter().filter_map(|name| self.constant(name)).map(|tensor| product(&tensor.shape));
+        let results = call.node.outputs.len().max(1);
+        self.holds(constants.fold(0, usize::saturating_add).saturating_mul(results))?;
         let inputs = runtime.iter().map(|name| self.tensor(name)).collect::<Result<Vec<_>>>()?;
         for (number, name) in call.node.outputs.iter().enumerate() {
             if !self.readers.contains_key(name.as_str()) {

@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Call, Form, Lowering};
-use crate::error::Result;
+use crate::error::{Result, unsupported};
 use crate::ir::{Activation, LayerKind, LayerNorm, Lrn};
 
 /// For each channel a factor and a term: `x * factor + term`.
@@ -21,6 +21,10 @@ impl<'g> Lowering<'g> {
         let [Some((_, scale)), Some((_, shift)), Some((_, mean)), Some((_, variance))] = &constants[..] else {
             return self.tensor_layer(call);
         };
+        let channels = self.dims(call.operand(0))?.get(1).copied();
+        if [scale, shift, mean, variance].iter().any(|constant| Some(constant.len()) != channels) {
+            return unsupported("has constants that do not fit its operand");
+        }
         let wide = |numbers: &[f32]| numbers.iter().map(|&number| f64::from(number)).collect::<Vec<_>>();
         // In double precision, each rounded once: the same on every machine.
         let factor = scale.iter().zip(variance);
@@ -85,7 +89,7 @@ impl<'g> Lowering<'g> {
         let dims = self.dims(call.operand(0))?;
         // Square roots are exact and quick, other powers are not.
         let quarters = [2_u8, 3, 4].into_iter().find(|&count| f32::from(count) == beta * 4.0);
-        let (Some(quarters), 1..=64, 1) = (quarters, size, dims[0]) else { return self.tensor_layer(call) };
+        let (Some(quarters), 1..=64, Some(1), 2..) = (quarters, size, dims.first(), dims.len()) else { return self.tensor_layer(call) };
         let value = self.picture(call.operand(0), 1)?;
         let shape = self.shapes[value];
         self.works(shape.len().saturating_mul(size))?;

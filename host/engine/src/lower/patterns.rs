@@ -10,6 +10,9 @@ use crate::fold::call::floats_of;
 use crate::fold::operation::Operation;
 use crate::kernels::tensor::{Binary, Unary};
 
+/// Products inside a product that are looked at.
+const MAX_DEPTH: usize = 4;
+
 /// Puts one node in place of each activation that is written out, and drops the nodes that nothing reads then.
 pub(super) fn simplify<'g>(folded: &'g Folded, calls: Vec<Call<'g>>) -> Vec<Call<'g>> {
     let graph = Nodes::new(folded, &calls);
@@ -59,7 +62,7 @@ impl<'c, 'g> Nodes<'c, 'g> {
             return None;
         }
         let mut factors = Factors { values: Vec::new(), scale: 1.0 };
-        self.factors(call, &mut factors);
+        self.factors(call, &mut factors, 0);
         let [first, second] = factors.values[..] else { return None };
         self.gate(first, second, factors.scale).or_else(|| self.gate(second, first, factors.scale))
     }
@@ -108,7 +111,7 @@ impl<'c, 'g> Nodes<'c, 'g> {
     }
 
     /// The factors of a product that is used for nothing else.
-    fn factors(&self, call: &Call<'g>, factors: &mut Factors<'g>) {
+    fn factors(&self, call: &Call<'g>, factors: &mut Factors<'g>, depth: usize) {
         let operands = [call.operand(0), call.operand(1)];
         for (at, name) in operands.into_iter().enumerate() {
             let is_divisor = at == 1 && matches!(call.operation, Operation::Binary(Binary::Div));
@@ -117,7 +120,7 @@ impl<'c, 'g> Nodes<'c, 'g> {
                 continue;
             }
             match self.single(name) {
-                Some(maker) if !is_divisor && factors.values.len() < 4 && self.is_scaled(maker) => self.factors(maker, factors),
+                Some(maker) if !is_divisor && depth < MAX_DEPTH && self.is_scaled(maker) => self.factors(maker, factors, depth + 1),
                 // What is divided by is no factor: with it there are too many.
                 _ if is_divisor => factors.values.extend([name; 3]),
                 _ => factors.values.push(name),

@@ -61,6 +61,7 @@ impl<'g> Lowering<'g> {
         let (form, value) = self.preferred(name)?;
         let shape = self.shapes[value];
         let axis = if let Form::Picture(axis) = form { axis } else { 0 };
+        self.holds(constant.shape.iter().fold(shape.len(), |all, &side| all.saturating_add(side)))?;
         let numbers = Constant::new(constant, &dims);
         let (broadcast, numbers) = match form {
             Form::Tensor => (Broadcast::Channels, numbers.all()),

@@ -88,6 +88,7 @@ impl<'g> Lowering<'g> {
             Some(constant) => {
                 let numbers = crate::fold::call::floats_of(constant);
                 let shape = Shape::flat(numbers.len());
+                self.holds(numbers.len())?;
                 self.layer(LayerKind::Constant(numbers), Vec::new(), shape)
             }
             None => self.tensor(name),
@@ -149,7 +150,7 @@ impl<'g> Lowering<'g> {
         if mode != PadMode::Constant || before[axis] != 0 || after[axis] != 0 {
             return self.tensor_layer(call);
         }
-        let pixels = |at: usize| (isize::try_from(-before[at]).unwrap_or(isize::MIN), 1, to[at]);
+        let pixels = |at: usize| (isize::try_from(before[at].saturating_neg()).unwrap_or(isize::MIN), 1, to[at]);
         let Some(value) = self.cut(&dims, axis, value, fill as f32, &pixels)? else { return self.tensor_layer(call) };
         self.give(call.output(), Form::Picture(axis), value)
     }

@@ -43,8 +43,10 @@ impl<'g> Lowering<'g> {
         self.holds(packed_len(&layer))?;
         let shape = Shape { channels: outputs, height: out[0], width: out[1] };
         let is_input = self.known.get(name).is_some_and(|known| known.forms.contains(&(Form::Tensor, 0)));
-        if is_input && groups == 1 && dilation[1] == 1 && dims[1..] != [dims[1], 1, 1] {
-            self.input = Some(Shape { channels: dims[1], height: rows, width: columns });
+        let planes = Shape { channels: dims[1], height: rows, width: columns };
+        let fits = self.input.is_none_or(|input| input == planes) && !planes.is_flat();
+        if is_input && fits && groups == 1 && dilation[1] == 1 {
+            self.input = Some(planes);
             let value = self.layer(LayerKind::FirstConvolution(layer), vec![0], shape)?;
             return self.give(call.output(), Form::Picture(1), value);
         }
