@@ -40,6 +40,7 @@ const ENGINE: &str = "tract on the GPU";
 const ROWS: usize = 200;
 
 /// A network on a GPU.
+#[cfg_attr(not(any(feature = "cuda", feature = "metal")), allow(unreachable_pub, reason = "public with a GPU only"))]
 #[derive(Debug)]
 pub struct TractGpu {
     device: Device,

@@ -44,7 +44,7 @@ pub(crate) struct Lineage {
 ///
 /// If the journal is missing or damaged.
 #[cfg(any(test, feature = "train"))]
-pub fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
+pub(crate) fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
     let (path, bytes) = (folder.journal(), journal_file::read(&folder.journal())?);
     let (settings, journal) = good_part(&path, &bytes)?;
     let (_, records) = open_journal(journal).map_err(|error| RunError::journal(&path, &error))?;

@@ -26,7 +26,7 @@ pub(crate) use evolve::{Finished, Timing, resume, start};
 pub use evolve::{Observer, Progress, Setup};
 pub use folder::Folder;
 #[cfg(feature = "train")]
-pub use lineage::placements_above;
+pub(crate) use lineage::placements_above;
 pub(crate) use lineage::{Ancestor, Lineage, lineages};
 pub use provenance::{CellName, Provenance, RunToml};
 pub use rebuild::{Difference, Rebuilt, rebuild, rebuild_journal};
