@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(finish(Output::Sigmoid, 1, &[0.25]).unwrap(), [0.75, 0.25]);
         assert_eq!(finish(Output::Probabilities, 1, &[0.25, 0.75]).unwrap(), [0.5, 0.5], "two crops");
         assert_eq!(finish(Output::Logits, 1, &[0.0]).unwrap(), [0.5, 0.5]);
-        let scores = finish(Output::Logits, 1, &[3.0_f32.ln()]).unwrap();
+        let scores = finish(Output::Logits, 1, &[(3.0_f64.ln() as f32)]).unwrap();
         assert!((scores[1] - 0.75).abs() < 1e-7, "{scores:?}");
         assert_eq!(finish(Output::Logits, 1, &[-200.0]).unwrap(), [1.0, libm::exp(-200.0) as f32]);
         assert_eq!(
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn log_probabilities_are_exponentiated() {
-        let scores = finish(Output::LogProbabilities, 3, &[0.25_f32.ln(), 0.75_f32.ln(), f32::NEG_INFINITY]).unwrap();
+        let scores = finish(Output::LogProbabilities, 3, &[(0.25_f64.ln() as f32), (0.75_f64.ln() as f32), f32::NEG_INFINITY]).unwrap();
         assert!((scores[0] - 0.25).abs() < 1e-7 && (scores[1] - 0.75).abs() < 1e-7 && scores[2] == 0.0, "{scores:?}");
         assert!(matches!(finish(Output::LogProbabilities, 2, &[0.0, 0.0]), Err(InvalidScores::Sum { .. })));
         assert!(matches!(finish(Output::LogProbabilities, 2, &[f32::NAN, 0.0]), Err(InvalidScores::NotFinite { .. })));

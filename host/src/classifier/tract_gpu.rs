@@ -125,6 +125,8 @@ impl TractGpu {
             let problem = format!("a batch of {batch} pictures is too large; choose a smaller batch");
             return Err(ModelError::network(&file, "batch", problem));
         }
+        // Most of tract's optimisation passes are the same on every device. What they break is found on the CPU.
+        super::TractCpu::new(model, 1)?;
         let Typed { model: graph, output, softmax_cut } = prepare(model, rows)?.typed;
         let raw = RawScores::new(model.card().output, output.iter().product(), softmax_cut);
         model.check_classes(&file, raw.width)?;

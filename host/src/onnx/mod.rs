@@ -224,7 +224,7 @@ impl Network {
         let Some(graph) = rewrite::split_head(&mut self.graph, self.softmax.as_ref()) else {
             return (self, None);
         };
-        let head = Self { graph, file: self.file.clone(), facts: self.facts.clone(), softmax: self.softmax.take(), ..self };
+        let head = Self { graph, file: self.file.clone(), facts: self.facts.clone(), softmax: self.softmax.take() };
         (self, Some(head))
     }
 

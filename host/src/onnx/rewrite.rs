@@ -210,7 +210,7 @@ pub(super) fn split_head(graph: &mut Graph, softmax: Option<&Softmax>) -> Option
     if !head_nodes().flat_map(|node| &node.inputs).all(known) {
         return None;
     }
-    Some(take_head(graph, cut, &in_head))
+    Some(take_head(graph, &cut, &in_head))
 }
 
 /// The value that goes into the first of the dense layers at the end of a graph.
@@ -224,7 +224,7 @@ fn head_input<'a>(graph: &'a Graph, end: &'a str) -> Option<&'a str> {
         };
         match node.operator.as_str() {
             "Gemm" | "MatMul" if node.inputs[0] == *input && node.int("transA", 0) == 0 && is_matrix(graph, node) => {
-                cut = Some(input.as_str())
+                cut = Some(input.as_str());
             }
             "Relu" | "Dropout" | "Identity" | "Sigmoid" | "Tanh" | "Clip" | "LeakyRelu" | "Elu" | "Add" => {}
             _ => break,
@@ -239,7 +239,7 @@ fn is_matrix(graph: &Graph, node: &Node) -> bool {
     node.input(1).and_then(|name| graph.constants.get(name)).is_some_and(|tensor| tensor.shape.len() == 2)
 }
 
-fn take_head(graph: &mut Graph, cut: String, in_head: &[bool]) -> Graph {
+fn take_head(graph: &mut Graph, cut: &str, in_head: &[bool]) -> Graph {
     let mut inside = in_head.iter();
     let (nodes, rest) = std::mem::take(&mut graph.nodes).into_iter().partition(|_| inside.next() == Some(&true));
     graph.nodes = rest;
@@ -249,7 +249,7 @@ fn take_head(graph: &mut Graph, cut: String, in_head: &[bool]) -> Graph {
     let mut head = Graph {
         opset: graph.opset,
         inputs: graph.inputs.clone(),
-        outputs: std::mem::replace(&mut graph.outputs, vec![cut.clone()]),
+        outputs: std::mem::replace(&mut graph.outputs, vec![cut.to_owned()]),
         constants: constants.into_iter().collect(),
         nodes,
     };
@@ -260,7 +260,7 @@ fn take_head(graph: &mut Graph, cut: String, in_head: &[bool]) -> Graph {
     let shared: Vec<_> = shared.collect();
     head.constants.extend(shared);
     head.inputs.truncate(1);
-    head.inputs.iter_mut().for_each(|input| input.name.clone_from(&cut));
+    head.inputs.iter_mut().for_each(|input| cut.clone_into(&mut input.name));
     drop_idle(&mut head);
     head
 }

@@ -137,7 +137,7 @@ impl<'a> RawTensor<'a> {
         budget.take(element, length)?;
         let numbers = match raw {
             Some(raw) => from_bytes(raw, self.code)?,
-            None => self.from_lists(length)?,
+            None => self.listed_numbers(length)?,
         };
         Ok(Tensor { element, shape, numbers })
     }
@@ -152,7 +152,7 @@ impl<'a> RawTensor<'a> {
         self.lists.iter().filter(|(tag, _)| *tag == list_of(self.code)).map(count).sum()
     }
 
-    fn from_lists(&self, length: usize) -> Result<Numbers, String> {
+    fn listed_numbers(&self, length: usize) -> Result<Numbers, String> {
         let lists = || self.lists.iter().filter(|(tag, _)| *tag == list_of(self.code)).map(|(_, value)| *value);
         let float = |bytes: &[u8; 4]| f32::from_le_bytes(*bytes);
         let double = |bytes: &[u8; 8]| f64::from_le_bytes(*bytes) as f32;
@@ -260,7 +260,7 @@ pub(super) fn to_half(number: f32) -> u16 {
         (size + 0.5).to_bits() - 0.5_f32.to_bits()
     } else {
         let bits = size.to_bits();
-        (bits + 0xfff + (bits >> 13 & 1) >> 13) - (112 << 10)
+        ((bits + 0xfff + ((bits >> 13) & 1)) >> 13) - (112 << 10)
     };
     sign | bits as u16
 }

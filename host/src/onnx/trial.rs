@@ -92,7 +92,7 @@ mod tests {
         };
         assert_eq!(of(&[&[0.25, 0.75], &[1.0, 0.0]]), Some(Output::Probabilities));
         assert_eq!(of(&[&[0.25, 0.75], &[0.9, 0.8]]), Some(Output::Sigmoid));
-        assert_eq!(of(&[&[-0.693_147, -0.693_147], &[-0.1053605, -2.3025851]]), Some(Output::LogProbabilities));
+        assert_eq!(of(&[&[0.5_f64, 0.5].map(|p| p.ln() as f32), &[0.25_f64, 0.75].map(|p| p.ln() as f32)]), Some(Output::LogProbabilities));
         assert_eq!(of(&[&[0.5, 0.5], &[-0.5, 1.5]]), Some(Output::Logits));
         assert_eq!(of(&[&[f32::NAN, 0.5], &[0.5, 0.5]]), Some(Output::Probabilities));
         assert_eq!(of(&[&[f32::NAN, 0.5]]), None);
