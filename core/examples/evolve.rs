@@ -25,7 +25,7 @@ fn bright(cell: usize, x: usize, y: usize) -> bool {
     }
 }
 
-/// A score for each cell, the higher the better: how much of the light is where the pattern wants it.
+/// A score for each cell, the higher the better: the share of light that matches the pattern.
 fn score(picture: &[u8]) -> [f32; CELLS] {
     std::array::from_fn(|cell| {
         let light = |(i, &byte): (usize, &u8)| f32::from(if bright(cell, i % SIDE, i / SIDE) { byte } else { 255 - byte });

@@ -1,7 +1,7 @@
 //! A network as layers: the output of lowering, and the input of planning.
 //!
-//! All that layers read and write are pictures. A tensor in row-major order is a picture of a single pixel, whose channels are its numbers:
-//! in memory that is the same (see [`Layout`](crate::layout::Layout)).
+//! Layers read and write pictures only. A tensor in row-major order is a picture of a single pixel whose channels are its elements: in
+//! memory that is the same (see [`Layout`](crate::layout::Layout)).
 
 use alloc::vec::Vec;
 
@@ -11,7 +11,7 @@ use crate::simd::Vector;
 /// The number of a value among all values of a network.
 pub(crate) type Value = usize;
 
-/// The shape of what a layer makes of one picture.
+/// The shape of a layer's output for one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     pub(crate) channels: usize,
@@ -90,7 +90,7 @@ pub(crate) struct PoolWindow {
     pub(crate) stride: [usize; 2],
     /// Rows above and columns to the left of the picture.
     pub(crate) before: [usize; 2],
-    /// Rows below and columns right of it.
+    /// Rows below and columns to the right of it.
     pub(crate) after: [usize; 2],
 }
 
@@ -101,7 +101,7 @@ pub(crate) enum Pooling {
     Max,
     /// The sum over the visible part of the window, divided by its number of pixels.
     Mean,
-    /// The same sum, over how many pixels it sees of the picture and its padding.
+    /// The same sum, divided by the number of pixels of the picture and its padding in the window.
     MeanWithPadding,
 }
 
@@ -115,7 +115,7 @@ pub(crate) struct Lrn {
     pub(crate) quarters: u8,
 }
 
-/// Each pixel's channels, less their mean and over their deviation, times a scale, plus an offset.
+/// Each pixel's channels minus their mean, divided by their deviation, times a scale, plus an offset.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LayerNorm {
     pub(crate) scale: Vec<f32>,
@@ -123,31 +123,31 @@ pub(crate) struct LayerNorm {
     pub(crate) epsilon: f32,
 }
 
-/// Pixels of a picture, or beyond its edges: pixel (y, x) is that at `start + step * (y, x)`.
+/// Pixels of a picture or beyond its edges: pixel (y, x) is the one at `start + step * (y, x)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Extract {
     pub(crate) start: [isize; 2],
     pub(crate) step: [usize; 2],
-    /// What is beyond the edges.
+    /// The value beyond the edges.
     pub(crate) fill: f32,
 }
 
-/// How the second operand is laid over the first.
+/// How the second operand is broadcast to the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broadcast {
-    /// A number for each.
+    /// One number for each element.
     Full,
-    /// A number for each channel: a picture of one pixel.
+    /// One number for each channel: a picture of one pixel.
     Channels,
-    /// A number for each pixel: a picture of one channel.
+    /// One number for each pixel: a picture of one channel.
     Pixels,
 }
 
-/// A function of two numbers, one of the first input, one of the second or of a constant.
+/// A function of two numbers: one from the first input, one from the second input or a constant.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Combination {
     pub(crate) function: Binary,
-    /// The second operand is the function's first.
+    /// The second operand is the function's first argument.
     pub(crate) swapped: bool,
     pub(crate) broadcast: Broadcast,
     /// Its numbers, if they are constant: channels x rows x columns, one pixel or one channel.
@@ -158,13 +158,13 @@ pub(crate) struct Combination {
 /// What a layer does.
 #[derive(Debug)]
 pub(crate) enum LayerKind {
-    /// A convolution of the network's input, which lies in planes.
+    /// A convolution of the network's input, which is stored in planes.
     FirstConvolution(Convolution),
     Convolution(Convolution),
     /// A convolution of each channel separately.
     Depthwise(Convolution),
     Pool(Pooling, PoolWindow),
-    /// The mean or the largest over a picture, channel by channel.
+    /// The mean or the maximum over a picture, for each channel.
     GlobalPool(Pooling),
     Lrn(Lrn),
     LayerNorm(LayerNorm),
@@ -172,20 +172,20 @@ pub(crate) enum LayerKind {
     Concat,
     /// These channels of the input.
     Channels(Vec<usize>),
-    /// The channels from the start of this block on; nothing is copied.
+    /// The channels from the start of this block on, without copying.
     View(usize),
     Extract(Extract),
     /// The same pixels, one after another, in rows of another length.
     Reflow,
     Combination(Combination),
     Map(Activation),
-    /// Each number times its channel's scale, plus its channel's offset, rounded once.
+    /// Each number times its channel's scale plus its channel's offset, rounded once.
     Affine {
         scale: Vec<f32>,
         offset: Vec<f32>,
         activation: Activation,
     },
-    /// A picture as a tensor: of each run of `inner` pixels the first channel's numbers, then the second's, and so on.
+    /// A picture as a tensor: for each run of `inner` pixels the numbers of the first channel, then those of the second, and so on.
     ToTensor {
         inner: usize,
     },
@@ -193,13 +193,13 @@ pub(crate) enum LayerKind {
     ToPicture {
         inner: usize,
     },
-    /// Tensors, each as so many chunks; the first chunks of all, one after another, then the second chunks, and so on.
+    /// Tensors, each divided into this many chunks: the first chunks of all, then the second chunks, and so on.
     Join {
         chunks: usize,
     },
     /// Numbers that do not depend on the input.
     Constant(Vec<f32>),
-    /// A layer over tensors; which of its results is wanted.
+    /// A layer over tensors, and which of its results is needed.
     Tensor(TensorLayer, usize),
 }
 
@@ -211,7 +211,7 @@ pub(crate) struct Layer {
     pub(crate) output: Value,
 }
 
-/// A network as layers, each after those that it needs. Value 0 is the input, as a tensor.
+/// A network as layers, each after those that it reads. Value 0 is the input, as a tensor.
 #[derive(Debug)]
 pub(crate) struct Lowered {
     /// The input of the first convolutions.
@@ -219,6 +219,6 @@ pub(crate) struct Lowered {
     pub(crate) shapes: Vec<Shape>,
     pub(crate) layers: Vec<Layer>,
     pub(crate) output: Value,
-    /// The shape of the output in ONNX's eyes.
+    /// The output's ONNX shape.
     pub(crate) output_dims: Vec<usize>,
 }

@@ -25,7 +25,7 @@ use crate::simd::{F32x16, Instructions, LANES, dispatch, floats, floats_mut};
 pub struct Layers(Lowered);
 
 impl Layers {
-    /// Makes layers of a graph, up to the value `output`, for an input of these dimensions, a batch of 1 included.
+    /// Lowers a graph to layers, up to the value `output`, for an input of these dimensions, including a batch of 1.
     ///
     /// # Errors
     ///
@@ -255,7 +255,7 @@ impl Network {
     }
 }
 
-/// Operands that a layer over tensors has at most.
+/// The largest number of operands of a layer over tensors.
 pub(crate) const MAX_OPERANDS: usize = 8;
 
 /// What a step may read and write.
@@ -264,7 +264,7 @@ struct Memory<'w> {
     /// The picture, possibly with a halo.
     padded: &'w [f32],
     scratch: &'w mut [F32x16],
-    /// Where in the whole workspace the rest of it begins.
+    /// Where the rest starts in the whole workspace.
     first: usize,
     workspace: &'w mut [F32x16],
 }
@@ -280,7 +280,7 @@ struct Workspace<'w> {
 }
 
 impl<'w> Workspace<'w> {
-    /// Takes what a step writes out of a workspace that lacks the first `first` units.
+    /// Splits what a step writes from a workspace that lacks the first `first` units.
     fn split(workspace: &'w mut [F32x16], first: usize, written: Range<usize>) -> (&'w mut [F32x16], Self) {
         let (before, rest) = workspace.split_at_mut(written.start - first);
         let (output, after) = rest.split_at_mut(written.len());

@@ -1,8 +1,8 @@
 //! From layers to steps: where each value is stored, which values share memory, and the weights laid out for the kernels.
 //!
-//! The **body** of a network is run for one picture after another: what a layer makes is then still in the cache when the next one reads
+//! The **body** of a network is run for one picture after another: the output of a layer is then still in the cache when the next one reads
 //! it. Its **head**, the dense layers at the end, is run for a whole batch, so that their weights (235 MB of AlexNet's 244) are read once
-//! a batch.
+//! per batch.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -34,7 +34,7 @@ impl Buffer {
         self.start..self.start + self.layout.len()
     }
 
-    /// Numbers without those that fill up the last block; of a tensor all its numbers.
+    /// Elements without the padding of the last block; for a tensor all its elements.
     pub(crate) fn numbers(&self) -> usize {
         self.layout.channels * self.layout.height * self.layout.width
     }
@@ -48,7 +48,7 @@ pub(crate) enum Source {
     Buffer(Buffer),
 }
 
-/// A function of two numbers, laid out.
+/// A function of two numbers, laid out for the kernel.
 #[derive(Debug)]
 pub(crate) struct PackedCombination {
     pub(crate) function: Binary,
@@ -94,7 +94,7 @@ pub(crate) enum StepKind {
     Reflow(Buffer),
     ToTensor(usize, Buffer),
     ToPicture(usize, Source),
-    /// Chunks of a tensor, into those of another after so many numbers.
+    /// Chunks of a tensor, written into those of another after this many numbers.
     Join {
         chunks: usize,
         from: Buffer,
@@ -106,7 +106,7 @@ pub(crate) enum StepKind {
     ToHead(Source),
 }
 
-/// What is done, and where the result goes.
+/// The operation, and where its result goes.
 #[derive(Debug)]
 pub(crate) struct Step {
     pub(crate) kind: StepKind,
@@ -124,7 +124,7 @@ pub(crate) struct Plan {
     pub(crate) body: Vec<Step>,
     /// For all rows at once.
     pub(crate) head: Vec<Step>,
-    /// What comes out.
+    /// The output.
     pub(crate) output: Buffer,
     /// Pictures, or crops, of a batch.
     pub(crate) rows: usize,
@@ -165,8 +165,7 @@ pub(crate) fn plan(lowered: &Lowered, rows: usize, instructions: Instructions) -
     Ok(Plan { inputs, input, body, head, output, rows, scratch, padded, workspace: next })
 }
 
-/// Which layers can be run for all rows at once: those over single pixels that nothing but such layers reads, if there is a dense layer
-/// among them.
+/// The layers that can be run for all rows at once: those over single pixels that only such layers read, if one of them is dense.
 fn head(lowered: &Lowered) -> Vec<bool> {
     let mut body_reads = vec![false; lowered.shapes.len()];
     let mut head = vec![false; lowered.layers.len()];
@@ -190,7 +189,7 @@ fn head(lowered: &Lowered) -> Vec<bool> {
     head
 }
 
-/// Whether a network is faster with several pictures at once.
+/// Whether a network is faster with batches.
 pub(crate) fn wants_batch(lowered: &Lowered) -> bool {
     head(lowered).contains(&true)
 }
@@ -216,7 +215,7 @@ fn widen(layout: &mut Layout, convolution: &Convolution, output: Shape) {
     }
 }
 
-/// Scratch that a layer needs, in units of sixteen numbers.
+/// The scratch that a layer needs, in units of sixteen numbers.
 fn scratch(layer: &Layer, lowered: &Lowered) -> usize {
     match &layer.kind {
         LayerKind::Lrn(lrn) => blocks_of(LrnKernel::scratch(*lrn, bare(lowered.shapes[layer.output]))),
@@ -232,9 +231,9 @@ fn bare(shape: Shape) -> Layout {
 struct Planner<'g> {
     lowered: &'g Lowered,
     storage: Storage,
-    /// Where each slot begins.
+    /// Where each slot starts.
     slots: Vec<usize>,
-    /// Where each value of the head begins.
+    /// Where each value of the head starts.
     vectors: Vec<Option<usize>>,
     rows: usize,
     blocks: usize,
@@ -291,7 +290,7 @@ impl Planner<'_> {
         }
     }
 
-    /// What a layer does; nothing for a view.
+    /// The operation of a layer; none for a view.
     fn kind(&self, layer: &Layer, buffer: &dyn Fn(Value) -> Buffer, to: Buffer, input: Layout) -> Option<StepKind> {
         let from = || buffer(layer.inputs[0]);
         Some(match &layer.kind {
@@ -315,7 +314,7 @@ impl Planner<'_> {
                 let packed = PackedCombination {
                     function: combination.function,
                     swapped: combination.swapped,
-                    // In the head a pixel is a row: each has its own numbers, unless they are constant.
+                    // In the head a pixel is a row with its own numbers, unless they are constant.
                     broadcast: if combination.constant.is_none() && self.is_row(&to) { Broadcast::Full } else { combination.broadcast },
                     other,
                     activation: combination.activation,
@@ -339,7 +338,7 @@ impl Planner<'_> {
         })
     }
 
-    /// Whether a buffer is of the head.
+    /// Whether a buffer belongs to the head.
     fn is_row(&self, buffer: &Buffer) -> bool {
         self.vectors.contains(&Some(buffer.start))
     }
@@ -366,7 +365,7 @@ impl Planner<'_> {
     }
 }
 
-/// The second operand of a combination that is constant.
+/// The constant second operand of a combination.
 fn constant(broadcast: Broadcast, numbers: &[f32], picture: Layout) -> Other {
     match broadcast {
         Broadcast::Channels => Other::Constant(Layout::bare(picture.channels, 1, 1), vectors(numbers)),
@@ -399,9 +398,9 @@ struct Place {
     layout: Layout,
 }
 
-/// Where the body's values lie. Several can lie in one root: the parts of a concatenation are made in their place, and views are parts.
+/// Where the body's values are stored. Several can share one root: the parts of a concatenation are computed in place, and views are parts.
 struct Storage {
-    /// The value that the root of each value is named after.
+    /// The value after which the root of each value is named.
     roots: Vec<Value>,
     places: Vec<Option<Place>>,
     /// Whether a layer is the first to write to its root.
@@ -495,7 +494,7 @@ fn layouts(lowered: &Lowered, roots: &[Value], head: &[bool]) -> Vec<Layout> {
     layouts
 }
 
-/// From which layer to which each root is in use by the body.
+/// The first and last layer of the body that use each root.
 fn lives(lowered: &Lowered, roots: &[Value], head: &[bool]) -> Vec<Option<(usize, usize)>> {
     let mut lives: Vec<Option<(usize, usize)>> = vec![None; lowered.shapes.len()];
     for (number, layer) in lowered.layers.iter().enumerate().filter(|(number, _)| !head[*number]) {
@@ -507,7 +506,7 @@ fn lives(lowered: &Lowered, roots: &[Value], head: &[bool]) -> Vec<Option<(usize
     lives
 }
 
-/// A slot for each root, shared by those that are not in use at the same time; and how many units each slot needs.
+/// A slot for each root, shared by roots that are not in use at the same time, and the number of units of each slot.
 fn assign_slots(layouts: &[Layout], lives: &[Option<(usize, usize)>]) -> (Vec<Option<usize>>, Vec<usize>) {
     let mut order: Vec<(usize, usize, usize)> =
         lives.iter().enumerate().filter_map(|(root, life)| life.map(|(first, last)| (first, last, root))).collect();

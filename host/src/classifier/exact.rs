@@ -65,7 +65,7 @@ impl Exact {
         let mut logits = network.softmax().is_some();
         let mut prepared = layers(network.end())?;
         if network.softmax().is_some_and(|softmax| !softmax.spans(prepared.output_shape())) {
-            // It is not over the classes: then it is a layer like any other.
+            // Not over the classes: then it is a layer like any other.
             prepared = layers(&network.graph().outputs[0])?;
             logits = false;
         }

@@ -69,7 +69,7 @@ impl PackedConvolution {
             band: output.height,
         };
         let (outputs, inputs) = (layer.bias.len() / layer.groups, layer.weights.len() / layer.bias.len() / area(layer.kernel));
-        // Which groups the outputs of a block are in.
+        // The groups of the outputs of a block.
         let all = blocks_of(layer.bias.len());
         let seen = |block: usize| (block * LANES / outputs, (((block + 1) * LANES).min(layer.bias.len()) - 1) / outputs);
         let mut first = 0;
@@ -86,7 +86,7 @@ impl PackedConvolution {
             }
             let at = this.weights.len();
             for &(channel, place) in &order {
-                // An output of another group takes no part: adding products of finite numbers with 0 changes no sum.
+                // Outputs of other groups are not affected: adding products of finite numbers with 0 does not change a sum.
                 let weight = |output: usize| match channel.checked_sub(output / outputs * inputs) {
                     Some(input) if input < inputs => layer.weights[(output * inputs + input) * area(layer.kernel) + place],
                     _ => 0.0,
@@ -104,8 +104,8 @@ impl PackedConvolution {
         this
     }
 
-    /// Adds the taps of outputs that see these channels, and returns the order in which they take their weights: input channels, and
-    /// places in the kernel.
+    /// Adds the taps of outputs that see these channels, and returns the order in which they use their weights: input channels, and
+    /// positions in the kernel.
     fn add_taps(&mut self, layer: &ir::Convolution, channels: core::ops::Range<usize>) -> Vec<(usize, usize)> {
         let ([height, width], lanes) = (layer.kernel, self.input.lanes);
         let mut order = Vec::with_capacity(channels.len() * height * width);
@@ -211,7 +211,7 @@ impl<X: InputElement> Kernel for ConvolutionKernel<'_, X> {
     }
 }
 
-/// A `STRIDE` of 0 stands for any other than 1, 2 and 4.
+/// A `STRIDE` of 0 stands for any stride other than 1, 2 and 4.
 impl<X: InputElement> ConvolutionKernel<'_, X> {
     #[inline(always)]
     fn run_bands<V: Vector, const STRIDE: usize>(self) {

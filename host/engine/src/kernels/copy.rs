@@ -23,7 +23,7 @@ fn copy_blocks(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layou
     }
 }
 
-/// Puts a channel of one picture into another.
+/// Copies a channel of one picture into another.
 pub(crate) fn copy_channel(from: &[F32x16], from_layout: Layout, here: usize, to: &mut [F32x16], to_layout: Layout, there: usize) {
     for y in 0..from_layout.height {
         let pixels = &from[from_layout.at(here / LANES, y, 0)..][..from_layout.width];
@@ -44,7 +44,7 @@ pub(crate) fn reflow(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to
     }
 }
 
-/// Pixels of a picture, or what is beyond its edges.
+/// Pixels of a picture, or the value beyond its edges.
 pub(crate) fn extract(layer: Extract, from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout) {
     let place = |axis: usize, at: usize, side: usize| {
         let place = layer.start[axis].checked_add_unsigned(at.checked_mul(layer.step[axis])?)?;
@@ -65,15 +65,15 @@ pub(crate) fn extract(layer: Extract, from: &[F32x16], from_layout: Layout, to: 
     }
 }
 
-/// A run of pixels that lie in one row of a picture, and in one run of a tensor.
+/// A run of pixels within one row of a picture and one run of a tensor.
 struct Run {
     pixel: usize,
     len: usize,
-    /// Where in the tensor the first channel of the first pixel is.
+    /// The position in the tensor of the first channel of the first pixel.
     at: usize,
 }
 
-/// The runs of a picture in a tensor that has after each `inner` numbers of a channel those of the next one.
+/// The runs of a picture in a tensor in which each `inner` numbers of a channel are followed by those of the next one.
 fn runs(layout: Layout, inner: usize) -> impl Iterator<Item = Run> {
     let (pixels, width, channels) = (layout.height * layout.width, layout.width, layout.channels);
     let mut pixel = 0;
@@ -85,7 +85,7 @@ fn runs(layout: Layout, inner: usize) -> impl Iterator<Item = Run> {
     })
 }
 
-/// A picture as a tensor: of each run of `inner` pixels the first channel's numbers, then the second's, and so on.
+/// A picture as a tensor: for each run of `inner` pixels the numbers of the first channel, then those of the second, and so on.
 pub(crate) fn to_tensor(inner: usize, picture: &[F32x16], layout: Layout, tensor: &mut [f32]) {
     for run in runs(layout, inner) {
         for block in 0..layout.blocks() {
@@ -127,7 +127,7 @@ pub(crate) fn to_picture(inner: usize, tensor: &[f32], picture: &mut [F32x16], l
     }
 }
 
-/// Puts the chunks of a tensor into a larger one, each after `offset` numbers of a chunk of that one.
+/// Copies the chunks of a tensor into a larger one, each after `offset` numbers of a chunk there.
 pub(crate) fn join(chunks: usize, from: &[f32], to: &mut [f32], offset: usize) {
     if from.is_empty() || chunks == 0 {
         return;

@@ -10,7 +10,7 @@ use crate::simd::{F32x16, Kernel, LANES, Vector, square_root};
 /// A layer normalisation laid out for the kernel.
 #[derive(Debug)]
 pub(crate) struct PackedLayerNorm {
-    /// A vector for each block.
+    /// One vector for each block.
     scale: Vec<F32x16>,
     offset: Vec<F32x16>,
     epsilon: f32,
@@ -23,10 +23,10 @@ impl PackedLayerNorm {
     }
 }
 
-/// Pixels that are done together, so that neighbours in memory are read together.
+/// Pixels that are processed together, so that neighbours in memory are read together.
 const TILE: usize = 4;
 
-/// A [`PackedLayerNorm`] to be done. Sums: each lane over the blocks, then the lanes, the farther apart the earlier.
+/// A [`PackedLayerNorm`] with its input and output. Sums: each lane over the blocks, then the lanes, the most distant first.
 pub(crate) struct LayerNormKernel<'a> {
     pub(crate) layer: &'a PackedLayerNorm,
     pub(crate) from: Layout,
@@ -74,7 +74,7 @@ impl LayerNormKernel<'_> {
         }
     }
 
-    /// Of each pixel the sum over its channels.
+    /// For each pixel, the sum over its channels.
     #[inline(always)]
     fn sums<V: Vector, const PIXELS: usize>(&self, y: usize, x: usize) -> [f32; PIXELS] {
         let mut sums = [V::splat(0.0); PIXELS];
@@ -87,7 +87,7 @@ impl LayerNormKernel<'_> {
         sums.map(sum_of_lanes)
     }
 
-    /// Of each pixel the sum of the squares of its channels less the mean.
+    /// For each pixel, the sum of the squares of its channels minus the mean.
     #[inline(always)]
     fn squares<V: Vector, const PIXELS: usize>(&self, y: usize, x: usize, means: &[V; PIXELS]) -> [f32; PIXELS] {
         let mut sums = [V::splat(0.0); PIXELS];
@@ -101,7 +101,7 @@ impl LayerNormKernel<'_> {
         sums.map(sum_of_lanes)
     }
 
-    /// 0 in the lanes behind the last channel, which hold anything.
+    /// 0 in the lanes after the last channel, whose content is unspecified.
     #[inline(always)]
     fn masked<V: Vector>(&self, block: usize, value: V) -> V {
         let channels = self.layer.channels - block * LANES;
@@ -114,7 +114,7 @@ impl LayerNormKernel<'_> {
     }
 }
 
-/// The sum of the lanes, the farther apart the earlier.
+/// The sum of the lanes, the most distant first.
 #[inline(always)]
 fn sum_of_lanes<V: Vector>(vector: V) -> f32 {
     let mut lanes = vector.to_array();

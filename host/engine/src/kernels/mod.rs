@@ -13,7 +13,7 @@ pub(crate) mod pointwise;
 pub(crate) mod pool;
 pub(crate) mod tensor;
 
-/// Numbers in whole vectors, filled up with 0.
+/// Numbers in whole vectors, padded with 0.
 pub(crate) fn vectors(numbers: &[f32]) -> Vec<F32x16> {
     numbers.chunks(LANES).map(|chunk| F32x16(core::array::from_fn(|lane| chunk.get(lane).copied().unwrap_or(0.0)))).collect()
 }

@@ -1,4 +1,4 @@
-//! Each number by itself, or with one of another picture.
+//! Operations on each number separately, or together with one of another picture.
 
 use super::tensor::{Binary, Unary};
 use crate::ir::{Activation, Bounds, Broadcast};
@@ -47,7 +47,7 @@ impl Kernel for Apply<'_> {
     }
 }
 
-/// The activation of each number of a picture.
+/// Applies the activation to each number of a picture.
 pub(crate) struct MapKernel<'a> {
     pub(crate) bounds: Bounds,
     pub(crate) from: Layout,
@@ -76,7 +76,7 @@ fn rows(layout: Layout) -> impl Iterator<Item = (usize, usize)> {
     (0..layout.blocks()).flat_map(move |block| (0..layout.height).map(move |y| (block, y)))
 }
 
-/// Applies a function to all of a picture, in place.
+/// Applies a function to a whole picture, in place.
 pub(crate) fn finish(instructions: Instructions, activation: Activation, picture: &mut [F32x16], layout: Layout) {
     let Some(function) = activation.function else { return };
     for (block, y) in rows(layout) {
@@ -92,7 +92,7 @@ pub(crate) struct Operand<'a> {
     pub(crate) numbers: &'a [F32x16],
 }
 
-/// A function of each number of a picture and one of another.
+/// A function of each number of a picture and one of another picture.
 pub(crate) struct CombineKernel<'a> {
     pub(crate) function: Binary,
     pub(crate) swapped: bool,
@@ -141,7 +141,7 @@ impl Kernel for CombineKernel<'_> {
         macro_rules! functions {
             ($($kind:ident)*) => {
                 match (function, swapped) {
-                    // One operation of the CPU.
+                    // A single operation of the CPU.
                     (Binary::Add, _) => each!(|a: V, b: V| a.add(b)),
                     (Binary::Mul, _) => each!(|a: V, b: V| a.mul(b)),
                     (Binary::Sub, false) => each!(|a: V, b: V| a.sub(b)),
@@ -164,9 +164,9 @@ impl Kernel for CombineKernel<'_> {
     }
 }
 
-/// Each number times its channel's scale, plus its channel's offset, rounded once.
+/// Each number times its channel's scale plus its channel's offset, rounded once.
 pub(crate) struct AffineKernel<'a> {
-    /// A vector for each block.
+    /// One vector for each block.
     pub(crate) scale: &'a [F32x16],
     pub(crate) offset: &'a [F32x16],
     pub(crate) bounds: Bounds,

@@ -60,14 +60,14 @@ impl Kernel for PoolKernel<'_> {
     }
 }
 
-/// How many pixels of a window are in the picture or its padding: a last window that was rounded up may go beyond both.
+/// The number of pixels of a window in the picture or its padding: a last window that was rounded up may exceed both.
 #[inline(always)]
 fn within(window: &PoolWindow, axis: usize, at: usize, side: usize) -> usize {
     let first = at * window.stride[axis];
     (first + window.kernel[axis]).min(window.before[axis] + side + window.after[axis]) - first
 }
 
-/// The largest of each plane or its mean: a picture of one pixel.
+/// The maximum or the mean of each plane: a picture of one pixel.
 pub(crate) struct GlobalPoolKernel<'a> {
     pub(crate) pooling: Pooling,
     pub(crate) from: Layout,

@@ -31,7 +31,7 @@ impl<'g> Lowering<'g> {
 
     pub(super) fn product(&mut self, call: &Call<'g>) -> Result<()> {
         let (first, second) = (call.operand(0), call.operand(1));
-        // Pixels by a matrix: what is multiplied is the last axis.
+        // Pixels times a matrix: the last axis is multiplied.
         if let (true, Some((shape, matrix))) = (self.is_known(first), self.weights_of(second)?)
             && let (&[ref ones @ .., _, outputs], rank @ 2..) = (&shape[..], self.dims(first)?.len())
             && product(ones) == 1
@@ -39,7 +39,7 @@ impl<'g> Lowering<'g> {
         {
             return self.dense(call, first, rank - 1, transposed(&matrix, outputs), vec![0.0; outputs]);
         }
-        // A matrix by pixels: what is multiplied is the last axis but one.
+        // A matrix times pixels: the last axis but one is multiplied.
         if let (Some((shape, matrix)), true) = (self.weights_of(first)?, self.is_known(second))
             && let (&[ref ones @ .., outputs, _], rank @ 2..) = (&shape[..], self.dims(second)?.len())
             && product(ones) == 1
@@ -68,7 +68,7 @@ impl<'g> Lowering<'g> {
     }
 }
 
-/// A matrix of so many columns, column by column.
+/// A matrix with this many columns, column by column.
 fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| matrix.iter().skip(column).step_by(columns.max(1)).copied()).collect()
 }

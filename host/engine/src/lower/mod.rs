@@ -1,10 +1,10 @@
-//! From a graph whose constants are folded to layers.
+//! From a graph with folded constants to layers.
 //!
 //! A value can be held in two forms: as a **picture**, one of whose axes lies in blocks of channels while all others are its pixels, and as
 //! a **tensor** in row-major order. Convolutions, products with matrices and pooling want pictures; what mixes axes wants tensors. A form
 //! is made where a layer needs it, and kept for others. Changes of shape that keep the order of the numbers cost nothing.
 //!
-//! What the engine has no layer for is no error of the network: [`Unsupported`] says what it was, and another engine may have it.
+//! A network that the engine does not support is not wrong: [`Unsupported`] says what is not supported, and another engine may support it.
 
 mod dense;
 mod normalise;
@@ -30,7 +30,7 @@ use crate::kernels::tensor::TensorLayer;
 use crate::limits::{MAX_ELEMENTS, MAX_WORK};
 use crate::network::MAX_OPERANDS;
 
-/// Makes layers of a graph, up to the value `end`, for an input of these dimensions.
+/// Lowers a graph to layers, up to the value `end`, for an input of these dimensions.
 pub(crate) fn lower(mut graph: Graph, end: &str, input: &[usize]) -> Result<Lowered> {
     graph.outputs = vec![end.into()];
     if let [picture] = &mut graph.inputs[..] {
@@ -56,7 +56,7 @@ fn node_part(node: &Node) -> alloc::string::String {
 struct Call<'g> {
     node: &'g Node,
     operation: Operation,
-    /// Names of its operands; empty for those that are left out.
+    /// Names of its operands; empty for those that are omitted.
     operands: Vec<&'g str>,
 }
 
@@ -75,11 +75,11 @@ impl<'g> Call<'g> {
     }
 }
 
-/// How a value lies in memory.
+/// How a value is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     Tensor,
-    /// The axis that lies in channels; all others, in their order, are the pixels.
+    /// The axis stored in channels; all others, in order, are the pixels.
     Picture(usize),
 }
 
@@ -165,13 +165,13 @@ impl<'g> Lowering<'g> {
         }
     }
 
-    // What is known of names.
+    // What is known about names.
 
     fn dims(&self, name: &str) -> Result<Vec<usize>> {
         self.known.get(name).map(|known| known.dims.clone()).map_or_else(|| unsupported("an operand is missing"), Ok)
     }
 
-    /// The dimensions of what a node gives.
+    /// The dimensions of a node's output.
     fn result(&self, name: &str) -> Result<Vec<usize>> {
         self.folded.types.get(name).map(|kind| kind.shape.clone()).map_or_else(|| unsupported("a result has no type"), Ok)
     }
@@ -184,7 +184,7 @@ impl<'g> Lowering<'g> {
         self.folded.graph.constants.get(name)
     }
 
-    /// Numbers of a constant that are multiplied with: infinities would make what they meet no number.
+    /// Elements of a constant factor: infinities would turn what they are multiplied with into NaN.
     fn weights_of(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
         let Some(tensor) = self.constant(name) else { return Ok(None) };
         let numbers = floats_of(tensor);
@@ -194,14 +194,14 @@ impl<'g> Lowering<'g> {
         Ok(Some((tensor.shape.clone(), numbers)))
     }
 
-    /// Gives a node's output a name, in one form.
+    /// Names a node's output, in one form.
     fn give(&mut self, name: &'g str, form: Form, value: Value) -> Result<()> {
         let dims = self.result(name)?;
         self.known.insert(name, Known { dims, forms: vec![(form, value)] });
         Ok(())
     }
 
-    /// Gives a node's output the forms of what it reads.
+    /// Gives a node's output the forms of its operand.
     fn alias(&mut self, from: &str, to: &'g str, forms: Vec<(Form, Value)>) -> Result<()> {
         if self.readers.get(from) != Some(&1) {
             self.shared.extend(forms.iter().map(|form| form.1));
@@ -235,13 +235,13 @@ impl<'g> Lowering<'g> {
         if self.work > MAX_WORK { unsupported("too many multiplications per picture") } else { Ok(()) }
     }
 
-    /// Counts weights as they will be laid out, and bounds them.
+    /// Counts weights as they will be laid out, and checks the limit.
     fn holds(&mut self, weights: usize) -> Result<()> {
         self.weights = self.weights.saturating_add(weights);
         if self.weights > MAX_ELEMENTS { unsupported("too many weights") } else { Ok(()) }
     }
 
-    /// The layer that makes a value, if nothing but the one reader of `name` reads it: then it may be changed.
+    /// The layer that makes a value, if nothing but the only reader of `name` reads it: then it may be changed.
     fn maker(&mut self, name: &str) -> Option<(Form, Value, &mut LayerKind)> {
         let (form, value) = *self.known.get(name)?.forms.first()?;
         if self.readers.get(name) != Some(&1) || self.shared.contains(&value) || self.known[name].forms.len() > 1 {
@@ -251,7 +251,7 @@ impl<'g> Lowering<'g> {
         Some((form, value, &mut layer.kind))
     }
 
-    /// Where the layer before takes its activation, if it has none yet.
+    /// Where the previous layer stores its activation, if it has none yet.
     fn activation_before(&mut self, name: &str) -> Option<(Form, Value, &mut Activation)> {
         let (form, value, kind) = self.maker(name)?;
         let activation = match kind {
@@ -275,7 +275,7 @@ impl<'g> Lowering<'g> {
         let picture = known.forms.iter().find_map(|&(form, value)| if let Form::Picture(axis) = form { Some((axis, value)) } else { None });
         let value = match (tensor, picture) {
             (Some(value), _) if value != 0 => return Ok(value),
-            // Only pictures are made of the network's input where it lies.
+            // The network's input is only read as pictures.
             (Some(_), _) => self.layer(LayerKind::ToPicture { inner: 1 }, vec![0], self.shapes[0])?,
             (None, Some((_, value))) if self.shapes[value].is_flat() => value,
             (None, Some((axis, value))) => {
@@ -319,7 +319,7 @@ impl<'g> Lowering<'g> {
         Ok(value)
     }
 
-    /// The picture that a value is held as, with the axis in channels. The network's input becomes one if it has rows, columns and channels.
+    /// The stored picture of a value with the axis in channels. The network's input becomes one if it has rows, columns and channels.
     fn any_picture(&mut self, name: &str) -> Result<Option<(usize, Value)>> {
         let Some(known) = self.known.get(name) else { return Ok(None) };
         let picture = known.forms.iter().find_map(|&(form, value)| if let Form::Picture(axis) = form { Some((axis, value)) } else { None });
@@ -378,7 +378,7 @@ fn product(dims: &[usize]) -> usize {
     dims.iter().fold(1, |all, &side| all.saturating_mul(side))
 }
 
-/// Whether two axes divide a tensor's numbers alike: what is before them, along them and behind them.
+/// Whether two axes divide the elements of a tensor in the same way: what is before, along and after them.
 fn same_axis(dims: &[usize], a: usize, b: usize) -> bool {
     a == b || (dims.get(a) == dims.get(b) && product(&dims[..a.min(dims.len())]) == product(&dims[..b.min(dims.len())]))
 }

@@ -11,7 +11,7 @@ use crate::ir::{Activation, LayerKind, LayerNorm, Lrn};
 pub(super) struct Affine {
     pub(super) factor: Vec<f64>,
     pub(super) term: Vec<f64>,
-    /// What is taken away before the factor.
+    /// What is subtracted before the factor is applied.
     pub(super) mean: Vec<f64>,
 }
 
@@ -42,7 +42,7 @@ impl<'g> Lowering<'g> {
         self.give(call.output(), Form::Picture(1), value)
     }
 
-    /// Puts factors and terms into the weights of the layer before, if nothing else reads what that makes and it has no activation.
+    /// Merges factors and terms into the weights of the previous layer, if nothing else reads its output and it has no activation.
     pub(super) fn fold_into_weights(&mut self, call: &Call<'g>, name: &str, axis: usize, affine: &Affine) -> Result<bool> {
         let Some((form, value, kind)) = self.maker(name) else { return Ok(false) };
         let (LayerKind::FirstConvolution(layer) | LayerKind::Convolution(layer) | LayerKind::Depthwise(layer)) = kind else {

@@ -1,4 +1,4 @@
-//! Activations that exporters write out as several nodes.
+//! Activations that exporters write as several nodes.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
@@ -10,10 +10,10 @@ use crate::fold::call::floats_of;
 use crate::fold::operation::Operation;
 use crate::kernels::tensor::{Binary, Unary};
 
-/// Products inside a product that are looked at.
+/// The largest number of nested products examined.
 const MAX_DEPTH: usize = 4;
 
-/// Puts one node in place of each activation that is written out, and drops the nodes that nothing reads then.
+/// Replaces each activation written as several nodes by one node, and removes the nodes that nothing reads any more.
 pub(super) fn simplify<'g>(folded: &'g Folded, calls: Vec<Call<'g>>) -> Vec<Call<'g>> {
     let graph = Nodes::new(folded, &calls);
     let replace = |call: &Call<'g>| graph.activation(call).map(|(function, name)| (Operation::Unary(function), vec![name]));
@@ -25,7 +25,7 @@ pub(super) fn simplify<'g>(folded: &'g Folded, calls: Vec<Call<'g>>) -> Vec<Call
     needed(folded, calls.collect())
 }
 
-/// The nodes that the output depends on.
+/// The nodes on which the output depends.
 fn needed<'g>(folded: &'g Folded, calls: Vec<Call<'g>>) -> Vec<Call<'g>> {
     let mut read: BTreeSet<&str> = folded.graph.outputs.iter().map(|name| name.as_str()).collect();
     let mut needed: Vec<Call<'g>> = Vec::new();
@@ -39,7 +39,7 @@ fn needed<'g>(folded: &'g Folded, calls: Vec<Call<'g>>) -> Vec<Call<'g>> {
     needed
 }
 
-/// The graph by the names of values.
+/// The graph indexed by the names of values.
 struct Nodes<'c, 'g> {
     folded: &'g Folded,
     makers: BTreeMap<&'g str, &'c Call<'g>>,
@@ -56,7 +56,7 @@ impl<'c, 'g> Nodes<'c, 'g> {
         Self { folded, makers: calls.iter().map(|call| (call.output(), call)).collect(), readers }
     }
 
-    /// The activation that a node is the last part of, and what goes into it.
+    /// The activation that ends with this node, and its operand.
     fn activation(&self, call: &Call<'g>) -> Option<(Unary, &'g str)> {
         if !matches!(call.operation, Operation::Binary(Binary::Mul | Binary::Div)) {
             return None;
@@ -110,7 +110,7 @@ impl<'c, 'g> Nodes<'c, 'g> {
         }
     }
 
-    /// The factors of a product that is used for nothing else.
+    /// The factors of a product that has no other reader.
     fn factors(&self, call: &Call<'g>, factors: &mut Factors<'g>, depth: usize) {
         let operands = [call.operand(0), call.operand(1)];
         for (at, name) in operands.into_iter().enumerate() {
@@ -121,7 +121,7 @@ impl<'c, 'g> Nodes<'c, 'g> {
             }
             match self.single(name) {
                 Some(maker) if !is_divisor && depth < MAX_DEPTH && self.is_scaled(maker) => self.factors(maker, factors, depth + 1),
-                // What is divided by is no factor: with it there are too many.
+                // A divisor is not a factor: with it there are too many.
                 _ if is_divisor => factors.values.extend([name; 3]),
                 _ => factors.values.push(name),
             }
@@ -137,12 +137,12 @@ impl<'c, 'g> Nodes<'c, 'g> {
         }
     }
 
-    /// The node that makes a value which nothing else reads.
+    /// The node that makes a value with a single reader.
     fn single(&self, name: &str) -> Option<&'c Call<'g>> {
         self.makers.get(name).copied().filter(|_| self.readers.get(name) == Some(&1))
     }
 
-    /// A constant that is a single number.
+    /// A constant with a single element.
     fn scalar(&self, name: &str) -> Option<f32> {
         let tensor = self.folded.graph.constants.get(name)?;
         if tensor.shape.iter().any(|&side| side != 1) {

@@ -1,4 +1,4 @@
-//! Each number by itself, or with one of another value.
+//! Operations on each number separately, or together with one of another value.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ impl<'g> Lowering<'g> {
         self.give(call.output(), form, value)
     }
 
-    /// A value in the form that it has; the network's input as a picture, if it is one.
+    /// A value in its present form; the network's input as a picture, if it is one.
     fn preferred(&mut self, name: &str) -> Result<(Form, Value)> {
         match self.any_picture(name)? {
             Some((axis, value)) => Ok((Form::Picture(axis), value)),
@@ -132,7 +132,7 @@ impl<'g> Lowering<'g> {
     }
 }
 
-/// What combining with a constant a channel does to weights and biases.
+/// The effect of combining with a constant per channel on weights and biases.
 fn affine(function: Binary, numbers: &[f32], swapped: bool) -> Option<Affine> {
     let wide = || numbers.iter().map(|&number| f64::from(number));
     let (ones, zeros) = (vec![1.0; numbers.len()], vec![0.0; numbers.len()]);
@@ -147,11 +147,11 @@ fn affine(function: Binary, numbers: &[f32], swapped: bool) -> Option<Affine> {
     Some(Affine { factor, term, mean: zeros })
 }
 
-/// A constant laid over a value.
+/// A constant broadcast to a value.
 struct Constant {
     numbers: Vec<f32>,
     dims: Vec<usize>,
-    /// How far apart in the constant's numbers neighbours along each axis are; 0 where it is repeated.
+    /// The distance between neighbours along each axis in the constant's elements; 0 where it is repeated.
     strides: Vec<usize>,
 }
 
@@ -171,7 +171,7 @@ impl Constant {
         (0..self.dims.len()).filter(|&axis| self.strides[axis] != 0).collect()
     }
 
-    /// Its numbers over the axes that `taken` names, in their order; where all others begin.
+    /// Its elements over the axes in `taken`, in their order, at the start of all others.
     fn over(&self, taken: &[usize]) -> Vec<f32> {
         let count = product(&taken.iter().map(|&axis| self.dims[axis]).collect::<Vec<_>>());
         let number = |place: usize| {

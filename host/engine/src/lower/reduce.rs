@@ -15,7 +15,7 @@ impl<'g> Lowering<'g> {
             Reduction::Max => Pooling::Max,
             _ => return self.tensor_layer(call),
         };
-        // One axis stays, and all others that have more than one element go.
+        // One axis remains, and all others with more than one element are reduced.
         let stays = |axis: &usize| !axes.contains(axis);
         let Some(axis) = (0..dims.len()).filter(stays).max_by_key(|&axis| (dims[axis], axis)) else { return self.tensor_layer(call) };
         if !pixel_axes(&dims, axis).iter().all(|axis| axes.contains(axis)) {

@@ -1,4 +1,4 @@
-//! Changes of shape, parts of values, and values put together.
+//! Changes of shape, parts of values, and concatenations.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,7 +30,7 @@ impl<'g> Lowering<'g> {
 
     pub(super) fn transpose(&mut self, call: &Call<'g>, order: &[usize]) -> Result<()> {
         let (name, dims) = (call.operand(0), self.dims(call.operand(0))?);
-        // The pixels stay in their order: only what is called the channels' axis changes.
+        // The pixels stay in order; only the axis called channels changes.
         let view = |axis: usize| {
             let rest: Vec<usize> = order.iter().copied().filter(|&from| from != axis && dims[from] > 1).collect();
             rest.is_sorted().then(|| order.iter().position(|&from| from == axis)).flatten()
@@ -43,7 +43,7 @@ impl<'g> Lowering<'g> {
         if !forms.is_empty() {
             return self.alias(name, call.output(), forms);
         }
-        // The network's input becomes a picture, as its convolutions want it.
+        // The network's input becomes a picture, as its convolutions need it.
         if self.known[name].forms.contains(&(Form::Tensor, 0))
             && let Some(axis) = (0..dims.len()).rev().find(|&axis| dims[axis] > 1 && view(axis).is_some())
         {
@@ -155,8 +155,7 @@ impl<'g> Lowering<'g> {
         self.give(call.output(), Form::Picture(axis), value)
     }
 
-    /// Pixels of a picture: for each axis where they begin, how far they are apart and how many they are. Nothing if its axes are not rows
-    /// and columns.
+    /// Pixels of a picture: for each axis the start, the step and the number. None if its axes are not rows and columns.
     fn cut(
         &mut self,
         dims: &[usize],
@@ -185,11 +184,11 @@ impl<'g> Lowering<'g> {
     }
 }
 
-/// The axis of a new shape that divides the numbers as an axis of the old one does.
+/// The axis of a new shape that divides the elements as an axis of the old one does.
 fn same_place(from: &[usize], axis: usize, to: &[usize]) -> Option<usize> {
     let before = product(&from[..axis]);
     let fits = |&at: &usize| to[at] == from[axis] && product(&to[..at]) == before;
-    // The same place if it fits: axes of one element divide alike.
+    // The same index if it matches: axes of size 1 divide alike.
     [axis].into_iter().filter(|&at| at < to.len()).chain(0..to.len()).find(fits)
 }
 

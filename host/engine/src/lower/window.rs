@@ -10,7 +10,7 @@ use crate::ir::{Activation, Convolution, LayerKind, PoolWindow, Pooling, Shape, 
 use crate::kernels::tensor::Reduction;
 use crate::simd::LANES;
 
-/// Rows and columns of a window over one or two axes; over one axis it has a single row.
+/// Rows and columns of a window over one or two axes; with one axis it has a single row.
 fn two(numbers: &[usize], row: usize) -> Option<[usize; 2]> {
     match *numbers {
         [columns] => Some([row, columns]),
@@ -68,7 +68,7 @@ impl<'g> Lowering<'g> {
             // Strides and dilations have no effect if there is only one pixel.
             return self.layer(LayerKind::Convolution(Convolution { stride: [1; 2], dilation: [1; 2], ..layer }), vec![value], shape);
         }
-        // Zeros are put around a picture of its own: others read this one as a tensor.
+        // The padding needs a picture of its own, because others read this one as a tensor.
         let value = self.layer(LayerKind::Reflow, vec![value], from)?;
         self.layer(LayerKind::Convolution(layer), vec![value], shape)
     }
@@ -109,7 +109,7 @@ impl<'g> Lowering<'g> {
     }
 }
 
-/// How many weights a convolution has as it is laid out: whole blocks of outputs, each with the inputs of all groups that it is in.
+/// The number of weights of a convolution as it is laid out: whole blocks of outputs, each with the inputs of all its groups.
 fn packed_len(layer: &Convolution) -> usize {
     let (outputs, groups) = (layer.bias.len(), layer.groups.max(1));
     let each = layer.weights.len() / outputs.max(1);

@@ -15,7 +15,7 @@ impl F32x16 {
 
 /// The numbers of vectors, one after another.
 pub(crate) fn floats(vectors: &[F32x16]) -> &[f32] {
-    // SAFETY: an `F32x16` is sixteen `f32` without padding (its size is its alignment), and aligned as they are and more.
+    // SAFETY: an `F32x16` is sixteen `f32` without padding (its size equals its alignment), with at least their alignment.
     unsafe { core::slice::from_raw_parts(vectors.as_ptr().cast(), vectors.len() * LANES) }
 }
 

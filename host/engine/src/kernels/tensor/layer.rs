@@ -1,7 +1,7 @@
-//! A layer over tensors: what a node does, resolved once, and run without allocating.
+//! A layer over tensors: the operation of a node, resolved once and run without allocating.
 //!
-//! Most nodes only move numbers: transposing, slicing, expanding, repeating, gathering, padding and resizing by the nearest are all
-//! [`Take`]. Sums over a row are taken in sixteen partial sums, number `i` in sum `i % 16`, which are then added, the farther apart the earlier.
+//! Most nodes only move elements: transposing, slicing, expanding, repeating, gathering, padding and nearest resizing are all [`Take`].
+//! Sums over a row are computed as sixteen partial sums, with number `i` in sum `i % 16`, which are then added, the most distant first.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -19,10 +19,10 @@ use crate::graph::ElementType;
 use crate::kernels::tensor::Interpolation;
 use crate::simd::{Instructions, Kernel, Vector, dispatch};
 
-/// Axes that a tensor has at most.
+/// The largest number of axes of a tensor.
 pub(super) const MAX_RANK: usize = 8;
 
-/// A layer over tensors. Integers and truth values are held as floats.
+/// A layer over tensors. Integers and booleans are stored as floats.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorLayer {
     kind: Kind,
@@ -51,7 +51,7 @@ enum Kind {
         inner: usize,
         log: bool,
     },
-    /// First the axes that go are made the last ones.
+    /// First the reduced axes are moved to the end.
     Reduce {
         reduction: Reduction,
         take: Take,
@@ -59,7 +59,7 @@ enum Kind {
     },
     MatMul(MatMul),
     Normalise(Normalise),
-    /// Over the root of the sum of squares, or the sum of magnitudes.
+    /// Divided by the root of the sum of squares, or by the sum of magnitudes.
     Lp {
         size: usize,
         inner: usize,
@@ -80,17 +80,17 @@ enum Kind {
 /// Functions of numbers of several operands, each broadcast.
 #[derive(Debug, Clone)]
 struct Pointwise {
-    /// Nothing for the choice between two.
+    /// None for a selection between two.
     function: Option<Binary>,
     dims: Vec<usize>,
-    /// For each operand how far apart neighbours along each axis are.
+    /// For each operand, the distance between neighbours along each axis.
     strides: [[usize; MAX_RANK]; 3],
 }
 
 type Made = Result<(Kind, usize), Problem>;
 
 impl TensorLayer {
-    /// Prepares a node. Operands that are not constant are the inputs of [`Self::run`], in their order.
+    /// Prepares a node. Operands that are not constant are the inputs of [`Self::run`], in order.
     pub(crate) fn new(operation: &Operation, operands: &[Option<Operand<'_>>], results: &[TensorType]) -> Result<Self, Problem> {
         let mut inputs = 0..;
         let source = |operand: &Operand<'_>| match operand.constant {
@@ -104,7 +104,7 @@ impl TensorLayer {
         Ok(Self { kind, sources, work })
     }
 
-    /// Numbers of scratch that it takes.
+    /// The scratch needed, in numbers.
     pub(crate) fn scratch(&self) -> usize {
         match &self.kind {
             Kind::Reduce { take, .. } => take.len(),
@@ -114,7 +114,7 @@ impl TensorLayer {
         }
     }
 
-    /// About how many operations it takes.
+    /// The approximate number of operations.
     pub(crate) fn work(&self) -> usize {
         self.work
     }
@@ -134,7 +134,7 @@ impl TensorLayer {
     }
 }
 
-/// A layer to be run.
+/// A layer with its operands.
 struct Run<'a> {
     layer: &'a TensorLayer,
     inputs: &'a [&'a [f32]],
@@ -202,7 +202,7 @@ fn product(dims: &[usize]) -> usize {
     dims.iter().fold(1, |all, &side| all.saturating_mul(side))
 }
 
-/// What an operation does to tensors of these shapes, and how much work that is.
+/// The effect of an operation on tensors of these shapes, and its amount of work.
 fn make(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize], result: &[usize]) -> Made {
     let len = product(result);
     let ranks = operands.iter().flatten().map(|operand| operand.shape.len()).chain([result.len()]);
@@ -249,7 +249,7 @@ fn make(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize]
     Ok((kind, len.max(product(shape)).saturating_mul(4)))
 }
 
-/// Numbers of a channel that the scales of a quantisation are for; all of them if there is one scale.
+/// The number of elements that share a scale of a quantisation; all of them if there is only one scale.
 fn channel_stride(operands: &[Option<Operand<'_>>], shape: &[usize], axis: usize) -> Result<usize, Problem> {
     let count = |at: usize| operands.get(at).copied().flatten().map(|operand| product(operand.shape));
     match (count(1), count(2).unwrap_or(1)) {
@@ -276,7 +276,7 @@ fn reduce(reduction: Reduction, axes: &[usize], shape: &[usize]) -> Kind {
     Kind::Reduce { reduction, take: Take::transposed(shape, &order), size }
 }
 
-/// Nodes that move numbers and change none.
+/// Nodes that move elements without changing them.
 fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize], result: &[usize]) -> Result<Vec<Take>, Problem> {
     let whole = || Take::new(shape);
     let one = |take: Take| Ok(vec![take]);
@@ -336,7 +336,7 @@ fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize
     }
 }
 
-/// Which place a place of a padded axis is filled from; nothing for the number that is padded with.
+/// The position from which a position of a padded axis is filled; none for the padding number.
 fn padded(at: i64, side: i64, mode: PadMode) -> Option<usize> {
     let inside = (0..side).contains(&at);
     let place = match mode {

@@ -1,4 +1,4 @@
-//! Products of matrices that both depend on the picture. Each sum takes one product after another by a fused multiply-add.
+//! Products of matrices that both depend on the picture. Each sum adds one product after another by fused multiply-add.
 
 use alloc::vec::Vec;
 
@@ -7,25 +7,25 @@ use crate::fold::call::{Operand, Problem};
 use crate::fold::operation::Operation;
 use crate::simd::{LANES, Vector};
 
-/// A product of matrices, or of many.
+/// A product of two matrices, or of many pairs.
 #[derive(Debug, Clone)]
 pub(crate) struct MatMul {
     rows: usize,
     inner: usize,
     columns: usize,
-    /// How far apart rows and columns of both operands are.
+    /// The distances between rows and between columns of both operands.
     a: [usize; 2],
     b: [usize; 2],
-    /// The axes before the last two, and for both operands how far apart neighbours along them are.
+    /// The axes before the last two and, for both operands, the distances between neighbours along them.
     batch: Vec<usize>,
     strides: [[usize; MAX_RANK]; 2],
     alpha: f32,
-    /// What a third operand is multiplied with, and how far apart its rows and columns are.
+    /// The factor of a third operand, and the distances between its rows and columns.
     beta: f32,
     c: Option<[usize; 2]>,
 }
 
-/// Rows that are done together.
+/// Rows that are processed together.
 const ROWS: usize = 6;
 
 impl MatMul {
@@ -52,7 +52,7 @@ impl MatMul {
         Ok(Self { rows, inner, columns, a, b, batch, strides, alpha: 1.0, beta: 0.0, c: None })
     }
 
-    /// Numbers of scratch that it takes: the second matrix in blocks of columns.
+    /// The scratch needed, in numbers: the second matrix in blocks of columns.
     pub(super) fn scratch(&self) -> usize {
         self.inner * self.columns.next_multiple_of(LANES)
     }
@@ -80,7 +80,7 @@ impl MatMul {
         }
     }
 
-    /// The second matrix in blocks of sixteen columns, filled up with 0.
+    /// The second matrix in blocks of sixteen columns, padded with 0.
     #[inline(always)]
     fn pack(&self, b: &[f32], scratch: &mut [f32]) {
         for (block, packed) in scratch[..self.scratch()].chunks_exact_mut(self.inner * LANES).enumerate() {
@@ -143,7 +143,7 @@ impl MatMul {
     }
 }
 
-/// How far apart rows and columns of a third operand are that is broadcast to a matrix.
+/// The distances between rows and columns of a third operand that is broadcast to a matrix.
 fn broadcast(shape: &[usize]) -> [usize; 2] {
     let columns = shape.last().copied().unwrap_or(1);
     let rows = if shape.len() > 1 { shape[shape.len() - 2] } else { 1 };

@@ -1,19 +1,19 @@
-//! Normalisations of rows: less the mean, over the deviation, times a scale, plus an offset.
+//! Normalisations of rows: minus the mean, divided by the deviation, times a scale, plus an offset.
 
 use super::reduce::Reduction;
 use crate::fold::call::Problem;
 use crate::fold::operation::Operation;
 use crate::simd::square_root;
 
-/// A normalisation of rows of so many numbers.
+/// A normalisation of rows of this length.
 #[derive(Debug, Clone)]
 pub(crate) struct Normalise {
     size: usize,
     epsilon: f32,
-    /// Number `i` of row `r` takes the scale `r * row + i / inner`, counted around.
+    /// Number `i` of row `r` uses the scale `r * row + i / inner`, modulo the number of scales.
     row: usize,
     inner: usize,
-    /// Whether the mean is taken away.
+    /// Whether the mean is subtracted.
     centred: bool,
 }
 

@@ -33,7 +33,7 @@ pub(crate) enum Reduction {
 const PARTS: usize = 16;
 
 impl Reduction {
-    /// What is made of a row: sixteen partial results, number `i` in part `i % 16`, which are then joined, the farther apart the earlier.
+    /// The reduction of a row: sixteen partial results, with number `i` in part `i % 16`, which are then combined, the most distant first.
     #[inline(always)]
     pub(super) fn of(self, row: &[f32]) -> f32 {
         let add = |a: f32, b: f32| a + b;

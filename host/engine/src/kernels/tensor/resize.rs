@@ -83,7 +83,7 @@ impl Resize {
 }
 
 impl Resize {
-    /// The place in an axis of `from` elements that element `at` of `to` is at.
+    /// The position in an axis of `from` elements that corresponds to element `at` of `to`.
     #[expect(clippy::cast_precision_loss, reason = "axes are short")]
     fn place(&self, axis: usize, at: usize, from: usize, to: usize) -> f32 {
         let (at, from, to) = (at as f32, from as f32, to as f32);
@@ -136,13 +136,13 @@ impl Resize {
     }
 }
 
-/// An index of an axis that may be outside.
+/// An index of an axis that may be out of range.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped; axes are short")]
 fn index(place: f32, side: usize) -> usize {
     if place > 0.0 { (place as usize).min(side - 1) } else { 0 }
 }
 
-/// Resizing by the nearest elements.
+/// Resizing by nearest elements.
 pub(super) fn nearest(resize: &Resize, from: &[usize], to: &[usize]) -> Result<Take, Problem> {
     let mut take = Take::new(from);
     for (axis, (&from, &to)) in from.iter().zip(to).enumerate() {
@@ -151,12 +151,12 @@ pub(super) fn nearest(resize: &Resize, from: &[usize], to: &[usize]) -> Result<T
     Ok(take)
 }
 
-/// Resizing of one axis by its neighbours.
+/// Resizing one axis by interpolation between neighbours.
 #[derive(Debug, Clone)]
 pub(crate) struct Blend {
     side: usize,
     inner: usize,
-    /// For each element of the result two of the operand and their weights.
+    /// For each element of the result, two elements of the operand and their weights.
     places: Vec<([usize; 2], [f32; 2])>,
     len: usize,
 }
@@ -187,7 +187,7 @@ impl Blend {
         Ok(axes)
     }
 
-    /// How many numbers it gives.
+    /// The number of elements in the result.
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -206,7 +206,7 @@ impl Blend {
     }
 }
 
-/// The two elements around a place, and their weights; at the edges the outermost one.
+/// The two elements around a position, and their weights; at the edges the outermost one.
 #[expect(clippy::cast_precision_loss, reason = "axes are short")]
 fn neighbours(place: f32, side: usize) -> ([usize; 2], [f32; 2]) {
     let last = (side - 1) as f32;
@@ -222,7 +222,7 @@ fn neighbours(place: f32, side: usize) -> ([usize; 2], [f32; 2]) {
     ([first, (first + 1).min(side - 1)], [1.0 - (place - floor), place - floor])
 }
 
-/// Resizes one axis after another; each between two halves of the scratch.
+/// Resizes one axis after another, alternating between two halves of the scratch.
 #[inline(always)]
 pub(super) fn run(axes: &[Blend], input: &[f32], output: &mut [f32], scratch: &mut [f32]) {
     let (mut here, mut there) = scratch.split_at_mut(scratch.len() / 2);

@@ -1,4 +1,4 @@
-//! Numbers of a tensor in another order, in part or more than once, or a fixed number.
+//! Elements of a tensor in another order, partially or repeatedly, or a fixed number.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 use super::layer::MAX_RANK;
 use crate::fold::call::Problem;
 
-/// Stands for the number that is filled in.
+/// Stands for the fill number.
 const NOWHERE: usize = usize::MAX;
 
-/// For each axis of the result and each place along it, how far that takes us in the operand.
+/// For each axis of the result and each position along it, the offset in the operand.
 #[derive(Debug, Clone)]
 pub(crate) struct Take {
     axes: Vec<Vec<usize>>,
-    /// Whether the places along the last axis lie side by side.
+    /// Whether the positions along the last axis are contiguous.
     in_rows: bool,
     pub(super) fill: f32,
 }
@@ -43,7 +43,7 @@ impl Take {
         Self { axes, ..whole }.noted()
     }
 
-    /// Axes of one element are repeated, and axes put in front.
+    /// Repeats axes of size 1, and adds axes in front.
     pub(super) fn expanded(mut self, shape: &[usize]) -> Self {
         while self.axes.len() < shape.len() {
             self.axes.insert(0, vec![0]);
@@ -56,12 +56,12 @@ impl Take {
         self.noted()
     }
 
-    /// These places of an axis, in this order.
+    /// These positions of an axis, in this order.
     pub(super) fn choose(&mut self, axis: usize, places: impl Iterator<Item = usize>) -> Result<(), Problem> {
         self.choose_or_fill(axis, places.map(Some))
     }
 
-    /// The same; nothing stands for the number that is filled in.
+    /// The same; `None` stands for the fill number.
     pub(super) fn choose_or_fill(&mut self, axis: usize, places: impl Iterator<Item = Option<usize>>) -> Result<(), Problem> {
         let old = self.axes.get(axis).ok_or("has no such axis")?;
         let chosen = places.map(|place| place.map_or(Some(NOWHERE), |place| old.get(place).copied()));
@@ -77,7 +77,7 @@ impl Take {
         Self { in_rows, ..self }
     }
 
-    /// How many numbers come out.
+    /// The number of elements in the result.
     pub(super) fn len(&self) -> usize {
         self.axes.iter().fold(1, |all, axis| all.saturating_mul(axis.len()))
     }

@@ -1,13 +1,13 @@
-//! Convolutions and pooling over any number of axes and pictures, number by number: for what the blocked kernels do not take.
+//! Convolutions and pooling over any number of axes and pictures, element by element: for what the blocked kernels do not support.
 
 use crate::fold::call::{Operand, Problem};
 use crate::fold::operation::Operation;
 use crate::fold::resolve::window::{PoolKind, Window};
 
-/// A window over three axes; those that there are not have one element.
+/// A window over three axes; missing axes have size 1.
 #[derive(Debug, Clone)]
 pub(crate) struct Sliding {
-    /// Nothing for convolutions.
+    /// None for convolutions.
     pool: Option<PoolKind>,
     batch: usize,
     channels: usize,
@@ -78,7 +78,7 @@ impl Sliding {
         }
     }
 
-    /// Where along an axis a place of a window is in the picture.
+    /// The positions of a window along an axis that are in the picture.
     #[inline(always)]
     fn place(&self, axis: usize, at: usize, inside: usize) -> Option<usize> {
         let place = (at * self.stride[axis] + inside * self.dilation[axis]).checked_sub(self.before[axis])?;
