@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fooling_engine::{Attribute, ElementType, Graph, Input as GraphInput, Tensor};
 
-use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel};
+use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel, Scale};
 
 /// The folder of shared test data, `$FOOLING_SHARED` or `../shared` next to the workspace. Without it the test is skipped with a message;
 /// with `CI` set it fails.
@@ -39,7 +39,7 @@ pub(crate) fn shared_cards() -> Vec<Card> {
             height: side,
             picture,
             crops: if side == picture { Crops::Whole } else { Crops::Centre },
-            scale,
+            scale: Scale::Number(scale),
             mean,
             std: PerChannel::All(1.0),
         },
@@ -214,7 +214,7 @@ pub(crate) fn card_for(onnx: &[u8], channels: Channels, side: usize, classes: u8
             height: side,
             picture: side,
             crops: Crops::Whole,
-            scale: 1.0 / 255.0,
+            scale: Scale::Number(1.0 / 255.0),
             mean: Mean::All(0.0),
             std: PerChannel::All(1.0),
         },

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum, ValueHint};
 use fooling::classifier::{DeviceChoice, Engine};
-use fooling::model::{Crops, Model};
+use fooling::model::{CardOptions, Crops, Model};
 use fooling::run::{CoordinatesName, EncodingName, Folder, RunConfig, RunError, Setup, Variant};
 use fooling_core::{Capacity, MAX_BATCH};
 
@@ -35,6 +35,8 @@ pub(super) struct EvolveArgs {
     /// Name of a model (see fooling models list), or path of an ONNX file or model card
     #[arg(long, default_value = "lenet", value_hint = ValueHint::FilePath)]
     model: String,
+    #[command(flatten)]
+    card: CardOptions,
     /// How a genome encodes a picture
     #[arg(long, value_enum, default_value = "cppn")]
     encoding: EncodingName,
@@ -137,7 +139,7 @@ impl EvolveArgs {
 }
 
 pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
-    let model = super::with_crops(super::open_model(&args.model)?, args.crops)?;
+    let model = super::with_crops(super::open_model(&args.model, &args.card)?, args.crops)?;
     let config = config(args, &model)?;
     let device = super::device(args.device);
     // Everything that can be refused is refused before a folder is created.
@@ -171,6 +173,7 @@ fn config(args: &EvolveArgs, model: &Model) -> anyhow::Result<RunConfig> {
     config.halving = args.halving.unwrap_or(config.halving);
     config.target = target;
     config.crops = args.crops;
+    config.card = args.card.clone().absolute()?;
     set_capacity(args, &mut config)?;
     if let Some(activations) = &args.activations {
         config.activations.clone_from(activations);

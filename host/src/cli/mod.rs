@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fooling::classifier::{self, Classifier, Device, DeviceChoice, Engine};
-use fooling::model::{Crops, Model};
+use fooling::model::{CardOptions, Crops, LoadOptions, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
 const EXAMPLES: &str = "\
@@ -110,17 +110,27 @@ fn message(error: &anyhow::Error) -> String {
 }
 
 /// Opens a built-in or fetched model by name, or a model by the path of its ONNX file or card, and prints what had to be assumed.
-fn open_model(name: &str) -> anyhow::Result<Model> {
+fn open_model(name: &str, options: &CardOptions) -> anyhow::Result<Model> {
     let path = std::path::Path::new(name);
     let named = path.extension().is_none() && !path.exists();
-    let model = if named { Model::named(name)? } else { Model::load(path)? };
+    let model = if named {
+        Model::named_with(name, options)?
+    } else {
+        let mut load = LoadOptions::default();
+        load.card.clone_from(options);
+        Model::load_with(path, &load)?
+    };
+    say_assumptions(name, &model);
+    Ok(model)
+}
+
+fn say_assumptions(name: &str, model: &Model) {
     if let Some(known) = model.recognised() {
         say!("{name}: recognised as the known network {known} (fooling models show {known})");
     }
     for assumption in model.assumptions() {
         say!("{name}: assumed: {assumption}");
     }
-    Ok(model)
 }
 
 /// The model with the given crops, if any are given.

@@ -8,14 +8,15 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueHint};
 use fooling::classifier::DeviceChoice;
 use fooling::mnist::Mnist;
-use fooling::model::{BUILTINS, Card, KNOWN, Known, cache_folder};
+use fooling::model::{BUILTINS, Card, CardOptions, KNOWN, Known, Mean, Model, cache_folder};
 
-/// List models, show their cards, download weights, make a mean image, or prepare a network for a GPU
+/// List models, show and write their cards, download weights, compute a mean image, or prepare a network for a GPU
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   fooling models list
   fooling models show bvlcalexnet-12
+  fooling models card resnet50.onnx --preprocess imagenet --labels imagenet
   fooling models fetch bvlcalexnet-12 && fooling evolve --model bvlcalexnet-12
   fooling models export --device cuda squeezenet.onnx")]
 pub(super) struct ModelsArgs {
@@ -33,6 +34,15 @@ enum Command {
         #[arg(value_hint = ValueHint::FilePath)]
         model: String,
     },
+    /// Write a model card for an ONNX file, next to it
+    ///
+    /// The card says how the network is fed and what its classes are called: as the options say, as the file tells, and for the rest as is
+    /// usual. Whatever had to be assumed is printed; check it, and change the card where it is wrong.
+    #[command(after_help = "\
+Examples:
+  fooling models card resnet50.onnx --preprocess imagenet --labels imagenet
+  fooling models card mine.onnx --size 224 --labels classes.txt --output-kind logits")]
+    Card(CardArgs),
     /// Download the weights of a network over HTTPS and check them
     ///
     /// An interrupted download is resumed. The file appears under its name only after its digest has been checked against the card.
@@ -51,6 +61,18 @@ enum Command {
     /// No driver or GPU is needed. A network is rewritten in the same way whenever it is loaded for a GPU; the exported files serve for
     /// inspection, half precision and other programs. A graph with nodes that would run on the CPU is refused.
     Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+struct CardArgs {
+    /// The ONNX file
+    #[arg(value_hint = ValueHint::FilePath)]
+    network: PathBuf,
+    #[command(flatten)]
+    options: CardOptions,
+    /// Replace a card that is there
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +111,7 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         Command::List => list()?,
         Command::Show { model } => show(&model)?,
         Command::Fetch(args) => fetch(&args)?,
+        Command::Card(args) => card(&args)?,
         Command::Mean { data, out } => mean(&data, &out)?,
         Command::Export(args) => export(&args)?,
     }
@@ -103,7 +126,7 @@ fn list() -> anyhow::Result<()> {
         writeln!(out, "{name:<22} {classes:>5} classes  {:>9} pixels  {state}", format!("{side} x {side}"))
     };
     for builtin in BUILTINS {
-        let model = super::open_model(builtin.name)?;
+        let model = super::open_model(builtin.name, &CardOptions::default())?;
         line(builtin.name, model.card(), model.classes(), "built in")?;
     }
     for known in KNOWN {
@@ -123,7 +146,7 @@ fn show(name: &str) -> anyhow::Result<()> {
     let (card, labels) = match known {
         Some(known) => (known.card(), known.labels()),
         None => {
-            let model = super::open_model(name)?;
+            let model = super::open_model(name, &CardOptions::default())?;
             (model.card().clone(), model.labels().to_vec())
         }
     };
@@ -144,6 +167,25 @@ fn show(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn card(args: &CardArgs) -> anyhow::Result<()> {
+    let CardArgs { network, options, force } = args;
+    let path = network.with_extension("toml");
+    anyhow::ensure!(path != *network, "{} is a model card; name the ONNX file", network.display());
+    anyhow::ensure!(*force || !path.exists(), "{} is there already; --force replaces it", path.display());
+    let model = Model::without_card(network, options)?;
+    super::say_assumptions(&network.to_string_lossy(), &model);
+    let mut card = model.card().clone();
+    let file = network.file_name().and_then(std::ffi::OsStr::to_str);
+    file.context("a card can only name files whose names are UTF-8: rename the network")?.clone_into(&mut card.file);
+    // The card must not need files that are part of the program.
+    (card.labels, card.labels_file) = (Some(model.labels().to_vec()), None);
+    anyhow::ensure!(!matches!(card.input.mean, Mean::File(_)), "the card of '{}' has a mean image and is part of the program", card.name);
+    card.check(&path.display().to_string())?;
+    std::fs::write(&path, card.to_toml()).with_context(|| format!("cannot write {}", path.display()))?;
+    writeln!(std::io::stdout().lock(), "{}", path.display())?;
+    Ok(())
+}
+
 fn mean(data: &Path, out: &Path) -> anyhow::Result<()> {
     let mean = Mnist::load(data)?.train.mean_image();
     let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -161,7 +203,7 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
 #[cfg(feature = "cuda")]
 fn export(args: &ExportArgs) -> anyhow::Result<()> {
     for_cuda(args)?;
-    let model = super::open_model(&args.model)?;
+    let model = super::open_model(&args.model, &CardOptions::default())?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.cuda.onnx", model.name())));
     let export = fooling::classifier::export(&model, &out, args.half, args.allow_slow)?;
     for change in &export.changes {

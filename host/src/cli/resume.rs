@@ -49,7 +49,7 @@ pub(super) fn run(args: &ResumeArgs) -> anyhow::Result<ExitCode> {
     let RunToml { mut config, provenance, .. } = RunToml::read(&folder)?;
     let device = same_device(args.device, provenance.device)?;
     config.generations = args.generations.unwrap_or(config.generations);
-    let model = super::open_model(args.model.as_deref().unwrap_or(&config.model))?;
+    let model = super::open_model(args.model.as_deref().unwrap_or(&config.model), &config.card)?;
     let model = super::with_crops(model, config.crops)?;
     // If this version lacks the engine of the run, the default engine takes over, and `fooling::resume` says so.
     let engine = Engine::described(&provenance.engine).filter(|_| device == Device::Cpu);

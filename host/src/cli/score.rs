@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use clap::{Args, ValueHint};
 use fooling::classifier::{DeviceChoice, Engine};
 use fooling::mnist;
-use fooling::model::{Crops, Model, short_name};
+use fooling::model::{CardOptions, Crops, Model, short_name};
 use fooling::picture::{DecodedImage, Picture};
 use fooling::report::percent;
 use fooling::score::{fit, score_all, top};
@@ -35,6 +35,8 @@ pub(super) struct ScoreArgs {
     /// Pictures, folders of pictures (without subfolders), or `-` for standard input
     #[arg(required_unless_present = "mnist", value_hint = ValueHint::AnyPath)]
     pictures: Vec<PathBuf>,
+    #[command(flatten)]
+    card: CardOptions,
     /// Part of the picture that the network sees [default: as the model card says]
     #[arg(long, value_enum)]
     crops: Option<Crops>,
@@ -53,7 +55,7 @@ pub(super) struct ScoreArgs {
 }
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
-    let model = super::with_crops(super::open_model(&args.model)?, args.crops)?;
+    let model = super::with_crops(super::open_model(&args.model, &args.card)?, args.crops)?;
     match &args.mnist {
         Some(dir) => score_mnist(args, &model, dir),
         None => score_pictures(args, &model),

@@ -10,7 +10,7 @@ use fooling_core::{Birth, ColourSpace, Coordinates, Encoding as _, PictureSpec, 
 
 use super::emulated::{Kernel, Launch};
 use super::plan::{Programs, View};
-use crate::model::{Channels, Crops, Input, InputTables, Layout, Mean, MeanValues, PerChannel, Preprocess};
+use crate::model::{Channels, Crops, Input, InputTables, Layout, Mean, MeanValues, PerChannel, Preprocess, Scale};
 use crate::run::encoding::{CppnRenderer, StandardCppn};
 
 /// The result of one launch: the bytes of all pictures, and the network's input.
@@ -41,7 +41,17 @@ fn expected(picture: PictureSpec, genomes: &[StandardGenome], preprocess: &Prepr
 
 fn input(side: usize, size: usize, channels: Channels, layout: Layout, crops: Crops) -> Input {
     let std = PerChannel::Channel([0.229, 0.224, 0.225][..channels.count()].to_vec());
-    Input { layout, channels, width: size, height: size, picture: side, crops, scale: 1.0 / 255.0, mean: Mean::All(0.0), std }
+    Input {
+        layout,
+        channels,
+        width: size,
+        height: size,
+        picture: side,
+        crops,
+        scale: Scale::Number(1.0 / 255.0),
+        mean: Mean::All(0.0),
+        std,
+    }
 }
 
 /// The whole picture, with one mean for each channel.

@@ -17,10 +17,13 @@
 //! height = 28
 //! picture = 28                       # side of the square picture that is rendered; crops are cut from it
 //! crops = "whole"                    # whole | centre | ten
-//! scale = 0.00390625                 # tensor = (byte - mean) * scale / std, in f32
-//! mean = 0.0                         # number, [one a channel, in the order of `channels`], or "file.bin"
-//! std = 1.0                          # number or [one a channel]
+//! scale = "1/255"                    # as text: tensor = (byte * scale - mean) / std
+//! mean = [0.485, 0.456, 0.406]       # number or [one a channel, in the order of `channels`]
+//! std = [0.229, 0.224, 0.225]        # number or [one a channel]
 //! ```
+//!
+//! Mean and standard deviation are those of the scaled input, as in PyTorch. Older cards have a number as scale: then
+//! `tensor = (byte - mean) * scale / std`, the mean is one of bytes, and it may be a file with a mean image.
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +74,7 @@ pub struct Card {
 ///
 /// A network with one output distinguishes two classes: the number is the second one's probability, log-probability or logit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Output {
     /// Probabilities that sum to 1.
@@ -99,11 +103,11 @@ pub struct Input {
     pub picture: usize,
     /// The parts of the picture that the network sees.
     pub crops: Crops,
-    /// Factor from `byte - mean` to tensor.
-    pub scale: f32,
-    /// Subtracted from each byte.
+    /// Turns bytes into the unit of the network, and decides the unit of `mean`.
+    pub scale: Scale,
+    /// Subtracted from the scaled byte, or from the byte if `scale` is a number.
     pub mean: Mean,
-    /// The divisor of the scaled difference.
+    /// The divisor of the difference.
     pub std: PerChannel,
 }
 
@@ -182,7 +186,67 @@ impl Crops {
     }
 }
 
-/// What is subtracted from each byte.
+/// Turns bytes into the unit of the network.
+///
+/// The arithmetic is in f32; each operation is rounded, from left to right.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "a fraction as text, as in \"1/255\", or a number")]
+pub enum Scale {
+    /// Written as text: `input = (byte * numerator / denominator - mean) / std`.
+    Fraction(Fraction),
+    /// Written as a number: `input = (byte - mean) * number / std`. The unit of the mean is a byte.
+    Number(f32),
+}
+
+/// A positive fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fraction {
+    numerator: f32,
+    denominator: f32,
+}
+
+impl Scale {
+    /// The fraction 1 / `denominator`.
+    ///
+    /// # Panics
+    ///
+    /// If the denominator is not a finite number above 0.
+    #[must_use]
+    pub fn one_over(denominator: f32) -> Self {
+        assert!(denominator.is_finite() && denominator > 0.0, "a denominator above 0");
+        Self::Fraction(Fraction { numerator: 1.0, denominator })
+    }
+}
+
+impl Fraction {
+    /// Numerator and denominator.
+    #[must_use]
+    pub fn parts(self) -> (f32, f32) {
+        (self.numerator, self.denominator)
+    }
+}
+
+impl TryFrom<String> for Fraction {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (numerator, denominator) = text.split_once('/').unwrap_or((&text, "1"));
+        let number = |text: &str| text.trim().parse().ok().filter(|number: &f32| number.is_finite() && *number > 0.0);
+        match (number(numerator), number(denominator)) {
+            (Some(numerator), Some(denominator)) => Ok(Self { numerator, denominator }),
+            _ => Err(format!("{:?} is not a fraction of two numbers above 0, as in \"1/255\"", printable(&text))),
+        }
+    }
+}
+
+impl From<Fraction> for String {
+    fn from(Fraction { numerator, denominator }: Fraction) -> Self {
+        if denominator == 1.0 { numerator.to_string() } else { format!("{numerator}/{denominator}") }
+    }
+}
+
+/// What is subtracted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number, a list with one number for each channel, or the name of a file with a mean image")]
 pub enum Mean {
@@ -300,8 +364,15 @@ impl Input {
         if picture < width || picture < height {
             return fail("picture", format!("is {picture}, smaller than the input, {width} x {height}"));
         }
-        if !self.scale.is_finite() || self.scale == 0.0 {
-            return fail("scale", format!("{} must be a finite number other than 0", self.scale));
+        match self.scale {
+            Scale::Number(scale) if !scale.is_finite() || scale == 0.0 => {
+                return fail("scale", format!("{scale} must be a finite number other than 0"));
+            }
+            Scale::Fraction(_) if matches!(self.mean, Mean::File(_)) => {
+                let problem = "is a mean image of bytes; write the scale as a number: input = (byte - mean) * scale / std";
+                return fail("mean", problem.into());
+            }
+            _ => {}
         }
         let channels = self.channels.count();
         match &self.mean {
@@ -325,6 +396,42 @@ impl Input {
         match self.channels {
             Channels::Grey => 1,
             Channels::Rgb | Channels::Bgr => 3,
+        }
+    }
+
+    /// The means of the channels; nothing if the mean is an image.
+    pub(super) fn mean_values(&self) -> Option<Vec<f32>> {
+        match &self.mean {
+            Mean::All(mean) => Some(vec![*mean; self.channels.count()]),
+            Mean::Channel(means) => Some(means.clone()),
+            Mean::File(_) => None,
+        }
+    }
+
+    /// Whether the network is fed the bytes as they are.
+    pub(super) fn leaves_bytes(&self) -> bool {
+        let scale = match self.scale {
+            Scale::Fraction(Fraction { numerator, denominator }) => numerator / denominator,
+            Scale::Number(scale) => scale,
+        };
+        let mean = self.mean_values().is_some_and(|means| means.iter().all(|&mean| mean == 0.0));
+        scale == 1.0 && mean && self.std.values(self.channels.count()).iter().all(|&std| std == 1.0)
+    }
+
+    /// In words, what the unit of the mean is, if its size suggests the other one.
+    pub(super) fn unit_of_mean(&self) -> Option<String> {
+        let means = self.mean_values()?;
+        let largest = means.iter().fold(0.0_f32, |largest, mean| largest.max(mean.abs()));
+        match self.scale {
+            Scale::Number(scale) if scale.abs() <= 0.1 && largest > 0.0 && largest <= 1.0 => Some(format!(
+                "the mean ({largest}) is one of bytes, because the scale is a number; for that of the scaled input, write the scale as text, \
+                 as in scale = \"1/255\""
+            )),
+            Scale::Fraction(Fraction { numerator, denominator }) if largest > 255.0 * numerator / denominator => Some(format!(
+                "the mean ({largest}) is that of the scaled input, because the scale is text; for that of bytes, write the scale as a number: \
+                 input = (byte - mean) * scale / std"
+            )),
+            _ => None,
         }
     }
 

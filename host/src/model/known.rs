@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::card::Card;
-use super::{Folder, Model, ModelError};
+use super::{CardOptions, Folder, Model, ModelError};
 use crate::util::text::printable;
 
 /// A network whose card is part of the program.
@@ -85,32 +85,33 @@ impl Known {
     ///
     /// As [`Model::load`].
     pub(crate) fn load(&self, network: &Path) -> Result<Model, ModelError> {
-        self.load_as(network, self.card())
+        self.load_as(network, self.card(), &CardOptions::default())
     }
 
-    fn load_as(&self, network: &Path, card: Card) -> Result<Model, ModelError> {
-        Model::from_card(card, &self.file(), Folder::Known { network: network.to_owned() })
+    fn load_as(&self, network: &Path, card: Card, options: &CardOptions) -> Result<Model, ModelError> {
+        Model::from_card(card, &self.file(), Folder::Known { network: network.to_owned() }, options)
     }
 
     /// The network in a file without a card, if it has this digest. If no card has that digest, but one matches the file's name and shape,
     /// that card is used: the network may have been saved again or retrained.
-    pub(super) fn recognise(network: &Path, digest: &str) -> Option<Model> {
+    pub(super) fn recognise(network: &Path, digest: &str, options: &CardOptions) -> Result<Option<Model>, ModelError> {
         let found = KNOWN.iter().map(|known| (known, known.card()));
         if let Some((known, card)) = found.into_iter().find(|(_, card)| card.sha256 == digest) {
-            let mut model = known.load_as(network, card).ok()?;
+            let mut model = known.load_as(network, card, options)?;
             model.recognised = Some(known.name);
-            return Some(model);
+            return Ok(Some(model));
         }
-        let known = Self::by_name(network.file_stem()?.to_str()?)?;
+        let name = network.file_stem().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+        let Some(known) = Self::by_name(name) else { return Ok(None) };
         let card =
             Card { sha256: digest.to_owned(), origin: format!("unknown: not the file of {}", known.name), url: None, ..known.card() };
-        let mut model = known.load_as(network, card).ok()?;
+        let Ok(mut model) = known.load_as(network, card, options) else { return Ok(None) };
         model.assumptions = vec![format!(
             "its name suggests the known network {0}, so that card is used, although it is a different file (sha256 {digest}); if that \
-             is wrong, write a card for it (fooling models show {0})",
+             is wrong, write a card for it (fooling models card)",
             known.name
         )];
-        Some(model)
+        Ok(Some(model))
     }
 
     /// What to do if the weights are not in the cache.
@@ -141,21 +142,25 @@ impl Model {
     ///
     /// [`ModelError::Unknown`], with the available names; [`ModelError::NotHere`], with what to do; otherwise as [`Model::load`].
     pub fn named(name: &str) -> Result<Self, ModelError> {
-        Self::named_in(name, &cache_folder())
+        Self::named_with(name, &CardOptions::default())
     }
 
-    /// [`Model::named`], with a given cache folder.
+    /// [`Model::named`], with options that win over the card.
     ///
     /// # Errors
     ///
     /// As [`Model::named`].
-    pub fn named_in(name: &str, cache: &Path) -> Result<Self, ModelError> {
+    pub fn named_with(name: &str, options: &CardOptions) -> Result<Self, ModelError> {
+        Self::named_in(name, &cache_folder(), options)
+    }
+
+    fn named_in(name: &str, cache: &Path, options: &CardOptions) -> Result<Self, ModelError> {
         let Some(known) = Known::by_name(name) else {
-            return Self::builtin(name);
+            return Self::builtin_with(name, options);
         };
         let path = known.path_in(cache);
         if path.is_file() {
-            return known.load(&path);
+            return known.load_as(&path, known.card(), options);
         }
         Err(ModelError::NotHere { name: printable(name), what_to_do: known.how_to_get(cache) })
     }
@@ -189,7 +194,7 @@ fn cache_folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
 mod tests {
     use super::*;
     use crate::model::tests::hex_digest;
-    use crate::model::{Channels, Crops};
+    use crate::model::{Channels, Crops, Scale};
     use crate::testing::{card_for, shared, small_alexnet};
 
     #[test]
@@ -238,7 +243,7 @@ mod tests {
             assert_eq!((model.recognised(), model.assumptions().len()), (Some(known.name), 0));
             // The same from the cache, by name.
             std::fs::copy(&file, known.path_in(folder.path())).unwrap();
-            assert!(Model::named_in(known.name, folder.path()).unwrap().assumptions().is_empty());
+            assert!(Model::named_in(known.name, folder.path(), &CardOptions::default()).unwrap().assumptions().is_empty());
         }
     }
 
@@ -288,7 +293,7 @@ mod tests {
             .bytes();
         std::fs::write(&path, &onnx).unwrap();
         let model = Model::load(&path).unwrap();
-        assert_eq!((model.card().input.scale, model.labels()[0].as_str()), (1.0 / 127.5, "tench"));
+        assert_eq!((model.card().input.scale, model.labels()[0].as_str()), (Scale::Number(1.0 / 127.5), "tench"));
         assert_eq!(model.digest(), hex_digest(&onnx));
         assert!(model.assumptions()[0].contains("its name suggests"), "{:?}", model.assumptions());
         // One that does not match gets the assumptions for unknown networks.
@@ -313,7 +318,7 @@ mod tests {
     #[test]
     fn missing_and_wrong_weights_are_reported_with_advice() {
         let folder = tempfile::tempdir().unwrap();
-        let error = |name| Model::named_in(name, folder.path()).unwrap_err().to_string();
+        let error = |name| Model::named_in(name, folder.path(), &CardOptions::default()).unwrap_err().to_string();
         let missing = error("bvlcalexnet-12");
         for part in
             ["fooling models fetch bvlcalexnet-12", "https://", "243863787 bytes", "6b0da951", "bvlcalexnet-12.onnx", "--model FILE"]
@@ -323,7 +328,7 @@ mod tests {
         assert!(error("squeezenet_v1_1").contains("--url URL"));
         assert!(error("no-such").contains("lenet; without weights: squeezenet_v1_0, "), "{}", error("no-such"));
         std::fs::write(folder.path().join("caffenet-12.onnx"), "not it").unwrap();
-        assert!(matches!(Model::named_in("caffenet-12", folder.path()), Err(ModelError::Digest { .. })));
+        assert!(matches!(Model::named_in("caffenet-12", folder.path(), &CardOptions::default()), Err(ModelError::Digest { .. })));
     }
 
     #[test]

@@ -3,9 +3,13 @@
 //! [`Model::load`] reads both, checks one against the other, and keeps what a run needs: labels, digest and [`Preprocess`]. The network
 //! itself stays on disk until a classifier is created.
 
+mod assume;
 pub(crate) mod card;
 pub(crate) mod error;
 mod known;
+mod labels;
+mod normalisation;
+mod options;
 mod preprocess;
 
 use std::borrow::Cow;
@@ -17,18 +21,20 @@ use fooling_engine::ElementType;
 use sha2::{Digest, Sha256};
 
 pub use card::Card;
-pub(crate) use card::{Channels, Crops, Input, Layout, MAX_CLASSES, Mean, Output, PerChannel};
+#[allow(unused_imports, reason = "for training, GPUs and tests")]
+pub(crate) use card::{Channels, Fraction, Layout, PerChannel, Scale};
+pub(crate) use card::{Crops, Input, MAX_CLASSES, Mean, Output};
 pub use error::ModelError;
 pub(crate) use known::{KNOWN, Known, cache_folder};
+pub(crate) use options::CardOptions;
 pub(crate) use preprocess::Preprocess;
 
 use crate::util::text::{hex, printable};
-use card::check_labels;
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use preprocess::InputTables;
 pub(crate) use preprocess::MeanValues;
 
-use crate::onnx::{ExternalData, Facts, Meaning, Network, external_files};
+use crate::onnx::{ExternalData, Meaning, Network, external_files};
 
 /// Largest accepted network in bytes, including the files with its weights.
 pub(crate) const MAX_NETWORK: u64 = 1 << 30;
@@ -37,11 +43,14 @@ pub(crate) const MAX_CARD: u64 = 4 << 20;
 /// Largest accepted labels file in bytes.
 pub(crate) const MAX_LABELS: u64 = 16 << 20;
 
-/// How strict [`Model::load_with`] is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How [`Model::load_with`] loads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoadOptions {
     /// Allows a card to name files outside its own folder. Off by default: a card from a stranger must not read your files.
     pub outside_files: bool,
+    /// What wins over the card, or over what would be assumed.
+    pub card: CardOptions,
 }
 
 /// A model that is part of the program: its card and the files that the card names.
@@ -99,7 +108,7 @@ impl Model {
     /// [`ModelError`], with file and field: unreadable or too large; a card with unknown, missing or invalid values; a wrong digest; a
     /// network that is damaged or whose shape does not match the card.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        Self::load_with(path, LoadOptions::default())
+        Self::load_with(path, &LoadOptions::default())
     }
 
     /// [`Model::load`] with options.
@@ -107,16 +116,16 @@ impl Model {
     /// # Errors
     ///
     /// As [`Model::load`].
-    pub fn load_with(path: &Path, options: LoadOptions) -> Result<Self, ModelError> {
+    pub fn load_with(path: &Path, options: &LoadOptions) -> Result<Self, ModelError> {
         let folder = Folder::Disk { path: path.parent().map(Path::to_path_buf).unwrap_or_default(), outside_files: options.outside_files };
         if path.extension().is_some_and(|ending| ending == "toml") {
-            return Self::from_card_file(path, folder);
+            return Self::from_card_file(path, folder, &options.card);
         }
         let card = path.with_extension("toml");
         if !card.exists() {
-            return Self::assume(path, folder);
+            return Self::assume(path, folder, &options.card);
         }
-        let model = Self::from_card_file(&card, folder)?;
+        let model = Self::from_card_file(&card, folder, &options.card)?;
         if Path::new(&model.card.file).file_name() == path.file_name() {
             return Ok(model);
         }
@@ -128,18 +137,32 @@ impl Model {
         Err(ModelError::card(&card.display().to_string(), "file", problem))
     }
 
+    /// The network in an ONNX file as if there were no card next to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::load`].
+    pub fn without_card(path: &Path, options: &CardOptions) -> Result<Self, ModelError> {
+        let folder = Folder::Disk { path: path.parent().map(Path::to_path_buf).unwrap_or_default(), outside_files: false };
+        Self::assume(path, folder, options)
+    }
+
     /// A model that is part of the program.
     ///
     /// # Errors
     ///
     /// [`ModelError::Unknown`], with the available names.
     pub fn builtin(name: &str) -> Result<Self, ModelError> {
+        Self::builtin_with(name, &CardOptions::default())
+    }
+
+    fn builtin_with(name: &str, options: &CardOptions) -> Result<Self, ModelError> {
         let found = BUILTINS.iter().find(|builtin| builtin.name == name).ok_or_else(|| {
             let names: Vec<_> = BUILTINS.iter().map(|builtin| builtin.name).collect();
             let known: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
             ModelError::Unknown { name: printable(name), known: format!("{}; without weights: {}", names.join(", "), known.join(", ")) }
         })?;
-        Self::from_builtin(found)
+        Self::from_builtin_with(found, options)
     }
 
     /// A model from files in memory.
@@ -148,9 +171,13 @@ impl Model {
     ///
     /// As [`Model::load`].
     pub fn from_builtin(builtin: &Builtin) -> Result<Self, ModelError> {
+        Self::from_builtin_with(builtin, &CardOptions::default())
+    }
+
+    fn from_builtin_with(builtin: &Builtin, options: &CardOptions) -> Result<Self, ModelError> {
         let file = format!("built-in {}.toml", builtin.name);
         let card = Card::parse(builtin.card, &file)?;
-        Self::from_card(card, &file, Folder::Builtin(builtin.files))
+        Self::from_card(card, &file, Folder::Builtin(builtin.files), options)
     }
 
     /// A model from a card that is not in a file. The files that it names are looked for in `folder`.
@@ -162,32 +189,34 @@ impl Model {
         let file = format!("card of {}", printable(&card.name));
         card.check(&file)?;
         let folder = Folder::Disk { path: folder.into(), outside_files: false };
-        Self::from_card(card, &file, folder)
+        Self::from_card(card, &file, folder, &CardOptions::default())
     }
 
-    fn from_card_file(path: &Path, folder: Folder) -> Result<Self, ModelError> {
+    fn from_card_file(path: &Path, folder: Folder, options: &CardOptions) -> Result<Self, ModelError> {
         let file = path.display().to_string();
         let bytes = read_bounded(path, "card", MAX_CARD)?;
         let text = String::from_utf8(bytes).map_err(|_| ModelError::card(&file, "card", "is not UTF-8 text"))?;
-        Self::from_card(Card::parse(&text, &file)?, &file, folder)
+        Self::from_card(Card::parse(&text, &file)?, &file, folder, options)
     }
 
-    fn from_card(card: Card, file: &str, folder: Folder) -> Result<Self, ModelError> {
+    fn from_card(mut card: Card, file: &str, folder: Folder, options: &CardOptions) -> Result<Self, ModelError> {
+        options.apply(&mut card)?;
+        card.check(file)?;
         let labels = match (&card.labels, &card.labels_file) {
             (Some(labels), _) => labels.clone(),
             (None, name) => folder.labels(file, name.as_deref().unwrap_or_default())?,
         };
-        let mean = match &card.input.mean {
-            Mean::All(mean) => MeanValues::Channel(vec![*mean; card.input.channels.count()]),
-            Mean::Channel(means) => MeanValues::Channel(means.clone()),
-            Mean::File(name) => MeanValues::Image(folder.mean_image(file, name, &card.input)?),
+        let mean = match (&card.input.mean, card.input.mean_values()) {
+            (Mean::File(name), _) => MeanValues::Image(folder.mean_image(file, name, &card.input)?),
+            (_, means) => MeanValues::Channel(means.expect("without a mean image")),
         };
         let mean_sha256 = match &mean {
             MeanValues::Channel(_) => None,
             MeanValues::Image(image) => Some(hex(&Sha256::digest(image.iter().flat_map(|mean| mean.to_le_bytes()).collect::<Vec<u8>>()))),
         };
         let preprocess = Preprocess::new(&card.input, mean);
-        let model = Self { card, labels, preprocess, mean_sha256, assumptions: Vec::new(), recognised: None, folder };
+        let assumptions = card.input.unit_of_mean().into_iter().collect();
+        let model = Self { card, labels, preprocess, mean_sha256, assumptions, recognised: None, folder };
         let network = model.network_named(file)?;
         model.compare(&network, file)?;
         Ok(model)
@@ -196,6 +225,10 @@ impl Model {
     /// Compares what the ONNX file says with the card.
     fn compare(&self, network: &Network, card: &str) -> Result<(), ModelError> {
         let onnx = network.file();
+        if network.facts().input_element == ElementType::U8 && !self.card.input.leaves_bytes() {
+            let problem = format!("{onnx} takes uint8; leave the bytes as they are: scale = \"1\", mean = 0, std = 1 (--preprocess bytes)");
+            return Err(ModelError::card(card, "input.scale", problem));
+        }
         let (meaning, said) = (network.meaning(), self.card.output);
         let problem = match (meaning, said) {
             (Meaning::Known(Output::Probabilities), Output::Logits) => "ends with a softmax; write \"probabilities\"",
@@ -220,52 +253,67 @@ impl Model {
     /// The error for a network whose number of classes is not the card's number of labels.
     fn class_mismatch(&self, card: &str, onnx: &str, classes: usize) -> ModelError {
         let field = if self.card.labels_file.is_some() { "labels_file" } else { "labels" };
-        let problem = format!("{} labels, but {onnx} has {classes} classes", self.labels.len());
-        ModelError::card(card, field, problem)
+        ModelError::card(card, field, labels::mismatch(&self.labels, onnx, classes, self.card.labels_file.is_some()))
     }
 
     /// A model without a card: what the ONNX file says, and the usual values for everything else.
-    fn assume(path: &Path, folder: Folder) -> Result<Self, ModelError> {
-        let file = path.display().to_string();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    fn assume(path: &Path, folder: Folder, options: &CardOptions) -> Result<Self, ModelError> {
         let files = NetworkFiles::read(path, "network")?;
         let digest = files.digest();
-        if let Some(model) = Known::recognise(path, &digest) {
+        if let Some(model) = Known::recognise(path, &digest, options)? {
             return Ok(model);
         }
         let mut network = files.decode()?;
         drop(files);
-        let chosen = network.choose_output(None, None)?;
-        let mut card = assumed_card(path, digest, network.facts()).map_err(|(part, problem)| ModelError::network(&file, part, problem))?;
-        card.input.check(&file)?;
+        let chosen = network.choose_output(options.output.as_deref(), None)?;
+        let mut card = assume::card(path, digest, &network, options)?;
+        card.input.check(network.file())?;
         network.fit(&card.input)?;
-        let mean = MeanValues::Channel(vec![0.0; card.input.channels.count()]);
-        let preprocess = Preprocess::new(&card.input, mean);
-        let (width, output) = Self::try_output(&network, &preprocess)?;
-        // One output distinguishes two classes.
+        let (width, kind) = Self::try_output(&network, &card.input, options)?;
+        // One output tells two classes apart.
         let classes = if width == 1 { 2 } else { width };
-        card.output = output;
-        card.labels = Some((0..classes.min(MAX_CLASSES + 1)).map(|class| class.to_string()).collect());
-        check_labels(card.labels.as_deref().unwrap_or_default(), &file, "output")?;
-        let mut assumptions = assumptions(&card, width, network.facts());
+        let mut assumptions = assume::preprocess(&mut card.input, &network, classes, options)?;
+        let (labels, said) = assume::labels(&network, classes, options)?;
+        assumptions.extend(said);
+        card.output = kind;
+        if options.output_kind.is_none() {
+            assumptions.push(assume::output_in_words(kind, width).into());
+        }
         assumptions.extend(chosen);
-        let labels = card.labels.clone().unwrap_or_default();
-        card.file = name;
-        Ok(Self { card, labels, preprocess, mean_sha256: None, assumptions, recognised: None, folder })
+        if network.facts().half {
+            assumptions.push("float16 arithmetic is done in float32".into());
+        }
+        card.labels = Some(labels.clone());
+        let means = card.input.mean_values().expect("a mean image is in a card");
+        let model = Self {
+            preprocess: Preprocess::new(&card.input, MeanValues::Channel(means)),
+            card,
+            labels,
+            mean_sha256: None,
+            assumptions,
+            recognised: None,
+            folder,
+        };
+        model.compare(&network, "options")?;
+        Ok(model)
     }
 
     /// The number of outputs of a network for a picture, and their meaning: from its graph or, if that does not tell, from scoring a few
     /// pictures.
-    fn try_output(network: &Network, preprocess: &Preprocess) -> Result<(usize, Output), ModelError> {
-        let known = match network.meaning() {
+    fn try_output(network: &Network, input: &Input, options: &CardOptions) -> Result<(usize, Output), ModelError> {
+        let known = options.output_kind.or(match network.meaning() {
             Meaning::Known(output) => Some(output),
             Meaning::Unbounded => Some(Output::Logits),
             Meaning::Unclear => None,
-        };
+        });
         if let (Some(output), Some(width)) = (known, network.facts().outputs[0].width()) {
             return Ok((width, output));
         }
-        let trial = network.try_pictures(&preprocess.test_pictures())?;
+        // The number of classes is not known yet, on which what is assumed of the input can depend.
+        let mut input = input.clone();
+        assume::preprocess(&mut input, network, 0, options)?;
+        let means = input.mean_values().expect("a mean image is in a card");
+        let trial = network.try_pictures(&Preprocess::new(&input, MeanValues::Channel(means)).test_pictures())?;
         Ok((trial.width, known.or(trial.output()).unwrap_or(Output::Logits)))
     }
 
@@ -454,10 +502,7 @@ impl Folder {
 
     fn labels(&self, card: &str, name: &str) -> Result<Vec<String>, ModelError> {
         let (bytes, file) = self.read(card, "labels_file", name, MAX_LABELS)?;
-        let text = str::from_utf8(&bytes).map_err(|_| ModelError::card(&file, "labels_file", "is not UTF-8 text"))?;
-        let labels: Vec<String> = text.lines().take(MAX_CLASSES + 1).map(|line| line.trim_end().to_owned()).collect();
-        check_labels(&labels, &file, "labels_file")?;
-        Ok(labels)
+        labels::parse(&bytes, &file)
     }
 
     fn mean_image(&self, card: &str, name: &str, input: &Input) -> Result<Vec<f32>, ModelError> {
@@ -530,88 +575,6 @@ fn read_bounded(path: &Path, field: &'static str, limit: u64) -> Result<Vec<u8>,
         return Err(ModelError::TooLarge { file: path.display().to_string(), field, bytes: size, limit });
     }
     Ok(bytes)
-}
-
-/// Layout, channels, rows and columns of an input with these dimensions, the batch first.
-fn assumed_layout(dims: &[Option<usize>]) -> Option<(Layout, usize, usize, usize)> {
-    match *dims {
-        [_, Some(channels @ (1 | 3)), Some(height), Some(width)] => Some((Layout::Nchw, channels, height, width)),
-        [_, Some(height), Some(width), Some(channels @ (1 | 3))] => Some((Layout::Nhwc, channels, height, width)),
-        [_, Some(height), Some(width)] => Some((Layout::Nchw, 1, height, width)),
-        [_, Some(numbers)] => {
-            let square = |numbers: usize| Some(numbers.isqrt()).filter(|side| side * side == numbers && *side > 0);
-            let grey = square(numbers).map(|side| (Layout::Nchw, 1, side, side));
-            grey.or_else(|| square(numbers / 3).filter(|_| numbers % 3 == 0).map(|side| (Layout::Nchw, 3, side, side)))
-        }
-        _ => None,
-    }
-}
-
-/// The card for a network that has none, without labels.
-fn assumed_card(path: &Path, sha256: String, facts: &Facts) -> Result<Card, (String, String)> {
-    let Some((layout, channels, height, width)) = assumed_layout(&facts.input) else {
-        let problem = "its shape is not N x C x H x W or N x H x W x C with 1 or 3 channels and fixed sides, nor that of grey pictures; \
-                       write a model card for it";
-        return Err(("input".into(), problem.into()));
-    };
-    let square = height == width;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let unknown = "unknown: no model card";
-    Ok(Card {
-        file: String::new(),
-        sha256,
-        name: printable(&name),
-        labels: None,
-        labels_file: None,
-        output: Output::Logits,
-        output_name: None,
-        origin: unknown.into(),
-        licence: unknown.into(),
-        url: None,
-        input: Input {
-            layout,
-            channels: if channels == 1 { Channels::Grey } else { Channels::Rgb },
-            width,
-            height,
-            picture: width.max(height),
-            crops: if square { Crops::Whole } else { Crops::Centre },
-            scale: if facts.input_element == ElementType::U8 { 1.0 } else { 1.0 / 255.0 },
-            mean: Mean::All(0.0),
-            std: PerChannel::All(1.0),
-        },
-    })
-}
-
-/// What [`assumed_card`] assumed, in words.
-fn assumptions(card: &Card, width: usize, facts: &Facts) -> Vec<String> {
-    let input = &card.input;
-    let scaled = if facts.input_element == ElementType::U8 {
-        "bytes are passed on unchanged, because the network takes uint8"
-    } else {
-        "bytes are scaled to 0..1 (scale = 1/255, mean = 0, std = 1)"
-    };
-    let classes = card.labels.as_ref().map_or(0, Vec::len);
-    let mut said = vec![scaled.to_owned(), format!("the {classes} classes have no names and are numbered instead")];
-    if input.channels == Channels::Rgb {
-        said.push("the channels are red, green, blue (not blue, green, red)".into());
-    }
-    if input.crops == Crops::Centre {
-        said.push(format!("pictures are {0} x {0} and the network sees the centre", input.picture));
-    }
-    let output = match (card.output, width) {
-        (Output::Logits, 1) => "the output is one logit, whose sigmoid is the probability of class 1",
-        (Output::LogProbabilities, 1) => "the output is the logarithm of the probability of class 1",
-        (_, 1) => "the output is the probability of class 1",
-        (Output::Probabilities, _) => "the output is probabilities",
-        (Output::Logits, _) => "the output is logits, whose softmax is taken",
-        (Output::LogProbabilities, _) => "the output is log-probabilities",
-        (Output::Sigmoid, _) => "the output is sigmoids: each class has its own probability, and they need not sum to 1",
-    };
-    said.push(output.into());
-    if facts.half {
-        said.push("float16 operations are computed in float32".into());
-    }
-    said
 }
 
 #[cfg(test)]

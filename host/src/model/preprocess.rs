@@ -1,14 +1,14 @@
 //! From the bytes of a picture to the numbers of an input tensor, row by row.
 //!
 //! A picture is drawn once, a row at a time, and each row is written straight to its places in the tensor: one place for a single crop, ten
-//! for ten crops. The arithmetic is `(byte - mean) * scale / std`: three f32 operations in that order, each rounded once. A value has the
-//! same bits whether it is computed or comes from a table.
+//! for ten crops. The arithmetic is that of [`Scale`], in f32 operations, each rounded once. A value has the same bits whether it is computed
+//! or comes from a table.
 
 use std::convert::Infallible;
 
 use fooling_core::{Canvas, Region, Row};
 
-use super::card::{Channels, Crops, Input, Layout};
+use super::card::{Channels, Crops, Input, Layout, Scale};
 use crate::picture::luma;
 use fooling_engine::simd::{Instructions, Kernel, Vector, dispatch};
 
@@ -47,18 +47,44 @@ enum Values {
     },
 }
 
-/// The numbers that turn a channel's bytes into inputs.
+/// The numbers that turn a channel's bytes into inputs. Either `numerator / denominator` or `scale` is 1 and changes nothing.
 #[derive(Debug, Clone, Copy)]
 struct Formula {
+    numerator: f32,
+    denominator: f32,
     mean: f32,
     scale: f32,
     std: f32,
 }
 
 impl Formula {
+    fn new(scale: Scale, mean: f32, std: f32) -> Self {
+        match scale {
+            Scale::Fraction(fraction) => {
+                let (numerator, denominator) = fraction.parts();
+                Self { numerator, denominator, mean, scale: 1.0, std }
+            }
+            Scale::Number(scale) => Self { numerator: 1.0, denominator: 1.0, mean, scale, std },
+        }
+    }
+
     /// The formula of the card, each operation rounded to f32.
-    #[inline(always)]
     fn value(self, byte: u8) -> f32 {
+        if self.is_fraction() { self.by_fraction(byte) } else { self.by_number(byte) }
+    }
+
+    /// Whether the factor behind the difference changes nothing.
+    fn is_fraction(self) -> bool {
+        self.scale == 1.0
+    }
+
+    #[inline(always)]
+    fn by_fraction(self, byte: u8) -> f32 {
+        (f32::from(byte) * self.numerator / self.denominator - self.mean) / self.std
+    }
+
+    #[inline(always)]
+    fn by_number(self, byte: u8) -> f32 {
         (f32::from(byte) - self.mean) * self.scale / self.std
     }
 }
@@ -88,10 +114,13 @@ impl Preprocess {
         let std = input.std.values(input.channels.count());
         let values = match mean {
             MeanValues::Channel(means) => {
-                let formulas: Vec<_> = means.iter().zip(&std).map(|(&mean, &std)| Formula { mean, scale: input.scale, std }).collect();
+                let formulas: Vec<_> = means.iter().zip(&std).map(|(&mean, &std)| Formula::new(input.scale, mean, std)).collect();
                 Values::Table { tables: formulas.iter().map(|&formula| table(formula)).collect(), formulas }
             }
-            MeanValues::Image(mean) => Values::Image { mean, scale: input.scale, std },
+            MeanValues::Image(mean) => {
+                let Scale::Number(scale) = input.scale else { unreachable!("checked with the card: a mean image needs a number") };
+                Values::Image { mean, scale, std }
+            }
         };
         Self {
             picture: input.picture,
@@ -298,7 +327,7 @@ impl Preprocess {
             }
             Values::Image { mean, scale, std } => {
                 let (mean, std) = (&mean[plane_row..][..width], std[channel]);
-                numbers.write(bytes, |x, byte| Formula { mean: mean[x], scale: *scale, std }.value(byte));
+                numbers.write(bytes, |x, byte| (f32::from(byte) - mean[x]) * scale / std);
             }
         }
     }
@@ -334,9 +363,21 @@ impl Kernel for Paint<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
+        // A loop for each form: what changes nothing is left out.
+        if self.planes.iter().all(|(_, formula)| formula.is_fraction()) {
+            self.paint(Formula::by_fraction);
+        } else {
+            self.paint(Formula::by_number);
+        }
+    }
+}
+
+impl Paint<'_> {
+    #[inline(always)]
+    fn paint(self, value: impl Fn(Formula, u8) -> f32) {
         let [(red, to_red), (green, to_green), (blue, to_blue)] = self.planes;
         for (((pixel, red), green), blue) in self.pixels.iter().zip(red).zip(green).zip(blue) {
-            (*red, *green, *blue) = (to_red.value(pixel[0]), to_green.value(pixel[1]), to_blue.value(pixel[2]));
+            (*red, *green, *blue) = (value(to_red, pixel[0]), value(to_green, pixel[1]), value(to_blue, pixel[2]));
         }
     }
 }
@@ -396,7 +437,7 @@ mod tests {
             height: size.1,
             picture,
             crops,
-            scale: 0.007_812_5,
+            scale: Scale::Number(0.007_812_5),
             mean: Mean::All(0.0),
             std: PerChannel::Channel([0.229, 0.224, 0.225][..channels.count()].to_vec()),
         }
@@ -430,7 +471,11 @@ mod tests {
                     Layout::Nchw => (c * h + y) * w + x,
                     Layout::Nhwc => (y * w + x) * channels + c,
                 };
-                part[place] = (f32::from(byte) - mean) * input.scale / std[c];
+                let byte = f32::from(byte);
+                part[place] = match input.scale {
+                    Scale::Number(scale) => (byte - mean) * scale / std[c],
+                    Scale::Fraction(fraction) => (byte * fraction.parts().0 / fraction.parts().1 - mean) / std[c],
+                };
             }
             tensor.extend(part);
         }
@@ -460,10 +505,14 @@ mod tests {
             channels in prop_oneof![Just(Channels::Grey), Just(Channels::Rgb), Just(Channels::Bgr)],
             ten: bool,
             grey: bool,
+            fraction: bool,
         ) {
             let crops = if ten { Crops::Ten } else { Crops::Centre };
-            let input = input(layout, channels, (6, 5), 9, crops);
-            let mean = match image {
+            let mut input = input(layout, channels, (6, 5), 9, crops);
+            if fraction {
+                input.scale = Scale::one_over(255.0);
+            }
+            let mean = match image.filter(|_| !fraction) {
                 Some(image) => MeanValues::Image(image[..input.crop_len()].to_vec()),
                 None => MeanValues::Channel(means(channels)),
             };
@@ -475,7 +524,7 @@ mod tests {
     #[test]
     fn long_rows_have_the_bits_of_the_formula_with_all_instructions() {
         let pixels: Vec<[u8; 3]> = (0..227_u32).map(|i| [i * 7, i * 29 + 5, i * 113].map(|value| value as u8)).collect();
-        let formulas = [104.1, 117.2, 123.3].map(|mean| Formula { mean, scale: 0.017, std: 0.229 });
+        let formulas = [104.1, 117.2, 123.3].map(|mean| Formula::new(Scale::Number(0.017), mean, 0.229));
         let expected: Vec<u32> = (0..3).flat_map(|c| pixels.iter().map(move |pixel| formulas[c].value(pixel[c]).to_bits())).collect();
         for set in Instructions::ALL.into_iter().filter(|set| set.available()) {
             let mut planes = vec![f32::NAN; 3 * pixels.len()];

@@ -72,6 +72,8 @@ fn messages_name_file_and_field() {
         (problem(replaced("name =", "nmae =")), "net.toml: nmae: line"),
         (problem(replaced("scale = ", "scale = 0.0 #")), "net.toml: input.scale: 0"),
         (problem(replaced("scale = ", "scale = nan #")), "net.toml: input.scale: NaN"),
+        (problem(replaced("scale = ", "scale = \"1/0\" #")), "net.toml: scale: line"),
+        (problem(replaced("mean = 0.0\n", "mean = \"none.bin\"\n")), "none.bin: cannot"),
         (problem(replaced("mean = 0.0", "mean = [1.0, 2.0]")), "net.toml: input.mean: 2 numbers for 3 channels"),
         (problem(replaced("mean = 0.0", "mean = true")), "net.toml: mean: line"),
         (problem(replaced("std = 1.0", "std = [1.0, 0.0, 1.0]")), "net.toml: input.std: must be greater than 0"),
@@ -144,9 +146,35 @@ fn files_named_by_a_card_are_read_and_checked() {
     assert!(error().contains("number 0 is not finite"));
     fs::write(&mean, 0.0_f32.to_le_bytes().repeat(768)).unwrap();
     fs::write(&labels, "a\nb\n\nd\ne\nf\ng\n").unwrap();
-    assert!(error().contains("l.txt: labels_file: class 2 is empty"), "{}", error());
+    assert!(error().contains("l.txt: labels_file: line 3, the label of class 2, is empty"), "{}", error());
     fs::write(&labels, [0xff, b'\n']).unwrap();
     assert!(error().contains("l.txt: labels_file: is not UTF-8 text"));
+}
+
+#[test]
+fn the_scale_decides_what_the_unit_of_the_mean_is() {
+    let first = |scale: &str, mean: &str| {
+        let change = |line: &str| match line.split_once(" = ").map(|(key, _)| key) {
+            Some("scale") => format!("scale = {scale}\n"),
+            Some("mean") => format!("mean = {mean}\nstd = [0.5, 0.25, 0.125]\n"),
+            Some("std") => String::new(),
+            _ => format!("{line}\n"),
+        };
+        let folder = folder(|card| card.lines().map(change).collect());
+        let model = Model::load(&folder.path().join("net.toml")).unwrap();
+        let card = model.card();
+        assert_eq!(Card::parse(&card.to_toml(), "card").unwrap(), *card, "a card survives being written and read");
+        let mut slot = vec![0.0; model.preprocess().slot_len()];
+        model.preprocess().write_row(&mut slot, 0, &[51; 48]);
+        [slot[0], slot[256], slot[512]]
+    };
+    // As torchvision: (byte / 255 - mean) / std.
+    assert_eq!(first("\"1/255\"", "[0.2, 0.1, 0.7]"), [0.0, (0.2 - 0.1) / 0.25, (0.2 - 0.7) / 0.125]);
+    assert_eq!(first("\"1\"", "[51, 50.0, 49.0]"), [0.0, 4.0, 16.0]);
+    assert_eq!(first("\"2 / 3\"", "0.0"), [68.0, 136.0, 272.0]);
+    // As cards were before: (byte - mean) * scale / std.
+    assert_eq!(first("0.5", "[50.0, 49.0, 1.0]"), [1.0, 4.0, 200.0]);
+    assert_eq!(first("1", "0"), [102.0, 204.0, 408.0]);
 }
 
 #[cfg(unix)]
@@ -159,7 +187,7 @@ fn links_out_of_the_folder_are_followed_only_if_allowed() {
     let card = here.path().join("net.toml");
     let error = Model::load(&card).unwrap_err().to_string();
     assert!(error.contains("is outside the card's folder"), "{error}");
-    assert!(Model::load_with(&card, LoadOptions { outside_files: true }).is_ok());
+    assert!(Model::load_with(&card, &LoadOptions { outside_files: true, ..LoadOptions::default() }).is_ok());
 }
 
 #[test]

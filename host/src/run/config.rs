@@ -7,7 +7,7 @@ use fooling_core::{
 use serde::{Deserialize, Serialize};
 
 use super::RunError;
-use crate::model::{Crops, Model};
+use crate::model::{CardOptions, Crops, Model};
 
 /// The variant of the method (docs/METHOD.md): the text of the paper, or the program that its authors released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +177,9 @@ pub struct RunConfig {
     /// The part of a picture that the network sees; if absent, the card decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crops: Option<Crops>,
+    /// Card options given on the command line, which apply when the run is resumed as well.
+    #[serde(default, skip_serializing_if = "CardOptions::is_empty")]
+    pub card: CardOptions,
     /// The classes that have a cell, by number; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<usize>,
@@ -232,6 +235,7 @@ impl RunConfig {
             halving: if variant == Variant::Paper { DirectSettings::PAPER.halving } else { DirectSettings::RELEASED.halving },
             rates: Rates::default(),
             crops: None,
+            card: CardOptions::default(),
             classes: Vec::new(),
             target: None,
         }
