@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Epoch, SCALE, TrainingConfig};
 use crate::mnist::{CLASSES, SIDE};
-use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel};
+use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel, Scale};
 use crate::util::text::hex;
 
 /// The card of a LeNet with `classes` classes whose ONNX file has these `bytes`. The classes after the digits are labelled `fooling`,
@@ -32,7 +32,7 @@ pub fn lenet_card(file: &Path, bytes: &[u8], classes: usize, origin: String) -> 
             height: SIDE,
             picture: SIDE,
             crops: Crops::Whole,
-            scale: SCALE,
+            scale: Scale::Number(SCALE),
             mean: Mean::All(0.0),
             std: PerChannel::All(1.0),
         },

@@ -130,10 +130,10 @@ mod tests {
 
     /// The probabilities that tract computes, with the batch size fixed before it optimises.
     #[cfg(feature = "tract")]
-    fn through_tract(onnx: &[u8], inputs: &[f32]) -> Vec<f32> {
+    fn through_tract(network: &[u8], inputs: &[f32]) -> Vec<f32> {
         use tract_onnx::prelude::*;
         let batch = inputs.len() / PIXELS;
-        let mut model = tract_onnx::onnx().model_for_read(&mut &*onnx).unwrap();
+        let mut model = tract_onnx::onnx().model_for_read(&mut &*network).unwrap();
         model.set_input_fact(0, f32::fact([batch, 1, SIDE, SIDE]).into()).unwrap();
         let model = model.into_optimized().unwrap().into_runnable().unwrap();
         let input = Tensor::from_shape(&[batch, 1, SIDE, SIDE], inputs).unwrap();
