@@ -216,7 +216,7 @@ pub fn gelu(x: f32) -> f32 {
 #[must_use]
 pub fn gelu_tanh(x: f32) -> f32 {
     // (1 + tanh(u)) / 2 is the sigmoid of 2 u.
-    let double = 1.595_769_1 * (x + 0.044_715 * x * x * x);
+    let double = f32::from_bits(0x3fcc_4229) * (x + 0.044_715 * x * x * x);
     (if x < -15.0 { 0.0 } else { x }) * sigmoid(double)
 }
 

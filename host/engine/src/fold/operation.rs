@@ -179,7 +179,6 @@ impl Operation {
             }
             Self::Tile { repeats } => repeats.iter().all(|&repeat| repeat == 1),
             Self::Pad { before, after, .. } => before.iter().chain(after).all(|&count| count == 0),
-            Self::Concat { .. } => false,
             Self::Split { sizes, .. } => sizes.len() == 1,
             // A float represents every small integer, and a picture consists of bytes.
             Self::Cast { to } => is_float(*to) && operand.element != ElementType::Bool || *to == operand.element,

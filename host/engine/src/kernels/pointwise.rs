@@ -39,9 +39,9 @@ impl Kernel for Apply<'_> {
             };
         }
         functions!(
-            Relu Sigmoid HardSwish Silu Mish Softplus Softsign Tanh Gelu GeluTanh Exp Log Sqrt Reciprocal Neg Abs Square Erf Floor Ceil
+            Relu Sigmoid HardSwish Silu Mish Softplus Softsign Tanh Gelu GeluTanh Exp Log Sqrt Reciprocal Neg Abs Erf Floor Ceil
             Round Sign Not IsNan IsInf;
-            LeakyRelu ThresholdedRelu Elu Celu QuickGelu;
+            LeakyRelu ThresholdedRelu Elu Celu;
             Selu HardSigmoid Clip
         );
     }

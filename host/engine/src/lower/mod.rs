@@ -16,7 +16,7 @@ mod window;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -47,7 +47,7 @@ pub(crate) fn lower(mut graph: Graph, end: &str, input: &[usize]) -> Result<Lowe
 }
 
 /// How a message calls a node: its name, or its first output's, and the operator.
-fn node_part(node: &Node) -> alloc::string::String {
+fn node_part(node: &Node) -> String {
     crate::fold::node_part(node)
 }
 
@@ -63,7 +63,7 @@ struct Call<'g> {
 impl<'g> Call<'g> {
     fn new(folded: &'g Folded, node: &'g Node) -> Result<Self> {
         let operation = folded.operation(node).map_err(|error| Unsupported(error.to_string()))?;
-        Ok(Self { node, operation, operands: node.inputs.iter().map(|name| name.as_str()).collect() })
+        Ok(Self { node, operation, operands: node.inputs.iter().map(String::as_str).collect() })
     }
 
     fn operand(&self, at: usize) -> &'g str {
@@ -304,7 +304,7 @@ impl<'g> Lowering<'g> {
         if let Some((_, value)) = known.forms.iter().find(|(form, _)| same(*form)) {
             return Ok(*value);
         }
-        let is_input = known.forms.iter().any(|&form| form == (Form::Tensor, 0));
+        let is_input = known.forms.contains(&(Form::Tensor, 0));
         let tensor = if is_input { 0 } else { self.tensor(name)? };
         let shape = picture_shape(&dims, axis);
         let value = if shape.is_flat() && tensor != 0 {

@@ -1,6 +1,7 @@
 //! Activations that exporters write as several nodes.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -27,7 +28,7 @@ pub(super) fn simplify<'g>(folded: &'g Folded, calls: Vec<Call<'g>>) -> Vec<Call
 
 /// The nodes on which the output depends.
 fn needed<'g>(folded: &'g Folded, calls: Vec<Call<'g>>) -> Vec<Call<'g>> {
-    let mut read: BTreeSet<&str> = folded.graph.outputs.iter().map(|name| name.as_str()).collect();
+    let mut read: BTreeSet<&str> = folded.graph.outputs.iter().map(String::as_str).collect();
     let mut needed: Vec<Call<'g>> = Vec::new();
     for call in calls.into_iter().rev() {
         if call.node.outputs.iter().any(|name| read.contains(name.as_str())) {
@@ -50,7 +51,7 @@ impl<'c, 'g> Nodes<'c, 'g> {
     fn new(folded: &'g Folded, calls: &'c [Call<'g>]) -> Self {
         let mut readers = BTreeMap::new();
         let names = calls.iter().flat_map(|call| call.operands.iter().copied());
-        for name in names.chain(folded.graph.outputs.iter().map(|name| name.as_str())) {
+        for name in names.chain(folded.graph.outputs.iter().map(String::as_str)) {
             *readers.entry(name).or_default() += 1;
         }
         Self { folded, makers: calls.iter().map(|call| (call.output(), call)).collect(), readers }

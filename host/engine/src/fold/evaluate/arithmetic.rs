@@ -77,7 +77,7 @@ fn integer_unary(unary: Unary, value: i64) -> Result<i64, Problem> {
         Unary::Relu => Ok(value.max(0)),
         Unary::Sign => Ok(value.signum()),
         Unary::Not => Ok(i64::from(value == 0)),
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "the limits of shape arithmetic are small")]
+        #[expect(clippy::cast_possible_truncation, reason = "the limits of shape arithmetic are small")]
         Unary::Clip(low, high) => Ok(value
             .max(if low == f32::NEG_INFINITY { i64::MIN } else { low as i64 })
             .min(if high == f32::INFINITY { i64::MAX } else { high as i64 })),

@@ -107,7 +107,7 @@ fn pool(kind: PoolKind, call: &Call<'_>) -> Result<Operation, Problem> {
     let window = window(call, sides, kernel)?;
     for axis in 0..sides.len() {
         // Otherwise a window would see only padding, which has no maximum and no mean.
-        if window.before[axis].max(window.after[axis]) >= (window.kernel[axis] - 1) * window.dilation[axis] + 1 {
+        if window.before[axis].max(window.after[axis]) > (window.kernel[axis] - 1) * window.dilation[axis] {
             return Err("is padded by as much as its window, or more".into());
         }
     }
@@ -145,8 +145,8 @@ fn window(call: &Call<'_>, sides: &[usize], kernel: Vec<usize>) -> Result<Window
         }
         "VALID" => {}
         same @ ("SAME_UPPER" | "SAME_LOWER") => {
-            for axis in 0..rank {
-                let (less, more) = window.same(axis, sides[axis]);
+            for (axis, &side) in sides.iter().enumerate() {
+                let (less, more) = window.same(axis, side);
                 (window.before[axis], window.after[axis]) = if same == "SAME_UPPER" { (less, more) } else { (more, less) };
             }
         }

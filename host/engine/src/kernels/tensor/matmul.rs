@@ -37,7 +37,7 @@ impl MatMul {
             let (rows, inner) = if transpose_a { (a_columns, a_rows) } else { (a_rows, a_columns) };
             let columns = if transpose_b { b_rows } else { b_columns };
             let turned = |turned: bool, columns: usize| if turned { [1, columns] } else { [columns, 1] };
-            let c = shape(2).map(|shape| broadcast(shape));
+            let c = shape(2).map(broadcast);
             let strides = [[0; MAX_RANK]; 2];
             let (a, b) = (turned(transpose_a, a_columns), turned(transpose_b, b_columns));
             return Ok(Self { rows, inner, columns, a, b, batch: Vec::new(), strides, alpha, beta, c });

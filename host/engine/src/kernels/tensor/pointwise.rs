@@ -39,8 +39,6 @@ pub(crate) enum Unary {
     Gelu,
     /// [`Unary::Gelu`], approximated with the hyperbolic tangent.
     GeluTanh,
-    /// x / (1 + e^(-a x))
-    QuickGelu(f32),
     /// x clamped to a range.
     Clip(f32, f32),
     /// e^x
@@ -55,8 +53,6 @@ pub(crate) enum Unary {
     Neg,
     /// |x|
     Abs,
-    /// x^2
-    Square,
     /// The error function.
     Erf,
     /// The largest integer not above x.
@@ -127,7 +123,6 @@ impl Unary {
             Self::Tanh => math::tanh(x),
             Self::Gelu => math::gelu(x),
             Self::GeluTanh => math::gelu_tanh(x),
-            Self::QuickGelu(a) => x * math::sigmoid(a * x),
             Self::Clip(low, high) => above(below(x, low), high),
             Self::Exp => math::exp(x),
             Self::Log => math::ln(x),
@@ -135,7 +130,6 @@ impl Unary {
             Self::Reciprocal => 1.0 / x,
             Self::Neg => -x,
             Self::Abs => x.abs(),
-            Self::Square => x * x,
             Self::Erf => math::erf(x),
             Self::Floor => math::floor(x),
             Self::Ceil => math::ceil(x),

@@ -137,7 +137,6 @@ impl Resize {
 }
 
 /// An index of an axis that may be out of range.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "clamped; axes are short")]
 fn index(place: f32, side: usize) -> usize {
     if place > 0.0 { (place as usize).min(side - 1) } else { 0 }
 }

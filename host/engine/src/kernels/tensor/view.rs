@@ -70,22 +70,6 @@ impl View {
         Self { shape: shape.into(), strides: strides.collect(), offset: self.offset }
     }
 
-    /// Splits an axis into two, the outer of which has `outer` elements: reshaping within a view.
-    ///
-    /// # Panics
-    ///
-    /// If the axis does not exist or `outer` is 0. `outer` must divide its size.
-    #[must_use]
-    pub(crate) fn parted(mut self, axis: usize, outer: usize) -> Self {
-        let inner = self.shape[axis] / outer;
-        let stride = self.strides[axis];
-        self.shape[axis] = outer;
-        self.strides[axis] = stride.wrapping_mul(inner.cast_signed());
-        self.shape.insert(axis + 1, inner);
-        self.strides.insert(axis + 1, stride);
-        self
-    }
-
     /// The same copy over fewer axes, where neighbours can be merged, which is faster.
     #[must_use]
     pub(crate) fn merged(&self) -> Self {
@@ -103,13 +87,6 @@ impl View {
             }
         }
         merged
-    }
-
-    /// Whether the output equals the beginning of the input.
-    #[must_use]
-    pub(crate) fn is_plain(&self) -> bool {
-        let merged = self.merged();
-        merged.offset == 0 && (merged.shape.is_empty() || merged.strides == [1])
     }
 
     /// Copies what the view shows of `from` to `to`, in row-major order.
