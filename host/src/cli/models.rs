@@ -36,8 +36,8 @@ enum Command {
     },
     /// Write a model card for an ONNX file, next to it
     ///
-    /// The card says how the network is fed and what its classes are called: as the options say, as the file tells, and for the rest as is
-    /// usual. Whatever had to be assumed is printed; check it, and change the card where it is wrong.
+    /// The card describes the preprocessing and the class names: from the options, else from the file, else by the usual defaults. Every
+    /// assumption is printed; check it, and edit the card where it is wrong.
     #[command(after_help = "\
 Examples:
   fooling models card resnet50.onnx --preprocess imagenet --labels imagenet

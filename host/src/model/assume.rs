@@ -139,7 +139,7 @@ fn shape(dims: &[Option<usize>], size: Option<Size>, first: impl Fn() -> Option<
         [_, a, b, c] => match first() {
             Some((Layout::Nchw, channels)) if a.is_none() => sized(Layout::Nchw, channels, b, c, size),
             Some((Layout::Nhwc, channels)) if c.is_none() => sized(Layout::Nhwc, channels, a, b, size),
-            _ => Err("has neither 1 nor 3 channels; a model card has to say what it takes".into()),
+            _ => Err("has neither 1 nor 3 channels; write a model card for it (fooling models card)".into()),
         },
         [Some(3), _, _] => Err("has three dimensions, the first of which is 3: export the network with a batch (N x C x H x W)".into()),
         [_, height, width] => sized(Layout::Nchw, 1, height, width, size),

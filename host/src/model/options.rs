@@ -1,4 +1,4 @@
-//! What a user says of a network on the command line, in place of a card or over one.
+//! Options that describe a network on the command line, with or without a card.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,62 +8,62 @@ use serde::{Deserialize, Serialize};
 use super::card::{Card, Channels, Crops, Input, MAX_SIDE, Mean, Output, PerChannel, Scale};
 use super::{ModelError, labels};
 
-/// How to feed a network and what its classes are called; each field that is set wins over the card, or over what would be assumed.
+/// Preprocessing, class names and output of a network. Each field that is set overrides the card, or the assumption made without a card.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CardOptions {
-    /// How bytes become the network's input [default: as its card says]
+    /// Preprocessing of pixel values [default: as the model card says]
     #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "HOW"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preprocess: Option<Preset>,
-    /// Names of the classes: a text file with one a line, or `imagenet` for the 1000 of ImageNet
+    /// Class names: a text file with one name per line, or `imagenet` for the 1000 classes of ImageNet
     #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// The network takes blue, green, red
+    /// The network expects the channels in the order blue, green, red
     #[cfg_attr(feature = "cli", arg(long))]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bgr: bool,
-    /// Size of the network's input in pixels, where its file leaves it open: N, or WIDTHxHEIGHT
+    /// Input size of the network in pixels, if its file leaves it open: N or WIDTHxHEIGHT
     #[cfg_attr(feature = "cli", arg(long, value_name = "SIZE"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
-    /// What the numbers are that come out
+    /// Meaning of the network's output
     #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "KIND"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_kind: Option<Output>,
-    /// The output with the scores, if the network has several
+    /// Name of the output with the scores, if the network has several outputs
     #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
 }
 
-/// The usual ways to make numbers of bytes.
+/// Common ways to preprocess pixel values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Preset {
-    /// ImageNet's mean and standard deviation, as torchvision and timm: (byte / 255 - mean) / std
+    /// Mean and standard deviation of ImageNet, as in torchvision and timm: (byte / 255 - mean) / std
     #[serde(rename = "imagenet")]
     #[cfg_attr(feature = "cli", value(name = "imagenet"))]
     ImageNet,
-    /// As Caffe: bytes in the order blue, green, red, less their means (103.939, 116.779, 123.68)
+    /// As in Caffe: channels in the order blue, green, red, with the means 103.939, 116.779 and 123.68 subtracted
     Caffe,
-    /// As Keras' mode "tf": byte / 127.5 - 1
+    /// As in the Keras mode "tf": byte / 127.5 - 1
     Tf,
     /// From 0 to 1: byte / 255
     #[serde(rename = "01")]
     #[cfg_attr(feature = "cli", value(name = "01"))]
     Unit,
-    /// As PyTorch's MNIST example: (byte / 255 - 0.1307) / 0.3081
+    /// As in the MNIST example of PyTorch: (byte / 255 - 0.1307) / 0.3081
     Mnist,
-    /// Bytes as they are, 0 to 255
+    /// Unchanged bytes, 0 to 255
     Bytes,
 }
 
 impl Preset {
-    /// As it is written on the command line.
+    /// The name on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

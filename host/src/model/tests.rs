@@ -247,7 +247,7 @@ fn without_a_card_an_unclear_input_is_an_error() {
     let onnx = crate::testing::Onnx::new(13, &[1, 5, 16, 16]).node("Relu", &["x"], "y", &[]);
     fs::write(&path, onnx.output_shape(&[1, 7]).bytes()).unwrap();
     let error = Model::load(&path).unwrap_err().to_string();
-    assert!(error.contains("some.onnx: input: ") && error.contains("write a model card"), "{error}");
+    assert!(error.contains("some.onnx: input `x`: ") && error.contains("write a model card"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use fooling_engine::{Attribute, ElementType, Graph, Input, Node, Tensor};
 use super::external::ExternalData;
 use super::tensor::{Budget, RawTensor, element, element_name, pair};
 use super::wire::{Damage, Fields, Memory, Value};
-use super::{Fault, MAX_NODES, MAX_RANK, damaged, node_part, part, sort};
+use super::{Fault, MAX_NODES, MAX_RANK, damaged, fused, node_part, part, sort};
 use crate::util::text::printable;
 
 /// A decoded file.
@@ -52,6 +52,7 @@ impl Decoded {
         let outputs = self.outputs.into_iter().map(|output| output.name).collect();
         let mut graph = Graph { opset: self.opset, inputs, outputs, constants: self.constants, nodes: self.nodes };
         sort::sort(&mut graph, &self.unreadable)?;
+        fused::take_apart(&mut graph);
         Ok(graph)
     }
 }

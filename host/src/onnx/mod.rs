@@ -14,6 +14,7 @@ mod encode;
 mod export;
 mod external;
 mod facts;
+mod fused;
 #[cfg(feature = "tract")]
 mod lrn;
 mod meaning;
