@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 /// The floors from the ground up. A file belongs to the last one whose path is a prefix of its own.
-const FLOORS: [&[&str]; 14] = [
-    &["util", "simd", "picture"],
+const FLOORS: [&[&str]; 15] = [
+    &["util", "simd", "picture", "stats"],
     &["genomes", "mnist", "fetch"],
     // The card and the errors of models are below ONNX: they describe inputs and outputs.
     &["model::card", "model::error"],
@@ -17,6 +17,7 @@ const FLOORS: [&[&str]; 14] = [
     &["report"],
     &["facade"],
     &["train"],
+    &["audit"],
     &["experiments"],
     &["cli"],
 ];

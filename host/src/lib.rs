@@ -42,6 +42,7 @@
 #[cfg(feature = "cli")]
 extern crate self as fooling;
 
+mod audit;
 mod classifier;
 #[cfg(feature = "cli")]
 mod cli;
@@ -62,6 +63,7 @@ mod report;
 mod run;
 mod score;
 mod simd;
+mod stats;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "train")]

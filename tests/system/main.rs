@@ -1,5 +1,6 @@
 //! Tests of the whole program from outside: what it promises to a user with a shell and a disk.
 
+mod audit;
 mod cli;
 mod device;
 mod failing_writes;

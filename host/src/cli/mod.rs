@@ -8,6 +8,7 @@ macro_rules! say {
     }};
 }
 
+mod audit;
 mod classes;
 mod completions;
 mod evolve;
@@ -58,6 +59,7 @@ enum Command {
     Evolve(evolve::EvolveArgs),
     Resume(resume::ResumeArgs),
     Replay(replay::ReplayArgs),
+    Audit(audit::AuditArgs),
     Score(score::ScoreArgs),
     Show(show::ShowArgs),
     Report(report::ReportArgs),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Evolve(args) => evolve::run(&args),
         Command::Resume(args) => resume::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Score(args) => score::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Report(args) => report::run(&args),

@@ -7,12 +7,12 @@
 
 use super::networks::Network;
 use super::results::{Finding, SheetPicture, Table, confidence, share};
-use super::stats::{median, wilcoxon};
 use super::workspace::Workspace;
 use super::{ExperimentError, Figure, Outcome};
 use crate::picture::Picture;
 use crate::report::{Curve, VerticalAxis, percent};
 use crate::run::{EncodingName, Variant};
+use crate::stats::{median, wilcoxon};
 
 /// The smallest shift that counts as a period, in pixels.
 const SHORTEST: usize = 3;

@@ -5,13 +5,13 @@ use rand_pcg::Pcg64Mcg;
 
 use super::networks::Network;
 use super::results::{Finding, SheetPicture, Table, confidence, generation};
-use super::stats::median;
 use super::workspace::Workspace;
 use super::{ExperimentError, Figure, Outcome};
 use crate::mnist::{CLASSES, PIXELS, SIDE};
 use crate::model::BUILTINS;
 use crate::picture::Picture;
 use crate::report::{Curve, VerticalAxis, percent};
+use crate::stats::median;
 use crate::train::{LeNet, Objective, SCALE, onnx};
 
 /// Length of a step, in network inputs, which are in [0, 1).

@@ -6,11 +6,11 @@ use std::path::Path;
 use super::mnist::{films, over_runs, shown};
 use super::networks::Network;
 use super::results::{Finding, Table, confidence};
-use super::stats::{mann_whitney, median};
 use super::workspace::{Run, Workspace};
 use super::{Experiment, ExperimentError, Figure, Outcome};
 use crate::report::VerticalAxis;
 use crate::run::{EncodingName, RunConfig, Variant};
+use crate::stats::{mann_whitney, median};
 
 /// The network to fool; with `--quick` the smallest one.
 pub(super) fn network(workspace: &Workspace<'_>) -> Result<Network, ExperimentError> {

@@ -149,7 +149,7 @@ fn variants(workspace: &mut Workspace<'_>) -> Result<Table, ExperimentError> {
         }
         let of = |value: &dyn Fn(&Run) -> f64| {
             let values: Vec<f64> = runs.iter().map(value).collect();
-            super::stats::median(&values).map_or(f64::NAN, |median| median.median)
+            crate::stats::median(&values).map_or(f64::NAN, |median| median.median)
         };
         let batch = runs[0].rebuilt.run.config.batch;
         let there = runs.iter().filter(|run| run.at(50).lowest >= SURE).count();
@@ -186,7 +186,7 @@ fn speeds(groups: &[Group]) -> Table {
     let row = |group: &Group| {
         let middle = |of: &dyn Fn(&Run) -> f64| {
             let values: Vec<f64> = group.runs.iter().map(of).collect();
-            super::stats::median(&values).map_or(0.0, |median| median.median)
+            crate::stats::median(&values).map_or(0.0, |median| median.median)
         };
         let part = |of: &dyn Fn(&Run) -> f64| format!("{:.1} %", middle(of) * 100.0);
         vec![
@@ -214,7 +214,7 @@ pub(super) fn over_runs(runs: &[Run], name: &str, colour: usize, of: &dyn Fn(&St
     let shortest = runs.iter().map(|run| run.curve.len()).min().unwrap_or(0);
     let middle = |at: usize| {
         let values: Vec<f64> = runs.iter().map(|run| of(&run.curve[at].1)).collect();
-        Some((f64::from(runs[0].curve[at].0), super::stats::median(&values)?.median))
+        Some((f64::from(runs[0].curve[at].0), crate::stats::median(&values)?.median))
     };
     curves.push(Curve { name: name.to_owned(), points: (0..shortest).filter_map(middle).collect(), colour, faint: false });
     curves

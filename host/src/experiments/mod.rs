@@ -13,7 +13,6 @@ mod results;
 #[cfg(feature = "train")]
 mod retrain;
 mod single_target;
-pub(crate) mod stats;
 #[cfg(feature = "train")]
 mod training;
 mod transfer;

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::stats::{Median, RankTest, median};
 use crate::picture::Picture;
 use crate::report::{Curve, Page, Thumbnail, VerticalAxis, percent};
+use crate::stats::{Median, RankTest, median};
 
 /// A figure of the paper next to its measured counterpart.
 #[derive(Clone, Debug, Serialize)]

@@ -6,7 +6,6 @@
 
 use super::networks::Network;
 use super::results::{Finding, SheetPicture, Table, confidence, generation, share};
-use super::stats::{mann_whitney, median};
 use super::training::{self, Trained, TrainingJob, TrainingRecord};
 use super::workspace::{Run, Workspace};
 use super::{ExperimentError, Figure, Outcome};
@@ -15,6 +14,7 @@ use crate::picture::Picture;
 use crate::report::{Curve, VerticalAxis};
 use crate::run::{EncodingName, Folder, Stats, Variant, placements_above};
 use crate::score::top;
+use crate::stats::{mann_whitney, median};
 use crate::train::Examples;
 
 /// The label of evolved pictures.

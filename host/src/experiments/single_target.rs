@@ -3,11 +3,11 @@
 use super::mnist::{films, shown};
 use super::networks::Network;
 use super::results::{Finding, Table, confidence, significant};
-use super::stats::{mann_whitney, median};
 use super::workspace::{Run, Workspace};
 use super::{ExperimentError, Figure, Outcome};
 use crate::report::{Curve, VerticalAxis};
 use crate::run::{EncodingName, RunConfig, Variant};
+use crate::stats::{mann_whitney, median};
 
 /// Ten varied classes of ImageNet: goldfish, hen, tabby, lion, bee, balloon, cello, school bus, strawberry, volcano.
 const CLASSES: [usize; 10] = [1, 8, 281, 291, 309, 417, 486, 779, 949, 980];

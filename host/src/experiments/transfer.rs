@@ -2,7 +2,6 @@
 
 use super::networks::Network;
 use super::results::{Finding, SheetPicture, Table, share};
-use super::stats::{median, wilcoxon};
 use super::workspace::{Run, Workspace};
 use super::{ExperimentError, Figure, Outcome};
 use crate::model::short_name;
@@ -10,6 +9,7 @@ use crate::picture::Picture;
 use crate::report::{Curve, VerticalAxis, percent};
 use crate::run::{EncodingName, Variant};
 use crate::score::top;
+use crate::stats::{median, wilcoxon};
 
 /// How network B is related to network A, on which pictures are evolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ pub(crate) use html::{FRAMES, html};
 pub(crate) use page::{Page, Thumbnail};
 pub(crate) use sheet::{SheetEntry, pages};
 pub use summary::{Shares, Summary};
+pub(crate) use xml::Text;
 
 use crate::run::{Finished, Folder, RunError, RunToml, journal_file};
 

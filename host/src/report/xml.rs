@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Write as _};
 
 /// Text with HTML's special characters escaped. Characters that XML does not allow become spaces.
-pub(super) struct Text<'t>(pub(super) &'t str);
+pub(crate) struct Text<'t>(pub(crate) &'t str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
