@@ -7,17 +7,17 @@ use crate::stats::{RankTest, wilcoxon};
 
 /// How one figure has changed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
+pub(crate) struct Change {
     /// What it is.
-    pub what: String,
+    pub(crate) what: String,
     /// Its median then.
-    pub before: f64,
+    pub(crate) before: f64,
     /// Its median now.
-    pub now: f64,
+    pub(crate) now: f64,
     /// Wilcoxon's test over the classes, each with its mean confidence over the seeds; `None` where all are equal.
-    pub test: Option<RankTest>,
+    pub(crate) test: Option<RankTest>,
     /// Its p after Holm's correction for the number of tests; 1 without a test.
-    pub p_corrected: f64,
+    pub(crate) p_corrected: f64,
 }
 
 /// p-values under which a change counts.
@@ -28,7 +28,7 @@ pub(super) const SIGNIFICANT: f64 = 0.05;
 /// # Errors
 ///
 /// If the two did not measure the same thing.
-pub fn compare(before: &AuditResult, now: &AuditResult) -> Result<Vec<Change>, String> {
+pub(crate) fn compare(before: &AuditResult, now: &AuditResult) -> Result<Vec<Change>, String> {
     if before.schema != SCHEMA {
         return Err(format!("its format is version {}, and this program reads version {SCHEMA}; make the audit anew", before.schema));
     }

@@ -9,11 +9,11 @@ use super::result::{AuditResult, Detector, Figure, LEVELS, Verdict};
 /// A share of classes or pictures that may be reached at a level of confidence: `0.05@99` is at most 5 % of them at 99 % or more.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct ShareLimit {
+pub(crate) struct ShareLimit {
     /// Largest share, in [0, 1].
-    pub share: f64,
+    pub(crate) share: f64,
     /// One of [`LEVELS`].
-    pub level: f64,
+    pub(crate) level: f64,
 }
 
 impl FromStr for ShareLimit {
@@ -45,15 +45,15 @@ impl std::fmt::Display for ShareLimit {
 /// The limits of an audit.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Classes that evolved pictures may fool, for the encoding that fools more.
-    pub max_fooled: Option<ShareLimit>,
+    pub(crate) max_fooled: Option<ShareLimit>,
     /// Easy rubbish that may be confident, for the kind that is most confident.
-    pub max_easy: Option<ShareLimit>,
+    pub(crate) max_easy: Option<ShareLimit>,
     /// Least area under the receiver operating characteristic by the maximum probability, for the rubbish that is hardest to tell.
-    pub min_auroc: Option<f64>,
+    pub(crate) min_auroc: Option<f64>,
     /// Largest expected calibration error on real pictures.
-    pub max_calibration_error: Option<f64>,
+    pub(crate) max_calibration_error: Option<f64>,
 }
 
 impl Limits {
@@ -62,13 +62,13 @@ impl Limits {
     /// # Errors
     ///
     /// What is wrong, and where.
-    pub fn from_toml(text: &str) -> Result<Self, String> {
+    pub(crate) fn from_toml(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
     /// These limits, and those of `others` where these have none.
     #[must_use]
-    pub fn or(self, others: Self) -> Self {
+    pub(crate) fn or(self, others: Self) -> Self {
         Self {
             max_fooled: self.max_fooled.or(others.max_fooled),
             max_easy: self.max_easy.or(others.max_easy),
@@ -82,7 +82,7 @@ impl Limits {
     /// # Errors
     ///
     /// If a limit is on a figure that the audit has not: it then needs real pictures, or their classes.
-    pub fn judge(&self, result: &AuditResult) -> Result<Vec<Verdict>, String> {
+    pub(crate) fn judge(&self, result: &AuditResult) -> Result<Vec<Verdict>, String> {
         let mut verdicts = Vec::new();
         if let Some(limit) = self.max_fooled {
             let figures = result.evolved.iter().filter_map(|evolved| {

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 
 /// How well a confidence tells real pictures from rubbish.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Detection {
+pub(crate) struct Detection {
     /// Area under the receiver operating characteristic, in [0, 1]: the probability that a real picture has a higher confidence than
     /// rubbish, ties counting as a half.
-    pub auroc: f64,
+    pub(crate) auroc: f64,
     /// Area under the precision-recall curve with real pictures as the positive class, by the trapezoidal rule.
-    pub aupr_real: f64,
+    pub(crate) aupr_real: f64,
     /// The same with rubbish as the positive class.
-    pub aupr_rubbish: f64,
+    pub(crate) aupr_rubbish: f64,
     /// The share of real pictures that are taken for rubbish at the first threshold that finds at least 95 % of the rubbish.
-    pub fpr95: f64,
+    pub(crate) fpr95: f64,
 }
 
 /// Recall at which the false positive rate is read.
@@ -84,7 +84,7 @@ fn area(points: impl Iterator<Item = (f64, f64)>) -> f64 {
 ///
 /// `None` if one of the two is empty, or a confidence is NaN.
 #[must_use]
-pub fn detection(real: &[f64], rubbish: &[f64]) -> Option<Detection> {
+pub(crate) fn detection(real: &[f64], rubbish: &[f64]) -> Option<Detection> {
     if real.is_empty() || rubbish.is_empty() || real.iter().chain(rubbish).any(|confidence| confidence.is_nan()) {
         return None;
     }
@@ -106,7 +106,7 @@ pub fn detection(real: &[f64], rubbish: &[f64]) -> Option<Detection> {
 ///
 /// `None` if one of the two is empty, or a confidence is NaN.
 #[must_use]
-pub fn passing(real: &[f64], rubbish: &[f64], share: f64) -> Option<(f64, f64)> {
+pub(crate) fn passing(real: &[f64], rubbish: &[f64], share: f64) -> Option<(f64, f64)> {
     if real.is_empty() || rubbish.is_empty() || real.iter().chain(rubbish).any(|confidence| confidence.is_nan()) {
         return None;
     }
@@ -126,7 +126,7 @@ const BINS: usize = 15;
 ///
 /// `None` without pictures.
 #[must_use]
-pub fn expected_calibration_error(predictions: impl IntoIterator<Item = (f64, bool)>) -> Option<f64> {
+pub(crate) fn expected_calibration_error(predictions: impl IntoIterator<Item = (f64, bool)>) -> Option<f64> {
     let mut bins = [(0_usize, 0.0, 0_usize); BINS];
     let mut total = 0;
     for (confidence, right) in predictions {
@@ -143,13 +143,13 @@ pub fn expected_calibration_error(predictions: impl IntoIterator<Item = (f64, bo
 
 /// Shannon's entropy of probabilities, in nats.
 #[must_use]
-pub fn entropy(probabilities: &[f32]) -> f64 {
+pub(crate) fn entropy(probabilities: &[f32]) -> f64 {
     -probabilities.iter().map(|&p| f64::from(p)).filter(|&p| p > 0.0).map(|p| p * libm::log(p)).sum::<f64>()
 }
 
 /// The logarithm of the sum of the exponentials: the negative energy of Liu et al. 2020 at temperature 1.
 #[must_use]
-pub fn log_sum_exp(logits: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(crate) fn log_sum_exp(logits: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
     if largest.is_infinite() {
         return largest;
@@ -162,7 +162,7 @@ pub fn log_sum_exp(logits: impl Iterator<Item = f64> + Clone) -> f64 {
 ///
 /// `logits` are rows of `classes` numbers; logarithms of probabilities serve as well, since a constant in a row changes nothing.
 #[must_use]
-pub fn calibrating_temperature(logits: &[f32], classes: usize, labels: &[usize]) -> Option<f64> {
+pub(crate) fn calibrating_temperature(logits: &[f32], classes: usize, labels: &[usize]) -> Option<f64> {
     if labels.is_empty() || logits.len() != labels.len() * classes || labels.iter().any(|&label| label >= classes) {
         return None;
     }

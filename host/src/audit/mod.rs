@@ -5,23 +5,23 @@
 
 mod compare;
 mod limits;
-pub mod metrics;
+pub(crate) mod metrics;
 mod page;
 mod real;
-pub mod result;
-pub mod rubbish;
+pub(crate) mod result;
+pub(crate) mod rubbish;
 mod text;
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-pub use compare::compare;
-pub use limits::{Limits, ShareLimit};
-pub use page::page;
-pub use real::{RealPicture, load_real};
-pub use result::{AuditResult, Figure};
-pub use text::{badge, junit, markdown};
+pub(crate) use compare::compare;
+pub(crate) use limits::{Limits, ShareLimit};
+pub(crate) use page::page;
+pub(crate) use real::{RealPicture, load_real};
+pub(crate) use result::{AuditResult, Figure};
+pub(crate) use text::{badge, junit, markdown};
 
 use metrics::{calibrating_temperature, detection, entropy, expected_calibration_error, passing};
 use result::{
@@ -46,32 +46,32 @@ const KEPT: f64 = 0.95;
 
 /// What an audit measures.
 #[derive(Clone, Debug)]
-pub struct AuditPlan {
+pub(crate) struct AuditPlan {
     /// Folder of its runs and files.
-    pub out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Scores spent on each evolved run; at least those of the initial batch.
-    pub budget: u64,
+    pub(crate) budget: u64,
     /// Number of seeds, at least 1: the seeds are 1, 2, 3, ...
-    pub seeds: u32,
+    pub(crate) seeds: u32,
     /// Pictures of each kind of easy rubbish for each seed, at least 1.
-    pub rubbish_pictures: u32,
+    pub(crate) rubbish_pictures: u32,
     /// Threads; they change no figure.
-    pub threads: usize,
+    pub(crate) threads: usize,
 }
 
 /// A network to be audited.
 #[derive(Debug)]
-pub struct Subject<'s> {
+pub(crate) struct Subject<'s> {
     /// Its card and labels.
-    pub model: &'s Model,
+    pub(crate) model: &'s Model,
     /// What runs it.
-    pub classifier: &'s dyn Classifier,
+    pub(crate) classifier: &'s dyn Classifier,
 }
 
 /// Why there is no audit.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AuditError {
+pub(crate) enum AuditError {
     /// The network failed.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
@@ -90,7 +90,7 @@ pub enum AuditError {
 }
 
 /// What is told while an audit runs. Returning [`ControlFlow::Break`] ends it in good order.
-pub type Tell<'t> = &'t mut dyn FnMut(&str) -> ControlFlow<()>;
+pub(crate) type Tell<'t> = &'t mut dyn FnMut(&str) -> ControlFlow<()>;
 
 /// Audits a network. Runs that are in the plan's folder already are resumed, or taken as they are if they are finished.
 ///
@@ -101,7 +101,7 @@ pub type Tell<'t> = &'t mut dyn FnMut(&str) -> ControlFlow<()>;
 /// # Panics
 ///
 /// If the plan has no seed or no pictures.
-pub fn audit(
+pub(crate) fn audit(
     plan: &AuditPlan,
     subject: &Subject<'_>,
     other: Option<&Subject<'_>>,
@@ -466,7 +466,7 @@ impl Observer for Watch<'_, '_> {
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn read(path: &Path) -> Result<AuditResult, String> {
+pub(crate) fn read(path: &Path) -> Result<AuditResult, String> {
     const LARGEST: u64 = 256 << 20;
     let found = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if !found.is_file() || found.len() > LARGEST {

@@ -11,7 +11,7 @@ use crate::report::{Page, Thumbnail, percent};
 /// # Errors
 ///
 /// If a picture cannot be encoded.
-pub fn page(result: &AuditResult, pictures: &[Picture], changes: &[Change]) -> Result<String, image::ImageError> {
+pub(crate) fn page(result: &AuditResult, pictures: &[Picture], changes: &[Change]) -> Result<String, image::ImageError> {
     let mut page = Page::new(&format!("Audit of {}", result.model.name));
     page.paragraph(&format!("{}.", headline(result)));
     let figures: Vec<(String, String)> = main_figures(result).into_iter().map(|[what, value]| (value, what)).collect();

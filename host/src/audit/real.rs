@@ -9,11 +9,11 @@ use crate::score::fit;
 
 /// A real picture in the network's size and colours.
 #[derive(Clone, Debug)]
-pub struct RealPicture {
+pub(crate) struct RealPicture {
     /// The picture.
-    pub picture: Picture,
+    pub(crate) picture: Picture,
     /// Its class, if it is known.
-    pub class: Option<usize>,
+    pub(crate) class: Option<usize>,
 }
 
 /// Reads real pictures: the MNIST files of the test set; or a folder with a folder for each class, named by its label or number; or a folder
@@ -22,7 +22,7 @@ pub struct RealPicture {
 /// # Errors
 ///
 /// What is wrong, and with which file.
-pub fn load_real(dir: &Path, model: &Model) -> Result<Vec<RealPicture>, String> {
+pub(crate) fn load_real(dir: &Path, model: &Model) -> Result<Vec<RealPicture>, String> {
     let input = &model.card().input;
     let (side, channels) = (input.picture, input.picture_channels().into());
     let entries = sorted(dir)?;

@@ -8,22 +8,22 @@ use crate::run::EncodingName;
 use crate::stats;
 
 /// The version of the format of `audit.json`. It goes up when a reader of the old one would misread the new one.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// Levels of confidence at which classes and pictures are counted.
-pub const LEVELS: [f64; 4] = [0.5, 0.9, 0.99, 0.9999];
+pub(crate) const LEVELS: [f64; 4] = [0.5, 0.9, 0.99, 0.9999];
 
 /// A figure over seeds: its median, and an interval for it (see [`stats::median`]; with four seeds or fewer it is their range).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// One value a seed, in the order of the seeds.
-    pub values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
     /// Their median.
-    pub median: f64,
+    pub(crate) median: f64,
     /// Lower end of the interval.
-    pub low: f64,
+    pub(crate) low: f64,
     /// Upper end of the interval.
-    pub high: f64,
+    pub(crate) high: f64,
 }
 
 impl Figure {
@@ -38,15 +38,15 @@ impl Figure {
 
 /// Shares, in [0, 1], of what reaches each of [`LEVELS`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Shares {
+pub(crate) struct Shares {
     /// At 50 % or more.
-    pub at_50: Figure,
+    pub(crate) at_50: Figure,
     /// At 90 % or more.
-    pub at_90: Figure,
+    pub(crate) at_90: Figure,
     /// At 99 % or more.
-    pub at_99: Figure,
+    pub(crate) at_99: Figure,
     /// At 99.99 % or more.
-    pub at_9999: Figure,
+    pub(crate) at_9999: Figure,
 }
 
 impl Shares {
@@ -62,7 +62,7 @@ impl Shares {
 
     /// The share at one of [`LEVELS`].
     #[must_use]
-    pub fn at(&self, level: f64) -> Option<&Figure> {
+    pub(crate) fn at(&self, level: f64) -> Option<&Figure> {
         let number = LEVELS.iter().position(|&known| known == level)?;
         Some([&self.at_50, &self.at_90, &self.at_99, &self.at_9999][number])
     }
@@ -70,96 +70,96 @@ impl Shares {
 
 /// The network and what ran it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditedModel {
+pub(crate) struct AuditedModel {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// SHA-256 of its file, in hexadecimal.
-    pub sha256: String,
+    pub(crate) sha256: String,
     /// Number of classes.
-    pub classes: usize,
+    pub(crate) classes: usize,
     /// How pictures become its input: the `[input]` table of its card, as JSON.
-    pub input: String,
+    pub(crate) input: String,
     /// The kind of its output.
-    pub output: String,
+    pub(crate) output: String,
     /// What computed the scores.
-    pub engine: String,
+    pub(crate) engine: String,
     /// Whether every machine gets the same figures, to the last digit.
-    pub same_everywhere: bool,
+    pub(crate) same_everywhere: bool,
 }
 
 /// What was measured. Two audits compare only where this is equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// Scores spent on each evolved run.
-    pub budget: u64,
+    pub(crate) budget: u64,
     /// Seeds; each gives one value of every figure.
-    pub seeds: Vec<u64>,
+    pub(crate) seeds: Vec<u64>,
     /// Pictures of each kind of easy rubbish for each seed.
-    pub rubbish_pictures: u32,
+    pub(crate) rubbish_pictures: u32,
     /// Real pictures, if any were given.
-    pub real: Option<RealPictures>,
+    pub(crate) real: Option<RealPictures>,
 }
 
 /// The real pictures of an audit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RealPictures {
+pub(crate) struct RealPictures {
     /// How many.
-    pub pictures: usize,
+    pub(crate) pictures: usize,
     /// Whether their classes are known.
-    pub labelled: bool,
+    pub(crate) labelled: bool,
     /// SHA-256 of their pixels and classes, in hexadecimal.
-    pub sha256: String,
+    pub(crate) sha256: String,
 }
 
 /// How sure the network is of easy rubbish of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EasyRubbish {
+pub(crate) struct EasyRubbish {
     /// Which.
-    pub kind: Rubbish,
+    pub(crate) kind: Rubbish,
     /// The median of the highest probability.
-    pub confidence: Figure,
+    pub(crate) confidence: Figure,
     /// Shares of the pictures by highest probability.
-    pub pictures: Shares,
+    pub(crate) pictures: Shares,
 }
 
 /// How sure the network is of pictures that were evolved against it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EvolvedRubbish {
+pub(crate) struct EvolvedRubbish {
     /// How genomes were encoded.
-    pub encoding: EncodingName,
+    pub(crate) encoding: EncodingName,
     /// The median confidence over the classes.
-    pub confidence: Figure,
+    pub(crate) confidence: Figure,
     /// Shares of the classes by the confidence of their elite: the classes that are fooled.
-    pub classes: Shares,
+    pub(crate) classes: Shares,
     /// Scores spent until half of the classes were at 99 %, one entry a seed; `null` where that did not happen within the budget.
-    pub scores_to_half_at_99: Vec<Option<u64>>,
+    pub(crate) scores_to_half_at_99: Vec<Option<u64>>,
     /// Area under the share of classes at 99 % against the share of the budget spent, in [0, 1].
-    pub area_at_99: Figure,
+    pub(crate) area_at_99: Figure,
     /// Classes at 99 % for every seed.
-    pub always_fooled: Vec<usize>,
+    pub(crate) always_fooled: Vec<usize>,
     /// Classes under 99 % for every seed.
-    pub never_fooled: Vec<usize>,
+    pub(crate) never_fooled: Vec<usize>,
     /// The confidence of each class, class after class, for each seed; 0 for a class without an elite.
-    pub class_confidences: Vec<Vec<f32>>,
+    pub(crate) class_confidences: Vec<Vec<f32>>,
     /// The digest of the run's decisions for each seed: equal for equal runs.
-    pub decisions: Vec<String>,
+    pub(crate) decisions: Vec<String>,
 }
 
 /// How well a detector tells real pictures from one kind of rubbish.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DetectionRow {
+pub(crate) struct DetectionRow {
     /// The detector's score.
-    pub detector: Detector,
+    pub(crate) detector: Detector,
     /// The rubbish: the name of a kind of easy rubbish, or `evolved-cppn` or `evolved-direct`.
-    pub rubbish: String,
+    pub(crate) rubbish: String,
     /// Area under the receiver operating characteristic.
-    pub auroc: Figure,
+    pub(crate) auroc: Figure,
     /// Area under the precision-recall curve, real pictures positive.
-    pub aupr_real: Figure,
+    pub(crate) aupr_real: Figure,
     /// Area under the precision-recall curve, rubbish positive.
-    pub aupr_rubbish: Figure,
+    pub(crate) aupr_rubbish: Figure,
     /// False positive rate at a recall of 95 %.
-    pub fpr95: Figure,
+    pub(crate) fpr95: Figure,
 }
 
 impl DetectionRow {
@@ -179,7 +179,7 @@ impl DetectionRow {
 /// What a detector looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Detector {
+pub(crate) enum Detector {
     /// The highest probability (Hendrycks and Gimpel 2017).
     MaximumProbability,
     /// The entropy of the probabilities; low speaks for a real picture.
@@ -188,11 +188,11 @@ pub enum Detector {
 
 impl Detector {
     /// All that need nothing but probabilities.
-    pub const ALL: [Self; 2] = [Self::MaximumProbability, Self::Entropy];
+    pub(crate) const ALL: [Self; 2] = [Self::MaximumProbability, Self::Entropy];
 
     /// In words.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::MaximumProbability => "maximum probability",
             Self::Entropy => "entropy",
@@ -202,76 +202,76 @@ impl Detector {
 
 /// What the network does with real pictures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RealFigures {
+pub(crate) struct RealFigures {
     /// The share that is classified right; `null` where the classes are not known.
-    pub accuracy: Option<f64>,
+    pub(crate) accuracy: Option<f64>,
     /// Expected calibration error; `null` where the classes are not known.
-    pub calibration_error: Option<f64>,
+    pub(crate) calibration_error: Option<f64>,
     /// The temperature that calibrates the network; `null` where the classes are not known.
-    pub temperature: Option<f64>,
+    pub(crate) temperature: Option<f64>,
     /// Expected calibration error at that temperature.
-    pub calibration_error_at_temperature: Option<f64>,
+    pub(crate) calibration_error_at_temperature: Option<f64>,
     /// The confidence that 95 % of the real pictures reach.
-    pub threshold: f64,
+    pub(crate) threshold: f64,
     /// The share of each kind of rubbish that reaches it too.
-    pub passing: Vec<(String, Figure)>,
+    pub(crate) passing: Vec<(String, Figure)>,
 }
 
 /// Whether a limit holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The limit as it was given, for example `max-fooled 0.05@99`.
-    pub limit: String,
+    pub(crate) limit: String,
     /// What it limits.
-    pub what: String,
+    pub(crate) what: String,
     /// The measured figure.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Lower end of its interval.
-    pub low: f64,
+    pub(crate) low: f64,
     /// Upper end of its interval.
-    pub high: f64,
+    pub(crate) high: f64,
     /// Whether it holds: it fails only if the whole interval lies beyond the limit.
-    pub holds: bool,
+    pub(crate) holds: bool,
 }
 
 /// The surest evolved pictures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Surest {
+pub(crate) struct Surest {
     /// How the genome was encoded.
-    pub encoding: EncodingName,
+    pub(crate) encoding: EncodingName,
     /// The seed of its run.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// The class.
-    pub class: usize,
+    pub(crate) class: usize,
     /// Its name.
-    pub label: String,
+    pub(crate) label: String,
     /// How sure the network is.
-    pub confidence: f32,
+    pub(crate) confidence: f32,
     /// The confidence of the second network for the same class, if one was given.
-    pub other_confidence: Option<f32>,
+    pub(crate) other_confidence: Option<f32>,
 }
 
 /// All that an audit found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct AuditResult {
+pub(crate) struct AuditResult {
     /// [`SCHEMA`].
-    pub schema: u32,
+    pub(crate) schema: u32,
     /// Version of this program.
-    pub fooling: String,
+    pub(crate) fooling: String,
     /// The network.
-    pub model: AuditedModel,
+    pub(crate) model: AuditedModel,
     /// What was measured.
-    pub measured: Measured,
+    pub(crate) measured: Measured,
     /// Easy rubbish, by kind.
-    pub easy: Vec<EasyRubbish>,
+    pub(crate) easy: Vec<EasyRubbish>,
     /// Evolved rubbish, by encoding.
-    pub evolved: Vec<EvolvedRubbish>,
+    pub(crate) evolved: Vec<EvolvedRubbish>,
     /// Real pictures.
-    pub real: Option<RealFigures>,
+    pub(crate) real: Option<RealFigures>,
     /// How well rubbish can be told from real pictures. Static: elites were chosen by the probability that they are judged by here.
-    pub detection: Vec<DetectionRow>,
+    pub(crate) detection: Vec<DetectionRow>,
     /// The ten surest evolved pictures, surest first.
-    pub surest: Vec<Surest>,
+    pub(crate) surest: Vec<Surest>,
     /// The limits that were given.
-    pub verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<Verdict>,
 }

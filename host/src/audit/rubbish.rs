@@ -11,7 +11,7 @@ use crate::picture::Picture;
 /// A kind of picture that shows nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Rubbish {
+pub(crate) enum Rubbish {
     /// Every byte drawn uniformly (Hendrycks and Gimpel 2017).
     UniformNoise,
     /// Uniform noise on a coarse grid of 8 x 8 points, interpolated bilinearly: noise without high frequencies, as Hein et al. 2019 use it.
@@ -28,12 +28,12 @@ pub enum Rubbish {
 
 impl Rubbish {
     /// All kinds.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::UniformNoise, Self::SmoothNoise, Self::Constant, Self::Checkerboard, Self::Gradient, Self::ShuffledPixels];
 
     /// Its name in audit.json.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::UniformNoise => "uniform-noise",
             Self::SmoothNoise => "smooth-noise",
@@ -48,7 +48,7 @@ impl Rubbish {
     ///
     /// `None` for shuffled pixels without a real picture.
     #[must_use]
-    pub fn picture(self, seed: u64, number: u32, side: usize, channels: usize, real: Option<&Picture>) -> Option<Picture> {
+    pub(crate) fn picture(self, seed: u64, number: u32, side: usize, channels: usize, real: Option<&Picture>) -> Option<Picture> {
         let mut stream = Stream::new(seed, Birth { generation: self as u32, child: number }, Purpose::Child);
         let bytes = match self {
             Self::UniformNoise => (0..side * side * channels).map(|_| byte(&mut stream)).collect(),

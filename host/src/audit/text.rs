@@ -45,7 +45,7 @@ pub(super) fn main_figures(result: &AuditResult) -> Vec<[String; 2]> {
 
 /// The audit as Markdown.
 #[must_use]
-pub fn markdown(result: &AuditResult, changes: &[Change]) -> String {
+pub(crate) fn markdown(result: &AuditResult, changes: &[Change]) -> String {
     let mut text = format!("## Audit of {}: {}\n\n", result.model.name, headline(result).to_lowercase());
     // Writing into a String cannot fail.
     let mut line = |arguments: std::fmt::Arguments<'_>| text.write_fmt(arguments).expect("writing into memory");
@@ -85,7 +85,7 @@ pub fn markdown(result: &AuditResult, changes: &[Change]) -> String {
 
 /// The audit as JUnit XML: a test case for each limit.
 #[must_use]
-pub fn junit(result: &AuditResult) -> String {
+pub(crate) fn junit(result: &AuditResult) -> String {
     let case = |verdict: &Verdict| {
         let Verdict { limit, what, value, low, high, holds } = verdict;
         let name = Text(limit);
@@ -108,7 +108,7 @@ pub fn junit(result: &AuditResult) -> String {
 
 /// The audit as the JSON of a badge endpoint: the share of classes that the stronger encoding fools at 99 %.
 #[must_use]
-pub fn badge(result: &AuditResult) -> String {
+pub(crate) fn badge(result: &AuditResult) -> String {
     let fooled = result.evolved.iter().map(|evolved| evolved.classes.at_99.median).fold(0.0, f64::max);
     let failed = result.verdicts.iter().any(|verdict| !verdict.holds);
     let colour = if failed {
