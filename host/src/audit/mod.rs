@@ -215,7 +215,7 @@ impl Audit<'_> {
             if kind == Rubbish::ShuffledPixels && real.is_none_or(<[_]>::is_empty) {
                 continue;
             }
-            proceed(tell(&format!("{}: {} pictures for each of {} seeds", kind.name(), self.plan.rubbish_pictures, self.seeds.len())))?;
+            proceed(tell(&format!("{}: {} pictures per seed, seeds 1 to {}", kind.name(), self.plan.rubbish_pictures, self.seeds.len())))?;
             let mut seeds = Vec::new();
             for &seed in &self.seeds {
                 let picture = |number: usize| {

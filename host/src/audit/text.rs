@@ -73,7 +73,7 @@ pub(crate) fn markdown(result: &AuditResult, changes: &[Change]) -> String {
     }
     let measured = &result.measured;
     line(format_args!(
-        "\n{} seeds, {} scores a run, {} pictures of each kind of easy rubbish a seed; {}; fooling {}\n",
+        "\nSeeds: {}. Scores per run: {}. Pictures of each kind of easy rubbish per seed: {}. Engine: {}. fooling {}.\n",
         measured.seeds.len(),
         measured.budget,
         measured.rubbish_pictures,
