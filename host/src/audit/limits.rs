@@ -43,7 +43,7 @@ impl std::fmt::Display for ShareLimit {
 }
 
 /// The limits of an audit.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Limits {
     /// Classes that evolved pictures may fool, for the encoding that fools more.
