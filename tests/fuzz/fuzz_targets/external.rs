@@ -2,7 +2,7 @@
 //! two bytes of an input give the length of the ONNX file; the rest is the other file.
 #![no_main]
 
-use fooling::model::Model;
+use fooling::Model;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../folder.rs"]
