@@ -167,7 +167,7 @@ mod tests {
         let neighbours = |picture: &Picture| {
             let rows: Vec<&[u8]> = picture.rows().collect();
             let steps = rows.iter().flat_map(|row| row.windows(2).map(|pair| pair[0].abs_diff(pair[1])));
-            steps.max().unwrap()
+            u32::from(steps.max().unwrap())
         };
         assert!(neighbours(&made(Rubbish::UniformNoise, 0, 28, 1)) > 100);
         // A step of the grid is 27 / 7 pixels wide.
