@@ -36,6 +36,10 @@
 //! The exact engine scores most convolutional networks with the same bits on every machine. The feature `tract` (default) adds an engine
 //! for other networks, and `cuda` and `metal` add GPUs. The feature `cli` (default) is the program `fooling`; libraries should turn it off
 //! with `default-features = false`.
+#![cfg_attr(
+    any(feature = "cuda", feature = "metal", feature = "train"),
+    allow(unreachable_pub, unused_imports, dead_code, reason = "not every build with these features uses all of their items")
+)]
 #![cfg_attr(not(all(feature = "cli", feature = "tract")), allow(dead_code, unused_imports, reason = "the program and tract use all of it"))]
 
 // The command line uses this library by the same names as other crates.
