@@ -40,6 +40,7 @@
     any(feature = "cuda", feature = "metal", feature = "train"),
     allow(unreachable_pub, unused_imports, dead_code, reason = "not every build with these features uses all of their items")
 )]
+#![allow(rustdoc::private_intra_doc_links)] // Readers of the source follow them.
 #![cfg_attr(not(all(feature = "cli", feature = "tract")), allow(dead_code, unused_imports, reason = "the program and tract use all of it"))]
 
 // The command line uses this library by the same names as other crates.
