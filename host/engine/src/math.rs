@@ -3,9 +3,6 @@
 //! Everything here consists of IEEE 754 single-precision multiplications, additions, subtractions, divisions, comparisons, selections, and
 //! integer operations on the bits. There is no fused multiply-add, no platform libm, no table, and no branch on an argument, so the
 //! compiler turns a loop over lanes into vector code of any width.
-//!
-//! Each function states its largest error against the correctly rounded result; `cargo run --release -p fooling-engine --example ulp`
-//! measures it over all floats.
 
 /// Adding and subtracting this rounds a float below 2^22 to the nearest integer.
 const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
