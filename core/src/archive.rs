@@ -108,6 +108,8 @@ pub struct Archive<C, S> {
     cells: C,
     slots: S,
     filled: usize,
+    /// Cells that are drawn for each parent.
+    draws: u8,
 }
 
 impl<C: Storage<Cell>, S> Archive<C, S> {
@@ -130,7 +132,25 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
         check_lengths(slots.as_ref())?;
         cells.as_mut().fill(Cell::EMPTY);
         slots.as_mut().iter_mut().for_each(|slot| slot.holds = 0);
-        Ok(Self { cells, slots, filled: 0 })
+        Ok(Self { cells, slots, filled: 0, draws: 1 })
+    }
+
+    /// The same archive for [`Selection::Young`]: of this many cells, at least 1, the one with the youngest elite gives the parent.
+    #[must_use]
+    pub fn preferring_youngest_of(mut self, draws: u8) -> Self {
+        self.draws = draws.max(1);
+        self
+    }
+
+    /// Draws an occupied cell, and returns its elite.
+    fn draw<G>(&self, stream: &mut Stream) -> Option<&Elite<G>>
+    where
+        S: Storage<EliteSlot<G>>,
+    {
+        let nth = stream.index(self.filled);
+        let cells = self.cells();
+        let cell = if self.filled == cells.len() { &cells[nth] } else { cells.iter().filter(|cell| cell.slot().is_some()).nth(nth)? };
+        Some(&self.slots.as_ref()[cell.slot()?].elite)
     }
 
     /// The cells, one for each class.
@@ -213,25 +233,35 @@ impl<C: Storage<Cell>, S> Archive<C, S> {
 }
 
 impl<G, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Parents<G> for Archive<C, S> {
-    /// Chooses uniformly among the occupied cells: an elite that holds three cells is three times as likely.
+    /// Chooses uniformly among the occupied cells: an elite that holds three cells is three times as likely. With
+    /// [several draws](Archive::preferring_youngest_of), the elite that was born last is chosen among as many.
     fn select(&self, stream: &mut Stream) -> Option<&Elite<G>> {
         if self.filled == 0 {
             return None;
         }
-        let nth = stream.index(self.filled);
-        let cells = self.cells();
-        let cell = if self.filled == cells.len() { &cells[nth] } else { cells.iter().filter(|cell| cell.slot().is_some()).nth(nth)? };
-        Some(&self.slots.as_ref()[cell.slot()?].elite)
+        let mut youngest = self.draw(stream)?;
+        for _ in 1..self.draws {
+            let other = self.draw(stream)?;
+            if other.birth > youngest.birth {
+                youngest = other;
+            }
+        }
+        Some(youngest)
     }
 }
 
 impl<G: Genome, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Population<G> for Archive<C, S> {
-    fn width(&self) -> usize {
+    fn score_count(&self) -> usize {
         self.cells().len()
     }
 
     fn selects(&self, selection: &Selection) -> bool {
-        matches!(*selection, Selection::MapElites { cells } if cells as usize == self.cells().len())
+        let (cells, draws) = match *selection {
+            Selection::MapElites { cells } => (cells, 1),
+            Selection::Young { cells, draws } => (cells, draws),
+            Selection::Single { .. } => return false,
+        };
+        cells as usize == self.cells().len() && draws == self.draws
     }
 
     fn genome_len(&self) -> Option<usize> {
@@ -240,7 +270,7 @@ impl<G: Genome, C: Storage<Cell>, S: Storage<EliteSlot<G>>> Population<G> for Ar
 
     /// Gives `child` every cell whose score it strictly exceeds.
     fn offer(&mut self, child: &Elite<G>, scores: &[f32], placed: &mut dyn FnMut(Placement)) -> Result<(), OfferError> {
-        check_scores(scores, self.width())?;
+        check_scores(scores, self.score_count())?;
         if child.genome.fixed_len() != self.genome_len() {
             return Err(OfferError::GenomeLength);
         }

@@ -51,8 +51,8 @@ pub trait Encoding: Sized {
     ///
     /// # Errors
     ///
-    /// [`SetupError`] if the settings are for another encoding, or allow larger genomes than fit, with which the run would silently be a
-    /// different one.
+    /// [`SetupError`] if the settings are for another encoding, or allow larger genomes than this type can hold: the run would silently
+    /// become a different one.
     fn from_settings(settings: &Settings) -> Result<Self, SetupError>;
 
     /// Overwrites `genome` with a random one.

@@ -130,7 +130,7 @@ impl<F: FnMut(&[u8])> Write for SinkFn<F> {
 /// | generation | 4 |
 /// | a placement: child, cell, score (IEEE 754 single precision, finite); any number of them | 12 each |
 /// | end mark `ffffffff` | 4 |
-/// | rejected: offspring that had a score which was not finite | 4 |
+/// | refused: offspring that had a score which was not finite | 4 |
 /// | checksum | 4 |
 ///
 /// Placements are in the order in which they were made: children ascend, and the cells of a child ascend. A checksum is the CRC-32 of
@@ -146,8 +146,8 @@ impl<F: FnMut(&[u8])> Write for SinkFn<F> {
 /// | channels (1, 3) | 1 |
 /// | coordinates (0 pixel indices, 1 from -1 to 1) | 1 |
 /// | colour (0 unchanged, 1 HSV, 2 HLS, 3 RGB) | 1 |
-/// | selection: 0 MAP-Elites, 1 single objective | 1 |
-/// | MAP-Elites: cells, zeros. Single: classes, target, number kept, selection pressure minus 1 in units of 2^-32 | 4, 4, 4, 4 |
+/// | selection: 0 MAP-Elites, 1 single objective, 2 MAP-Elites with young parents | 1 |
+/// | MAP-Elites: cells, zeros. With young parents: cells, draws (2 to 255), zeros. Single: classes, target, number kept, selection pressure minus 1 in units of 2^-32 | 4, 4, 4, 4 |
 /// | encoding: 0 CPPN, 1 direct | 1 |
 /// | eta | 1 |
 /// | CPPN: activations, one bit each for sine, sigmoid, Gaussian, linear. Direct: 1 with crossover | 1 |
@@ -224,7 +224,7 @@ impl<S: Write> RecordWriter<'_, S> {
         if begun { Ok(()) } else { self.out.numbers([self.generation]) }
     }
 
-    /// Ends the record of a generation in which this many children were rejected.
+    /// Ends the record of a generation in which this many children were refused.
     ///
     /// # Errors
     ///
@@ -403,7 +403,7 @@ impl<'j> Iterator for Records<'j> {
 pub struct Record<'j> {
     /// The generation.
     pub generation: u32,
-    /// Offspring that were rejected because a score was not finite.
+    /// Offspring that were refused because a score was not finite.
     pub refused: u32,
     /// 12 bytes each; children ascend, and the cells of a child ascend.
     placements: &'j [[[u8; 4]; 3]],

@@ -1,4 +1,4 @@
-//! Direct encoding: one gene for each pixel and channel, stored as a byte. Irregular pictures.
+//! Direct encoding: one gene for each pixel and channel, stored as a byte. The pictures are irregular.
 
 use crate::archive::Storage;
 use crate::canvas::{Canvas, Channels, Row};

@@ -27,7 +27,7 @@ pub fn replay<E: Encoding, P: Population<E::Genome>>(
     if record.generation != search.generation() {
         return Err(ReplayError::Generation);
     }
-    // All are made from the population as it was before any of them was offered.
+    // All children are made from the population as it was before any of them was offered.
     let mut born = 0;
     for child in record.children() {
         let into = scratch.offspring.get_mut(born).ok_or(ReplayError::Scratch)?;

@@ -23,7 +23,7 @@ pub struct Placement {
 #[non_exhaustive]
 pub enum OfferError {
     /// There must be one score for each class; there were this many.
-    Width(usize),
+    ScoreCount(usize),
     /// The score of this class is NaN or infinite.
     NotFinite {
         /// The first class whose score is not finite.
@@ -38,7 +38,7 @@ pub enum OfferError {
 impl core::fmt::Display for OfferError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Width(scores) => write!(f, "{scores} scores do not match the number of classes"),
+            Self::ScoreCount(scores) => write!(f, "{scores} scores do not match the number of classes"),
             Self::NotFinite { class, score } => write!(f, "the score of class {class} is {score}, which is not a finite number"),
             Self::GenomeLength => write!(f, "the genome does not have the length of those in the population"),
         }
@@ -143,14 +143,14 @@ impl core::fmt::Display for ReplayError {
 
 impl core::error::Error for ReplayError {}
 
-/// Rejects scores unless there is a finite number for each class.
+/// Refuses scores unless there is a finite number for each class.
 ///
 /// # Errors
 ///
 /// [`OfferError`] with the first invalid class.
-pub fn check_scores(scores: &[f32], width: usize) -> Result<(), OfferError> {
-    if scores.len() != width {
-        return Err(OfferError::Width(scores.len()));
+pub fn check_scores(scores: &[f32], count: usize) -> Result<(), OfferError> {
+    if scores.len() != count {
+        return Err(OfferError::ScoreCount(scores.len()));
     }
     match scores.iter().position(|score| !score.is_finite()) {
         Some(class) => Err(OfferError::NotFinite { class, score: scores[class] }),
@@ -161,7 +161,7 @@ pub fn check_scores(scores: &[f32], width: usize) -> Result<(), OfferError> {
 /// A population of elites: an [archive](crate::Archive), or a [ranking](crate::Ranking).
 pub trait Population<G>: Parents<G> {
     /// The number of scores that come with an offspring.
-    fn width(&self) -> usize;
+    fn score_count(&self) -> usize;
 
     /// Whether it implements this selection.
     fn selects(&self, selection: &Selection) -> bool;
@@ -264,26 +264,26 @@ impl<E: Encoding, P: Population<E::Genome>> Search<E, P> {
         Ok(())
     }
 
-    /// Offers the whole generation in order, and starts the next one. `scores` has [`Population::width`] scores for each child; `placed`
-    /// receives each placement. Returns the number of children that were rejected because a score was not finite.
+    /// Offers the whole generation in order, and starts the next one. `scores` has [`Population::score_count`] scores for each child;
+    /// `placed` receives each placement. Returns the number of children that were refused because a score was not finite.
     ///
     /// # Errors
     ///
     /// [`TellError`]; then nothing is changed, and `placed` has not been called.
     pub fn tell(&mut self, offspring: &[Elite<E::Genome>], scores: &[f32], mut placed: impl FnMut(Placement)) -> Result<u32, TellError> {
-        let width = self.population.width();
+        let count = self.population.score_count();
         let in_order = offspring.iter().zip(0..).all(|(child, i)| child.birth == Birth { generation: self.generation, child: i });
         if offspring.len() != self.children() as usize || !in_order {
             return Err(TellError::Offspring);
         }
-        if Some(scores.len()) != offspring.len().checked_mul(width) {
+        if Some(scores.len()) != offspring.len().checked_mul(count) {
             return Err(TellError::Scores);
         }
         if offspring.iter().any(|child| child.genome.fixed_len() != self.population.genome_len()) {
             return Err(TellError::GenomeLength);
         }
         let mut refused = 0;
-        for (child, scores) in offspring.iter().zip(scores.chunks_exact(width)) {
+        for (child, scores) in offspring.iter().zip(scores.chunks_exact(count)) {
             let offered = self.population.offer(child, scores, &mut placed);
             refused += u32::from(offered.is_err());
         }

@@ -59,7 +59,7 @@ impl CppnSettings {
     pub const PAPER: Self = Self { activations: ActivationSet::ALL, rates: CppnRates::PAPER, eta: 15, capacity: Capacity::HOST };
 }
 
-/// The largest size of CPPN genomes. It is part of a run: with another capacity, a run soon has other pictures.
+/// The largest size of CPPN genomes. It is part of a run: with another capacity, a run soon makes other pictures.
 ///
 /// A target needs genomes ([`CppnGenome`](crate::CppnGenome)) with a capacity at least as large as that of the run that it makes or
 /// replays. [The front page](crate#memory) lists the memory that genomes take.
@@ -145,6 +145,13 @@ pub enum Selection {
         /// The number of cells.
         cells: u32,
     },
+    /// The best for each class, with a preference for young parents (docs/METHOD.md).
+    Young {
+        /// The number of cells.
+        cells: u32,
+        /// The number of cells that are drawn for each parent, at least 2; the one with the youngest elite gives the parent.
+        draws: u8,
+    },
     /// The best for one class.
     Single {
         /// The number of scores that come with a picture.
@@ -194,6 +201,8 @@ pub enum SettingsError {
     Keep,
     /// Target: one of the classes.
     Target,
+    /// Cells drawn for each parent: at least 2.
+    Draws,
     /// Encoding.
     Encoding,
     /// Activations: at least one, and no unknown ones.
@@ -220,6 +229,7 @@ impl core::fmt::Display for SettingsError {
             Self::Classes => "number of classes",
             Self::Keep => "number kept",
             Self::Target => "target",
+            Self::Draws => "number of cells drawn for each parent",
             Self::Encoding => "encoding",
             Self::Activations => "set of activations",
             Self::Nodes => "largest number of nodes",
@@ -331,6 +341,10 @@ impl Settings {
                 out.put([0]);
                 out.put_u32(&[cells, 0, 0, 0]);
             }
+            Selection::Young { cells, draws } => {
+                out.put([2]);
+                out.put_u32(&[cells, draws.into(), 0, 0]);
+            }
             Selection::Single { classes, target, keep, pressure } => {
                 out.put([1]);
                 out.put_u32(&[classes, target, keep, pressure.to_bits()]);
@@ -380,6 +394,7 @@ impl Settings {
         let (selection, numbers) = (input.u8(), [input.u32(), input.u32(), input.u32(), input.u32()]);
         let selection = match (selection, numbers) {
             (0, [cells, ..]) => Selection::MapElites { cells },
+            (2, [cells, draws, ..]) => Selection::Young { cells, draws: u8::try_from(draws).map_err(|_| SettingsError::Draws)? },
             (1, [classes, target, keep, pressure]) => Selection::Single { classes, target, keep, pressure: Rate::from_bits(pressure) },
             _ => return Err(SettingsError::Selection),
         };
@@ -421,6 +436,10 @@ impl Settings {
         within(self.picture.side.into(), MAX_SIDE.into(), SettingsError::Side)?;
         match self.selection {
             Selection::MapElites { cells } => within(cells, MAX_CELLS, SettingsError::Cells)?,
+            Selection::Young { cells, draws } => {
+                within(cells, MAX_CELLS, SettingsError::Cells)?;
+                within(u32::from(draws).saturating_sub(1), u8::MAX.into(), SettingsError::Draws)?;
+            }
             Selection::Single { classes, target, keep, .. } => {
                 within(classes, MAX_CELLS, SettingsError::Classes)?;
                 within(keep, MAX_BATCH, SettingsError::Keep)?;
@@ -511,7 +530,7 @@ impl Settings {
     #[must_use]
     pub fn cells(&self) -> u32 {
         match self.selection {
-            Selection::MapElites { cells } => cells,
+            Selection::MapElites { cells } | Selection::Young { cells, .. } => cells,
             Selection::Single { .. } => 1,
         }
     }

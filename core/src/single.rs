@@ -123,7 +123,7 @@ impl<G, R: Storage<Rank>, S: Storage<EliteSlot<G>>> Parents<G> for Ranking<R, S>
 }
 
 impl<G: Genome, R: Storage<Rank>, S: Storage<EliteSlot<G>>> Population<G> for Ranking<R, S> {
-    fn width(&self) -> usize {
+    fn score_count(&self) -> usize {
         self.classes
     }
 

@@ -3,6 +3,8 @@
 //! `FOOLING_BLESS=1 cargo test -p fooling-core --test golden` rewrites all of `fixtures/` except the genomes, which are inputs. Without it,
 //! a mismatch writes the new result next to the expected one (`x.new.png`) and prints both names.
 
+extern crate alloc;
+
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +14,7 @@ use fooling_core::{
     PictureSpec, Placement, Population, Program, Rank, Ranking, Rate, ReplayScratch, Scratch, Search, Selection, Settings, SinkFn,
     SmallEncoding, SmallGenome, StandardEncoding, StandardGenome, math, open_journal, replay,
 };
+use fooling_engine::simd::Instructions;
 
 #[allow(unreachable_pub)] // A library there.
 #[path = "../../tests/ports/common/src/cases.rs"]
@@ -21,6 +24,13 @@ mod cases;
 mod digest;
 #[path = "../../host/src/gpu/emulated.rs"]
 mod kernel;
+#[allow(unreachable_pub)] // As it is shared with programs without std.
+#[path = "../../tests/ports/programs/src/networks.rs"]
+mod networks;
+
+#[allow(unreachable_pub)] // As it is shared with a program.
+#[path = "../../tests/ports/whole/src/run.rs"]
+mod whole;
 
 use cases::{CELLS, PROVENANCE};
 use digest::{Digest, Digestible};
@@ -330,7 +340,8 @@ fn direct_run(settings: &Settings) -> Run<DirectBytes, Cells<DirectGenome<Vec<u8
 }
 
 fn archive<E: Shown>(settings: &Settings) -> Cells<E::Genome> {
-    Archive::new(vec![Cell::EMPTY; CELLS], vec![EliteSlot::new(E::empty(settings)); CELLS]).unwrap()
+    let draws = if let Selection::Young { draws, .. } = settings.selection { draws } else { 1 };
+    Archive::new(vec![Cell::EMPTY; CELLS], vec![EliteSlot::new(E::empty(settings)); CELLS]).unwrap().preferring_youngest_of(draws)
 }
 
 fn ranking<E: Shown>(settings: &Settings) -> Ranking<Vec<Rank>, Vec<EliteSlot<E::Genome>>> {
@@ -339,9 +350,10 @@ fn ranking<E: Shown>(settings: &Settings) -> Ranking<Vec<Rank>, Vec<EliteSlot<E:
     Ranking::new(vec![Rank::EMPTY; keep as usize], slots, classes as usize, target as usize, pressure).unwrap()
 }
 
+const YOUNG: Selection = Selection::Young { cells: CELLS as u32, draws: 3 };
 const SINGLE: Selection = Selection::Single { classes: CELLS as u32, target: 4, keep: 12, pressure: Rate::new(0.1) };
 
-/// Both encodings, both variants, pixel and unit coordinates, all cells and a single objective.
+/// Both encodings, both variants, pixel and unit coordinates, all cells, young parents, and a single objective.
 fn searches() -> Vec<(&'static str, Settings)> {
     let hsv = PictureSpec { side: 32, coordinates: Coordinates::Pixel, colour: Some(ColourSpace::Hsv) };
     let hls = PictureSpec { colour: Some(ColourSpace::Hls), ..hsv };
@@ -366,11 +378,13 @@ fn searches() -> Vec<(&'static str, Settings)> {
         ("cppn-colour-paper", colour),
         ("cppn-colour-released", Settings { picture: hls, ..colour }),
         ("cppn-colour-unit", Settings { picture: PictureSpec { coordinates: Coordinates::Unit, ..hls }, ..colour }),
+        ("cppn-grey-young", Settings { selection: YOUNG, ..grey }),
         ("cppn-single", Settings { selection: SINGLE, ..grey }),
         ("direct-grey-paper", Settings { encoding: paper, ..grey }),
         ("direct-grey-released", Settings { encoding: released, ..grey }),
         ("direct-colour-paper", Settings { encoding: paper, ..colour }),
         ("direct-colour-released", Settings { encoding: released, picture: hls, ..colour }),
+        ("direct-grey-young", Settings { encoding: paper, selection: YOUNG, ..grey }),
         ("direct-single", Settings { encoding: released, selection: SINGLE, ..grey }),
     ]
 }
@@ -450,6 +464,48 @@ fn ports_replay() {
     goldens.digests("ports/replay.txt", &[("archive".into(), archive), ("pictures".into(), pictures)]);
     goldens.finish();
     assert!(run.search.population().digest() == replayed_small(settings, &run.journal), "a smaller capacity changes the run");
+}
+
+/// The output of the fourth program of `tests/ports`, with every set of instructions that this machine has.
+#[test]
+fn ports_network() {
+    let mut lines = Vec::new();
+    for case in networks::CASES {
+        let digest = |set, rows| case.prepare(rows, set).unwrap_or_else(|error| panic!("{}: {error}", case.name)).run();
+        let plain = digest(Instructions::Baseline, 1);
+        for set in Instructions::ALL.into_iter().filter(|set| set.available()) {
+            assert!(digest(set, 1) == plain, "{}: {set:?} changes bits", case.name);
+        }
+        if case.name == "dense" {
+            lines.push(("dense/batch".into(), digest(Instructions::widest(), 3)));
+        }
+        lines.push((case.name.into(), plain));
+    }
+    let mut goldens = Goldens::new();
+    goldens.digests("ports/network.txt", &lines);
+    goldens.finish();
+}
+
+/// The journal and the output of the fifth program of `tests/ports`. `tests/system/microcontroller.rs` compares it with a run of the program.
+#[test]
+fn ports_whole() {
+    /// What LeNet's image asks for; a target takes it from the image.
+    const WORKSPACE: usize = 1_523;
+    let image = networks::lenet_image().unwrap();
+    // Kernels read the weights where they are.
+    let mut room = vec![0; image.len() + 64];
+    let start = room.as_ptr().align_offset(64);
+    room[start..][..image.len()].copy_from_slice(&image);
+    let open = fooling_engine::Image::open(&room[start..][..image.len()]).unwrap();
+    assert_eq!(open.workspace_len(), WORKSPACE);
+    let mut journal = Vec::new();
+    let mut storage = Box::new(whole::Storage::<WORKSPACE>::EMPTY);
+    let sink = |bytes: &[u8]| journal.extend_from_slice(bytes);
+    storage.run(&open, &cases::WHOLE_RUN, cases::WHOLE_PROVENANCE, cases::WHOLE_GENERATIONS, sink, |score| score()).unwrap();
+    let mut goldens = Goldens::new();
+    goldens.file("ports/whole.journal", &journal);
+    goldens.digests("ports/whole.txt", &[("image".into(), Digest::of(&image)), ("journal".into(), Digest::of(&journal))]);
+    goldens.finish();
 }
 
 /// The archive of a replay with the capacity of small targets.

@@ -239,7 +239,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn settings_survive_a_round_trip(seed: u64, side in 1_u16..4096, initial in 1_u32..1000, cells in 1_u32..100_000, kind in 0..3) {
+    fn settings_survive_a_round_trip(seed: u64, side in 1_u16..4096, initial in 1_u32..1000, cells in 1_u32..100_000, kind in 0..4, draws in 2_u8..) {
         let mut s = Settings { seed, selection: Selection::MapElites { cells }, ..DirectBytes::of_run() };
         s.sizes.initial = initial;
         s.picture.side = side;
@@ -247,7 +247,10 @@ proptest! {
             let activations = ActivationSet::from_bits(5).unwrap();
             s.encoding = EncodingSettings::Cppn(CppnSettings { activations, eta: 20, ..CppnSettings::PAPER });
         }
-        if kind > 1 {
+        if kind == 3 {
+            s.selection = Selection::Young { cells, draws };
+        }
+        if kind == 2 {
             s.selection = Selection::Single { classes: cells, target: cells - 1, keep: 60, pressure: Rate::new(0.1) };
         }
         prop_assert_eq!(Settings::from_bytes(&s.to_bytes()), Ok(s));

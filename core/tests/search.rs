@@ -2,9 +2,9 @@
 
 use fooling_core::{
     Archive, AskError, BatchSizes, Birth, Canvas as _, Capacity, Cell, Channels, CheckerboardScorer, Coordinates, CppnEncoding,
-    DirectEncoding, DirectGenome, DirectSettings, Elite, EliteSlot, Encoding, EncodingSettings, Genome as _, OfferError, PictureSpec,
-    Placement, Population, Program, Rank, Ranking, Rate, ReplayError, ReplayScratch, Row, Scratch, Search, Selection, Settings,
-    SettingsError, SetupError, SinkFn, StorageError, TellError, open_journal, replay,
+    DirectEncoding, DirectGenome, DirectSettings, Elite, EliteSlot, Encoding, EncodingSettings, Genome as _, OfferError, Parents as _,
+    PictureSpec, Placement, Population, Program, Purpose, Rank, Ranking, Rate, ReplayError, ReplayScratch, Row, Scratch, Search, Selection,
+    Settings, SettingsError, SetupError, SinkFn, StorageError, Stream, TellError, open_journal, replay,
 };
 use proptest::prelude::*;
 
@@ -51,6 +51,45 @@ fn runs_of_both_encodings_replay_to_the_bit() {
     a_run_replays::<DirectBytes>(&Settings { encoding: EncodingSettings::Direct(DirectSettings::RELEASED), ..DirectBytes::of_run() });
 }
 
+/// Runs with young parents, for any number of draws; a run that is replayed and continued is the run that was not interrupted.
+fn a_young_run_replays<E: Shown>(seed: u64, draws: u8, half: u32) {
+    let settings = Settings { selection: Selection::Young { cells: CLASSES as u32, draws }, ..E::of_run().with_seed(seed) };
+    let begin = || Search::<E, _>::from_settings(&settings, archive::<E>().preferring_youngest_of(draws)).unwrap();
+    let (mut whole, mut first) = (begin(), begin());
+    let journal = run(&mut whole, 2 * half, |_, _| {});
+    let mut again = replayed(begin(), &run(&mut first, half, |_, _| {}));
+    (0..half).for_each(|_| run_one(&mut again));
+    for other in [again, replayed(begin(), &journal)] {
+        assert_eq!(pictures::<E>(whole.population()), pictures::<E>(other.population()));
+        assert_eq!(whole.population().cells(), other.population().cells());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn runs_with_young_parents_replay_and_resume(seed: u64, draws in 2_u8..40, half in 1_u32..10) {
+        a_young_run_replays::<Nets>(seed, draws, half);
+        a_young_run_replays::<DirectBytes>(seed, draws, half);
+    }
+}
+
+#[test]
+fn parents_are_younger_the_more_cells_are_drawn() {
+    let age = |draws: u8| {
+        let settings = Nets::of_run();
+        let mut search = Search::<Nets, _>::from_settings(&settings, archive::<Nets>()).unwrap();
+        (0..20).for_each(|_| run_one(&mut search));
+        let population = search.population().clone().preferring_youngest_of(draws);
+        let mut stream = Stream::new(3, Birth::default(), Purpose::Child);
+        let parent = |_| population.select(&mut stream).unwrap().birth.generation;
+        (0..400).map(parent).sum::<u32>()
+    };
+    assert!(age(1) < age(2) && age(2) < age(8), "{} {} {}", age(1), age(2), age(8));
+    assert_eq!(age(0), age(1));
+}
+
 #[test]
 fn a_cell_never_gets_worse_and_the_first_picture_takes_all() {
     let mut search = search::<Nets>(2);
@@ -81,9 +120,9 @@ fn run_one<E: Shown>(search: &mut Search<E, Cells<E::Genome>>) {
     search.tell(&offspring, &scores, |_| {}).unwrap();
 }
 
-/// An offspring with a NaN or infinite score is rejected and counted, and changes nothing else.
+/// An offspring with a NaN or infinite score is refused and counted, and changes nothing else.
 #[test]
-fn bad_scores_are_rejected_and_counted() {
+fn bad_scores_are_refused_and_counted() {
     let mut search = search::<Nets>(3);
     let journal = run(&mut search, 12, |generation, scores| {
         scores[7 * CLASSES + 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][generation as usize % 3];
@@ -94,7 +133,7 @@ fn bad_scores_are_rejected_and_counted() {
     let again = replayed(common::search::<Nets>(3), &journal);
     assert_eq!(search.population().cells(), again.population().cells());
     let mut population = archive::<Nets>();
-    assert_eq!(population.offer(&Elite::new(Net::EMPTY), &[0.0; 9], &mut |_| {}), Err(OfferError::Width(9)));
+    assert_eq!(population.offer(&Elite::new(Net::EMPTY), &[0.0; 9], &mut |_| {}), Err(OfferError::ScoreCount(9)));
 }
 
 #[test]
@@ -182,10 +221,13 @@ fn a_search_needs_the_capacity_of_its_settings() {
     let selections = [
         Selection::MapElites { cells: CLASSES as u32 + 1 },
         Selection::Single { classes: CLASSES as u32, target: 0, keep: 1, pressure: Rate::NEVER },
+        Selection::Young { cells: CLASSES as u32, draws: 2 },
     ];
     for selection in selections {
         assert_eq!(set_up(&Settings { selection, ..settings }), Err(SetupError::Population));
     }
+    let lonely = Selection::Young { cells: CLASSES as u32, draws: 1 };
+    assert_eq!(set_up(&Settings { selection: lonely, ..settings }), Err(SetupError::Settings(SettingsError::Draws)));
     let larger = Settings::paper_direct(SIDE + 1, CLASSES as u32);
     let direct = Search::<DirectBytes, _>::from_settings(&larger, archive::<DirectBytes>()).map(|_| ());
     assert_eq!(direct, Err(SetupError::GenomeLength(17 * 17)));

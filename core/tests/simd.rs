@@ -76,7 +76,8 @@ fn assert_same_everywhere(genome: &StandardGenome, picture: PictureSpec) {
     let program = Program::new(genome);
     let mut floats = vec![f32::NAN; program.scratch_floats(picture.side.into(), 1)];
     let expected = render::<1>(Instructions::Baseline, &program, picture, &mut floats);
-    for set in Instructions::ALL {
+    // Without its instructions, a set would be the baseline once more.
+    for set in Instructions::ALL.into_iter().filter(|set| set.available()) {
         assert_same::<4>(set, &program, picture, &expected);
         assert_same::<5>(set, &program, picture, &expected);
         assert_same::<8>(set, &program, picture, &expected);
@@ -110,10 +111,11 @@ fn evolved_genomes_look_the_same_everywhere() {
 #[test]
 fn far_sines_look_the_same_everywhere() {
     let nodes = [Activation::Sine; 6];
-    for links in [1, 8, 9, 10, 40, 900] {
+    // Sums in 300 x 300 pixels leave that range at nine links; with 900, fewer pixels leave it by far, and cost less.
+    for (links, side) in [(1, 300), (8, 300), (9, 300), (10, 300), (40, 300), (900, 100)] {
         let mut all: Vec<Link> = (0..links).map(|i| Link { source: i % 2, target: 5, weight: 9.5 - f32::from(i % 3) }).collect();
         all.push(Link { source: 5, target: 4, weight: 3.0 });
         let genome = CppnGenome::from_parts(1, &nodes, &all).unwrap();
-        assert_same_everywhere(&genome, PictureSpec { side: 300, coordinates: Coordinates::Pixel, colour: None });
+        assert_same_everywhere(&genome, PictureSpec { side, coordinates: Coordinates::Pixel, colour: None });
     }
 }

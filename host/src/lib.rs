@@ -36,22 +36,22 @@
 //! The exact engine scores most convolutional networks with the same bits on every machine. The feature `tract` (default) adds an engine
 //! for other networks, and `cuda` and `metal` add GPUs. The feature `cli` (default) is the program `fooling`; libraries should turn it off
 //! with `default-features = false`.
-#![cfg_attr(
-    any(feature = "cuda", feature = "metal", feature = "train"),
-    allow(unreachable_pub, unused_imports, dead_code, reason = "not every build with these features uses all of their items")
-)]
-#![allow(rustdoc::private_intra_doc_links)] // Readers of the source follow them.
-#![cfg_attr(not(all(feature = "cli", feature = "tract")), allow(dead_code, unused_imports, reason = "the program and tract use all of it"))]
 
 // The command line uses this library by the same names as other crates.
 #[cfg(feature = "cli")]
 extern crate self as fooling;
 
+#[cfg(feature = "cli")]
 mod audit;
+#[cfg(feature = "cli")]
+mod breed;
 mod classifier;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "cli")]
 mod experiments;
+#[cfg(feature = "cli")]
+mod export;
 mod facade;
 #[cfg(feature = "fetch")]
 mod fetch;
@@ -68,6 +68,7 @@ mod report;
 mod run;
 mod score;
 mod simd;
+#[cfg(feature = "cli")]
 mod stats;
 #[cfg(test)]
 mod testing;
@@ -76,14 +77,19 @@ mod train;
 mod util;
 
 pub use classifier::{Classifier, ClassifyError, Device, InvalidScores, OpenError, Outputs, Refusals, Session, Unavailable, open};
-pub use facade::{evolve, resume, score};
-pub use model::{Model, ModelError};
+pub use facade::{ScoringThreads, curve, evolve, evolve_on, lineage, model_of, render, resume, resume_on, score, sheet, summarize};
+/// The crate whose types some results contain, for example [`Rebuilt::settings`].
+pub use fooling_core;
+pub use fooling_core::{Activation, Capacity};
+pub use model::{Crops, Model, ModelError, Output};
 pub use picture::Picture;
 pub use report::{Shares, Summary};
 pub use run::{
-    CoordinatesName, Difference, EncodingName, Folder, Observer, Progress, Rates, Rebuilt, RebuiltElite, RunConfig, RunConfigBuilder,
-    RunError, Setup, Stats, Variant, rebuild,
+    Ancestor, CellName, CoordinatesName, Difference, EncodingName, Folder, Gathered, Lineage, Observer, Progress, Provenance, Ranks, Rates,
+    Rebuilt, RebuiltElite, RunConfig, RunConfigBuilder, RunError, RunToml, Scorer, Search, SearchName, Setup, Stats, Traffic, Variant,
+    rebuild,
 };
+pub use util::files::FileError;
 
 /// The program.
 #[cfg(feature = "cli")]
@@ -97,14 +103,20 @@ pub mod internals {
     pub use crate::classifier::TractCpu;
     #[cfg(any(feature = "cuda", feature = "metal"))]
     pub use crate::classifier::TractGpu;
-    pub use crate::classifier::{BATCH, Exact, Fault, Mock};
+    pub use crate::classifier::{BATCH, Exact, Fault, Mock, Scoring};
     pub use crate::genomes::{GenomeEntry, from_line, to_line};
     pub use crate::mnist::{CLASSES, PIXELS, load_test};
     pub use crate::model::Card;
     pub use crate::picture::DecodedImage;
     pub use crate::run::encoding::CppnRenderer;
-    pub use crate::run::{CellName, Provenance, RunToml, rebuild_journal};
+    pub use crate::run::rebuild_journal;
     pub use crate::simd::Instructions;
+
+    /// How a picture becomes the model's input.
+    #[must_use]
+    pub fn preprocess(model: &crate::Model) -> &crate::model::Preprocess {
+        model.preprocess()
+    }
 }
 
 /// The examples of the README, tested as doctests.

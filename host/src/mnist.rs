@@ -127,6 +127,7 @@ impl Dataset {
 }
 
 /// All of MNIST: 60 000 training images and 10 000 test images.
+#[cfg(feature = "cli")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mnist {
     /// `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`.
@@ -135,6 +136,7 @@ pub(crate) struct Mnist {
     pub test: Dataset,
 }
 
+#[cfg(feature = "cli")]
 impl Mnist {
     /// Reads all four files in `dir`, under their usual names: `train-images-idx3-ubyte` or `train-images.idx3-ubyte`, with or without
     /// `.gz`. The first one found is read; its bytes tell whether it is compressed.
@@ -149,7 +151,7 @@ impl Mnist {
 /// Reads only the two files of the test set in `dir`.
 ///
 /// # Errors
-/// As [`Mnist::load`].
+/// `MnistError`, if a file is missing, unreadable or invalid.
 pub fn load_test(dir: &Path) -> Result<Dataset, MnistError> {
     load_pair(dir, "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 }

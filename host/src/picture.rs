@@ -34,10 +34,11 @@ impl Picture {
         Self { side, channels, bytes: vec![0; side * side * channels] }
     }
 
-    /// Makes a picture from its bytes; none if their number is not side * side * channels.
+    /// Makes a picture from its bytes; none if their number is not side * side * channels, or channels is not 1 or 3.
     #[must_use]
     pub fn from_bytes(side: usize, channels: usize, bytes: Vec<u8>) -> Option<Self> {
-        (bytes.len() == side * side * channels).then_some(Self { side, channels, bytes })
+        let len = side.checked_mul(side).and_then(|pixels| pixels.checked_mul(channels));
+        (matches!(channels, 1 | 3) && len == Some(bytes.len())).then_some(Self { side, channels, bytes })
     }
 
     /// Width and height in pixels.
@@ -68,7 +69,7 @@ impl Picture {
     /// # Panics
     ///
     /// If there is no such row, or its length is wrong.
-    pub fn put_row(&mut self, y: usize, row: &[u8]) {
+    pub(crate) fn put_row(&mut self, y: usize, row: &[u8]) {
         let width = self.side * self.channels;
         self.bytes[y * width..][..width].copy_from_slice(row);
     }
@@ -106,22 +107,6 @@ impl Picture {
             other => return Err(format!("its pixels are {other:?} instead of 8-bit grey or colour")),
         };
         Ok(Self { side: width as usize, channels, bytes: image.into_bytes() })
-    }
-
-    /// A square picture with `image` in its centre, where the centre crop is taken; black around it.
-    ///
-    /// # Panics
-    ///
-    /// If the image is wider or higher than `side`.
-    #[must_use]
-    pub fn centred(image: &DecodedImage, side: usize) -> Self {
-        let (width, height, channels) = (image.width(), image.height(), image.channels());
-        let mut picture = Self::new(side, channels);
-        let (left, top) = ((side - width) / 2, (side - height) / 2);
-        for (y, row) in image.pixels.as_bytes().chunks_exact(width * channels).enumerate() {
-            picture.bytes[((top + y) * side + left) * channels..][..row.len()].copy_from_slice(row);
-        }
-        picture
     }
 
     /// This picture scaled to another side, with 1 or 3 channels.
@@ -163,8 +148,7 @@ impl Picture {
     }
 
     /// Describes how `other` differs.
-    #[must_use]
-    pub fn difference(&self, other: &Self) -> String {
+    pub(crate) fn difference(&self, other: &Self) -> String {
         if (self.side, self.channels) != (other.side, other.channels) {
             return format!("{0} x {0} x {1} instead of {2} x {2} x {3}", other.side, other.channels, self.side, self.channels);
         }
@@ -266,6 +250,22 @@ impl DecodedImage {
     pub fn resized(self, width: usize, height: usize) -> Self {
         let side = |side| u32::try_from(side).expect("a side fits 32 bits");
         Self { pixels: resized(self.pixels, side(width), side(height)), ..self }
+    }
+
+    /// A square picture with this image in its centre, where the centre crop is taken; black around it.
+    ///
+    /// # Panics
+    ///
+    /// If the image is wider or higher than `side`.
+    #[must_use]
+    pub fn centred(&self, side: usize) -> Picture {
+        let (width, height, channels) = (self.width(), self.height(), self.channels());
+        let mut picture = Picture::new(side, channels);
+        let (left, top) = ((side - width) / 2, (side - height) / 2);
+        for (y, row) in self.pixels.as_bytes().chunks_exact(width * channels).enumerate() {
+            picture.bytes[((top + y) * side + left) * channels..][..row.len()].copy_from_slice(row);
+        }
+        picture
     }
 }
 

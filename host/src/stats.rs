@@ -221,6 +221,20 @@ fn exact_signs(ranks: &[usize], sum: usize) -> f64 {
     extreme.sum::<f64>().min(1.0)
 }
 
+/// Holm's step-down correction (1979) of p values of several tests: the k-th smallest of m is multiplied by m - k + 1, and none is below the
+/// one before it.
+#[must_use]
+pub(crate) fn holm(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let (mut corrected, mut least) = (vec![1.0; values.len()], 0.0_f64);
+    for (rank, &i) in order.iter().enumerate() {
+        least = least.max(values[i] * (values.len() - rank) as f64).min(1.0);
+        corrected[i] = least;
+    }
+    corrected
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fooling_engine::{Attribute, ElementType, Graph, Input as GraphInput, Tensor};
+use fooling_engine::{Attribute, ElementType, Graph, Input as GraphInput, Node, Tensor};
 
 use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel, Scale};
 
@@ -124,9 +124,8 @@ impl Onnx {
 
     /// Adds a node, named after its output.
     pub(crate) fn node(mut self, operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, Value<'_>)]) -> Self {
-        let mut node = crate::onnx::operation(operator, inputs.iter().map(ToString::to_string).collect(), output.into());
-        node.attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), attribute(value))).collect();
-        self.graph.nodes.push(node);
+        let node = Node::new(operator, inputs.iter().copied(), output);
+        self.graph.nodes.push(attributes.iter().fold(node, |node, (name, value)| node.with(name, attribute(value))));
         self
     }
 

@@ -7,26 +7,144 @@ use fooling_engine::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor
 
 /// Operators with their usual number of operands.
 const OPERATORS: &[(&str, usize)] = &[
-    ("Conv", 3), ("Gemm", 3), ("MatMul", 2), ("BatchNormalization", 5), ("Relu", 1), ("Clip", 3), ("MaxPool", 1), ("AveragePool", 1),
-    ("GlobalAveragePool", 1), ("GlobalMaxPool", 1), ("ReduceMean", 2), ("ReduceSum", 2), ("ReduceMax", 2), ("ReduceL2", 2), ("LRN", 1),
-    ("Concat", 2), ("Add", 2), ("Sub", 2), ("Mul", 2), ("Div", 2), ("Pow", 2), ("Max", 2), ("Min", 2), ("Sum", 2), ("Mean", 2), ("Mod", 2),
-    ("Flatten", 1), ("Reshape", 2), ("Squeeze", 2), ("Unsqueeze", 2), ("Transpose", 1), ("Slice", 5), ("Split", 2), ("Pad", 3), ("Gather", 2),
-    ("Expand", 2), ("Tile", 2), ("Where", 3), ("Equal", 2), ("Range", 3), ("ConstantOfShape", 1), ("Shape", 1), ("Size", 1), ("Cast", 1),
-    ("Constant", 0), ("Identity", 1), ("Dropout", 3), ("Softmax", 1), ("LogSoftmax", 1), ("Sigmoid", 1), ("HardSigmoid", 1), ("HardSwish", 1),
-    ("Tanh", 1), ("LeakyRelu", 1), ("Elu", 1), ("Selu", 1), ("Celu", 1), ("PRelu", 2), ("Softplus", 1), ("Mish", 1), ("Gelu", 1), ("Erf", 1),
-    ("Exp", 1), ("Log", 1), ("Sqrt", 1), ("Neg", 1), ("Abs", 1), ("Reciprocal", 1), ("LayerNormalization", 3), ("GroupNormalization", 3),
-    ("InstanceNormalization", 3), ("Resize", 4), ("DepthToSpace", 1), ("SpaceToDepth", 1), ("QuantizeLinear", 3), ("DequantizeLinear", 3),
-    ("IsNaN", 1), ("Not", 1), ("ReduceProd", 2), ("Floor", 1), ("Einsum", 2), ("ConvTranspose", 2),
+    ("Conv", 3),
+    ("Gemm", 3),
+    ("MatMul", 2),
+    ("BatchNormalization", 5),
+    ("Relu", 1),
+    ("Clip", 3),
+    ("MaxPool", 1),
+    ("AveragePool", 1),
+    ("GlobalAveragePool", 1),
+    ("GlobalMaxPool", 1),
+    ("ReduceMean", 2),
+    ("ReduceSum", 2),
+    ("ReduceMax", 2),
+    ("ReduceL2", 2),
+    ("LRN", 1),
+    ("Concat", 2),
+    ("Add", 2),
+    ("Sub", 2),
+    ("Mul", 2),
+    ("Div", 2),
+    ("Pow", 2),
+    ("Max", 2),
+    ("Min", 2),
+    ("Sum", 2),
+    ("Mean", 2),
+    ("Mod", 2),
+    ("Flatten", 1),
+    ("Reshape", 2),
+    ("Squeeze", 2),
+    ("Unsqueeze", 2),
+    ("Transpose", 1),
+    ("Slice", 5),
+    ("Split", 2),
+    ("Pad", 3),
+    ("Gather", 2),
+    ("Expand", 2),
+    ("Tile", 2),
+    ("Where", 3),
+    ("Equal", 2),
+    ("Range", 3),
+    ("ConstantOfShape", 1),
+    ("Shape", 1),
+    ("Size", 1),
+    ("Cast", 1),
+    ("Constant", 0),
+    ("Identity", 1),
+    ("Dropout", 3),
+    ("Softmax", 1),
+    ("LogSoftmax", 1),
+    ("Sigmoid", 1),
+    ("HardSigmoid", 1),
+    ("HardSwish", 1),
+    ("Tanh", 1),
+    ("LeakyRelu", 1),
+    ("Elu", 1),
+    ("Selu", 1),
+    ("Celu", 1),
+    ("PRelu", 2),
+    ("Softplus", 1),
+    ("Mish", 1),
+    ("Gelu", 1),
+    ("Erf", 1),
+    ("Exp", 1),
+    ("Log", 1),
+    ("Sqrt", 1),
+    ("Neg", 1),
+    ("Abs", 1),
+    ("Reciprocal", 1),
+    ("LayerNormalization", 3),
+    ("GroupNormalization", 3),
+    ("InstanceNormalization", 3),
+    ("Resize", 4),
+    ("DepthToSpace", 1),
+    ("SpaceToDepth", 1),
+    ("QuantizeLinear", 3),
+    ("DequantizeLinear", 3),
+    ("IsNaN", 1),
+    ("Not", 1),
+    ("ReduceProd", 2),
+    ("Floor", 1),
+    ("Einsum", 2),
+    ("ConvTranspose", 2),
+    ("TopK", 2),
+    ("ArgMax", 1),
+    ("GatherElements", 2),
+    ("GatherND", 2),
+    ("ScatterElements", 3),
+    ("ScatterND", 3),
+    ("GridSample", 2),
+    ("AffineGrid", 2),
+    ("DFT", 3),
+    ("Hardmax", 1),
+    ("OneHot", 3),
+    ("CumSum", 2),
+    ("Attention", 3),
+    ("LpPool", 1),
+    ("LSTM", 4),
+    ("GRU", 4),
 ];
 const NUMBERS: &[&str] = &[
-    "axis", "group", "keepdims", "allowzero", "transA", "transB", "ceil_mode", "count_include_pad", "training_mode", "size", "to", "block_size",
-    "blocksize", "num_groups", "num_outputs", "storage_order", "noop_with_empty_axes",
+    "axis",
+    "group",
+    "keepdims",
+    "allowzero",
+    "transA",
+    "transB",
+    "ceil_mode",
+    "count_include_pad",
+    "training_mode",
+    "size",
+    "to",
+    "block_size",
+    "blocksize",
+    "num_groups",
+    "num_outputs",
+    "storage_order",
+    "noop_with_empty_axes",
+    "k",
+    "largest",
+    "antialias",
+    "exclude_outside",
+    "align_corners",
+    "batch_dims",
+    "inverse",
+    "onesided",
+    "hidden_size",
+    "q_num_heads",
+    "kv_num_heads",
+    "is_causal",
 ];
-const LISTS: &[&str] = &["kernel_shape", "strides", "dilations", "pads", "axes", "perm", "split", "starts", "ends", "steps", "shape", "value_ints"];
+const LISTS: &[&str] =
+    &["kernel_shape", "strides", "dilations", "pads", "axes", "perm", "split", "starts", "ends", "steps", "shape", "value_ints"];
 const FLOATS: &[&str] = &["alpha", "beta", "epsilon", "bias", "min", "max", "value", "ratio"];
 const TEXTS: &[(&str, &[&str])] = &[
     ("auto_pad", &["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"]),
     ("mode", &["constant", "reflect", "edge", "nearest", "linear", "cubic", "DCR", "CRD"]),
+    ("padding_mode", &["zeros", "border", "reflection"]),
+    ("direction", &["forward", "reverse", "bidirectional"]),
     ("approximate", &["none", "tanh"]),
     ("coordinate_transformation_mode", &["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"]),
 ];
@@ -42,7 +160,7 @@ impl Decisions<'_> {
         choices[self.below(choices.len())]
     }
 
-    /// Mostly small; sometimes numbers that break sums.
+    /// Mostly a small number; sometimes one that makes sums or products overflow.
     fn integer(&mut self) -> i64 {
         match self.below(32) {
             31 => self.of(&[i64::MIN, i64::MAX, -1000, 1 << 31, 1 << 20]),
@@ -64,8 +182,16 @@ impl Decisions<'_> {
         match self.below(6) {
             0 => Tensor { element: ElementType::I64, shape, numbers: Numbers::Integers((0..length).map(|_| self.integer()).collect()) },
             1 => Tensor::of_integers(self.integers()),
-            2 => Tensor { element: self.of(&[ElementType::U8, ElementType::I8]), shape, numbers: Numbers::Bytes((0..length).map(|_| self.below(128) as i16).collect()) },
-            3 => Tensor { element: ElementType::Bool, shape, numbers: Numbers::Integers((0..length).map(|_| self.below(2) as i64).collect()) },
+            2 => Tensor {
+                element: self.of(&[ElementType::U8, ElementType::I8]),
+                shape,
+                numbers: Numbers::Bytes((0..length).map(|_| self.below(128) as i16).collect()),
+            },
+            3 => Tensor {
+                element: ElementType::Bool,
+                shape,
+                numbers: Numbers::Integers((0..length).map(|_| self.below(2) as i64).collect()),
+            },
             _ => Tensor::of_floats(&shape, (0..length).map(|_| self.float()).collect()),
         }
     }
@@ -124,10 +250,8 @@ fn node(decisions: &mut Decisions<'_>, graph: &mut Graph, values: &mut Vec<Strin
     let inputs: Vec<String> = inputs.collect();
     let outputs: Vec<String> = (0..=decisions.below(16) / 14).map(|output| format!("v{at}.{output}")).collect();
     values.extend(outputs.iter().rev().cloned());
-    let mut attributes: BTreeMap<String, Attribute> = (0..decisions.below(4))
-        .map(|_| decisions.attribute())
-        .map(|(name, attribute)| (name.to_owned(), attribute))
-        .collect();
+    let mut attributes: BTreeMap<String, Attribute> =
+        (0..decisions.below(4)).map(|_| decisions.attribute()).map(|(name, attribute)| (name.to_owned(), attribute)).collect();
     if operator == "Constant" || operator == "ConstantOfShape" {
         attributes.insert("value".into(), Attribute::Tensor(decisions.tensor()));
     }

@@ -4,17 +4,18 @@ use std::path::Path;
 
 use fooling::Classifier;
 use fooling::Model;
+use fooling::internals::preprocess;
 
-/// The model in a file with these bytes; none if there is none, or if its pictures are large, which is slow and reveals nothing.
+/// The model in a file with these bytes; none if they are not a model, or if its pictures are large, which is slow and reveals nothing.
 pub fn load(dir: &Path, bytes: &[u8]) -> Option<Model> {
     let path = dir.join("net.onnx");
     std::fs::write(&path, bytes).expect("written");
     let model = Model::load(&path).ok()?;
-    (model.preprocess().slot_len() <= 1 << 14 && model.classes() <= 1 << 12).then_some(model)
+    (preprocess(&model).slot_len() <= 1 << 14 && model.classes() <= 1 << 12).then_some(model)
 }
 
-/// Scores two pictures, or one if the batch has no more, and checks that they are in 0..=1 or rejected, and the same the second time.
-pub fn ask(classifier: &dyn Classifier) -> Vec<f32> {
+/// Scores two pictures, or one if the batch has no more, and checks that they are in 0..=1 or refused, and the same the second time.
+pub fn scores_of(classifier: &dyn Classifier) -> Vec<f32> {
     let Ok(mut session) = classifier.session() else { return Vec::new() };
     let pictures = classifier.batch().min(2);
     for picture in 0..pictures {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Images per second of onnxruntime-gpu, or else of PyTorch, on the networks that tests/gpu/run measures.
 
-Both are given single precision without TF32, as NVIDIA_TF32_OVERRIDE=0 gives it to this program, and with it.
+Both are measured without TF32, like this program with NVIDIA_TF32_OVERRIDE=0, and with TF32.
 """
 import sys
 import time

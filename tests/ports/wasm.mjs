@@ -15,5 +15,5 @@ if (sizeOnly) {
   console.log(file.length, __data_end.value - __global_base.value);
 } else {
   instance.exports.start();
-  process.exit(1); // the program is to quit by itself
+  process.exit(1); // the program must call `quit` itself
 }

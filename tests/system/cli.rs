@@ -231,6 +231,7 @@ fn json_output_has_the_fields_that_scripts_need() {
         "journal_digest",
         "decisions_digest",
         "refused",
+        "repeated",
         "seconds",
         "images_per_second",
     ] {

@@ -10,7 +10,7 @@ use crate::program::scratch;
 
 /// The value that two machines compare, `decisions_digest`, of a short run against the built-in network.
 fn decisions(encoding: EncodingName, variant: Variant, classifier: &dyn Classifier, threads: usize) -> String {
-    let (dir, model) = (scratch(), Model::builtin("lenet").unwrap());
+    let (dir, model) = (scratch(), Model::named("lenet").unwrap());
     let mut config = RunConfig::of_method("lenet", variant, encoding, 1, false);
     (config.generations, config.initial, config.batch) = (8, 40, 40);
     let setup = Setup { config, model: &model, classifier, threads };
@@ -20,7 +20,7 @@ fn decisions(encoding: EncodingName, variant: Variant, classifier: &dyn Classifi
 /// The digests are constants: every machine that runs this test must make the same decisions.
 #[test]
 fn a_run_is_the_same_run_on_every_machine() {
-    let model = Model::builtin("lenet").unwrap();
+    let model = Model::named("lenet").unwrap();
     for (encoding, variant, expected) in [
         (EncodingName::Cppn, Variant::Paper, "cd394117cd4cffb86780abf074210dc1f0f603e57ceac0dded934ad3b2a054a6"),
         (EncodingName::Direct, Variant::Paper, "ced9bf1a9acc23f5665053396c106ccf070157767398c948699e47ce5a36f232"),

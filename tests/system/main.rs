@@ -1,8 +1,10 @@
 //! Tests of the whole program from outside: what it promises to a user with a shell and a disk.
 
 mod audit;
+mod breed;
 mod cli;
 mod device;
+mod export;
 mod failing_writes;
 mod faults;
 mod flipped_bytes;
@@ -13,6 +15,7 @@ mod invalid_scores;
 mod journal_format;
 mod journals;
 mod kills;
+mod microcontroller;
 mod networks;
 mod oracle;
 mod program;

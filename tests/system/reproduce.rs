@@ -117,6 +117,7 @@ fn every_experiment_is_quick() {
         ("ablate", ["repeated pattern", "mobilenet"]),
         ("imagenet-cppn", ["88.11 %", "dogs and cats"]),
         ("imagenet-direct", ["21.59 %", "mobilenet"]),
+        ("search", ["distinct elites", "mobilenet"]),
     ] {
         quick(dir.path(), experiment, &shared, &words);
     }
@@ -152,17 +153,17 @@ mod with_training {
         let retrain = |more: &str| fooling(dir.path(), &format!("reproduce retrain --quick --out r --data {} {more}", data.display()));
         let network = |round: usize| fs::read(dir.path().join(format!("r/networks/round_{round:02}.onnx"))).unwrap();
         let results = || -> serde_json::Value { serde_json::from_slice(&fs::read(dir.path().join("r/results.json")).unwrap()).unwrap() };
-        let learnt = |row: usize| results()["tables"][0]["rows"][row][2].as_str().unwrap().parse::<usize>().unwrap();
+        let trained = |row: usize| results()["tables"][0]["rows"][row][2].as_str().unwrap().parse::<usize>().unwrap();
 
         retrain("--seeds 1 --rounds 1").done().says(&["against network 1"]);
         check_page(&dir.path().join("r/report.html"));
         let first = network(1);
-        assert!(learnt(1) > 10, "{} training pictures", learnt(1));
+        assert!(trained(1) > 10, "{} training pictures", trained(1));
         // The next round continues from there, and repeats nothing.
         let second = retrain("--seeds 1 --rounds 2").done();
         assert!(!second.stderr.contains("network 1: epoch") && second.stderr.contains("network 2: epoch"), "{}", second.stderr);
         assert!(network(1) == first);
-        assert!(learnt(2) > learnt(1), "the second network is trained on the pictures of both rounds");
+        assert!(trained(2) > trained(1), "the second network is trained on the pictures of both rounds");
         // A network that is lost is trained again, to the same bytes.
         let lost = network(2);
         for ending in ["onnx", "toml", "json"] {

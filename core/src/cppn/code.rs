@@ -20,12 +20,13 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
     ///
     /// - 4 of header: steps, values, outputs, and [`CODE_DISTANCE`] if value 0 starts as the distance from the centre, else 0;
     /// - 2 for each output: its operand, and the bits of its number if it is constant;
-    /// - for each step 3 (activation, the value that stores the result, number of terms), followed by 2 for each term: operand, and the bits of
-    ///   its weight.
+    /// - for each step 3 (activation, the value that stores the result, number of terms), followed by 2 for each term: operand, and the
+    ///   bits of its weight.
     ///
-    /// An operand is [`CODE_X`], [`CODE_Y`], [`CODE_CONSTANT`] (the number one; the weight is the product) or [`CODE_VALUES`] plus the number
-    /// of a value. Lines and registers of the program are all values here, because an interpreter of single pixels has no use for lines. A step
-    /// without terms sums to zero; other sums start with the first product. [`Program::render`] computes the same, in the same order.
+    /// An operand is [`CODE_X`], [`CODE_Y`], [`CODE_CONSTANT`] (the number one, so that the product is the weight) or [`CODE_VALUES`] plus
+    /// the number of a value. Lines and registers of the program are all values here, because an interpreter of single pixels has no use
+    /// for lines. A step without terms sums to zero; other sums start with the first product. [`Program::render`] computes the same, in the
+    /// same order.
     pub fn code(&self, emit: &mut impl FnMut(u32)) {
         emit(self.steps.len() as u32);
         emit(u32::from(self.registers) + u32::from(self.line_steps));

@@ -76,12 +76,12 @@ pub enum GenomeError {
 impl core::fmt::Display for GenomeError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::TooLarge => write!(f, "more nodes or connections than fit"),
+            Self::TooLarge => write!(f, "more nodes or links than fit"),
             Self::Outputs => write!(f, "a genome needs 1 or 3 outputs, and a node for each input and output"),
             Self::MissingNode(link) => write!(f, "connection {link} names a node that does not exist"),
             Self::Direction(link) => write!(f, "connection {link} starts at an output or ends at an input"),
             Self::Weight(link) => write!(f, "the weight of connection {link} is not in [-10, 10]"),
-            Self::Cycle => write!(f, "the connections form a cycle"),
+            Self::Cycle => write!(f, "the links form a cycle"),
         }
     }
 }

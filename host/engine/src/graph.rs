@@ -118,6 +118,34 @@ pub struct Graph {
 }
 
 impl Node {
+    /// A standard operator with one output, whose name it takes, and without attributes.
+    ///
+    /// ```
+    /// use fooling_engine::{Attribute, Node};
+    ///
+    /// let node = Node::new("Conv", ["x", "weights"], "y").with("pads", Attribute::Ints(vec![1; 4]));
+    /// assert_eq!((node.input(1), node.ints("pads")), (Some("weights"), Some(&[1; 4][..])));
+    /// ```
+    #[must_use]
+    pub fn new(operator: &str, inputs: impl IntoIterator<Item: Into<String>>, output: impl Into<String>) -> Self {
+        let output = output.into();
+        Self {
+            name: output.clone(),
+            operator: operator.into(),
+            domain: String::new(),
+            inputs: inputs.into_iter().map(Into::into).collect(),
+            outputs: [output].into(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
+    /// The node with this attribute, in place of an earlier one of the same name.
+    #[must_use]
+    pub fn with(mut self, name: &str, attribute: Attribute) -> Self {
+        self.attributes.insert(name.into(), attribute);
+        self
+    }
+
     /// An integer attribute, or its default if it is missing. An attribute of another kind counts as missing.
     #[must_use]
     pub fn int(&self, name: &str, default: i64) -> i64 {

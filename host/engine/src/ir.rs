@@ -5,8 +5,9 @@
 
 use alloc::vec::Vec;
 
-use crate::kernels::tensor::{Binary, TensorLayer, Unary};
-use crate::simd::Vector;
+use crate::kernels::function::{Activation, Binary};
+use crate::kernels::pool::{PoolWindow, Pooling};
+use crate::kernels::tensor::TensorLayer;
 
 /// The number of a value among all values of a network.
 pub(crate) type Value = usize;
@@ -39,33 +40,6 @@ impl Shape {
     }
 }
 
-/// Clamps to a range. NaN is kept.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bounds {
-    pub(crate) low: f32,
-    pub(crate) high: f32,
-}
-
-impl Bounds {
-    pub(crate) const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
-
-    #[inline(always)]
-    pub(crate) fn clamp<V: Vector>(self, value: V) -> V {
-        V::splat(self.high).min(V::splat(self.low).max(value))
-    }
-}
-
-/// The activation at the end of a layer: at most one of the two is set.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Activation {
-    pub(crate) bounds: Bounds,
-    pub(crate) function: Option<Unary>,
-}
-
-impl Activation {
-    pub(crate) const NONE: Self = Self { bounds: Bounds::NONE, function: None };
-}
-
 /// A convolution, whatever the layout of its input.
 #[derive(Debug, Clone)]
 pub(crate) struct Convolution {
@@ -81,28 +55,6 @@ pub(crate) struct Convolution {
     /// Rows above and columns to the left of the input that count as 0.
     pub(crate) before: [usize; 2],
     pub(crate) activation: Activation,
-}
-
-/// A window that moves over a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PoolWindow {
-    pub(crate) kernel: [usize; 2],
-    pub(crate) stride: [usize; 2],
-    /// Rows above and columns to the left of the picture.
-    pub(crate) before: [usize; 2],
-    /// Rows below and columns to the right of it.
-    pub(crate) after: [usize; 2],
-}
-
-/// What a pooling layer computes for a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pooling {
-    /// The maximum; with NaN, the result depends on its position in the window and on nothing else.
-    Max,
-    /// The sum over the visible part of the window, divided by its number of pixels.
-    Mean,
-    /// The same sum, divided by the number of pixels of the picture and its padding in the window.
-    MeanWithPadding,
 }
 
 /// Local response normalisation: `x / (bias + alpha / size * sum of squares over the window) ^ (quarters / 4)`.

@@ -1,5 +1,6 @@
 //! Where the numbers of a layer's output are stored.
 
+#[cfg(feature = "alloc")]
 use crate::simd::LANES;
 
 /// Channels in blocks, one plane after another. A plane consists of rows of pixels, a pixel of the block's channels side by side.
@@ -14,12 +15,13 @@ pub(crate) struct Layout {
     pub(crate) halo: [usize; 2],
     /// Rows of zeros below and columns of zeros to the right of the pixels.
     pub(crate) far_halo: [usize; 2],
-    /// Channels of a block: [`LANES`], or 1 for the input of a session.
+    /// Channels of a block: [`LANES`](crate::simd::LANES), or 1 for the input of a network.
     pub(crate) lanes: usize,
 }
 
 impl Layout {
-    /// In blocks, without a halo.
+    /// A layout in blocks of [`LANES`] channels, without a halo.
+    #[cfg(feature = "alloc")]
     pub(crate) fn bare(channels: usize, height: usize, width: usize) -> Self {
         Self { channels, height, width, halo: [0; 2], far_halo: [0; 2], lanes: LANES }
     }
@@ -67,6 +69,7 @@ impl Layout {
 }
 
 /// The number of blocks for this many channels.
+#[cfg(feature = "alloc")]
 pub(crate) fn blocks_of(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }

@@ -5,25 +5,43 @@
 //! it.
 
 #![no_std]
+#[cfg(feature = "alloc")]
 extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-mod error;
-mod fold;
-mod graph;
-mod ir;
+mod image;
 mod kernels;
 mod layout;
-mod limits;
-mod lower;
 pub mod math;
-mod network;
-mod plan;
 pub mod simd;
+mod step;
 
-pub use error::Unsupported;
-pub use fold::{FoldError, Folded, TensorType, fold};
-pub use graph::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor};
-pub use limits::{MAX_ELEMENTS, MAX_WORK};
-pub use network::{Layers, Network};
+// Preparing a network allocates.
+#[cfg(feature = "alloc")]
+mod error;
+#[cfg(feature = "alloc")]
+mod fold;
+#[cfg(feature = "alloc")]
+mod graph;
+#[cfg(feature = "alloc")]
+mod ir;
+#[cfg(feature = "alloc")]
+mod limits;
+#[cfg(feature = "alloc")]
+mod lower;
+#[cfg(feature = "alloc")]
+mod network;
+#[cfg(feature = "alloc")]
+mod plan;
+
+pub use image::{ARITHMETIC, Image, ImageError};
+#[cfg(feature = "alloc")]
+pub use {
+    error::Unsupported,
+    fold::{FoldError, Folded, TensorType, fold},
+    graph::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor},
+    image::ImageInput,
+    limits::{MAX_ELEMENTS, MAX_WORK},
+    network::{Layers, Network},
+};

@@ -243,6 +243,18 @@ pub fn round(x: f32) -> f32 {
     if x.abs() < whole { rounded.copysign(x) } else { x }
 }
 
+/// The sine by libm, the same on every target; slow.
+#[must_use]
+pub fn sin(x: f32) -> f32 {
+    libm::sinf(x)
+}
+
+/// The cosine by libm, the same on every target; slow.
+#[must_use]
+pub fn cos(x: f32) -> f32 {
+    libm::cosf(x)
+}
+
 /// x^y by libm, the same on every target; slow.
 #[must_use]
 pub fn pow(x: f32, y: f32) -> f32 {

@@ -2,27 +2,28 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::ir::Lowered;
-use crate::kernels::convolution::ConvolutionKernel;
-use crate::kernels::copy::{copy_channel, copy_channels, extract, join, reflow, to_picture, to_tensor};
+use crate::kernels::combine::{AffineKernel, CombineKernel, Operand};
+use crate::kernels::copy::copy_channel;
 use crate::kernels::depthwise::DepthwiseKernel;
 use crate::kernels::layer_norm::LayerNormKernel;
 use crate::kernels::lrn::LrnKernel;
-use crate::kernels::pointwise::{AffineKernel, CombineKernel, MapKernel, Operand, finish};
-use crate::kernels::pool::{GlobalPoolKernel, PoolKernel};
+use crate::kernels::pointwise::finish;
+use crate::kernels::rearrange::{extract, join, reflow, to_picture};
 use crate::kernels::tensor::TensorLayer;
 use crate::layout::Layout;
+use crate::limits::MAX_OPERANDS;
 use crate::lower::lower;
-use crate::plan::{Buffer, Other, PackedCombination, Plan, Source, Step, StepKind, plan, wants_batch};
-use crate::simd::{F32x16, Instructions, LANES, dispatch, floats, floats_mut};
+use crate::plan::{PackedCombination, Plan, SecondOperand, Step, StepKind, plan, wants_batch};
+use crate::simd::{F32x16, Instructions, dispatch, floats_mut};
+use crate::step::{Buffer, Memory, RestOfWorkspace, output_row, padded};
 
 /// A network as layers, before it is laid out for a number of pictures and an instruction set.
 #[derive(Debug)]
-pub struct Layers(Lowered);
+pub struct Layers(pub(crate) Lowered);
 
 impl Layers {
     /// Lowers a graph to layers, up to the value `output`, for an input of these dimensions, including a batch of 1.
@@ -71,13 +72,13 @@ impl Network {
         Ok(Self { plan: plan(&layers.0, rows, instructions)?, instructions })
     }
 
-    /// Numbers of a picture.
+    /// The number of elements in a picture: channels x rows x columns.
     #[must_use]
     pub fn inputs(&self) -> usize {
         self.plan.inputs
     }
 
-    /// Outputs for one picture.
+    /// The number of outputs for one picture.
     #[must_use]
     pub fn outputs(&self) -> usize {
         self.plan.output.layout.channels
@@ -95,7 +96,7 @@ impl Network {
         self.plan.workspace
     }
 
-    /// Allocates that memory.
+    /// Allocates the memory that [`Self::run`] needs.
     #[must_use]
     pub fn workspace(&self) -> Vec<F32x16> {
         vec![F32x16::ZERO; self.workspace_len()]
@@ -114,7 +115,7 @@ impl Network {
         }
         let (scratch, workspace) = workspace.split_at_mut(self.plan.scratch);
         for step in &self.plan.head {
-            self.run_step(step, 0, &mut Memory { picture: &[], padded: &[], scratch, first: self.plan.scratch, workspace });
+            self.run_step(step, 0, [&[], &[]], scratch, Tail { first: self.plan.scratch, workspace });
         }
     }
 
@@ -125,52 +126,29 @@ impl Network {
     /// If there is no such row, or if the length of `output` is not [`Self::outputs`].
     pub fn output(&self, row: usize, workspace: &[F32x16], output: &mut [f32]) {
         assert!(row < self.plan.rows && output.len() == self.outputs(), "one row's outputs");
-        let vector = &workspace[self.plan.output.range()];
-        for (numbers, from) in output.chunks_mut(LANES).zip(vector[row..].iter().step_by(self.plan.rows)) {
-            numbers.copy_from_slice(&from.0[..numbers.len()]);
-        }
+        output_row(&workspace[self.plan.output.range()], [row, self.plan.rows], output);
     }
 
     fn run_body(&self, picture: &[f32], row: usize, workspace: &mut [F32x16]) {
         let (scratch, workspace) = workspace.split_at_mut(self.plan.scratch);
-        let (padded, workspace) = workspace.split_at_mut(self.plan.padded);
-        let padded = if padded.is_empty() { picture } else { self.pad(picture, padded) };
+        let (room, workspace) = workspace.split_at_mut(self.plan.padded);
+        let padded = padded(picture, self.plan.input, room);
         let first = self.plan.scratch + self.plan.padded;
         for step in &self.plan.body {
-            self.run_step(step, row, &mut Memory { picture, padded, scratch, first, workspace });
+            self.run_step(step, row, [picture, padded], scratch, Tail { first, workspace });
         }
     }
 
-    /// Gives a picture its halo.
-    fn pad<'w>(&self, picture: &[f32], padded: &'w mut [F32x16]) -> &'w [f32] {
-        let layout = self.plan.input;
-        let padded = &mut floats_mut(padded)[..layout.len()];
-        layout.clear_halo(padded, 0.0);
-        for (number, pixels) in picture.chunks_exact(layout.width).enumerate() {
-            let at = layout.at(number / layout.height, number % layout.height, 0);
-            padded[at..][..layout.width].copy_from_slice(pixels);
-        }
-        padded
-    }
-
-    fn run_step(&self, step: &Step, row: usize, memory: &mut Memory<'_>) {
+    fn run_step(&self, step: &Step, row: usize, [picture, padded]: [&[f32]; 2], scratch: &mut [F32x16], tail: Tail<'_>) {
+        let Tail { first, workspace } = tail;
         let (set, to) = (self.instructions, step.to.layout);
-        let Memory { picture, padded, scratch, first, workspace } = memory;
-        let (output, memory) = Workspace::split(workspace, *first, step.to.range());
+        let (output, memory) = RestOfWorkspace::split(workspace, first, step.to.range());
+        if let Some(operation) = step.kind.operation() {
+            return operation.run(set, Memory { picture, padded, rest: memory, output }, to, [row, self.plan.rows]);
+        }
         match &step.kind {
-            StepKind::ClearHalo => to.clear_halo(output, F32x16::ZERO),
-            StepKind::First(convolution) => {
-                dispatch(set, ConvolutionKernel { convolution, input: padded, output, instructions: set });
-            }
-            StepKind::Convolution(convolution, from) => {
-                dispatch(set, ConvolutionKernel { convolution, input: memory.at(from), output, instructions: set });
-            }
             StepKind::Depthwise(layer, from) => {
                 dispatch(set, DepthwiseKernel { layer, input: memory.at(from), output, instructions: set });
-            }
-            StepKind::Pool(layer, from) => dispatch(set, PoolKernel { layer, input: memory.at(from), output }),
-            StepKind::GlobalPool(pooling, from) => {
-                dispatch(set, GlobalPoolKernel { pooling: *pooling, from: from.layout, to, input: memory.at(from), output });
             }
             StepKind::Lrn(lrn, from) => {
                 let squares = &mut floats_mut(scratch)[..LrnKernel::scratch(*lrn, to)];
@@ -181,17 +159,11 @@ impl Network {
                 dispatch(set, LayerNormKernel { layer, from: from.layout, to, input: memory.at(from), output });
             }
             StepKind::Combine(combination, from) => self.combine(combination, from, &memory, output, to),
-            StepKind::Map(activation, from) => {
-                let input = memory.at(from);
-                dispatch(set, MapKernel { bounds: activation.bounds, from: from.layout, to, input, output });
-                finish(set, *activation, output, to);
-            }
             StepKind::Affine { scale, offset, activation, from } => {
                 let (input, bounds) = (memory.at(from), activation.bounds);
                 dispatch(set, AffineKernel { scale, offset, bounds, from: from.layout, to, input, output });
                 finish(set, *activation, output, to);
             }
-            StepKind::Copy(from, channel) => copy_channels(memory.at(from), from.layout, output, to, *channel),
             StepKind::Channels(channels, from) => {
                 for (there, &here) in channels.iter().enumerate() {
                     copy_channel(memory.at(from), from.layout, here, output, to, there);
@@ -199,7 +171,6 @@ impl Network {
             }
             StepKind::Extract(layer, from) => extract(*layer, memory.at(from), from.layout, output, to),
             StepKind::Reflow(from) => reflow(memory.at(from), from.layout, output, to),
-            StepKind::ToTensor(inner, from) => to_tensor(*inner, memory.at(from), from.layout, floats_mut(output)),
             StepKind::ToPicture(inner, from) => to_picture(*inner, memory.tensor(from, picture), output, to),
             StepKind::Join { chunks, from, offset } => {
                 join(*chunks, memory.numbers(from), &mut floats_mut(output)[..step.to.numbers()], *offset);
@@ -209,20 +180,23 @@ impl Network {
                 self.run_tensor_layer(layer, *result, from, &memory, output, floats_mut(scratch));
             }
             StepKind::Constant(numbers) => output.copy_from_slice(numbers),
-            StepKind::ToHead(from) => {
-                let numbers = memory.tensor(from, picture);
-                for (to, from) in output[row..].iter_mut().step_by(self.plan.rows).zip(numbers.chunks(LANES)) {
-                    to.0[..from.len()].copy_from_slice(from);
-                }
-            }
+            StepKind::ClearHalo
+            | StepKind::FirstConvolution(_)
+            | StepKind::Convolution(..)
+            | StepKind::Pool(..)
+            | StepKind::GlobalPool(..)
+            | StepKind::Map(..)
+            | StepKind::Copy(..)
+            | StepKind::ToTensor(..)
+            | StepKind::ToHead(_) => unreachable!("operations, see above"),
         }
     }
 
-    fn combine(&self, layer: &PackedCombination, from: &Buffer, memory: &Workspace<'_>, output: &mut [F32x16], to: Layout) {
+    fn combine(&self, layer: &PackedCombination, from: &Buffer, memory: &RestOfWorkspace<'_>, output: &mut [F32x16], to: Layout) {
         let PackedCombination { function, swapped, broadcast, other, activation } = layer;
         let (layout, numbers) = match other {
-            Other::Buffer(other) => (other.layout, memory.at(other)),
-            Other::Constant(layout, numbers) => (*layout, &numbers[..]),
+            SecondOperand::Buffer(other) => (other.layout, memory.at(other)),
+            SecondOperand::Constant(layout, numbers) => (*layout, &numbers[..]),
         };
         let kernel = CombineKernel {
             function: *function,
@@ -243,7 +217,7 @@ impl Network {
         layer: &TensorLayer,
         result: usize,
         from: &[Buffer],
-        memory: &Workspace<'_>,
+        memory: &RestOfWorkspace<'_>,
         output: &mut [f32],
         scratch: &mut [f32],
     ) {
@@ -255,58 +229,9 @@ impl Network {
     }
 }
 
-/// The largest number of operands of a layer over tensors.
-pub(crate) const MAX_OPERANDS: usize = 8;
-
-/// What a step may read and write.
-struct Memory<'w> {
-    picture: &'w [f32],
-    /// The picture, possibly with a halo.
-    padded: &'w [f32],
-    scratch: &'w mut [F32x16],
-    /// Where the rest starts in the whole workspace.
+/// The workspace without its first units.
+struct Tail<'w> {
+    /// The number of units that are missing.
     first: usize,
     workspace: &'w mut [F32x16],
-}
-
-/// The workspace except what a step writes.
-struct Workspace<'w> {
-    /// Where `before` starts in the workspace.
-    first: usize,
-    before: &'w [F32x16],
-    /// Where `after` starts in the workspace.
-    next: usize,
-    after: &'w [F32x16],
-}
-
-impl<'w> Workspace<'w> {
-    /// Splits what a step writes from a workspace that lacks the first `first` units.
-    fn split(workspace: &'w mut [F32x16], first: usize, written: Range<usize>) -> (&'w mut [F32x16], Self) {
-        let (before, rest) = workspace.split_at_mut(written.start - first);
-        let (output, after) = rest.split_at_mut(written.len());
-        (output, Self { first, before, next: written.end, after })
-    }
-
-    /// A picture: a step never reads what it writes.
-    fn at(&self, buffer: &Buffer) -> &'w [F32x16] {
-        let range = buffer.range();
-        if range.end <= self.first + self.before.len() {
-            &self.before[range.start - self.first..range.end - self.first]
-        } else {
-            &self.after[range.start - self.next..range.end - self.next]
-        }
-    }
-
-    /// The numbers of a tensor.
-    fn numbers(&self, buffer: &Buffer) -> &'w [f32] {
-        &floats(self.at(buffer))[..buffer.numbers()]
-    }
-
-    /// The numbers of a tensor, which may be the network's input.
-    fn tensor(&self, source: &Source, picture: &'w [f32]) -> &'w [f32] {
-        match source {
-            Source::Input => picture,
-            Source::Buffer(buffer) => self.numbers(buffer),
-        }
-    }
 }

@@ -6,47 +6,22 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
-use core::ops::Range;
 
 use crate::error::{Result, unsupported};
-use crate::ir::{Activation, Broadcast, Convolution, Extract, Layer, LayerKind, Lowered, Lrn, Pooling, Shape, Value};
+use crate::ir::{Broadcast, Convolution, Extract, Layer, LayerKind, Lowered, Lrn, Shape, Value};
 use crate::kernels::convolution::PackedConvolution;
 use crate::kernels::depthwise::PackedDepthwise;
+use crate::kernels::function::{Activation, Binary};
 use crate::kernels::layer_norm::PackedLayerNorm;
 use crate::kernels::lrn::LrnKernel;
 use crate::kernels::pool::Pool;
-use crate::kernels::tensor::{Binary, TensorLayer};
+use crate::kernels::pool::Pooling;
+use crate::kernels::tensor::TensorLayer;
 use crate::kernels::vectors;
 use crate::layout::{Layout, blocks_of};
 use crate::limits::MAX_ELEMENTS;
 use crate::simd::{F32x16, Instructions, LANES, tile_blocks};
-
-/// Where a picture is stored in the workspace.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Buffer {
-    /// Where its first block starts, in units of sixteen numbers.
-    pub(crate) start: usize,
-    pub(crate) layout: Layout,
-}
-
-impl Buffer {
-    pub(crate) fn range(&self) -> Range<usize> {
-        self.start..self.start + self.layout.len()
-    }
-
-    /// Elements without the padding of the last block; for a tensor all its elements.
-    pub(crate) fn numbers(&self) -> usize {
-        self.layout.channels * self.layout.height * self.layout.width
-    }
-}
-
-/// Where a step reads from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Source {
-    /// The network's input.
-    Input,
-    Buffer(Buffer),
-}
+use crate::step::{Buffer, Operation, Source};
 
 /// A function of two numbers, laid out for the kernel.
 #[derive(Debug)]
@@ -54,13 +29,13 @@ pub(crate) struct PackedCombination {
     pub(crate) function: Binary,
     pub(crate) swapped: bool,
     pub(crate) broadcast: Broadcast,
-    pub(crate) other: Other,
+    pub(crate) other: SecondOperand,
     pub(crate) activation: Activation,
 }
 
 /// A second operand.
 #[derive(Debug)]
-pub(crate) enum Other {
+pub(crate) enum SecondOperand {
     Buffer(Buffer),
     Constant(Layout, Vec<F32x16>),
 }
@@ -68,10 +43,10 @@ pub(crate) enum Other {
 /// What a step does.
 #[derive(Debug)]
 pub(crate) enum StepKind {
-    /// Zeros around a picture that is about to be computed.
+    /// Writes zeros into the halo of a picture, before the picture is computed.
     ClearHalo,
     /// A convolution of the network's input.
-    First(PackedConvolution),
+    FirstConvolution(PackedConvolution),
     Convolution(PackedConvolution, Buffer),
     Depthwise(PackedDepthwise, Buffer),
     Pool(Pool, Buffer),
@@ -88,13 +63,13 @@ pub(crate) enum StepKind {
     },
     /// Copies the channels of one picture into another, starting at this channel.
     Copy(Buffer, usize),
-    /// These channels.
+    /// Copies these channels of a picture.
     Channels(Vec<usize>, Buffer),
     Extract(Extract, Buffer),
     Reflow(Buffer),
     ToTensor(usize, Buffer),
     ToPicture(usize, Source),
-    /// Chunks of a tensor, written into those of another after this many numbers.
+    /// Copies the chunks of a tensor into those of a larger one, after the first `offset` numbers of each.
     Join {
         chunks: usize,
         from: Buffer,
@@ -102,8 +77,52 @@ pub(crate) enum StepKind {
     },
     Tensor(TensorLayer, usize, Vec<Buffer>),
     Constant(Vec<F32x16>),
-    /// Into the rows of the head.
+    /// Copies numbers into the picture's row of the head's input.
     ToHead(Source),
+}
+
+impl StepKind {
+    /// The step as an operation of an image; none if an image cannot contain it.
+    pub(crate) fn operation(&self) -> Option<Operation<'_>> {
+        Some(match self {
+            Self::ClearHalo => Operation::ClearHalo,
+            Self::FirstConvolution(convolution) => Operation::FirstConvolution(convolution.view()),
+            Self::Convolution(convolution, from) => Operation::Convolution(convolution.view(), *from),
+            Self::Pool(pool, from) => Operation::Pool(*pool, *from),
+            Self::GlobalPool(pooling, from) => Operation::GlobalPool(*pooling, *from),
+            Self::Map(activation, from) => Operation::Map(*activation, *from),
+            Self::Copy(from, channel) => Operation::Copy(*from, *channel),
+            Self::ToTensor(inner, from) => Operation::ToTensor(*inner, *from),
+            Self::ToHead(from) => Operation::ToHead(*from),
+            _ => return None,
+        })
+    }
+}
+
+impl StepKind {
+    /// The step in words, for messages about steps that an image cannot contain.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::ClearHalo => "zeros around a picture",
+            Self::FirstConvolution(_) | Self::Convolution(..) => "a convolution",
+            Self::Depthwise(..) => "a convolution of each channel (depthwise)",
+            Self::Pool(..) => "a pooling layer",
+            Self::GlobalPool(..) => "a global pool",
+            Self::Lrn(..) => "a local response normalisation",
+            Self::LayerNorm(..) => "a layer normalisation",
+            Self::Combine(..) => "arithmetic with two operands",
+            Self::Map(..) => "an activation",
+            Self::Affine { .. } => "a scale and an offset for each channel",
+            Self::Copy(..) | Self::Join { .. } => "a concatenation",
+            Self::Channels(..) => "a selection of channels",
+            Self::Extract(..) => "cropping, padding or a slice of a picture",
+            Self::Reflow(_) => "a picture with rows of another length",
+            Self::ToTensor(..) | Self::ToPicture(..) => "a change of layout",
+            Self::Tensor(..) => "a layer over tensors",
+            Self::Constant(_) => "a constant",
+            Self::ToHead(_) => "the input of dense layers",
+        }
+    }
 }
 
 /// The operation, and where its result goes.
@@ -116,19 +135,20 @@ pub(crate) struct Step {
 /// A network that is ready to run.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// Numbers of a picture.
+    /// The number of elements in a picture.
     pub(crate) inputs: usize,
     /// The picture: planes of single numbers, possibly with a halo.
     pub(crate) input: Layout,
-    /// For one picture after another.
+    /// The steps that are run for one picture after another.
     pub(crate) body: Vec<Step>,
-    /// For all rows at once.
+    /// The steps that are run for all rows at once.
     pub(crate) head: Vec<Step>,
     /// The output.
     pub(crate) output: Buffer,
-    /// Pictures, or crops, of a batch.
+    /// The number of pictures (or crops) in a batch.
     pub(crate) rows: usize,
-    /// Units of sixteen numbers: first scratch, then a picture with its halo (if it has one), then all buffers.
+    /// The length of the scratch at the start of the workspace, in units of sixteen numbers. The padded picture (if any) and the buffers
+    /// follow.
     pub(crate) scratch: usize,
     pub(crate) padded: usize,
     pub(crate) workspace: usize,
@@ -294,7 +314,9 @@ impl Planner<'_> {
     fn kind(&self, layer: &Layer, buffer: &dyn Fn(Value) -> Buffer, to: Buffer, input: Layout) -> Option<StepKind> {
         let from = || buffer(layer.inputs[0]);
         Some(match &layer.kind {
-            LayerKind::FirstConvolution(convolution) => StepKind::First(PackedConvolution::new(convolution, input, to.layout, self.blocks)),
+            LayerKind::FirstConvolution(convolution) => {
+                StepKind::FirstConvolution(PackedConvolution::new(convolution, input, to.layout, self.blocks))
+            }
             LayerKind::Convolution(convolution) => {
                 let [input, output] = flat([from().layout, to.layout], convolution);
                 StepKind::Convolution(PackedConvolution::new(convolution, input, output, self.blocks), from())
@@ -309,7 +331,7 @@ impl Planner<'_> {
             LayerKind::Combination(combination) => {
                 let other = match &combination.constant {
                     Some(numbers) => constant(combination.broadcast, numbers, to.layout),
-                    None => Other::Buffer(buffer(layer.inputs[1])),
+                    None => SecondOperand::Buffer(buffer(layer.inputs[1])),
                 };
                 let packed = PackedCombination {
                     function: combination.function,
@@ -366,18 +388,18 @@ impl Planner<'_> {
 }
 
 /// The constant second operand of a combination.
-fn constant(broadcast: Broadcast, numbers: &[f32], picture: Layout) -> Other {
+fn constant(broadcast: Broadcast, numbers: &[f32], picture: Layout) -> SecondOperand {
     match broadcast {
-        Broadcast::Channels => Other::Constant(Layout::bare(picture.channels, 1, 1), vectors(numbers)),
+        Broadcast::Channels => SecondOperand::Constant(Layout::bare(picture.channels, 1, 1), vectors(numbers)),
         Broadcast::Pixels => {
             let layout = Layout::bare(1, picture.height, picture.width);
-            Other::Constant(layout, numbers.iter().map(|&number| F32x16([number; LANES])).collect())
+            SecondOperand::Constant(layout, numbers.iter().map(|&number| F32x16([number; LANES])).collect())
         }
         Broadcast::Full => {
             let layout = Layout::bare(picture.channels, picture.height, picture.width);
             let mut pixels = vec![F32x16::ZERO; layout.len()];
-            crate::kernels::copy::to_picture(layout.height * layout.width, numbers, &mut pixels, layout);
-            Other::Constant(layout, pixels)
+            crate::kernels::rearrange::to_picture(layout.height * layout.width, numbers, &mut pixels, layout);
+            SecondOperand::Constant(layout, pixels)
         }
     }
 }
@@ -400,7 +422,7 @@ struct Place {
 
 /// Where the body's values are stored. Several can share one root: the parts of a concatenation are computed in place, and views are parts.
 struct Storage {
-    /// The value after which the root of each value is named.
+    /// For each value, the value that stands for the root it is stored in.
     roots: Vec<Value>,
     places: Vec<Option<Place>>,
     /// Whether a layer is the first to write to its root.
@@ -431,7 +453,7 @@ impl Storage {
 fn roots(lowered: &Lowered) -> (Vec<Value>, Vec<usize>) {
     let mut apart = vec![false; lowered.layers.len()];
     loop {
-        let (roots, first_blocks) = roots_but(lowered, &apart);
+        let (roots, first_blocks) = roots_except(lowered, &apart);
         let clash = |layer: &&Layer| matches!(layer.kind, LayerKind::Concat) && misplaced(lowered, layer, &roots, &first_blocks);
         let Some(clash) = lowered.layers.iter().find(clash) else { return (roots, first_blocks) };
         let root = roots[clash.output];
@@ -441,7 +463,8 @@ fn roots(lowered: &Lowered) -> (Vec<Value>, Vec<usize>) {
     }
 }
 
-/// Whether a part of a concatenation is in the same root as the whole, but at another place: a part of several wholes.
+/// Whether a part of a concatenation is in the same root as the whole, but at another place, because it is part of
+/// several concatenations.
 fn misplaced(lowered: &Lowered, whole: &Layer, roots: &[Value], first_blocks: &[usize]) -> bool {
     let mut block = first_blocks[whole.output];
     whole.inputs.iter().any(|&part| {
@@ -451,8 +474,8 @@ fn misplaced(lowered: &Lowered, whole: &Layer, roots: &[Value], first_blocks: &[
     })
 }
 
-/// The same, with the concatenations that must be made by copying.
-fn roots_but(lowered: &Lowered, apart: &[bool]) -> (Vec<Value>, Vec<usize>) {
+/// [`roots`] if the concatenations marked in `apart` are made by copying.
+fn roots_except(lowered: &Lowered, apart: &[bool]) -> (Vec<Value>, Vec<usize>) {
     let mut roots: Vec<Value> = (0..lowered.shapes.len()).collect();
     let mut first_blocks = vec![0; lowered.shapes.len()];
     let mut is_view = vec![false; lowered.shapes.len()];

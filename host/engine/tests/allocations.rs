@@ -39,17 +39,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn node(operator: &str, inputs: &[&str], output: &str, attributes: &[(&str, Attribute)]) -> Node {
-    Node {
-        name: String::new(),
-        operator: operator.into(),
-        domain: String::new(),
-        inputs: inputs.iter().map(|&name| name.into()).collect(),
-        outputs: vec![output.into()],
-        attributes: attributes.iter().map(|(name, value)| ((*name).into(), value.clone())).collect(),
-    }
-}
-
 fn constant(shape: &[usize]) -> Tensor {
     let count = shape.iter().product::<usize>();
     Tensor::of_floats(shape, (0..count).map(|i| ((i * 37 + 11) % 64) as f32 / 64.0 - 0.5).collect())
@@ -65,19 +54,19 @@ fn graph() -> Graph {
         outputs: vec!["y".into()],
         constants: constants.into_iter().map(|(name, shape)| (name.into(), constant(shape))).collect::<BTreeMap<_, _>>(),
         nodes: vec![
-            node("Conv", &["x", "w1"], "a", &[("pads", pads.clone())]),
-            node("Relu", &["a"], "b", &[]),
-            node("Conv", &["b", "w2"], "c", &[("pads", pads), ("group", Attribute::Int(20))]),
-            node("Add", &["b", "c"], "d", &[]),
-            node("LRN", &["d"], "e", &[("size", Attribute::Int(5))]),
-            node("MaxPool", &["e"], "f", &[("kernel_shape", Attribute::Ints(vec![2; 2])), ("strides", Attribute::Ints(vec![2; 2]))]),
-            node("Conv", &["f", "w3"], "g", &[]),
-            node("Concat", &["f", "g"], "h", &[("axis", Attribute::Int(1))]),
-            node("Flatten", &["h"], "i", &[]),
-            node("MatMul", &["i", "w4"], "j", &[]),
-            node("Clip", &["j"], "k", &[("min", Attribute::Float(-50.0)), ("max", Attribute::Float(50.0))]),
-            node("MatMul", &["k", "w5"], "l", &[]),
-            node("Softmax", &["l"], "y", &[]),
+            Node::new("Conv", ["x", "w1"], "a").with("pads", pads.clone()),
+            Node::new("Relu", ["a"], "b"),
+            Node::new("Conv", ["b", "w2"], "c").with("pads", pads).with("group", Attribute::Int(20)),
+            Node::new("Add", ["b", "c"], "d"),
+            Node::new("LRN", ["d"], "e").with("size", Attribute::Int(5)),
+            Node::new("MaxPool", ["e"], "f").with("kernel_shape", Attribute::Ints(vec![2; 2])).with("strides", Attribute::Ints(vec![2; 2])),
+            Node::new("Conv", ["f", "w3"], "g"),
+            Node::new("Concat", ["f", "g"], "h").with("axis", Attribute::Int(1)),
+            Node::new("Flatten", ["h"], "i"),
+            Node::new("MatMul", ["i", "w4"], "j"),
+            Node::new("Clip", ["j"], "k").with("min", Attribute::Float(-50.0)).with("max", Attribute::Float(50.0)),
+            Node::new("MatMul", ["k", "w5"], "l"),
+            Node::new("Softmax", ["l"], "y"),
         ],
     }
 }

@@ -1,27 +1,32 @@
-//! An audit beside an earlier one of another version of a model.
+//! Compares an audit with a baseline: an earlier audit, usually of the previous version of the model.
 
 use serde::Serialize;
 
-use super::result::{AuditResult, SCHEMA};
-use crate::stats::{RankTest, wilcoxon};
+use super::result::{AuditResult, Measured, SCHEMA};
+use crate::stats::{RankTest, holm, mann_whitney, wilcoxon};
 
-/// How one figure has changed.
+/// The change of a figure since the baseline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Change {
-    /// What it is.
+    /// The name of the figure.
     pub(crate) what: String,
-    /// Its median then.
+    /// Its median in the baseline.
     pub(crate) before: f64,
-    /// Its median now.
+    /// Its median in this audit.
     pub(crate) now: f64,
-    /// Wilcoxon's test over the classes, each with its mean confidence over the seeds; `None` where all are equal.
+    /// The test of the change. For a confidence, Wilcoxon's signed-rank test over the classes, with the mean over the seeds as the value of
+    /// a class. For an area, the Mann-Whitney test over the seeds. `None` if all values are equal, or for an area if there are fewer seeds
+    /// than [`SEEDS_FOR_A_TEST`].
     pub(crate) test: Option<RankTest>,
-    /// Its p after Holm's correction for the number of tests; 1 without a test.
+    /// Its p-value after Holm's correction for the number of tests; 1 without a test.
     pub(crate) p_corrected: f64,
 }
 
-/// p-values under which a change counts.
+/// A change with a corrected p-value below this is significant.
 pub(super) const SIGNIFICANT: f64 = 0.05;
+
+/// The smallest number of seeds for which areas are tested: with three in each audit, p is at least 0.1.
+const SEEDS_FOR_A_TEST: usize = 4;
 
 /// Compares an audit with an earlier one.
 ///
@@ -30,11 +35,15 @@ pub(super) const SIGNIFICANT: f64 = 0.05;
 /// If the two did not measure the same thing.
 pub(crate) fn compare(before: &AuditResult, now: &AuditResult) -> Result<Vec<Change>, String> {
     if before.schema != SCHEMA {
-        return Err(format!("its format is version {}, and this program reads version {SCHEMA}; make the audit anew", before.schema));
+        return Err(format!("its format is version {}, and this program reads version {SCHEMA}; run the audit again", before.schema));
     }
-    if before.measured != now.measured {
+    // The number of seeds must be equal, the seeds need not be: other seeds give other pictures of the same kind.
+    if before.measured.seeds.len() != now.measured.seeds.len()
+        || (Measured { seeds: now.measured.seeds.clone(), ..before.measured.clone() }) != now.measured
+    {
         return Err(
-            "it measured something else (budget, seeds, number of pictures or the real pictures differ); make both with the same options"
+            "it measured something else (the budget, the number of seeds, the number of pictures, the rejecting classes or the real pictures differ); make \
+                    both with the same options"
                 .into(),
         );
     }
@@ -45,10 +54,11 @@ pub(crate) fn compare(before: &AuditResult, now: &AuditResult) -> Result<Vec<Cha
     for evolved in &now.evolved {
         let then = before.evolved.iter().find(|then| then.encoding == evolved.encoding);
         let then = then.ok_or_else(|| format!("it has no pictures of the {} encoding", evolved.encoding.name()))?;
-        let (first, second) = (means(&evolved.class_confidences), means(&then.class_confidences));
-        if first.len() != second.len() {
+        if evolved.class_confidences.iter().chain(&then.class_confidences).any(|seed| seed.len() != now.model.classes) {
             return Err("it has another number of classes than it says".into());
         }
+        let rejecting = &now.measured.rejecting;
+        let (first, second) = (means(&evolved.class_confidences, rejecting), means(&then.class_confidences, rejecting));
         changes.push(Change {
             what: format!("median confidence of evolved pictures, {}", evolved.encoding.name()),
             before: then.confidence.median,
@@ -56,26 +66,38 @@ pub(crate) fn compare(before: &AuditResult, now: &AuditResult) -> Result<Vec<Cha
             test: wilcoxon(&first, &second),
             p_corrected: 1.0,
         });
+        let areas = [&then.area_at_99, &evolved.area_at_99];
+        changes.push(Change {
+            what: format!("area under the share of classes at 99 %, {}", evolved.encoding.name()),
+            before: areas[0].median,
+            now: areas[1].median,
+            test: if areas.iter().all(|area| area.values.len() >= SEEDS_FOR_A_TEST) {
+                mann_whitney(&areas[1].values, &areas[0].values)
+            } else {
+                None
+            },
+            p_corrected: 1.0,
+        });
     }
-    holm(&mut changes);
+    correct(&mut changes);
     Ok(changes)
 }
 
-/// The mean over the seeds, class after class.
-fn means(seeds: &[Vec<f32>]) -> Vec<f64> {
+/// For each class that counts, in order, its mean over the seeds.
+fn means(seeds: &[Vec<f32>], rejecting: &[usize]) -> Vec<f64> {
     let classes = seeds.iter().map(Vec::len).min().unwrap_or(0);
-    (0..classes).map(|class| seeds.iter().map(|seed| f64::from(seed[class])).sum::<f64>() / seeds.len() as f64).collect()
+    (0..classes)
+        .filter(|class| rejecting.binary_search(class).is_err())
+        .map(|class| seeds.iter().map(|seed| f64::from(seed[class])).sum::<f64>() / seeds.len() as f64)
+        .collect()
 }
 
-/// Holm's step-down correction (1979): the k-th smallest of m p-values is multiplied by m - k + 1, and none is below the one before it.
-fn holm(changes: &mut [Change]) {
-    let p = |change: &Change| change.test.as_ref().map(|test| test.p);
-    let mut order: Vec<usize> = (0..changes.len()).filter(|&i| p(&changes[i]).is_some()).collect();
-    order.sort_by(|&a, &b| p(&changes[a]).unwrap_or(1.0).total_cmp(&p(&changes[b]).unwrap_or(1.0)));
-    let (count, mut least) = (order.len(), 0.0_f64);
-    for (rank, &i) in order.iter().enumerate() {
-        least = least.max(p(&changes[i]).unwrap_or(1.0) * (count - rank) as f64).min(1.0);
-        changes[i].p_corrected = least;
+/// Corrects the p values of the changes that were tested.
+fn correct(changes: &mut [Change]) {
+    let tested = changes.iter().filter_map(|change| change.test.as_ref()).map(|test| test.p);
+    let corrected = holm(&tested.collect::<Vec<f64>>());
+    for (change, p) in changes.iter_mut().filter(|change| change.test.is_some()).zip(corrected) {
+        change.p_corrected = p;
     }
 }
 
@@ -94,7 +116,7 @@ mod tests {
             p_corrected: 1.0,
         };
         let mut changes = [change(0.04), change(0.01), Change { test: None, ..change(1.0) }, change(0.03)];
-        holm(&mut changes);
+        correct(&mut changes);
         let corrected = changes.map(|change| change.p_corrected);
         for (found, expected) in corrected.into_iter().zip([0.06, 0.03, 1.0, 0.06]) {
             assert!((found - expected).abs() < 1e-12, "{corrected:?}");

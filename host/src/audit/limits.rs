@@ -1,10 +1,11 @@
-//! Limits that an audit is held to, from options or from a file `audit.toml`.
+//! The limits that an audit checks, from options or from a file `audit.toml`.
 
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use super::result::{AuditResult, Detector, Figure, LEVELS, Verdict};
+use crate::util::text::setting;
 
 /// A share of classes or pictures that may be reached at a level of confidence: `0.05@99` is at most 5 % of them at 99 % or more.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -20,7 +21,8 @@ impl FromStr for ShareLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || format!("`{text}` is not SHARE@PERCENT, for example 0.05@99; the share is 0 to 1, the per cent 50, 90, 99 or 99.99");
+        let fault =
+            || format!("`{text}` is not SHARE@PERCENT, for example 0.05@99; the share is 0 to 1, the percentage 50, 90, 99 or 99.99");
         let (share, percent) = text.split_once('@').ok_or_else(fault)?;
         let (share, percent): (f64, f64) = (share.parse().map_err(|_| fault())?, percent.parse().map_err(|_| fault())?);
         let level = LEVELS.into_iter().find(|level| (level * 100.0 - percent).abs() < 1e-9).ok_or_else(fault)?;
@@ -66,7 +68,7 @@ impl Limits {
         toml::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// These limits, and those of `others` where these have none.
+    /// These limits; `others` supplies those that are not set.
     #[must_use]
     pub(crate) fn or(self, others: Self) -> Self {
         Self {
@@ -77,11 +79,17 @@ impl Limits {
         }
     }
 
-    /// Whether each limit holds.
+    /// Whether one of the limits needs real pictures.
+    #[must_use]
+    pub(crate) fn need_real(&self) -> bool {
+        self.min_auroc.is_some() || self.max_calibration_error.is_some()
+    }
+
+    /// Checks each limit.
     ///
     /// # Errors
     ///
-    /// If a limit is on a figure that the audit has not: it then needs real pictures, or their classes.
+    /// If a limit is on a figure that the audit lacks, because there are no real pictures or their classes are not known.
     pub(crate) fn judge(&self, result: &AuditResult) -> Result<Vec<Verdict>, String> {
         let mut verdicts = Vec::new();
         if let Some(limit) = self.max_fooled {
@@ -102,14 +110,15 @@ impl Limits {
         if let Some(least) = self.min_auroc {
             let rows = result.detection.iter().filter(|row| row.detector == Detector::MaximumProbability);
             let worst = rows.min_by(|a, b| a.auroc.median.total_cmp(&b.auroc.median));
-            let worst = worst.ok_or("min-auroc needs real pictures: give them with --real")?;
+            let worst = worst.ok_or_else(|| format!("min-auroc needs real pictures ({})", setting("real")))?;
             let Figure { median: value, low, high, .. } = worst.auroc;
             let what = format!("AUROC of real pictures against {}", worst.rubbish);
             verdicts.push(Verdict { limit: format!("min-auroc {least}"), what, value, low, high, holds: high >= least });
         }
         if let Some(most) = self.max_calibration_error {
             let value = result.real.as_ref().and_then(|real| real.calibration_error);
-            let value = value.ok_or("max-calibration-error needs real pictures whose classes are known: give them with --real")?;
+            let value =
+                value.ok_or_else(|| format!("max-calibration-error needs real pictures whose classes are known ({})", setting("real")))?;
             let (limit, what) = (format!("max-calibration-error {most}"), "expected calibration error".to_owned());
             verdicts.push(Verdict { limit, what, value, low: value, high: value, holds: value <= most });
         }
@@ -117,7 +126,7 @@ impl Limits {
     }
 }
 
-/// Holds the largest of some figures to a limit.
+/// Checks the largest of some figures against a limit.
 fn at_most<'f>(limit: String, most: f64, figures: impl Iterator<Item = (String, &'f Figure)>) -> Option<Verdict> {
     let (what, figure) = figures.max_by(|a, b| a.1.median.total_cmp(&b.1.median))?;
     Some(Verdict { limit, what, value: figure.median, low: figure.low, high: figure.high, holds: figure.low <= most })

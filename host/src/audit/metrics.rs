@@ -14,7 +14,7 @@ pub(crate) struct Detection {
     pub(crate) auroc: f64,
     /// Area under the precision-recall curve with real pictures as the positive class, by the trapezoidal rule.
     pub(crate) aupr_real: f64,
-    /// The same with rubbish as the positive class.
+    /// Area under the precision-recall curve with rubbish as the positive class.
     pub(crate) aupr_rubbish: f64,
     /// The share of real pictures that are taken for rubbish at the first threshold that finds at least 95 % of the rubbish.
     pub(crate) fpr95: f64,
@@ -51,8 +51,8 @@ impl Counts {
         counts
     }
 
-    /// Without the points in the middle of straight lines, as `roc_curve` leaves them out: the threshold that has a recall of at least
-    /// 95 % is one of the points that remain.
+    /// The points of the ROC curve without those in the middle of straight lines, which `roc_curve` leaves out too. That matters: the first
+    /// threshold with a recall of at least 95 % is looked for among the points that remain.
     fn corners(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         let straight = |i: usize| {
             let bend = |counts: &[f64]| counts[i + 1] - 2.0 * counts[i] + counts[i - 1];

@@ -7,7 +7,7 @@ use super::rubbish::Rubbish;
 use crate::run::EncodingName;
 use crate::stats;
 
-/// The version of the format of `audit.json`. It goes up when a reader of the old one would misread the new one.
+/// The version of the format of `audit.json`. It is increased when a reader of the old format would misread the new one.
 pub(crate) const SCHEMA: u32 = 1;
 
 /// Levels of confidence at which classes and pictures are counted.
@@ -50,7 +50,7 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    /// Of the confidences of each seed.
+    /// The shares of the confidences of each seed.
     pub(super) fn new(seeds: &[Vec<f64>]) -> Self {
         let share = |level: f64| {
             let reach = |confidences: &Vec<f64>| confidences.iter().filter(|&&confidence| confidence >= level).count();
@@ -85,9 +85,11 @@ pub(crate) struct AuditedModel {
     pub(crate) engine: String,
     /// Whether every machine gets the same figures, to the last digit.
     pub(crate) same_everywhere: bool,
+    /// Whether its logits are known. Without them, no detector on logits is measured.
+    pub(crate) logits: bool,
 }
 
-/// What was measured. Two audits compare only where this is equal.
+/// What was measured. Two audits can be compared only if this is equal, except that the seeds may differ if their number is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// Scores spent on each evolved run.
@@ -96,6 +98,9 @@ pub(crate) struct Measured {
     pub(crate) seeds: Vec<u64>,
     /// Pictures of each kind of easy rubbish for each seed.
     pub(crate) rubbish_pictures: u32,
+    /// Classes that stand for "none of the others" and never count as fooled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rejecting: Vec<usize>,
     /// Real pictures, if any were given.
     pub(crate) real: Option<RealPictures>,
 }
@@ -114,7 +119,7 @@ pub(crate) struct RealPictures {
 /// How sure the network is of easy rubbish of one kind.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EasyRubbish {
-    /// Which.
+    /// The kind.
     pub(crate) kind: Rubbish,
     /// The median of the highest probability.
     pub(crate) confidence: Figure,
@@ -135,14 +140,41 @@ pub(crate) struct EvolvedRubbish {
     pub(crate) scores_to_half_at_99: Vec<Option<u64>>,
     /// Area under the share of classes at 99 % against the share of the budget spent, in [0, 1].
     pub(crate) area_at_99: Figure,
+    /// The share of classes whose elite is at 99 % or more at the calibrating temperature; `null` where that is not known.
+    pub(crate) at_99_calibrated: Option<Figure>,
+    /// For each seed, scores spent and classes at 99 % with them, wherever their number has grown.
+    pub(crate) curves: Vec<Vec<(u64, usize)>>,
     /// Classes at 99 % for every seed.
     pub(crate) always_fooled: Vec<usize>,
     /// Classes under 99 % for every seed.
     pub(crate) never_fooled: Vec<usize>,
-    /// The confidence of each class, class after class, for each seed; 0 for a class without an elite.
+    /// The confidence of each class, class after class, for each seed; 0 for a class without an elite and for a rejecting one.
     pub(crate) class_confidences: Vec<Vec<f32>>,
     /// The digest of the run's decisions for each seed: equal for equal runs.
     pub(crate) decisions: Vec<String>,
+}
+
+/// How the highest probabilities of some pictures are distributed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Histogram {
+    /// Which pictures: `real`, or rubbish as in [`DetectionRow::rubbish`].
+    pub(crate) pictures: String,
+    /// The share of the pictures, over all seeds, in each of 20 bins of equal width. A probability on the border is in the upper one.
+    pub(crate) shares: Vec<f64>,
+}
+
+/// Bins of a [`Histogram`].
+const BINS: usize = 20;
+
+impl Histogram {
+    pub(super) fn new(pictures: &str, probabilities: impl Iterator<Item = f64>) -> Self {
+        let (mut counts, mut all) = ([0_u32; BINS], 0_u32);
+        for probability in probabilities {
+            counts[((probability * BINS as f64) as usize).min(BINS - 1)] += 1;
+            all += 1;
+        }
+        Self { pictures: pictures.to_owned(), shares: counts.iter().map(|&count| f64::from(count) / f64::from(all.max(1))).collect() }
+    }
 }
 
 /// How well a detector tells real pictures from one kind of rubbish.
@@ -150,7 +182,8 @@ pub(crate) struct EvolvedRubbish {
 pub(crate) struct DetectionRow {
     /// The detector's score.
     pub(crate) detector: Detector,
-    /// The rubbish: the name of a kind of easy rubbish, or `evolved-cppn` or `evolved-direct`.
+    /// The rubbish: the name of a kind of easy rubbish; `evolved-cppn` or `evolved-direct`, evolved for high probabilities; or `adaptive-cppn`
+    /// or `adaptive-direct`, evolved against this row's detector.
     pub(crate) rubbish: String,
     /// Area under the receiver operating characteristic.
     pub(crate) auroc: Figure,
@@ -184,18 +217,42 @@ pub(crate) enum Detector {
     MaximumProbability,
     /// The entropy of the probabilities; low speaks for a real picture.
     Entropy,
+    /// The highest probability at the temperature that calibrates the network (Guo et al. 2017).
+    CalibratedProbability,
+    /// The largest logit (Hendrycks et al. 2022).
+    MaximumLogit,
+    /// The energy of the logits at temperature 1 (Liu et al. 2020); low speaks for a real picture.
+    Energy,
 }
 
 impl Detector {
-    /// All that need nothing but probabilities.
-    pub(crate) const ALL: [Self; 2] = [Self::MaximumProbability, Self::Entropy];
+    /// All detectors.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::MaximumProbability, Self::Entropy, Self::CalibratedProbability, Self::MaximumLogit, Self::Energy];
+    /// The detectors that need logits.
+    pub(crate) const OF_LOGITS: [Self; 2] = [Self::MaximumLogit, Self::Energy];
 
-    /// In words.
+    /// Its name in file names.
+    #[must_use]
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::MaximumProbability => "maximum-probability",
+            Self::Entropy => "entropy",
+            Self::CalibratedProbability => "calibrated-probability",
+            Self::MaximumLogit => "maximum-logit",
+            Self::Energy => "energy",
+        }
+    }
+
+    /// Its name in reports.
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::MaximumProbability => "maximum probability",
             Self::Entropy => "entropy",
+            Self::CalibratedProbability => "maximum probability, calibrated",
+            Self::MaximumLogit => "maximum logit",
+            Self::Energy => "energy",
         }
     }
 }
@@ -251,6 +308,21 @@ pub(crate) struct Surest {
     pub(crate) other_confidence: Option<f32>,
 }
 
+/// What a second network says of the evolved pictures that fool the audited one at 99 % or more, over all seeds and both encodings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Transfer {
+    /// The name of the second network.
+    pub(crate) name: String,
+    /// SHA-256 of its file, in hexadecimal.
+    pub(crate) sha256: String,
+    /// How many pictures it was shown.
+    pub(crate) pictures: usize,
+    /// How many of them it gives to the same class.
+    pub(crate) same_class: usize,
+    /// How many of these with 99 % or more.
+    pub(crate) at_99: usize,
+}
+
 /// All that an audit found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AuditResult {
@@ -266,12 +338,47 @@ pub(crate) struct AuditResult {
     pub(crate) easy: Vec<EasyRubbish>,
     /// Evolved rubbish, by encoding.
     pub(crate) evolved: Vec<EvolvedRubbish>,
+    /// How sure the network is of all kinds of pictures; real ones first.
+    pub(crate) histograms: Vec<Histogram>,
     /// Real pictures.
     pub(crate) real: Option<RealFigures>,
-    /// How well rubbish can be told from real pictures. Static: elites were chosen by the probability that they are judged by here.
+    /// How well each detector tells real pictures from each kind of rubbish.
     pub(crate) detection: Vec<DetectionRow>,
     /// The ten surest evolved pictures, surest first.
     pub(crate) surest: Vec<Surest>,
+    /// The second network; `null` if none was given.
+    pub(crate) transfer: Option<Transfer>,
     /// The limits that were given.
     pub(crate) verdicts: Vec<Verdict>,
+}
+
+impl AuditResult {
+    /// Checks the figures of a stored result that a comparison uses.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let share = |what: &str, value: f64| {
+            if (0.0..=1.0).contains(&value) { Ok(()) } else { Err(format!("{what} is {value}, which is not between 0 and 1")) }
+        };
+        for evolved in &self.evolved {
+            share("a median confidence", evolved.confidence.median)?;
+            if evolved.area_at_99.values.len() != self.measured.seeds.len() {
+                return Err("it does not have the area of each seed".into());
+            }
+            let Figure { values, median, .. } = &evolved.area_at_99;
+            values.iter().chain([median]).try_for_each(|&area| share("an area", area))?;
+            if evolved.class_confidences.len() != self.measured.seeds.len() {
+                return Err("it does not have the confidences of each seed".into());
+            }
+            for seed in &evolved.class_confidences {
+                if seed.len() != self.model.classes {
+                    return Err(format!("it has the confidences of {} classes instead of {}", seed.len(), self.model.classes));
+                }
+                seed.iter().try_for_each(|&confidence| share("a confidence", confidence.into()))?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,7 +1,6 @@
 //! Easy rubbish: pictures that show nothing, made without asking a network.
 //!
-//! A picture is a function of its kind, the seed and its number alone, in whole numbers and IEEE operations, so it is the same on every
-//! machine.
+//! A picture is a function of its kind, the seed and its number alone, computed with integers, so it is the same on every machine.
 
 use fooling_core::{Birth, Purpose, Stream};
 use serde::{Deserialize, Serialize};
@@ -107,7 +106,7 @@ fn checkerboard(stream: &mut Stream, side: usize, channels: usize) -> Vec<u8> {
 
 fn gradient(stream: &mut Stream, side: usize, channels: usize) -> Vec<u8> {
     let (from, to) = (colour(stream, channels), colour(stream, channels));
-    // A point drawn in a square ring around the origin: no sine is needed, and every direction can come up.
+    // A point drawn uniformly in a ring around the origin, by rejection: all directions are equally likely, and no sine is needed.
     let (dx, dy) = loop {
         let (dx, dy) = (i64::from(stream.below(2001)) - 1000, i64::from(stream.below(2001)) - 1000);
         if (250_000..=1_000_000).contains(&(dx * dx + dy * dy)) {
@@ -144,7 +143,7 @@ fn shuffled(stream: &mut Stream, real: &Picture) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn made(kind: Rubbish, number: u32, side: usize, channels: usize) -> Picture {
+    fn drawn(kind: Rubbish, number: u32, side: usize, channels: usize) -> Picture {
         let real = Picture::from_bytes(side, channels, (0..side * side * channels).map(|i| i as u8).collect()).unwrap();
         kind.picture(7, number, side, channels, Some(&real)).unwrap()
     }
@@ -153,10 +152,10 @@ mod tests {
     fn pictures_depend_on_kind_and_number_alone() {
         for kind in Rubbish::ALL {
             for (side, channels) in [(1, 1), (2, 3), (28, 1), (33, 3)] {
-                let picture = made(kind, 3, side, channels);
+                let picture = drawn(kind, 3, side, channels);
                 assert_eq!((picture.side(), picture.channels()), (side, channels), "{kind:?}");
-                assert_eq!(picture, made(kind, 3, side, channels), "{kind:?}");
-                assert!(side < 28 || picture != made(kind, 4, side, channels), "{kind:?}");
+                assert_eq!(picture, drawn(kind, 3, side, channels), "{kind:?}");
+                assert!(side < 28 || picture != drawn(kind, 4, side, channels), "{kind:?}");
             }
         }
         assert_eq!(Rubbish::ShuffledPixels.picture(1, 0, 28, 1, None), None);
@@ -169,16 +168,16 @@ mod tests {
             let steps = rows.iter().flat_map(|row| row.windows(2).map(|pair| pair[0].abs_diff(pair[1])));
             u32::from(steps.max().unwrap())
         };
-        assert!(neighbours(&made(Rubbish::UniformNoise, 0, 28, 1)) > 100);
+        assert!(neighbours(&drawn(Rubbish::UniformNoise, 0, 28, 1)) > 100);
         // A step of the grid is 27 / 7 pixels wide.
-        assert!(neighbours(&made(Rubbish::SmoothNoise, 0, 28, 1)) <= 255 * 7 / 27 + 1);
-        assert_eq!(neighbours(&made(Rubbish::Constant, 0, 28, 1)), 0);
-        assert!(neighbours(&made(Rubbish::Gradient, 0, 28, 1)) <= 255 / 27 + 1);
-        let mut colours: Vec<u8> = made(Rubbish::Checkerboard, 0, 28, 1).bytes().to_vec();
+        assert!(neighbours(&drawn(Rubbish::SmoothNoise, 0, 28, 1)) <= 255 * 7 / 27 + 1);
+        assert_eq!(neighbours(&drawn(Rubbish::Constant, 0, 28, 1)), 0);
+        assert!(neighbours(&drawn(Rubbish::Gradient, 0, 28, 1)) <= 255 / 27 + 1);
+        let mut colours: Vec<u8> = drawn(Rubbish::Checkerboard, 0, 28, 1).bytes().to_vec();
         colours.sort_unstable();
         colours.dedup();
         assert_eq!(colours.len(), 2);
-        let mut pixels = made(Rubbish::ShuffledPixels, 0, 28, 1).bytes().to_vec();
+        let mut pixels = drawn(Rubbish::ShuffledPixels, 0, 28, 1).bytes().to_vec();
         pixels.sort_unstable();
         let mut real: Vec<u8> = (0..28 * 28).map(|i| i as u8).collect();
         real.sort_unstable();

@@ -3,13 +3,19 @@
 use std::fmt::Write as _;
 
 use super::compare::{Change, SIGNIFICANT};
-use super::result::{AuditResult, Figure, Verdict};
+use super::result::{AuditResult, Detector, Figure, Verdict};
 use crate::report::{Text, percent};
 
 /// A share or confidence with its interval.
 pub(super) fn share(figure: &Figure) -> String {
-    let Figure { median, low, high, .. } = figure;
-    format!("{} ({} to {})", percent(*median, 2), percent(*low, 2), percent(*high, 2))
+    let Figure { values, median, low, high } = figure;
+    let median = percent(*median, 2);
+    let ends = [low, high].map(|end| percent(*end, 2));
+    match values.len() {
+        1 => median,
+        _ if ends.iter().all(|end| *end == median) => format!("{median} (each seed)"),
+        _ => format!("{median} ({} to {})", ends[0].trim_end_matches(" %"), ends[1].trim_end_matches(" %")),
+    }
 }
 
 /// One line that says how the audit ended.
@@ -22,25 +28,62 @@ pub(super) fn headline(result: &AuditResult) -> String {
     }
 }
 
+/// What was found, in a sentence for readers who do not know the terms.
+pub(super) fn in_words(result: &AuditResult) -> String {
+    let name = &result.model.name;
+    let worst = result.evolved.iter().max_by(|a, b| a.classes.at_99.median.total_cmp(&b.classes.at_99.median));
+    let Some(worst) = worst else { return String::new() };
+    let easy = result.easy.iter().map(|easy| easy.pictures.at_99.median).fold(0.0, f64::max);
+    format!(
+        "Pictures that show nothing were evolved until {name} was as sure as possible what they show. It was 99 % sure or more for {} of its \
+         classes, after at most {} scores a run. Of the worst kind of pictures that need no search, it was that sure of {}.",
+        percent(worst.classes.at_99.median, 0),
+        result.measured.budget,
+        percent(easy, 1)
+    )
+}
+
 /// Rows of the table of figures that matter most: what, and how much.
 pub(super) fn main_figures(result: &AuditResult) -> Vec<[String; 2]> {
     let mut rows = Vec::new();
     for evolved in &result.evolved {
         let encoding = evolved.encoding.name();
         rows.push([format!("classes fooled at 99 %, {encoding}"), share(&evolved.classes.at_99)]);
-        rows.push([format!("median confidence, {encoding}"), share(&evolved.confidence)]);
     }
     let most = result.easy.iter().max_by(|a, b| a.pictures.at_99.median.total_cmp(&b.pictures.at_99.median));
     if let Some(easy) = most {
         rows.push([format!("easy rubbish at 99 % (most: {})", easy.kind.name()), share(&easy.pictures.at_99)]);
     }
     if let Some(real) = &result.real {
+        let by_maximum = result.detection.iter().filter(|row| row.detector == Detector::MaximumProbability);
+        if let Some(worst) = by_maximum.min_by(|a, b| a.auroc.median.total_cmp(&b.auroc.median)) {
+            rows.push([format!("AUROC of real against {} (the lowest)", worst.rubbish), share(&worst.auroc)]);
+        }
         if let Some(accuracy) = real.accuracy {
             rows.push(["accuracy on real pictures".to_owned(), percent(accuracy, 2)]);
         }
-        rows.push(["confidence that 95 % of real pictures reach".to_owned(), percent(real.threshold, 2)]);
     }
     rows
+}
+
+/// The p-value of a change, or why there is none.
+pub(super) fn tested(change: &Change) -> String {
+    match change.test {
+        Some(_) => format!("{:.4}", change.p_corrected),
+        None if change.before == change.now => "equal".to_owned(),
+        None => "not tested".to_owned(),
+    }
+}
+
+/// A sentence that lists the rejecting classes; empty if there are none.
+pub(super) fn rejecting(result: &AuditResult) -> String {
+    match &result.measured.rejecting[..] {
+        [] => String::new(),
+        classes => {
+            let numbers: Vec<String> = classes.iter().map(usize::to_string).collect();
+            format!(" Classes that stand for \"none of the others\" and never count as fooled: {}.", numbers.join(", "))
+        }
+    }
 }
 
 /// The audit as Markdown.
@@ -66,17 +109,19 @@ pub(crate) fn markdown(result: &AuditResult, changes: &[Change]) -> String {
     }
     if !changes.is_empty() {
         line(format_args!("\n| change since the baseline | before | now | p (Holm) |\n| --- | --- | --- | --- |\n"));
-        for Change { what, before, now, p_corrected, .. } in changes {
+        for change in changes {
+            let Change { what, before, now, p_corrected, .. } = change;
             let mark = if *p_corrected < SIGNIFICANT { " **" } else { "" };
-            line(format_args!("| {what} | {} | {} | {p_corrected:.4}{mark} |\n", percent(*before, 2), percent(*now, 2)));
+            line(format_args!("| {what} | {} | {} | {}{mark} |\n", percent(*before, 2), percent(*now, 2), tested(change)));
         }
     }
     let measured = &result.measured;
     line(format_args!(
-        "\nSeeds: {}. Scores per run: {}. Pictures of each kind of easy rubbish per seed: {}. Engine: {}. fooling {}.\n",
+        "\nSeeds: {}. Scores per run: {}. Pictures of each kind of easy rubbish per seed: {}.{} Engine: {}. fooling {}.\n",
         measured.seeds.len(),
         measured.budget,
         measured.rubbish_pictures,
+        rejecting(result),
         result.model.engine,
         result.fooling
     ));

@@ -111,6 +111,7 @@ fn threads_agree(classifier: &dyn Classifier) {
 }
 
 /// Tests that two classifiers of the same network give the same scores within `tolerance`, for pictures of all kinds.
+#[cfg(feature = "tract")]
 pub(crate) fn agrees(classifier: &dyn Classifier, reference: &dyn Classifier, tolerance: f32) {
     assert_eq!((classifier.classes(), classifier.slot_len()), (reference.classes(), reference.slot_len()));
     for seed in 0..classifier.batch().min(4) {

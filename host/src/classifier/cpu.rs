@@ -8,6 +8,7 @@ use crate::model::{Model, ModelError};
 /// An engine for the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "users of the program choose, the library does not"))]
 pub(crate) enum Engine {
     /// This project's engine: the same bits on every machine, for the layers of common picture classifiers
     Exact,
@@ -15,6 +16,7 @@ pub(crate) enum Engine {
     Tract,
 }
 
+#[cfg(feature = "cli")]
 impl Engine {
     /// The engine in the description of a classifier that is recorded with a run.
     #[must_use]
@@ -78,16 +80,22 @@ mod tests {
 
     #[test]
     fn the_exact_engine_is_used_if_possible() {
-        let power = || {
-            let onnx = Onnx::new(13, &[0, 3, 16, 16]).floats("w", &[7, 3, 16, 16], weight).node("Conv", &["x", "w"], "c", &[]);
-            let onnx =
-                onnx.node("LRN", &["c"], "s", &[("size", Value::Int(3)), ("beta", Value::Float(0.6))]).node("Flatten", &["s"], "f", &[]);
+        let unsupported = || {
+            let onnx = Onnx::new(14, &[0, 3, 16, 16]).floats("w", &[7, 3, 16, 16], weight).node("Conv", &["x", "w"], "c", &[]);
+            let onnx = onnx.node("Det", &["c"], "s", &[]).node("Flatten", &["s"], "f", &[]);
             onnx.node("Softmax", &["f"], "y", &[("axis", Value::Int(1))])
         };
         assert_eq!(opened(small_alexnet(1, 16), None), Ok(Some(Engine::Exact)));
-        assert_eq!(opened(small_alexnet(1, 16), Some(Engine::Tract)), Ok(Some(Engine::Tract)));
-        assert_eq!(opened(power(), None), Ok(Some(Engine::Tract)));
-        let problem = opened(power(), Some(Engine::Exact)).unwrap_err();
-        assert!(problem.contains("engine (exact)") && problem.contains("(LRN)"), "{problem}");
+        let tract = opened(small_alexnet(1, 16), Some(Engine::Tract));
+        let neither = opened(unsupported(), None).unwrap_err();
+        if cfg!(feature = "tract") {
+            assert_eq!(tract, Ok(Some(Engine::Tract)));
+            assert!(neither.contains("no engine supports it: exact: ") && neither.contains("; tract: "), "{neither}");
+        } else {
+            assert!(tract.unwrap_err().contains("without the engine tract"));
+            assert!(neither.contains("(Det)") && neither.contains("without the engine tract"), "{neither}");
+        }
+        let problem = opened(unsupported(), Some(Engine::Exact)).unwrap_err();
+        assert!(problem.contains("engine (exact)") && problem.contains("(Det)"), "{problem}");
     }
 }

@@ -1,7 +1,7 @@
 //! Chooses the device that runs the network.
 //!
-//! The device is part of what decides the bits of a run, because two devices add in different orders. So it is never chosen by what happens
-//! to be in the machine unless the user asks for that (`auto`); it is recorded with the run, and a run is only resumed on its own device.
+//! Devices add in different orders, so the device affects the last bits of the scores. Therefore a GPU is used only if the user asks for
+//! it, or for any that can be used (`auto`). The device is recorded with the run, and a run is only resumed on its own device.
 
 use std::fmt;
 
@@ -24,6 +24,7 @@ pub enum Device {
 }
 
 /// The user's choice.
+#[cfg(feature = "cli")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub(crate) enum DeviceChoice {
@@ -48,7 +49,7 @@ pub struct Unavailable {
     pub missing: String,
 }
 
-/// Why there is no classifier.
+/// Why a model could not be opened on a device.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -127,6 +128,7 @@ impl fmt::Display for Device {
     }
 }
 
+#[cfg(feature = "cli")]
 impl DeviceChoice {
     /// The chosen device and, for [`Auto`](Self::Auto), why those before it cannot be used.
     #[must_use]

@@ -1,12 +1,14 @@
-//! Runs the network on the CPU with our own arithmetic: the same scores to the last bit on every machine.
+//! Runs the network on the CPU with this project's engine: the same scores to the last bit on every machine.
 //!
 //! An engine that picks its kernels by CPU adds in another order on another CPU, and its scores differ in their last bits. In
 //! [`fooling_engine`] the order of every sum is fixed, and all operations are IEEE 754 operations. So a run is the same everywhere,
 //! whatever the CPU, the number of threads or the batch size. It is also faster than a general engine on the networks that it supports.
 //! [`Exact::new`] refuses all others, and [`open`](super::open) then uses tract.
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tract"))]
 mod random_graphs;
+#[cfg(test)]
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -14,11 +16,11 @@ use fooling_engine::simd::{F32x16, Instructions};
 use fooling_engine::{Layers, MAX_ELEMENTS, Network};
 
 use super::scores::{Finisher, RawScores};
-use super::{BATCH, Classifier, ClassifyError, Refusals, Session, check_call};
+use super::{BATCH, Classifier, ClassifyError, Refusals, Scoring, Session, check_call};
 use crate::model::{Model, ModelError};
 
 /// Increased when the bits of the scores change.
-const VERSION: u32 = 1;
+const VERSION: u32 = fooling_engine::ARITHMETIC;
 
 /// A network on the CPU, run by this crate's engine.
 #[derive(Debug)]
@@ -40,7 +42,7 @@ impl Exact {
         Self::build(model, None, Instructions::widest())
     }
 
-    /// The same for batches of `batch` pictures, and with a given instruction set. Neither changes a bit of the scores.
+    /// As [`Exact::new`], for batches of `batch` pictures and with a given instruction set. Neither changes a bit of the scores.
     ///
     /// # Errors
     ///
@@ -54,32 +56,66 @@ impl Exact {
         Self::build(model, Some(batch), instructions)
     }
 
+    /// The model as an image that a target without an allocator uses in place: `fooling_engine::Image`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`]: as [`Exact::new`]; the image cannot contain a layer, the preprocessing or the kind of output, which is named.
+    pub fn image(model: &Model) -> Result<Vec<u8>, ModelError> {
+        let network = model.network()?;
+        let (layers, raw) = prepare(model, &network)?;
+        let fail = |problem: String| ModelError::network(network.file(), "export for the engine", problem);
+        if !raw.are_logits() || raw.width < 2 {
+            let output = model.card().output.name();
+            return Err(fail(format!("its output ({output}) is not a softmax over the classes, the only one that an image supports")));
+        }
+        let input =
+            model.preprocess().image_input().map_err(|what| fail(format!("its card asks for {what}, which an image does not support")))?;
+        layers.image(&input).map_err(|unsupported| fail(unsupported.to_string()))
+    }
+
     fn build(model: &Model, batch: Option<usize>, instructions: Instructions) -> Result<Self, ModelError> {
         let network = model.network()?;
-        let file = network.file().to_owned();
-        let advice = network.advice();
-        let fail = |problem: String| ModelError::network(&file, "engine (exact)", problem + &advice);
+        let (layers, raw) = prepare(model, &network)?;
+        let fail = |problem: String| ModelError::network(network.file(), "engine (exact)", problem + &network.advice());
         let crops = model.preprocess().crops();
-        let input = network.input_shape(1);
-        let layers = |end: &str| Layers::new(network.graph().clone(), end, &input).map_err(|unsupported| fail(unsupported.to_string()));
-        let mut logits = network.softmax().is_some();
-        let mut prepared = layers(network.end())?;
-        if network.softmax().is_some_and(|softmax| !softmax.spans(prepared.output_shape())) {
-            // Not over the classes: then it is a layer like any other.
-            prepared = layers(&network.graph().outputs[0])?;
-            logits = false;
-        }
-        let layers = prepared;
-        let raw = RawScores::new(model.card().output, layers.outputs(), logits);
-        model.check_classes(&file, raw.width)?;
         let batch = batch.unwrap_or(if layers.wants_batch() { BATCH } else { 1 });
         let rows = batch.saturating_mul(crops);
-        if rows.saturating_mul(input.iter().product::<usize>()) > MAX_ELEMENTS {
+        if rows.saturating_mul(network.input_shape(1).iter().product::<usize>()) > MAX_ELEMENTS {
             return Err(fail(format!("a batch of {batch} pictures is too large; choose a smaller batch")));
         }
         let network = Network::new(&layers, rows, instructions).map_err(|unsupported| fail(unsupported.to_string()))?;
         Ok(Self { network, batch, crops, raw })
     }
+
+    fn start(&self, scoring: Scoring) -> ExactSession<'_> {
+        ExactSession {
+            exact: self,
+            pictures: vec![0.0; self.batch * self.slot_len()],
+            workspace: self.network.workspace(),
+            raw: vec![0.0; self.crops * self.raw.width],
+            finisher: Finisher::new(self.raw, scoring),
+        }
+    }
+}
+
+/// The layers of a model without a softmax at the end, and the meaning of their outputs.
+fn prepare(model: &Model, network: &crate::onnx::Network) -> Result<(Layers, RawScores), ModelError> {
+    let file = network.file().to_owned();
+    let advice = network.advice();
+    let fail = |problem: String| ModelError::network(&file, "engine (exact)", problem + &advice);
+    let input = network.input_shape(1);
+    let layers = |end: &str| Layers::new(network.graph().clone(), end, &input).map_err(|unsupported| fail(unsupported.to_string()));
+    let mut logits = network.softmax().is_some();
+    let mut prepared = layers(network.end())?;
+    if network.softmax().is_some_and(|softmax| !softmax.spans(prepared.output_shape())) {
+        // A softmax that does not run over the classes is a layer like any other.
+        prepared = layers(&network.graph().outputs[0])?;
+        logits = false;
+    }
+    let raw = RawScores::new(model.card().output, prepared.outputs(), logits);
+    model.check_classes(&file, raw.width)?;
+    Ok((prepared, raw))
 }
 
 impl Classifier for Exact {
@@ -104,13 +140,11 @@ impl Classifier for Exact {
     }
 
     fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError> {
-        Ok(Box::new(ExactSession {
-            exact: self,
-            pictures: vec![0.0; self.batch * self.slot_len()],
-            workspace: self.network.workspace(),
-            raw: vec![0.0; self.crops * self.raw.width],
-            finisher: Finisher::new(self.raw),
-        }))
+        Ok(Box::new(self.start(Scoring::Probabilities)))
+    }
+
+    fn session_for(&self, scoring: Scoring) -> Result<Option<Box<dyn Session + '_>>, ClassifyError> {
+        Ok(scoring.fits(self.raw).then(|| Box::new(self.start(scoring)) as Box<dyn Session>))
     }
 }
 
@@ -132,7 +166,7 @@ impl Session for ExactSession<'_> {
 
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError> {
         let Exact { raw, crops, batch, .. } = *self.exact;
-        let classes = raw.classes();
+        let classes = self.finisher.width();
         check_call(filled, batch, classes, scores);
         let mut refusals = Refusals::default();
         if filled == 0 {

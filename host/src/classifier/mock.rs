@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::scores::{Finisher, RawScores};
-use super::{Classifier, ClassifyError, Refusals, Session, check_call};
+use super::{Classifier, ClassifyError, Refusals, Scoring, Session, check_call};
 use crate::model::Output;
 
 /// The number of inputs that a class looks at.
@@ -56,7 +56,7 @@ impl Mock {
         Self { classes, batch, slot_len, seed, fault: None, batches: AtomicUsize::new(0) }
     }
 
-    /// The same mock, but misbehaving.
+    /// The same mock with a fault.
     #[must_use]
     pub fn with_fault(self, fault: Fault) -> Self {
         Self { fault: Some(fault), ..self }
@@ -124,7 +124,7 @@ impl Classifier for Mock {
             mock: self,
             input: vec![0.0; self.batch * self.slot_len],
             raw: vec![0.0; self.batch * self.classes],
-            finisher: Finisher::new(RawScores { kind: Output::Probabilities, width: self.classes }),
+            finisher: Finisher::new(RawScores { kind: Output::Probabilities, width: self.classes }, Scoring::Probabilities),
         }))
     }
 }

@@ -7,7 +7,7 @@
 //!   session always runs [`Classifier::batch`] pictures, whatever the number of threads; unused slots keep their old content.
 //! - **The scores of a picture depend on that picture alone**: not on its slot, its neighbours, the session, or what ran before.
 //! - **Scores are probabilities.** The softmax and the mean over crops are computed by this crate's own arithmetic. A picture whose scores
-//!   are not finite or do not sum to 1 is rejected: its scores become NaN, which no archive accepts, and [`Refusals`] counts it.
+//!   are not finite or do not sum to 1 is refused: its scores become NaN, which no archive accepts, and [`Refusals`] counts it.
 
 use fooling_core::{PictureSpec, StandardGenome};
 
@@ -20,18 +20,28 @@ mod cpu;
 mod device;
 mod exact;
 mod mock;
+#[cfg(feature = "cli")]
+mod rescored;
 mod scores;
+mod scoring;
 #[cfg(feature = "tract")]
 mod tract_cpu;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
 mod tract_gpu;
 
-pub(crate) use cpu::{Engine, open_cpu};
+#[cfg(feature = "cli")]
+pub(crate) use cpu::Engine;
+pub(crate) use cpu::open_cpu;
+#[cfg(feature = "cli")]
 pub(crate) use device::DeviceChoice;
 pub use device::{Device, OpenError, Unavailable, open};
 pub use exact::Exact;
 pub use mock::{Fault, Mock};
+#[cfg(feature = "cli")]
+pub(crate) use rescored::Rescored;
+pub(crate) use scores::{Finisher, RawScores};
 pub use scores::{InvalidScores, Outputs};
+pub use scoring::Scoring;
 #[cfg(feature = "tract")]
 pub use tract_cpu::TractCpu;
 #[cfg(any(feature = "cuda", feature = "metal"))]
@@ -39,7 +49,7 @@ pub use tract_gpu::TractGpu;
 #[cfg(feature = "cuda")]
 pub(crate) use tract_gpu::export;
 
-/// The default number of pictures per batch. It is part of what decides the last bits.
+/// The default number of pictures per batch. It can affect the last bits of the scores.
 pub const BATCH: usize = 16;
 
 /// A network that is ready to score pictures, shared by all threads of a run.
@@ -77,12 +87,28 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     ///
     /// [`ClassifyError`] if the engine cannot create one.
     fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError>;
+
+    /// What the sessions write for a picture.
+    #[doc(hidden)]
+    fn scoring(&self) -> Scoring {
+        Scoring::Probabilities
+    }
+
+    /// Creates a session that writes other scores; none if the network's outputs do not allow it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClassifyError`] if the engine cannot create one.
+    #[doc(hidden)]
+    fn session_for(&self, scoring: Scoring) -> Result<Option<Box<dyn Session + '_>>, ClassifyError> {
+        if scoring == Scoring::Probabilities { self.session().map(Some) } else { Ok(None) }
+    }
 }
 
 /// One thread's use of a [`Classifier`].
 pub trait Session: Send {
-    /// The input of the picture in slot `picture`: all its crops, to be filled by
-    /// [`Preprocess::write_row`](crate::model::Preprocess::write_row).
+    /// The input of the picture in slot `picture`: all its crops, preprocessed as the model's
+    /// card says. The caller fills it.
     ///
     /// # Panics
     ///
@@ -102,6 +128,7 @@ pub trait Session: Send {
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError>;
 
     /// The part of this session that can draw pictures, if it has one.
+    #[doc(hidden)]
     fn painter(&mut self) -> Option<&mut dyn Painter> {
         None
     }
@@ -119,9 +146,9 @@ pub trait Painter {
 
 /// The pictures of a batch whose scores were not probabilities.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-#[must_use = "rejected pictures must be counted and reported"]
+#[must_use = "refused pictures must be counted and reported"]
 pub struct Refusals {
-    /// The number of records.
+    /// Their number.
     pub count: usize,
     /// The first of them: its slot, and what was wrong.
     pub first: Option<(usize, InvalidScores)>,

@@ -3,6 +3,7 @@
 //! The softmax is computed in f64 with `libm`'s `exp`, summed in the order of the classes, averaged over the crops in their
 //! order, and rounded to f32 once. So two machines whose engines agree on the logits agree on the scores.
 
+use super::Scoring;
 use crate::model::Output;
 
 /// What is wrong with the scores of a picture.
@@ -36,16 +37,21 @@ pub enum InvalidScores {
 }
 
 impl InvalidScores {
+    /// The kind of output that fits such scores, as far as they tell.
+    #[must_use]
+    pub fn fitting(&self) -> Option<Output> {
+        match self {
+            Self::NotFinite { .. } => None,
+            Self::OutOfRange { outputs, .. } | Self::Sum { outputs } => Some(outputs.fitting()),
+        }
+    }
+
     /// What to change, as far as the outputs tell.
     #[must_use]
     pub fn advice(&self) -> String {
-        match self {
-            Self::NotFinite { .. } => {
-                "check scale, mean and std in the model card: the network may receive numbers that it was not trained for".to_owned()
-            }
-            Self::OutOfRange { outputs, .. } | Self::Sum { outputs } => {
-                format!("output = \"{}\" in the model card fits such outputs", outputs.fitting().name())
-            }
+        match self.fitting() {
+            None => "check scale, mean and std in the model card: the network may receive numbers that it was not trained for".to_owned(),
+            Some(output) => format!("output = \"{}\" in the model card fits such outputs", output.name()),
         }
     }
 }
@@ -92,7 +98,7 @@ const TOLERANCE: f64 = 1e-3;
 
 /// The engine's output, and how many scores it gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RawScores {
+pub(crate) struct RawScores {
     /// The meaning of the numbers.
     pub(super) kind: Output,
     /// How many there are for a crop.
@@ -101,7 +107,7 @@ pub(super) struct RawScores {
 
 impl RawScores {
     /// `kind` is the kind of the network's output; if the engine omitted the last softmax, it returns logits.
-    pub(super) fn new(kind: Output, width: usize, softmax_cut: bool) -> Self {
+    pub(crate) fn new(kind: Output, width: usize, softmax_cut: bool) -> Self {
         Self { kind: if softmax_cut { Output::Logits } else { kind }, width }
     }
 
@@ -109,12 +115,18 @@ impl RawScores {
     pub(super) fn classes(self) -> usize {
         if self.width == 1 { 2 } else { self.width }
     }
+
+    /// Whether the numbers are logits, from which energies can be computed.
+    pub(super) fn are_logits(self) -> bool {
+        self.kind == Output::Logits
+    }
 }
 
-/// Turns raw scores into probabilities; keeps its scratch space between pictures.
+/// Turns raw scores into probabilities, or into what [`Scoring`] says; keeps its scratch space between pictures.
 #[derive(Debug, Clone)]
-pub(super) struct Finisher {
+pub(crate) struct Finisher {
     raw: RawScores,
+    scoring: Scoring,
     /// One crop's exponentials.
     terms: Vec<f64>,
     /// Sum over the crops.
@@ -122,26 +134,67 @@ pub(super) struct Finisher {
 }
 
 impl Finisher {
-    pub(super) fn new(raw: RawScores) -> Self {
+    /// # Panics
+    ///
+    /// If the scoring needs logits, and the raw scores are none.
+    pub(crate) fn new(raw: RawScores, scoring: Scoring) -> Self {
+        assert!(scoring == Scoring::Probabilities || raw.are_logits(), "{scoring:?} needs logits");
         let classes = raw.classes();
-        Self { raw, terms: vec![0.0; classes], sums: vec![0.0; classes] }
+        Self { raw, scoring, terms: vec![0.0; classes], sums: vec![0.0; classes] }
+    }
+
+    /// Scores of a picture.
+    pub(super) fn width(&self) -> usize {
+        self.scoring.width(self.raw.classes())
     }
 
     /// The scores of one picture from the raw scores of its crops, one crop after another.
     ///
-    /// A rejected picture gets NaN for every class.
-    pub(super) fn finish(&mut self, raw: &[f32], scores: &mut [f32]) -> Result<(), InvalidScores> {
+    /// A refused picture gets NaN throughout.
+    pub(crate) fn finish(&mut self, raw: &[f32], scores: &mut [f32]) -> Result<(), InvalidScores> {
         let result = self.sum_crops(raw);
         if result.is_err() {
             scores.fill(f32::NAN);
             return result;
         }
+        let classes = self.raw.classes();
+        match self.scoring {
+            Scoring::Probabilities => self.probabilities(raw, scores),
+            Scoring::WithDetectors => {
+                self.probabilities(raw, &mut scores[..classes]);
+                let (maximum, energy) = self.mean_logits(raw);
+                (scores[classes], scores[classes + 1]) = (rounded(maximum), rounded(energy));
+            }
+            Scoring::MaximumLogit | Scoring::Energy => {
+                let (maximum, energy) = self.mean_logits(raw);
+                let reward = if self.scoring == Scoring::Energy { energy - maximum } else { 0.0 };
+                scores.iter_mut().zip(&self.sums).for_each(|(score, logit)| *score = rounded(logit + reward));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the mean of each logit over the crops to `sums`. Returns the largest mean, and the logarithm of the sum of their
+    /// exponentials.
+    fn mean_logits(&mut self, raw: &[f32]) -> (f64, f64) {
+        self.sums.fill(0.0);
+        for crop in raw.chunks_exact(self.raw.width) {
+            // One number is the logit of the second of two classes, against 0 for the first.
+            let skipped = self.sums.len() - crop.len();
+            self.sums[skipped..].iter_mut().zip(crop).for_each(|(sum, &logit)| *sum += f64::from(logit));
+        }
+        let crops = (raw.len() / self.raw.width) as f64;
+        self.sums.iter_mut().for_each(|sum| *sum /= crops);
+        let largest = self.sums.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        (largest, largest + libm::log(self.sums.iter().map(|logit| libm::exp(logit - largest)).sum::<f64>()))
+    }
+
+    fn probabilities(&self, raw: &[f32], scores: &mut [f32]) {
         let crops = raw.len() / self.raw.width;
         #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "one or ten; rounded once")]
         for (score, sum) in scores.iter_mut().zip(&self.sums) {
             *score = (sum / crops as f64).clamp(0.0, 1.0) as f32;
         }
-        Ok(())
     }
 
     fn sum_crops(&mut self, raw: &[f32]) -> Result<(), InvalidScores> {
@@ -165,6 +218,11 @@ impl Finisher {
         }
         Ok(())
     }
+}
+
+/// A logit in single precision, in which networks compute it; one beyond its range stays finite.
+fn rounded(logit: f64) -> f32 {
+    logit.clamp(f32::MIN.into(), f32::MAX.into()) as f32
 }
 
 /// The probabilities of two classes from one number, which is that of the second class.
@@ -223,7 +281,28 @@ mod tests {
     fn finish(kind: Output, width: usize, values: &[f32]) -> Result<Vec<f32>, InvalidScores> {
         let raw = RawScores { kind, width };
         let mut scores = vec![0.0; raw.classes()];
-        Finisher::new(raw).finish(values, &mut scores).map(|()| scores)
+        Finisher::new(raw, Scoring::Probabilities).finish(values, &mut scores).map(|()| scores)
+    }
+
+    /// Computed by hand: logits 1, 2, 3 have the maximum 3 and the negative energy ln(e + e^2 + e^3).
+    #[test]
+    fn detectors_see_logits() {
+        let finish = |scoring, width, values: &[f32]| {
+            let mut finisher = Finisher::new(RawScores { kind: Output::Logits, width }, scoring);
+            let mut scores = vec![0.0; finisher.width()];
+            finisher.finish(values, &mut scores).map(|()| scores)
+        };
+        let energy = 3.407_605_964_444_38_f64;
+        let found = finish(Scoring::WithDetectors, 3, &[1.0, 2.0, 3.0]).unwrap();
+        assert_eq!(found[..3], super::tests::finish(Output::Logits, 3, &[1.0, 2.0, 3.0]).unwrap());
+        assert_eq!(found[3..], [3.0, energy as f32]);
+        assert_eq!(finish(Scoring::MaximumLogit, 3, &[1.0, 2.0, 3.0]).unwrap(), [1.0, 2.0, 3.0]);
+        // The class with the largest logit has the negative energy itself; the others have less, by the distance of their logits.
+        assert_eq!(finish(Scoring::Energy, 3, &[1.0, 2.0, 3.0]).unwrap(), [energy - 2.0, energy - 1.0, energy].map(|energy| energy as f32));
+        assert_eq!(finish(Scoring::MaximumLogit, 2, &[1.0, 2.0, 3.0, 6.0]).unwrap(), [2.0, 4.0], "the mean of two crops");
+        assert_eq!(finish(Scoring::MaximumLogit, 1, &[-4.0]).unwrap(), [0.0, -4.0], "one output");
+        assert!(finish(Scoring::Energy, 2, &[f32::NAN, 0.0]).is_err());
+        assert_eq!(finish(Scoring::Energy, 2, &[f32::MAX, f32::MIN]).unwrap(), [f32::MAX, f32::MIN]);
     }
 
     #[test]
@@ -294,7 +373,7 @@ mod tests {
     fn misbehaviour_is_rejected_and_leaves_nan() {
         let refused = |kind, values: &[f32]| {
             let mut scores = vec![0.5; 2];
-            let what = Finisher::new(RawScores { kind, width: 2 }).finish(values, &mut scores).unwrap_err();
+            let what = Finisher::new(RawScores { kind, width: 2 }, Scoring::Probabilities).finish(values, &mut scores).unwrap_err();
             assert!(scores.iter().all(|score| score.is_nan()), "{what}: {scores:?}");
             what
         };
@@ -308,7 +387,7 @@ mod tests {
             InvalidScores::OutOfRange { class: 0, value: 7.0, outputs: outputs(-6.0, 7.0) }
         );
         assert_eq!(refused(Output::Probabilities, &[0.5, 0.25]), InvalidScores::Sum { outputs: outputs(0.25, 0.5) });
-        // What the outputs may be instead.
+        // The advice on what such outputs may be.
         let advice = |values: &[f32]| refused(Output::Probabilities, values).advice();
         assert!(advice(&[7.0, -6.0]).contains("output = \"logits\"") && advice(&[0.75, 0.5]).contains("output = \"sigmoid\""));
         assert!(refused(Output::LogProbabilities, &[0.5, 0.5]).advice().contains("output = \"probabilities\""));

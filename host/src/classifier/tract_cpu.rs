@@ -18,7 +18,7 @@ use tract_onnx::tract_core::internal::TypedOp;
 use tract_onnx::tract_core::plan::SimpleState;
 
 use super::scores::{Finisher, RawScores};
-use super::{Classifier, ClassifyError, Refusals, Session, check_call};
+use super::{Classifier, ClassifyError, Refusals, Scoring, Session, check_call};
 use crate::model::{Model, ModelError};
 use crate::onnx::Network;
 use crate::onnx::tract::{Planned, check_optimised, compile};
@@ -86,7 +86,7 @@ impl TractCpu {
     fn check_optimised(&self, network: &Network, pictures: &[Vec<f32>]) -> Result<(), ModelError> {
         let softmax_cut = self.head.as_ref().unwrap_or(&self.body).softmax_cut;
         let fail = |error: ClassifyError| ModelError::network(network.file(), "engine (tract)", error.to_string());
-        let mut session = self.start().map_err(fail)?;
+        let mut session = self.start(Scoring::Probabilities).map_err(fail)?;
         let mut outputs = Vec::with_capacity(pictures.len());
         for picture in pictures {
             session.slot(0)[..picture.len()].copy_from_slice(picture);
@@ -110,14 +110,14 @@ impl TractCpu {
         self.body.shape[1..].iter().product()
     }
 
-    fn start(&self) -> Result<TractSession<'_>, ClassifyError> {
+    fn start(&self, scoring: Scoring) -> Result<TractSession<'_>, ClassifyError> {
         Ok(TractSession {
             cpu: self,
             pictures: vec![0.0; self.batch * self.slot_len()],
             body: Part::new(&self.body)?,
             head: self.head.as_ref().map(Part::new).transpose()?,
             raw: vec![0.0; self.batch * self.crops * self.raw.width],
-            finisher: Finisher::new(self.raw),
+            finisher: Finisher::new(self.raw, scoring),
         })
     }
 
@@ -127,14 +127,14 @@ impl TractCpu {
         if self.batch == 1 {
             return Ok(());
         }
-        let mut session = self.start().map_err(|error| error.to_string())?;
+        let mut session = self.start(Scoring::Probabilities).map_err(|error| error.to_string())?;
         let mut score = |first: f32, last: f32, at: usize| {
             (0..self.batch).for_each(|slot| session.slot(slot).fill(0.0));
             fill_pattern(session.slot(0), first);
             fill_pattern(session.slot(self.batch - 1), last);
             let classes = self.raw.classes();
             let mut scores = vec![0.0; self.batch * classes];
-            // A rejected picture gets NaN in both runs; the search will meet it again and count it.
+            // A refused picture gets NaN in both runs; the search will meet it again and count it.
             let _refusals = session.run(self.batch, &mut scores).map_err(|error| error.to_string())?;
             let scores = &scores[at * classes..][..classes];
             Ok::<_, String>(scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>())
@@ -174,7 +174,11 @@ impl Classifier for TractCpu {
     }
 
     fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError> {
-        Ok(Box::new(self.start()?))
+        Ok(Box::new(self.start(Scoring::Probabilities)?))
+    }
+
+    fn session_for(&self, scoring: Scoring) -> Result<Option<Box<dyn Session + '_>>, ClassifyError> {
+        if scoring.fits(self.raw) { Ok(Some(Box::new(self.start(scoring)?))) } else { Ok(None) }
     }
 }
 
@@ -227,7 +231,7 @@ impl Session for TractSession<'_> {
 
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError> {
         let (raw, crops) = (self.cpu.raw, self.cpu.crops);
-        let classes = raw.classes();
+        let classes = self.finisher.width();
         check_call(filled, self.cpu.batch, classes, scores);
         if filled == 0 {
             return Ok(Refusals::default());

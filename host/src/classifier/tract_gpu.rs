@@ -14,7 +14,7 @@ mod planning;
 mod report;
 mod worker;
 
-// Nothing in it is named: being linked, it registers its runtime.
+// Nothing in this crate is named. It registers its runtime when it is linked.
 #[cfg(all(feature = "metal", target_os = "macos"))]
 use tract_metal as _;
 
@@ -26,12 +26,12 @@ use tract_onnx::tract_core::runtime::{Runnable, Runtime};
 
 use super::scores::{Finisher, RawScores};
 use super::tract_cpu::TRACT_VERSION;
-use super::{Classifier, ClassifyError, Device, Refusals, Session, check_call};
+use super::{Classifier, ClassifyError, Device, Refusals, Scoring, Session, check_call};
 use crate::model::{Model, ModelError};
 use crate::onnx::MAX_ELEMENTS;
 use crate::onnx::tract::{Refusal, Typed, concrete, contained, refusal, typed};
 #[cfg(feature = "cuda")]
-pub use export::{Export, ExportError, export};
+pub(crate) use export::export;
 use report::Report;
 use worker::Worker;
 
@@ -140,7 +140,7 @@ impl TractGpu {
     }
 }
 
-/// The whole chain of a device error as one line of limited length: it is about drivers and libraries, not about the network.
+/// A device error with all its causes, as one line of at most 400 characters: it is about drivers and libraries, not about the network.
 fn error_text(error: &TractError) -> String {
     let text = format!("{error:#}");
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -186,10 +186,20 @@ impl Classifier for TractGpu {
     }
 
     fn session(&self) -> Result<Box<dyn Session + '_>, ClassifyError> {
+        Ok(Box::new(self.start(Scoring::Probabilities)?))
+    }
+
+    fn session_for(&self, scoring: Scoring) -> Result<Option<Box<dyn Session + '_>>, ClassifyError> {
+        if scoring.fits(self.raw) { Ok(Some(Box::new(self.start(scoring)?))) } else { Ok(None) }
+    }
+}
+
+impl TractGpu {
+    fn start(&self, scoring: Scoring) -> Result<GpuSession<'_>, ClassifyError> {
         let input = Tensor::zero::<f32>(&self.shape).map_err(|error| failure(error_text(&error)))?;
         let worker = Worker::new(self.runnable.clone(), &self.shape).map_err(failure)?;
-        let finisher = Finisher::new(self.raw);
-        Ok(Box::new(GpuSession { gpu: self, worker, input: input.into_arc_tensor(), drawn: false, finisher }))
+        let finisher = Finisher::new(self.raw, scoring);
+        Ok(GpuSession { gpu: self, worker, input: input.into_arc_tensor(), drawn: false, finisher })
     }
 }
 
@@ -218,7 +228,7 @@ impl Session for GpuSession<'_> {
     }
 
     fn run(&mut self, filled: usize, scores: &mut [f32]) -> Result<Refusals, ClassifyError> {
-        let (width, crops, classes) = (self.gpu.raw.width, self.gpu.crops, self.gpu.raw.classes());
+        let (width, crops, classes) = (self.gpu.raw.width, self.gpu.crops, self.finisher.width());
         check_call(filled, self.gpu.batch, classes, scores);
         if filled == 0 {
             return Ok(Refusals::default());

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use clap::{Args, ValueHint};
 use fooling::audit::{self, AuditPlan, Limits, ShareLimit, Subject};
 use fooling::classifier::{DeviceChoice, Engine};
 use fooling::model::CardOptions;
+use fooling::util::files::write_file;
 
+use super::classes::Classes;
 use super::interrupts::{catch_interrupts, interrupted};
 
-/// Measure how sure a network is of pictures that show nothing, and hold it to limits
+/// Measure how sure a network is of pictures that show nothing, and check limits
 ///
 /// Writes audit.json, audit.html, audit.md, audit.xml (JUnit) and badge.json. Run the same command again to resume an audit that was stopped.
 #[derive(Debug, Args)]
@@ -39,19 +42,25 @@ pub(super) struct AuditArgs {
     /// Seeds: every figure is a median over them [default: 3; with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: Option<u32>,
+    /// The first seed; the others follow
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    first_seed: u64,
     /// Pictures of each kind of easy rubbish for each seed [default: 500; with --quick 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rubbish: Option<u32>,
+    /// Classes that stand for "none of the others": numbers, ranges or names, separated by commas. They never count as fooled
+    #[arg(long, value_name = "CLASSES")]
+    reject: Option<String>,
     /// A small budget, one seed, few pictures: a first look
     #[arg(long)]
     quick: bool,
     /// Largest share of classes that evolved pictures may fool, at a confidence in per cent (50, 90, 99 or 99.99)
     #[arg(long, value_name = "SHARE@PERCENT")]
     max_fooled: Option<ShareLimit>,
-    /// Largest share of easy rubbish, for the worst kind, that may have such a confidence
+    /// Largest share of any one kind of easy rubbish that may reach a confidence in per cent (50, 90, 99 or 99.99)
     #[arg(long, value_name = "SHARE@PERCENT")]
     max_easy: Option<ShareLimit>,
-    /// Least AUROC of real pictures against the rubbish that is hardest to tell (needs --real)
+    /// Lowest allowed AUROC of real pictures against the rubbish that is hardest to tell from them (needs --real)
     #[arg(long, value_name = "AUROC")]
     min_auroc: Option<f64>,
     /// Largest expected calibration error on real pictures (needs --real with classes)
@@ -69,13 +78,13 @@ pub(super) struct AuditArgs {
     /// Folder for the audit [default: audits/MODEL]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Threads [default: all cores]
+    /// Number of threads; does not affect the result [default: all cores]
     #[arg(long, value_parser = super::thread_count())]
     threads: Option<u16>,
-    /// What computes the scores
+    /// Device that computes the scores
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceChoice,
-    /// The processor's engine [default: exact, or tract if exact does not support a layer]
+    /// Engine that computes the scores on the CPU [default: exact, or tract if exact does not support a layer]
     #[arg(long, value_enum)]
     engine: Option<Engine>,
     /// Print audit.json
@@ -86,6 +95,10 @@ pub(super) struct AuditArgs {
 pub(super) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let model = super::open_model(&args.model, &args.card)?;
     let limits = limits(args)?;
+    anyhow::ensure!(
+        args.real.is_some() || !limits.need_real(),
+        "min-auroc and max-calibration-error need real pictures: give them with --real"
+    );
     let read = |path: &PathBuf| audit::read(path).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()));
     let baseline = args.baseline.as_ref().map(read).transpose()?;
     let real = args.real.as_ref().map(|dir| audit::load_real(dir, &model)).transpose().map_err(anyhow::Error::msg)?;
@@ -96,11 +109,16 @@ pub(super) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let plan = AuditPlan {
         out: args.out.clone().unwrap_or_else(|| Path::new("audits").join(model.name())),
         budget: args.budget.unwrap_or_else(|| quick(2000, 20_000)),
+        first_seed: args.first_seed,
         seeds: args.seeds.unwrap_or_else(|| quick(1, 3) as u32),
         rubbish_pictures: args.rubbish.unwrap_or_else(|| quick(100, 500) as u32),
+        rejecting: match &args.reject {
+            Some(classes) => Classes::of_model(&model).select(classes).context("--reject")?,
+            None => Vec::new(),
+        },
         threads: super::threads(args.threads),
     };
-    std::fs::create_dir_all(&plan.out).map_err(|error| anyhow::anyhow!("cannot make the folder {}: {error}", plan.out.display()))?;
+    std::fs::create_dir_all(&plan.out).map_err(|error| anyhow::anyhow!("cannot create the folder {}: {error}", plan.out.display()))?;
     catch_interrupts()?;
     let subject = Subject { model: &model, classifier: &*classifier };
     let other = other.as_ref().zip(other_classifier.as_deref()).map(|(model, classifier)| Subject { model, classifier });
@@ -123,8 +141,7 @@ pub(super) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
         ("badge.json", audit::badge(&result)),
     ];
     for (name, text) in files {
-        let path = plan.out.join(name);
-        std::fs::write(&path, text).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
+        write_file(&plan.out.join(name), text.as_bytes())?;
     }
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -136,7 +153,7 @@ pub(super) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// The limits of the options, over those of a file.
+/// The limits given as options. A file of limits supplies those that the options leave out.
 fn limits(args: &AuditArgs) -> anyhow::Result<Limits> {
     let given = Limits {
         max_fooled: args.max_fooled,
@@ -152,7 +169,7 @@ fn limits(args: &AuditArgs) -> anyhow::Result<Limits> {
     Ok(given.or(file))
 }
 
-/// A line now and then: at once for a new step, else every few seconds.
+/// Prints progress: at once for a new step, otherwise every few seconds. Stops the audit after an interrupt.
 fn progress(text: &str, said: &mut Option<(String, Instant)>) -> ControlFlow<()> {
     let step = text.split(':').next().unwrap_or_default();
     let due = said.as_ref().is_none_or(|(before, at)| before != step || at.elapsed() >= Duration::from_secs(5));

@@ -40,7 +40,7 @@ impl<'c> Classes<'c> {
     fn numbered(&self, number: usize) -> anyhow::Result<usize> {
         let label = |class| self.labels.iter().find(|(other, _)| *other == class).map(|(_, label)| *label);
         let text = number.to_string();
-        // Labels that are numbers themselves, in an order that differs from the classes: both interpretations make sense.
+        // If labels are themselves numbers, in another order than the classes, both readings make sense.
         let other = self.labels.iter().find(|(class, label)| *label == text && *class != number);
         let Some(found) = label(number) else {
             let hint = other.map_or(String::new(), |(class, _)| format!("; the label '{text}' is class {class}: write {LABEL}{text}"));
@@ -61,8 +61,8 @@ impl<'c> Classes<'c> {
 
     fn named(&self, wanted: &str) -> anyhow::Result<usize> {
         let lower = wanted.to_lowercase();
-        anyhow::ensure!(!lower.is_empty(), "a class has no name; give a number, a range or a name");
-        // The best kind of match decides, if there is only one match of that kind.
+        anyhow::ensure!(!lower.is_empty(), "the name of a class is empty; give a number or a name");
+        // The first kind with a match decides; several matches of that kind are an error.
         let kinds: [fn(&str, &str) -> bool; 3] = [
             |label, wanted| label == wanted || short_name(label) == wanted,
             |label, wanted| label.split(", ").any(|name| name == wanted) || label.split_once(' ').is_some_and(|(_, names)| names == wanted),

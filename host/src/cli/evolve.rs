@@ -7,11 +7,12 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum, ValueHint};
 use fooling::classifier::{DeviceChoice, Engine};
 use fooling::model::{CardOptions, Crops, Model};
-use fooling::run::{CoordinatesName, EncodingName, Folder, RunConfig, RunError, Setup, Variant};
+use fooling::run::{CoordinatesName, EncodingName, Folder, RunConfig, SearchName, Setup, Variant};
 use fooling_core::{Capacity, MAX_BATCH};
 
 use super::classes::Classes;
 use super::interrupts::catch_interrupts;
+use super::launch::Launch;
 use super::progress::Watcher;
 
 /// Evolve one picture for each class of a network
@@ -27,6 +28,7 @@ Examples:
   fooling evolve --encoding direct --seed 3          one gene per pixel
   fooling evolve --model squeezenet.onnx --generations 5000 --out runs/big
   fooling evolve --model squeezenet.onnx --classes 0-9,tabby --crops ten
+  fooling evolve --model squeezenet.onnx --search tuned
   fooling evolve --target 8                          one class only, with the single-objective EA
   fooling evolve --fits cortex-m                     genomes that a microcontroller can replay
   fooling resume runs/big                            continue a run that was stopped or killed"
@@ -43,6 +45,9 @@ pub(super) struct EvolveArgs {
     /// The algorithm as the paper describes it, or as its released program implements it
     #[arg(alias = "face", long, value_enum, default_value = "paper")]
     variant: Variant,
+    /// How parents are chosen and which constants the method has; `tuned` needs fewer scores for the same confidence (docs/METHOD.md)
+    #[arg(long, value_enum, default_value = "paper")]
+    search: SearchName,
     /// Number of generations after the initial batch [default: 200]
     #[arg(long, value_name = "N")]
     generations: Option<u32>,
@@ -57,6 +62,7 @@ pub(super) struct EvolveArgs {
     seed: u64,
     /// Number of threads; does not affect the result [default: all cores]
     #[arg(long, value_name = "N", value_parser = super::thread_count())]
+    #[cfg_attr(feature = "mpi", arg(help = super::launch::THREADS_HELP))]
     threads: Option<u16>,
     /// Device that computes the scores
     #[arg(long, value_enum, default_value = "cpu")]
@@ -79,9 +85,9 @@ pub(super) struct EvolveArgs {
     /// Evolve one class only, given by number, name or label:NAME, with the single-objective EA
     #[arg(long, value_name = "CLASS")]
     target: Option<String>,
-    /// Coordinates of a pixel that a CPPN receives as input
-    #[arg(long, value_enum, default_value = "pixel")]
-    coordinates: CoordinatesName,
+    /// Coordinates of a pixel that a CPPN receives as input [default: pixel; unit with --search tuned]
+    #[arg(long, value_enum)]
+    coordinates: Option<CoordinatesName>,
     /// Activation functions of CPPN nodes, out of sine,sigmoid,gaussian,linear [default: all]
     #[arg(long, value_delimiter = ',')]
     activations: Option<Vec<String>>,
@@ -91,15 +97,15 @@ pub(super) struct EvolveArgs {
     /// Maximum number of nodes of a CPPN, inputs and outputs included [default: 512, or as --fits says]
     #[arg(long, value_name = "N")]
     max_nodes: Option<u16>,
-    /// Maximum number of connections of a CPPN [default: 1024, or as --fits says]
+    /// Maximum number of links of a CPPN [default: 1024, or as --fits says]
     #[arg(long, value_name = "N")]
     max_links: Option<u16>,
     /// Set a mutation rate: weight, activation, add_link, remove_link, add_node or remove_node (CPPN), gene (direct); repeatable
     #[arg(long = "rate", value_name = "NAME=P")]
     rates: Vec<String>,
-    /// Distribution index of polynomial mutation; a larger index gives smaller steps
-    #[arg(long, value_name = "N", default_value_t = 15)]
-    eta: u8,
+    /// Distribution index of polynomial mutation; a larger index gives smaller steps [default: 15; 2 for the direct encoding with --search tuned]
+    #[arg(long, value_name = "N")]
+    eta: Option<u8>,
     /// Halve the mutation rate of the direct encoding every N generations, 0 for never [default: 1000 (paper), 0 (released)]
     #[arg(long, value_name = "N")]
     halving: Option<u32>,
@@ -111,9 +117,9 @@ pub(super) struct EvolveArgs {
 /// Targets with a known capacity.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Fits {
-    /// Microcontrollers (Cortex-M, RV32): 64 nodes and 96 connections, core's `SmallGenome`
+    /// Microcontrollers (Cortex-M, RV32): 64 nodes and 96 links, core's `SmallGenome`
     CortexM,
-    /// Hosts: 512 nodes and 1024 connections, core's `StandardGenome`
+    /// Hosts: 512 nodes and 1024 links, core's `StandardGenome`
     Host,
 }
 
@@ -139,20 +145,31 @@ impl EvolveArgs {
 }
 
 pub(super) fn run(args: &EvolveArgs) -> anyhow::Result<ExitCode> {
-    let model = super::with_crops(super::open_model(&args.model, &args.card)?, args.crops)?;
-    let config = config(args, &model)?;
+    let launch = Launch::start()?;
+    launch.end(evolve(args, &launch))
+}
+
+fn evolve(args: &EvolveArgs, launch: &Launch) -> anyhow::Result<ExitCode> {
+    let model = super::open_model(&args.model, &args.card).and_then(|model| super::with_crops(model, args.crops));
+    let model = launch.all(model)?;
+    let config = launch.all(config(args, &model))?;
     let device = super::device(args.device);
     // Everything that can be refused is refused before a folder is created.
-    device.check()?;
-    let classifier = super::open_classifier(&model, device, args.engine)?;
-    let setup = Setup { config, model: &model, classifier: &*classifier, threads: super::threads(args.threads) };
-    setup.check()?;
-    let folder = args.out.as_ref().map_or_else(|| new_folder(&model, &setup.config), |root| Folder::create(root))?;
-    catch_interrupts()?;
+    let classifier = device.check().map_err(Into::into).and_then(|()| super::open_classifier(&model, device, args.engine));
+    let classifier = launch.all(classifier)?;
+    let setup = Setup { config, model: &model, classifier: &*classifier, threads: launch.threads(args.threads) };
+    launch.all(setup.check().map_err(Into::into))?;
+    launch.remark(&*classifier);
+    let numbered = || Folder::create_numbered(Path::new("runs"), model.name(), setup.config.encoding);
+    let create = || args.out.as_ref().map_or_else(numbered, |root| Folder::create(root));
+    let folder = launch.first(|| Ok(create()?))?;
+    launch.all(catch_interrupts())?;
     let mut watcher = Watcher::new(setup.config.generations);
-    let summary = fooling::evolve(&setup, &folder, &mut watcher)?;
+    let summary = launch.evolve(&setup, folder.as_ref(), &mut watcher)?;
     watcher.finish();
-    super::outcome::print(&summary, &folder, args.json)?;
+    if let (Some(summary), Some(folder)) = (summary, folder) {
+        super::outcome::print(&summary, &folder, args.json)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -163,13 +180,13 @@ fn config(args: &EvolveArgs, model: &Model) -> anyhow::Result<RunConfig> {
     // The run may be resumed from another folder.
     let path = Path::new(&args.model);
     let name = if path.exists() { std::path::absolute(path)?.to_string_lossy().into_owned() } else { args.model.clone() };
-    let mut config = RunConfig::of_method(&name, args.variant, args.encoding, channels, target.is_some());
+    let mut config = RunConfig::of_method(&name, args.variant, args.encoding, channels, target.is_some()).with_search(args.search);
     config.seed = args.seed;
     config.generations = args.generations.unwrap_or(config.generations);
     config.initial = args.initial.or(args.batch).unwrap_or(config.initial);
     config.batch = args.batch.unwrap_or(config.batch);
-    config.coordinates = args.coordinates;
-    config.eta = args.eta;
+    config.coordinates = args.coordinates.unwrap_or(config.coordinates);
+    config.eta = args.eta.unwrap_or(config.eta);
     config.halving = args.halving.unwrap_or(config.halving);
     config.target = target;
     config.crops = args.crops;
@@ -201,26 +218,10 @@ fn set_capacity(args: &EvolveArgs, config: &mut RunConfig) -> anyhow::Result<()>
         let too_many = |asked: Option<u16>, most: u16| asked.is_some_and(|asked| asked > most);
         anyhow::ensure!(
             !too_many(args.max_nodes, nodes) && !too_many(args.max_links, links),
-            "--fits allows at most {nodes} nodes and {links} connections; --max-nodes and --max-links can only lower that"
+            "--fits allows at most {nodes} nodes and {links} links; --max-nodes and --max-links can only lower that"
         );
     }
     config.max_nodes = args.max_nodes.unwrap_or(config.max_nodes);
     config.max_links = args.max_links.unwrap_or(config.max_links);
     Ok(())
-}
-
-/// Creates a new folder under runs/.
-fn new_folder(model: &Model, config: &RunConfig) -> Result<Folder, RunError> {
-    // The name comes from a card, which may be a stranger's: it must not lead out of runs/.
-    let plain = |c: char| if c.is_alphanumeric() || "-_.+ ".contains(c) { c } else { '_' };
-    let name: String = model.name().chars().map(plain).take(100).collect();
-    let folder = |number: u32| Path::new("runs").join(format!("{name}-{}-{number}", config.encoding.name()));
-    for folder in (1..u32::MAX).map(folder).filter(|folder| !folder.exists()) {
-        match Folder::create(&folder) {
-            // Another process was faster.
-            Err(RunError::InUse(_) | RunError::Occupied(_)) => {}
-            created => return created,
-        }
-    }
-    Folder::create(&folder(0))
 }

@@ -1,10 +1,13 @@
 //! Signals that stop a run cleanly: an interrupt (Ctrl-C), a request to terminate, and, on Unix, a hangup.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// The message for the first interrupt: what happens next.
+static EFFECT: OnceLock<&str> = OnceLock::new();
 
 /// Whether an interrupt has arrived since [`catch_interrupts`].
 pub(super) fn interrupted() -> bool {
@@ -13,6 +16,12 @@ pub(super) fn interrupted() -> bool {
 
 /// From now on the first interrupt stops the run after the current generation, and the second one ends the program.
 pub(super) fn catch_interrupts() -> anyhow::Result<()> {
+    catch_interrupts_saying("stopping after this generation")
+}
+
+/// As [`catch_interrupts`], with another message for the first interrupt.
+pub(super) fn catch_interrupts_saying(effect: &'static str) -> anyhow::Result<()> {
+    EFFECT.get_or_init(|| effect);
     watch().context("cannot catch interrupts")
 }
 
@@ -20,7 +29,7 @@ fn interrupt() {
     if INTERRUPTED.swap(true, Ordering::Relaxed) {
         std::process::exit(130);
     }
-    say!("\nstopping after this generation; press Ctrl-C again to stop at once");
+    say!("\n{}; press Ctrl-C again to stop at once", EFFECT.get().copied().unwrap_or("stopping"));
 }
 
 #[cfg(unix)]
@@ -33,7 +42,7 @@ fn watch() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether SIGHUP is ignored, from a mask in /proc whose lowest bit is signal 1. Where /proc is missing, a hangup stops a run.
+/// Whether SIGHUP (signal 1) is ignored: the lowest bit of a mask in /proc. Without /proc the answer is no, and a hangup stops a run.
 #[cfg(unix)]
 fn hangup_is_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,18 +1,24 @@
 //! The command line: one file for each subcommand; parsing is separate from doing.
 
-/// Writes a line to stderr. A full disk or a closed terminal is no reason to end a run of days, so errors are ignored.
+/// Prints a line to stderr; of several ranks, only rank 0 prints. Errors are ignored: a full disk or a closed terminal must not end a run
+/// of days.
 macro_rules! say {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
+        if !$crate::cli::launch::quiet() {
+            let _ = writeln!(std::io::stderr(), $($text)*);
+        }
     }};
 }
 
 mod audit;
+mod breed;
 mod classes;
 mod completions;
 mod evolve;
+mod export;
 mod interrupts;
+mod launch;
 mod man;
 mod models;
 mod outcome;
@@ -23,6 +29,7 @@ mod report;
 mod reproduce;
 mod resume;
 mod score;
+mod scoring;
 mod show;
 mod train;
 
@@ -30,7 +37,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use fooling::classifier::{self, Classifier, Device, DeviceChoice, Engine};
-use fooling::model::{CardOptions, Crops, LoadOptions, Model};
+use fooling::model::{CardOptions, Crops, Model};
 
 const ABOUT: &str = "Evolve pictures that a neural network is sure about and a person is not";
 const EXAMPLES: &str = "\
@@ -43,6 +50,7 @@ Examples:
   fooling replay runs/lenet-cppn-1                rebuild every picture without the network
   fooling report runs/lenet-cppn-1                a page with curves, pictures and lineages
   fooling score --model lenet picture.png         what the network sees in a picture
+  fooling breed                                   pick pictures yourself, in a browser
 
 Exit codes: 0 success, 1 a check failed, 2 usage or input error.";
 
@@ -61,8 +69,10 @@ enum Command {
     Replay(replay::ReplayArgs),
     Audit(audit::AuditArgs),
     Score(score::ScoreArgs),
+    Breed(breed::BreedArgs),
     Show(show::ShowArgs),
     Report(report::ReportArgs),
+    Export(export::ExportArgs),
     Reproduce(reproduce::ReproduceArgs),
     Render(render::RenderArgs),
     Models(models::ModelsArgs),
@@ -73,6 +83,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    fooling::util::text::name_settings_as_options();
     let args = resume::translate_old_form(std::env::args_os());
     // Users who type only the program's name want to see what it does.
     let command = Cli::parse_from(args).command.unwrap_or_else(|| Command::Evolve(evolve::EvolveArgs::default_run()));
@@ -82,8 +93,10 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Score(args) => score::run(&args),
+        Command::Breed(args) => breed::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Reproduce(args) => reproduce::run(args),
         Command::Render(args) => render::run(&args),
         Command::Models(args) => models::run(args),
@@ -91,14 +104,16 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     };
-    result.unwrap_or_else(|error| {
-        // A closed stdout (`| head`) is not an error.
-        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
-            return ExitCode::SUCCESS;
-        }
-        say!("error: {}", message(&error));
-        ExitCode::from(2)
-    })
+    result.unwrap_or_else(|error| report_error(&error))
+}
+
+fn report_error(error: &anyhow::Error) -> ExitCode {
+    // A closed stdout (`| head`) is not an error.
+    if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    say!("error: {}", message(error));
+    ExitCode::from(2)
 }
 
 /// An error with its causes, each once: many messages already quote their cause.
@@ -114,15 +129,7 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Opens a built-in or fetched model by name, or a model by the path of its ONNX file or card, and prints what had to be assumed.
 fn open_model(name: &str, options: &CardOptions) -> anyhow::Result<Model> {
-    let path = std::path::Path::new(name);
-    let named = path.extension().is_none() && !path.exists();
-    let model = if named {
-        Model::named_with(name, options)?
-    } else {
-        let mut load = LoadOptions::default();
-        load.card.clone_from(options);
-        Model::load_with(path, &load)?
-    };
+    let model = Model::open(name, options)?;
     say_assumptions(name, &model);
     Ok(model)
 }
@@ -148,7 +155,7 @@ fn with_crops(model: Model, crops: Option<Crops>) -> anyhow::Result<Model> {
     Ok(model)
 }
 
-/// The device for a choice. Prints what `auto` chose, and why it chose no other device.
+/// The device that the user chose. For `auto`, prints which device was chosen, and why no other.
 fn device(asked: DeviceChoice) -> Device {
     let (device, passed_over) = asked.device();
     for why in passed_over {
@@ -178,7 +185,7 @@ fn open_classifier(model: &Model, device: Device, engine: Option<Engine>) -> any
     Ok(classifier)
 }
 
-/// Limits the number of threads to something no machine exceeds and every machine can start.
+/// Limits the number of threads to one that every machine can start and no machine needs to exceed.
 fn thread_count() -> impl clap::builder::TypedValueParser<Value = u16> {
     clap::value_parser!(u16).range(1..=1024)
 }

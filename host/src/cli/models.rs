@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand, ValueHint};
-use fooling::classifier::DeviceChoice;
+use clap::{ArgGroup, Args, Subcommand, ValueHint};
+use fooling::classifier::{DeviceChoice, Exact};
 use fooling::mnist::Mnist;
 use fooling::model::{BUILTINS, Card, CardOptions, KNOWN, Known, Mean, Model, cache_folder};
+use fooling::util::files::write_file;
+use fooling_engine::Image;
 
-/// List models, show and write their cards, download weights, compute a mean image, or prepare a network for a GPU
+/// List models, show and write their cards, download weights, compute a mean image, or prepare a network for a GPU or a microcontroller
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -18,7 +20,8 @@ Examples:
   fooling models show bvlcalexnet-12
   fooling models card resnet50.onnx --preprocess imagenet --labels imagenet
   fooling models fetch bvlcalexnet-12 && fooling evolve --model bvlcalexnet-12
-  fooling models export --device cuda squeezenet.onnx")]
+  fooling models export --device cuda squeezenet.onnx
+  fooling models export --engine lenet.bin lenet")]
 pub(super) struct ModelsArgs {
     #[command(subcommand)]
     command: Command,
@@ -26,7 +29,7 @@ pub(super) struct ModelsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the named models and whether their weights are here
+    /// List the named models and whether their weights are on this machine
     List,
     /// Show the card and the labels of a model
     Show {
@@ -56,10 +59,15 @@ Examples:
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         out: PathBuf,
     },
-    /// Rewrite a network for a GPU, check it, and report which nodes run there (needs a build with the feature `cuda`)
+    /// Rewrite a network for a GPU, or write it as a binary image for the engine on a microcontroller
     ///
-    /// No driver or GPU is needed. A network is rewritten in the same way whenever it is loaded for a GPU; the exported files serve for
+    /// With --device cuda (needs a build with the feature `cuda`): checks the rewritten network and reports which nodes run there. No
+    /// driver or GPU is needed. A network is rewritten in the same way whenever it is loaded for a GPU; the exported files serve for
     /// inspection, half precision and other programs. A graph with nodes that would run on the CPU is refused.
+    ///
+    /// With --engine: the layers and weights in the engine's layout, with a version and a checksum. A target uses the image in place, from
+    /// flash, without an allocator (fooling_engine::Image, docs/PORTING.md). Convolutions, pools, ReLU and clipping, concatenations, dense
+    /// layers and a softmax at the end are supported; anything else is refused by name.
     Export(ExportArgs),
 }
 
@@ -70,19 +78,23 @@ struct CardArgs {
     network: PathBuf,
     #[command(flatten)]
     options: CardOptions,
-    /// Replace a card that is there
+    /// Replace an existing card
     #[arg(long)]
     force: bool,
 }
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("target").args(["device", "engine"]).required(true)))]
 struct ExportArgs {
     /// Name of a model, or path of an ONNX file or model card
     #[arg(value_hint = ValueHint::FilePath)]
     model: String,
     /// Device to prepare it for
     #[arg(long, value_enum)]
-    device: DeviceChoice,
+    device: Option<DeviceChoice>,
+    /// Binary image to write for the engine
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["out", "half", "allow_slow"])]
+    engine: Option<PathBuf>,
     /// ONNX file to write; its card is written next to it [default: NAME.cuda.onnx]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
@@ -113,7 +125,10 @@ pub(super) fn run(args: ModelsArgs) -> anyhow::Result<ExitCode> {
         Command::Fetch(args) => fetch(&args)?,
         Command::Card(args) => card(&args)?,
         Command::Mean { data, out } => mean(&data, &out)?,
-        Command::Export(args) => export(&args)?,
+        Command::Export(args) => match &args.engine {
+            Some(out) => export_image(&args.model, out)?,
+            None => export(&args)?,
+        },
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -161,7 +176,7 @@ fn show(name: &str) -> anyhow::Result<()> {
         if path.is_file() {
             say!("the weights are at {}", path.display());
         } else {
-            say!("the weights are not here: {}", known.how_to_get(&cache));
+            say!("the weights are not on this machine: {}", known.how_to_get(&cache));
         }
     }
     Ok(())
@@ -171,7 +186,7 @@ fn card(args: &CardArgs) -> anyhow::Result<()> {
     let CardArgs { network, options, force } = args;
     let path = network.with_extension("toml");
     anyhow::ensure!(path != *network, "{} is a model card; name the ONNX file", network.display());
-    anyhow::ensure!(*force || !path.exists(), "{} is there already; --force replaces it", path.display());
+    anyhow::ensure!(*force || !path.exists(), "{} already exists; --force replaces it", path.display());
     let model = Model::without_card(network, options)?;
     super::say_assumptions(&network.to_string_lossy(), &model);
     let mut card = model.card().clone();
@@ -191,6 +206,21 @@ fn mean(data: &Path, out: &Path) -> anyhow::Result<()> {
     let bytes: Vec<u8> = mean.iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(out, bytes).with_context(|| format!("cannot write {}; choose another file with --out", out.display()))?;
     writeln!(std::io::stdout().lock(), "{}", out.display())?;
+    Ok(())
+}
+
+/// Writes the image for the engine, and prints the sizes that a target needs as constants.
+fn export_image(model: &str, out: &Path) -> anyhow::Result<()> {
+    let model = super::open_model(model, &CardOptions::default())?;
+    let image = Exact::image(&model)?;
+    let (bytes, lines) = (image.len(), Image::workspace_of(&image));
+    let inputs = model.preprocess().slot_len();
+    write_file(out, &image).with_context(|| format!("cannot write {}; choose another file", out.display()))?;
+    let mut text = format!("flash      {bytes} bytes, aligned to 64\n");
+    text += &format!("workspace  {lines} x 64 = {} bytes ([F32x16; {lines}])\n", 64 * lines);
+    text += &format!("picture    {inputs} x 4 = {} bytes ([f32; {inputs}])\n", 4 * inputs);
+    text += &format!("scores     {} ({})\n", model.classes(), model.name());
+    writeln!(std::io::stdout().lock(), "{text}{}", out.display())?;
     Ok(())
 }
 
@@ -221,8 +251,8 @@ fn export(args: &ExportArgs) -> anyhow::Result<()> {
 }
 
 fn for_cuda(args: &ExportArgs) -> anyhow::Result<()> {
-    let ExportArgs { model, device, out: _, half: _, allow_slow: _ } = args;
-    match device {
+    let ExportArgs { model, device, engine: _, out: _, half: _, allow_slow: _ } = args;
+    match device.unwrap_or(DeviceChoice::Auto) {
         DeviceChoice::Cuda => Ok(()),
         DeviceChoice::Cpu => anyhow::bail!("a network needs no preparation for the CPU; use '{model}' as it is"),
         DeviceChoice::Metal => anyhow::bail!("networks can be exported for CUDA only; for Metal they are rewritten when they are loaded"),
@@ -269,7 +299,7 @@ fn fetch(args: &FetchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Only on a terminal.
+/// The progress of a download in bytes; hidden unless stderr is a terminal.
 #[cfg(feature = "fetch")]
 fn bar(bytes: u64) -> indicatif::ProgressBar {
     use std::io::IsTerminal as _;

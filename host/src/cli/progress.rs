@@ -24,7 +24,7 @@ pub(super) struct Watcher {
 impl Watcher {
     /// For a run with this many generations after the initial batch.
     pub(super) fn new(generations: u32) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = std::io::stderr().is_terminal() && !super::launch::quiet();
         let bar = if terminal { ProgressBar::new(u64::from(generations) + 1) } else { ProgressBar::hidden() };
         // A wide message is truncated to the width of the terminal, so that the line never wraps.
         bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("a valid template"));

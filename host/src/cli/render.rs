@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use clap::{Args, ValueHint};
 use fooling::genomes::{self, GenomeEntry};
 use fooling::picture::Picture;
-use fooling::run::encoding::CppnRenderer;
+use fooling::run::encoding::draw;
 use fooling::run::{CoordinatesName, Variant};
-use fooling_core::{ColourSpace, Coordinates, MAX_SIDE, PictureSpec, Rows};
+use fooling_core::{ColourSpace, Coordinates, MAX_SIDE, PictureSpec};
 
 /// Render CPPN genomes to PNG files
 ///
@@ -69,7 +69,7 @@ pub(super) fn run(args: &RenderArgs) -> anyhow::Result<ExitCode> {
         if let Some(note) = note(args, &entry, spec).filter(|_| !std::mem::replace(&mut warned, true)) {
             say!("note: {name}, line {number}: {note}");
         }
-        output.write(&draw(&entry, spec).enlarged(args.enlarge.into()))?;
+        output.write(&draw(&entry.genome, spec).enlarged(args.enlarge.into()))?;
     }
     let count = output.finish()?;
     anyhow::ensure!(count > 0, "{name} contains no genome");
@@ -123,12 +123,6 @@ fn note(args: &RenderArgs, entry: &GenomeEntry, spec: PictureSpec) -> Option<Str
     }
     let evolved = entry.size.filter(|&size| size != spec.side && spec.coordinates == Coordinates::Pixel)?;
     Some(format!("evolved with {evolved} x {evolved} pixels; {OTHER} (--enlarge keeps it)"))
-}
-
-fn draw(entry: &GenomeEntry, spec: PictureSpec) -> Picture {
-    let mut picture = Picture::new(spec.side.into(), entry.genome.outputs());
-    CppnRenderer::new(spec).render(&entry.genome, &mut Rows::new(|row| picture.put_row(row.y, row.bytes)));
-    picture
 }
 
 /// Where pictures go: one PNG file each, or the bytes of all in one file.

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueHint};
 use fooling::classifier::{Device, DeviceChoice, Engine};
-use fooling::run::{Folder, RunToml, Setup};
+use fooling::run::{Folder, RunToml, Setup, scored_by_caller};
 
 use super::interrupts::catch_interrupts;
+use super::launch::Launch;
 use super::progress::Watcher;
 
 /// Continue a run that was stopped or killed, or extend a finished one
@@ -35,6 +36,7 @@ pub(super) struct ResumeArgs {
     model: Option<String>,
     /// Number of threads; does not affect the result [default: all cores]
     #[arg(long, value_name = "N", value_parser = super::thread_count())]
+    #[cfg_attr(feature = "mpi", arg(help = super::launch::THREADS_HELP))]
     threads: Option<u16>,
     /// Device that computes the scores; must be the one that the run was started on [default: that one]
     #[arg(long, value_enum)]
@@ -45,21 +47,39 @@ pub(super) struct ResumeArgs {
 }
 
 pub(super) fn run(args: &ResumeArgs) -> anyhow::Result<ExitCode> {
-    let folder = Folder::open(&args.dir)?;
-    let RunToml { mut config, provenance, .. } = RunToml::read(&folder)?;
-    let device = same_device(args.device, provenance.device)?;
+    let launch = Launch::start()?;
+    launch.end(resume(args, &launch))
+}
+
+fn resume(args: &ResumeArgs, launch: &Launch) -> anyhow::Result<ExitCode> {
+    let opened = launch.first(|| {
+        let folder = Folder::open(&args.dir)?;
+        let run = RunToml::read(&folder)?;
+        if let Some(scorer) = run.provenance.caller() {
+            anyhow::bail!("{}: {}", folder.journal().display(), scored_by_caller(scorer));
+        }
+        let text = run.text()?;
+        Ok((folder, text))
+    })?;
+    let (folder, text) = opened.unzip();
+    let text = launch.share_first(text)?;
+    let RunToml { mut config, provenance, .. } = launch.all(RunToml::parse(&args.dir.join("run.toml"), &text).map_err(Into::into))?;
+    let device = launch.all(same_device(args.device, provenance.device))?;
     config.generations = args.generations.unwrap_or(config.generations);
-    let model = super::open_model(args.model.as_deref().unwrap_or(&config.model), &config.card)?;
-    let model = super::with_crops(model, config.crops)?;
+    let model = super::open_model(args.model.as_deref().unwrap_or(&config.model), &config.card);
+    let model = launch.all(model.and_then(|model| super::with_crops(model, config.crops)))?;
     // If this version lacks the engine of the run, the default engine takes over, and `fooling::resume` says so.
     let engine = Engine::described(&provenance.engine).filter(|_| device == Device::Cpu);
-    let classifier = super::open_classifier(&model, device, engine)?;
-    let setup = Setup { config, model: &model, classifier: &*classifier, threads: super::threads(args.threads) };
-    catch_interrupts()?;
+    let classifier = launch.all(super::open_classifier(&model, device, engine))?;
+    launch.remark(&*classifier);
+    let setup = Setup { config, model: &model, classifier: &*classifier, threads: launch.threads(args.threads) };
+    launch.all(catch_interrupts())?;
     let mut watcher = Watcher::new(setup.config.generations);
-    let summary = fooling::resume(&setup, &folder, &mut watcher)?;
+    let summary = launch.resume(&setup, folder.as_ref(), &mut watcher)?;
     watcher.finish();
-    super::outcome::print(&summary, &folder, args.json)?;
+    if let (Some(summary), Some(folder)) = (summary, folder) {
+        super::outcome::print(&summary, &folder, args.json)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use clap::{Args, ValueHint};
-use fooling::classifier::{DeviceChoice, Engine};
 use fooling::mnist;
-use fooling::model::{CardOptions, Crops, Model, short_name};
+use fooling::model::{Model, short_name};
 use fooling::picture::{DecodedImage, Picture};
 use fooling::report::percent;
 use fooling::score::{fit, score_all, top};
+
+use super::scoring::ScoringOptions;
 
 /// Classify pictures with a network, or count its errors on the MNIST test set
 ///
@@ -26,36 +27,21 @@ Examples:
   fooling score - < picture.png
   fooling score --model lenet --mnist data/mnist")]
 pub(super) struct ScoreArgs {
-    /// Name of a model (see fooling models list), or path of an ONNX file or model card
-    #[arg(long, default_value = "lenet", value_hint = ValueHint::FilePath)]
-    model: String,
+    #[command(flatten)]
+    scoring: ScoringOptions,
     /// Folder with the MNIST files: count the errors on the 10 000 test pictures
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with = "pictures")]
     mnist: Option<PathBuf>,
     /// Pictures, folders of pictures (without subfolders), or `-` for standard input
     #[arg(required_unless_present = "mnist", value_hint = ValueHint::AnyPath)]
     pictures: Vec<PathBuf>,
-    #[command(flatten)]
-    card: CardOptions,
-    /// Part of the picture that the network sees [default: as the model card says]
-    #[arg(long, value_enum)]
-    crops: Option<Crops>,
-    /// Number of threads; does not affect the result [default: all cores]
-    #[arg(long, value_name = "N", value_parser = super::thread_count())]
-    threads: Option<u16>,
-    /// Device that computes the scores
-    #[arg(long, value_enum, default_value = "cpu")]
-    device: DeviceChoice,
-    /// Engine that computes the scores on the CPU [default: exact, or tract if exact does not support a layer]
-    #[arg(long, value_enum)]
-    engine: Option<Engine>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
-    let model = super::with_crops(super::open_model(&args.model, &args.card)?, args.crops)?;
+    let model = args.scoring.model()?;
     match &args.mnist {
         Some(dir) => score_mnist(args, &model, dir),
         None => score_pictures(args, &model),
@@ -71,9 +57,9 @@ fn score_mnist(args: &ScoreArgs, model: &Model, dir: &Path) -> anyhow::Result<Ex
         model.card().input.picture,
         model.classes()
     );
-    let classifier = super::open_classifier(model, super::device(args.device), args.engine)?;
+    let classifier = args.scoring.classifier(model)?;
     let picture = |i| Cow::Owned(Picture::from_bytes(28, 1, test.image(i).to_vec()).expect("28 x 28"));
-    let scores = score_all(model, &*classifier, super::threads(args.threads), test.len(), picture)?;
+    let scores = score_all(model, &*classifier, args.scoring.threads(), test.len(), picture)?;
     let wrong = scores.chunks_exact(model.classes()).zip(&test.labels);
     let errors = wrong.filter(|(scores, label)| top(scores, 1)[0].0 != usize::from(**label)).count();
     let percent = errors as f64 * 100.0 / test.len() as f64;
@@ -116,6 +102,13 @@ fn sources(arguments: &[PathBuf]) -> (Vec<Source>, Vec<String>) {
     for argument in arguments {
         if argument.as_os_str() == "-" {
             sources.push(Source::Stdin);
+        } else if argument.join("run.toml").is_file() {
+            // Its only pictures are contact sheets, whose scores would mean nothing.
+            problems.push(format!(
+                "{0} is a run folder, not a folder of pictures; fooling show {0} prints the scores of its elites, and fooling show {0} \
+                 --genomes > elites.jsonl && fooling render elites.jsonl --out pictures draws CPPNs to score",
+                argument.display()
+            ));
         } else if argument.is_dir() {
             match pictures_in(argument) {
                 Ok(pictures) if pictures.is_empty() => problems.push(format!("{}: the folder contains no pictures", argument.display())),
@@ -147,7 +140,7 @@ const MOST_SCORES: usize = 1 << 22;
 
 fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
     let (sources, problems) = sources(&args.pictures);
-    let classifier = super::open_classifier(model, super::device(args.device), args.engine)?;
+    let classifier = args.scoring.classifier(model)?;
     let mut results = Results { model, json: args.json.then(Vec::new), scored: 0, failed: 0 };
     problems.iter().for_each(|problem| results.fail(problem));
     for sources in sources.chunks((MOST_SCORES / model.classes()).max(1)) {
@@ -160,7 +153,7 @@ fn score_pictures(args: &ScoreArgs, model: &Model) -> anyhow::Result<ExitCode> {
             read[i].get_or_init(|| result);
             Cow::Owned(picture)
         };
-        let scores = score_all(model, &*classifier, super::threads(args.threads), sources.len(), picture)?;
+        let scores = score_all(model, &*classifier, args.scoring.threads(), sources.len(), picture)?;
         for ((source, read), scores) in sources.iter().zip(&read).zip(scores.chunks_exact(model.classes())) {
             results.add(&source.name(), read.get().expect("every picture was requested"), scores)?;
         }

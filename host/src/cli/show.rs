@@ -14,8 +14,8 @@ use super::classes::Classes;
 
 /// Show the elite of each class of a run, or their genomes
 ///
-/// Columns: class, name, confidence, the generation in which the elite was born, nodes and connections of its CPPN, how often the class got
-/// a new elite, and how often the new elite's parent was not the previous one (goal switches).
+/// Columns: class, name, confidence, the generation in which the elite was born, nodes and links of its CPPN, how often the elite
+/// was replaced, and how often by an offspring whose parent was not the previous elite (goal switches).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

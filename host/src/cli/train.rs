@@ -54,6 +54,10 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pub(crate) shift: u8,
 
+    /// Add this many pictures of uniform noise to each minibatch, and train the network to give them equal probabilities (outlier exposure)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) outliers: usize,
+
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -90,8 +94,9 @@ mod with_train {
     use indicatif::{ProgressBar, ProgressStyle};
 
     pub(super) fn options(args: super::TrainArgs) -> Options {
-        let super::TrainArgs { data, out, epochs, seed, threads, batch, learning_rate, momentum, weight_decay, shift, json: _ } = args;
-        let settings = TrainingConfig { epochs, batch, seed, threads, learning_rate, momentum, weight_decay, shift };
+        let super::TrainArgs { data, out, epochs, seed, threads, batch, learning_rate, momentum, weight_decay, shift, outliers, json: _ } =
+            args;
+        let settings = TrainingConfig { epochs, batch, seed, threads, learning_rate, momentum, weight_decay, shift, outliers };
         Options { data, out, settings }
     }
 

@@ -62,15 +62,15 @@ pub(super) fn run(workspace: &mut Workspace<'_>) -> Result<Outcome, ExperimentEr
     );
     for network in workspace.lenets()? {
         let mut ablated = Vec::new();
-        let mut seen = 0;
+        let mut pictures = 0;
         for seed in workspace.seeds() {
             let config = workspace.config(&network, EncodingName::Cppn, Variant::Paper, seed);
             let run = workspace.evolve(&format!("{}-{seed}", network.key), &network, config)?;
             let wanted: Vec<(usize, Picture)> = above(run.pictures(), 0.99);
-            seen += wanted.len();
+            pictures += wanted.len();
             ablated.extend(ablate_all(workspace, &network, &wanted)?);
         }
-        report(&mut found, &network, seen, &ablated);
+        report(&mut found, &network, pictures, &ablated);
     }
     if let Some(network) = super::imagenet::network_if_there(workspace)? {
         let mut wanted = Vec::new();
@@ -183,11 +183,11 @@ fn keep(picture: &Picture, repetition: Repetition, left: usize) -> Picture {
     kept
 }
 
-fn report(found: &mut Outcome, network: &Network, seen: usize, ablated: &[Ablated]) {
+fn report(found: &mut Outcome, network: &Network, pictures: usize, ablated: &[Ablated]) {
     let title = &network.title;
     let count = ablated.len();
     let what = |text: &str| format!("{text} ({title})");
-    let repeated = format!("{count} of {seen}");
+    let repeated = format!("{count} of {pictures}");
     found.findings.push(Finding::of_words(what("pictures with a repeated pattern"), "many", repeated));
     if ablated.is_empty() {
         return;

@@ -12,7 +12,7 @@ use crate::model::BUILTINS;
 use crate::picture::Picture;
 use crate::report::{Curve, VerticalAxis, percent};
 use crate::stats::median;
-use crate::train::{LeNet, Objective, SCALE, onnx};
+use crate::train::{LeNet, SCALE, onnx};
 
 /// Length of a step, in network inputs, which are in [0, 1).
 const STEP: f32 = 0.25;
@@ -70,7 +70,7 @@ fn climb(workspace: &Workspace<'_>, network: &Network, lenet: &LeNet, seed: u64,
     let classes: Vec<u8> = (0..CLASSES as u8).collect();
     let (mut confidences, mut film) = (Vec::new(), Vec::new());
     for step in 0..=steps {
-        let found = lenet.input_gradient(&inputs, &classes, Objective::LogProbability)?;
+        let found = lenet.input_gradient(&inputs, &classes)?;
         confidences.push((0..CLASSES).map(|class| found.probabilities[class * lenet.classes() + class]).collect());
         if FRAMES.contains(&step) || step == steps {
             film.push((step, pictures(&inputs)));

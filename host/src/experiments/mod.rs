@@ -12,6 +12,7 @@ mod networks;
 mod results;
 #[cfg(feature = "train")]
 mod retrain;
+mod search;
 mod single_target;
 #[cfg(feature = "train")]
 mod training;
@@ -29,6 +30,7 @@ use crate::classifier::{ClassifyError, Device, OpenError};
 use crate::model::ModelError;
 use crate::run::{EncodingName, Provenance, RunError};
 use crate::util::files::FileError;
+use crate::util::text::setting;
 use workspace::Workspace;
 
 /// An experiment of the paper.
@@ -54,6 +56,8 @@ pub(crate) enum Experiment {
     ImagenetCppn,
     /// 1000 classes with the direct encoding
     ImagenetDirect,
+    /// The tuned search compared with the paper's (not an experiment of the paper)
+    Search,
 }
 
 impl Experiment {
@@ -70,6 +74,7 @@ impl Experiment {
             Self::Retrain => "retrain",
             Self::ImagenetCppn => "imagenet-cppn",
             Self::ImagenetDirect => "imagenet-direct",
+            Self::Search => "search",
         }
     }
 }
@@ -131,13 +136,13 @@ pub(crate) enum ExperimentError {
     #[error(transparent)]
     Classify(#[from] ClassifyError),
     /// A network is missing.
-    #[error("this experiment needs the network {}; give the folder that contains it (--models)", path.display())]
+    #[error("this experiment needs the network {}; give the folder that contains it ({})", path.display(), setting("models"))]
     NoNetwork {
         /// The path where it was expected.
         path: PathBuf,
     },
     /// The folder contains runs of another kind.
-    #[error("{} contains a run with other settings or of another network; choose another folder (--out)", path.display())]
+    #[error("{} contains a run with other settings or of another network; choose another folder ({})", path.display(), setting("out"))]
     OtherRun {
         /// The run.
         path: PathBuf,
@@ -161,10 +166,11 @@ pub(crate) enum ExperimentError {
     #[error(transparent)]
     Train(#[from] crate::train::TrainError),
     /// The program was built without training.
+    #[cfg(not(feature = "train"))]
     #[error("this experiment needs training; build the program with --features train")]
     NoTraining,
     /// The folder of the MNIST files is not given.
-    #[error("this experiment trains networks on MNIST; give the folder of its files (--data)")]
+    #[error("this experiment trains networks on MNIST; give the folder of its files ({})", setting("data"))]
     NoData,
     /// Stopped by the user.
     #[error("stopped before all runs were finished; the same command continues")]
@@ -192,16 +198,17 @@ pub(crate) fn reproduce(plan: &ExperimentPlan, watcher: &mut dyn ExperimentObser
         Experiment::Ascent | Experiment::Retrain => Err(ExperimentError::NoTraining),
         Experiment::ImagenetCppn => imagenet::run(&mut workspace, EncodingName::Cppn),
         Experiment::ImagenetDirect => imagenet::run(&mut workspace, EncodingName::Direct),
+        Experiment::Search => search::run(&mut workspace),
     }?;
     let Outcome { method, findings, tables, exhibits } = found;
     let shipped = Network::shipped(plan.device)?;
-    let made = Provenance::here(&shipped.model, &*shipped.classifier);
+    let provenance = Provenance::here(&shipped.model, &*shipped.classifier);
     let results = Results {
         experiment: plan.experiment.name().to_owned(),
         quick: plan.quick,
         command: plan.command.clone(),
-        fooling: made.fooling,
-        cpu: made.cpu,
+        fooling: provenance.fooling,
+        cpu: provenance.cpu,
         threads: plan.threads,
         method,
         findings,

@@ -115,9 +115,9 @@ pub(crate) enum Figure {
 impl Figure {
     fn put(&self, page: &mut Page) -> Result<(), image::ImageError> {
         match self {
-            Self::Chart(title, across, up, upright, curves) => {
+            Self::Chart(title, across, up, vertical, curves) => {
                 page.heading(title);
-                page.chart(across, up, *upright, curves);
+                page.chart(across, up, *vertical, curves);
                 Ok(())
             }
             Self::Sheet(title, shown) => {

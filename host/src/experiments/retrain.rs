@@ -92,7 +92,7 @@ fn collect(runs: &[Vec<Run>; 2], wanted: usize) -> Result<Vec<Picture>, Experime
     let mut pictures = Vec::new();
     for run in runs.iter().flatten() {
         let folder = Folder::open(&run.root)?;
-        pictures.extend(placements_above(&folder, LEAST, wanted.div_ceil(count))?.into_iter().map(|champion| champion.picture));
+        pictures.extend(placements_above(&folder, LEAST, wanted.div_ceil(count))?.into_iter().map(|placed| placed.picture));
     }
     pictures.truncate(wanted);
     Ok(pictures)
@@ -224,7 +224,8 @@ fn charts(history: &[Round]) -> [Figure; 3] {
         let one = |which: usize| curve(ENCODINGS[which].name(), which, &|round| of(&round.runs[which]));
         vec![one(0), one(1)]
     };
-    let chart = |title: &str, up: &str, upright, curves| Figure::Chart(title.to_owned(), "network".into(), up.to_owned(), upright, curves);
+    let chart =
+        |title: &str, up: &str, vertical, curves| Figure::Chart(title.to_owned(), "network".into(), up.to_owned(), vertical, curves);
     let recalled = |round: &Round| if round.fooling == 0 { f64::NAN } else { 100.0 * round.recalled as f64 / round.fooling as f64 };
     [
         chart(

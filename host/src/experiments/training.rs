@@ -77,8 +77,8 @@ pub(super) fn learn(workspace: &mut Workspace<'_>, job: &TrainingJob<'_>) -> Res
     // The card is written last: if it exists, the network is complete.
     if !card.exists() {
         let settings = TrainingConfig { epochs, seed, threads: Some(workspace.plan.threads), ..TrainingConfig::default() };
-        let mut pupil = TrainingProgress { watcher: workspace.watcher, title: &job.title };
-        let fitted = fit(examples, test, &settings, &mut pupil)?;
+        let mut progress = TrainingProgress { watcher: workspace.watcher, title: &job.title };
+        let fitted = fit(examples, test, &settings, &mut progress)?;
         let bytes = onnx::encode(&fitted.network)?;
         let seconds = fitted.epochs.iter().map(|epoch| epoch.seconds).sum();
         let text = lenet_card(&path, &bytes, examples.classes(), origin.clone()).to_toml();

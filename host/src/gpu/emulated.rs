@@ -69,9 +69,9 @@ impl Kernel {
         let request: Vec<u8> = request.into_iter().flat_map(u32::to_ne_bytes).collect();
         let mut kernel = kernel.lock().unwrap_or_else(PoisonError::into_inner);
         kernel.into.write_all(&request).unwrap();
-        let (mut made, mut tensor) = (vec![0; bytes], vec![0; numbers * 4]);
-        kernel.out.read_exact(&mut made).unwrap();
+        let (mut picture, mut tensor) = (vec![0; bytes], vec![0; numbers * 4]);
+        kernel.out.read_exact(&mut picture).unwrap();
         kernel.out.read_exact(&mut tensor).unwrap();
-        (made, tensor.as_chunks().0.iter().map(|&number| u32::from_ne_bytes(number)).collect())
+        (picture, tensor.as_chunks().0.iter().map(|&number| u32::from_ne_bytes(number)).collect())
     }
 }

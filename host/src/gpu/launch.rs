@@ -1,4 +1,4 @@
-//! Compiles the kernel for this machine's card, and launches it.
+//! Compiles the kernel for this machine's GPU, and launches it.
 //!
 //! It runs on the stream that tract uses in this thread, and writes into a tensor that becomes tract's input, so nothing is copied to the
 //! host and back. Work on one stream is done in order. **None of this has run on a GPU yet.**
@@ -156,7 +156,7 @@ fn translate(values: u32) -> TractResult<Ptx> {
     compile_ptx_with_opts(super::SOURCE, options).map_err(|error| TractError::msg(format!("NVRTC cannot compile the renderer: {error}")))
 }
 
-/// NVRTC's output for the kernel, if NVRTC is installed. Needs no card.
+/// NVRTC's output for the kernel, if NVRTC is installed. Needs no GPU.
 #[cfg(test)]
 pub(crate) fn translated(values: u32) -> Option<TractResult<String>> {
     // SAFETY: this only tries to load the library, which runs no code except its initialisation.
@@ -177,14 +177,14 @@ pub(crate) fn bytes(genomes: &[&StandardGenome], picture: PictureSpec, preproces
         let kernel = compile(stream, drawing.programs.values())?;
         let there = DeviceTables::new(stream, &drawing.tables)?;
         let (code, starts) = (stream.clone_htod(&drawing.programs.words)?, stream.clone_htod(&drawing.programs.starts)?);
-        let mut made = stream.alloc_zeros::<u8>(genomes.len() * side * side * channels)?;
+        let mut bytes = stream.alloc_zeros::<u8>(genomes.len() * side * side * channels)?;
         let null = 0_u64;
         let grid_dim = (u32::try_from(side * side)?.div_ceil(THREADS), u32::try_from(genomes.len())?, 1);
         let mut launch = stream.launch_builder(&kernel);
-        launch.arg(&view).arg(&code).arg(&starts).arg(&mut made).arg(&null).arg(&there.crops).arg(&there.table).arg(&null);
-        // SAFETY: as in `Painter::launch`; `made` has a byte for each channel of each pixel, and no tensor is written.
+        launch.arg(&view).arg(&code).arg(&starts).arg(&mut bytes).arg(&null).arg(&there.crops).arg(&there.table).arg(&null);
+        // SAFETY: as in `Painter::launch`; `bytes` has a byte for each channel of each pixel, and no tensor is written.
         unsafe { launch.launch(LaunchConfig { grid_dim, block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }) }?;
-        Ok(stream.clone_dtoh(&made)?)
+        Ok(stream.clone_dtoh(&bytes)?)
     })
 }
 

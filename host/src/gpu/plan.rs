@@ -56,7 +56,7 @@ impl View {
 
 /// Sides, channels and crops are small.
 fn int(number: usize) -> i32 {
-    i32::try_from(number).expect("limited by the card")
+    i32::try_from(number).expect("limited by the model card")
 }
 
 /// The programs of a batch, one picture after another.

@@ -2,7 +2,7 @@
 //! `core/tests/golden.rs` compares it with the golden pictures.
 //!
 //! This does not prove anything about a GPU, which relies on the same IEEE operations and on NVRTC not changing them. `tests/gpu/run`
-//! repeats the tests on a card.
+//! repeats the tests on a GPU.
 
 use std::sync::Mutex;
 
@@ -149,14 +149,14 @@ fn nvrtc_leaves_the_arithmetic_alone() {
     assert!(rounded > 100, "{rounded} operations");
 }
 
-/// The same on a card; `tests/gpu/run` runs these tests.
+/// The same on a GPU; `tests/gpu/run` runs these tests.
 #[cfg(feature = "cuda")]
 mod on_a_card {
     use super::*;
     use crate::gpu::launch;
 
     #[test]
-    #[ignore = "needs a CUDA card: tests/gpu/run"]
+    #[ignore = "needs a CUDA GPU: tests/gpu/run"]
     fn golden_pictures() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for line in std::fs::read_to_string(root.join("fixtures/genomes.jsonl")).unwrap().lines() {
@@ -170,7 +170,7 @@ mod on_a_card {
                         let preprocess = whole(side.into(), channels);
                         let made = launch::bytes(&[&genome], picture, &preprocess).unwrap();
                         let (bytes, _) = expected(picture, std::slice::from_ref(&genome), &preprocess);
-                        assert!(made == bytes, "{}, {picture:?}: the card changes bits", line["name"]);
+                        assert!(made == bytes, "{}, {picture:?}: the GPU changes bits", line["name"]);
                     }
                 }
             }
@@ -192,7 +192,7 @@ mod on_a_card {
     }
 
     #[test]
-    #[ignore = "needs a CUDA card: tests/gpu/run"]
+    #[ignore = "needs a CUDA GPU: tests/gpu/run"]
     fn drifted_genomes_and_every_way_into_a_tensor() {
         for outputs in [1, 3] {
             let mut genomes = drifted(outputs, 40, 40);
@@ -209,7 +209,7 @@ mod on_a_card {
                         let made = launch::numbers(&listed, picture, &preprocess).unwrap();
                         let (_, numbers) = expected(picture, &genomes, &preprocess);
                         let made: Vec<u32> = made.iter().map(|number| number.to_bits()).collect();
-                        assert!(made == numbers, "{outputs} outputs, {input:?}: the card changes bits");
+                        assert!(made == numbers, "{outputs} outputs, {input:?}: the GPU changes bits");
                     }
                 }
             }

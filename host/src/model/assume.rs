@@ -1,4 +1,4 @@
-//! What is assumed of a network without a card: from its file where that tells, else what is most usual.
+//! What is assumed about a network without a card: what its file says, otherwise the usual values.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use super::normalisation::{self, Range};
 use super::options::{CardOptions, Preset, Size};
 use super::{ModelError, labels};
 use crate::onnx::{Facts, Network};
-use crate::util::text::printable;
+use crate::util::text::{printable, setting, setting_to};
 
 /// Classes of ImageNet.
 const IMAGENET: usize = 1000;
@@ -55,18 +55,18 @@ pub(super) fn card(path: &Path, sha256: String, network: &Network, options: &Car
     })
 }
 
-/// Sets the preprocessing: as a user says, or as the graph tells, or as networks for that many classes usually take it. Gives what is
-/// assumed, in words.
+/// Sets the preprocessing: as the user says, or as the graph tells, or as is usual for networks with that many classes. Returns the
+/// assumptions, in words.
 pub(super) fn preprocess(input: &mut Input, network: &Network, classes: usize, options: &CardOptions) -> Result<Vec<String>, ModelError> {
     let mut said = Vec::new();
     if options.preprocess.is_none() {
         let (preset, why) = usual(input.channels, network.facts(), normalisation::range(network.graph()), classes);
         preset.apply(input)?;
-        said.push(format!("{} (--preprocess {}){why}", in_words(preset), preset.name()));
+        said.push(format!("{} ({}){why}", in_words(preset), setting_to("preprocess", preset.name())));
     }
     options.apply_to_input(input)?;
     if input.channels == Channels::Rgb {
-        said.push("the channels are red, green, blue (not blue, green, red, which is --bgr)".into());
+        said.push(format!("the channels are red, green, blue (not blue, green, red, which is {})", setting("bgr")));
     }
     if input.crops == Crops::Centre {
         said.push(format!("pictures are {0} x {0} and the network sees the centre", input.picture));
@@ -82,7 +82,7 @@ fn in_words(preset: Preset) -> &'static str {
     }
 }
 
-/// The preprocessing of a network of which nothing is said, and why.
+/// The preprocessing of a network about which the user says nothing, and why.
 fn usual(channels: Channels, facts: &Facts, range: Option<Range>, classes: usize) -> (Preset, &'static str) {
     match range {
         _ if facts.input_element == ElementType::U8 => (Preset::Bytes, ", because the network takes uint8"),
@@ -94,7 +94,7 @@ fn usual(channels: Channels, facts: &Facts, range: Option<Range>, classes: usize
     }
 }
 
-/// What the output is taken for.
+/// The assumption about the output, in words.
 pub(super) fn output_in_words(kind: Output, width: usize) -> &'static str {
     match kind {
         Output::Logits if width == 1 => "the output is one logit: its sigmoid is the probability of class 1",
@@ -106,7 +106,7 @@ pub(super) fn output_in_words(kind: Output, width: usize) -> &'static str {
     }
 }
 
-/// Names for the classes: as a user says, from the file, or numbers. Gives what is assumed, in words.
+/// Names for the classes: as the user says, or from the file, or numbers. Also returns the assumptions, in words.
 pub(super) fn labels(network: &Network, classes: usize, options: &CardOptions) -> Result<(Vec<String>, Vec<String>), ModelError> {
     if let Some(name) = &options.labels {
         let labels = labels::named(name)?;
@@ -125,7 +125,11 @@ pub(super) fn labels(network: &Network, classes: usize, options: &CardOptions) -
     }
     let numbers: Vec<String> = (0..classes.min(MAX_CLASSES + 1)).map(|class| class.to_string()).collect();
     check_labels(&numbers, network.file(), "output")?;
-    let hint = if classes == IMAGENET { "; if they are ImageNet's, --labels imagenet names them" } else { "" };
+    let hint = if classes == IMAGENET {
+        format!("; if they are ImageNet's, {} names them", setting_to("labels", "imagenet"))
+    } else {
+        String::new()
+    };
     said.push(format!("the {classes} classes have no names and are numbered instead{hint}"));
     Ok((numbers, said))
 }
@@ -152,7 +156,8 @@ fn shape(dims: &[Option<usize>], size: Option<Size>, first: impl Fn() -> Option<
 
 fn sized(layout: Layout, channels: usize, height: Option<usize>, width: Option<usize>, size: Option<Size>) -> Result<Shape, String> {
     let (Some(height), Some(width)) = (height.or(size.map(|size| size.height)), width.or(size.map(|size| size.width))) else {
-        return Err("leaves height and width open: say which to use (--size 224, or width and height in a model card)".into());
+        let size = setting_to("size", "224");
+        return Err(format!("leaves height and width open: say which to use ({size}, or width and height in a model card)"));
     };
     match size {
         Some(size) if (size.width, size.height) != (width, height) => Err(format!("has {width} x {height} pixels, not {size}")),
@@ -175,7 +180,10 @@ fn flat(numbers: Option<usize>, size: Option<Size>) -> Result<Shape, String> {
             square(numbers).map(|side| of(1, side)).or_else(colour)
         }
     };
-    found.ok_or_else(|| "is flat, and its numbers are not those of a square picture: say which size it has (--size WIDTHxHEIGHT)".into())
+    found.ok_or_else(|| {
+        let size = setting_to("size", "WIDTHxHEIGHT");
+        format!("is flat, and its numbers are not those of a square picture: say which size it has ({size})")
+    })
 }
 
 /// The layout and the channels of the input by the first convolution, if nothing but a transposition or arithmetic is before it.
@@ -226,11 +234,11 @@ mod tests {
     #[test]
     fn unclear_shapes_are_refused_with_a_way_out() {
         let problem = |dims: &[Option<usize>], size| found(dims, size).unwrap_err();
-        assert!(problem(&[None, Some(3), None, None], None).contains("--size 224"));
+        assert!(problem(&[None, Some(3), None, None], None).contains("size = 224"));
         assert!(problem(&[None, Some(3), Some(8), Some(8)], Some("9")).contains("8 x 8 pixels, not 9x9"));
         assert!(problem(&[None, Some(5), Some(8), Some(8)], None).contains("neither 1 nor 3 channels"));
         assert!(problem(&[Some(3), Some(8), Some(8)], None).contains("with a batch"));
-        assert!(problem(&[None, Some(50)], None).contains("--size WIDTHxHEIGHT"));
+        assert!(problem(&[None, Some(50)], None).contains("size = WIDTHxHEIGHT"));
         assert!(problem(&[None], None).contains("1 dimensions"));
     }
 }

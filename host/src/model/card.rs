@@ -4,7 +4,7 @@
 //! file = "lenet.onnx"                # relative to the card; may not leave its folder
 //! sha256 = "..."                     # of the ONNX file, 64 hex digits
 //! name = "lenet"
-//! labels = ["0", "1"]                # or labels_file = "labels.txt", one a line
+//! labels = ["0", "1"]                # or labels_file = "labels.txt", one per line
 //! output = "probabilities"           # or "logits", "log-probabilities", "sigmoid" (each class by itself)
 //! output_name = "scores"             # optional: which output, if there are several
 //! origin = "..."
@@ -18,8 +18,8 @@
 //! picture = 28                       # side of the square picture that is rendered; crops are cut from it
 //! crops = "whole"                    # whole | centre | ten
 //! scale = "1/255"                    # as text: tensor = (byte * scale - mean) / std
-//! mean = [0.485, 0.456, 0.406]       # number or [one a channel, in the order of `channels`]
-//! std = [0.229, 0.224, 0.225]        # number or [one a channel]
+//! mean = [0.485, 0.456, 0.406]       # number or [one per channel, in the order of `channels`]
+//! std = [0.229, 0.224, 0.225]        # number or [one per channel]
 //! ```
 //!
 //! Mean and standard deviation are those of the scaled input, as in PyTorch. Older cards have a number as scale: then
@@ -163,6 +163,12 @@ pub enum Crops {
 }
 
 impl Output {
+    /// The output kind with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Probabilities, Self::Logits, Self::LogProbabilities, Self::Sigmoid].into_iter().find(|output| output.name() == name)
+    }
+
     /// Its name in a card.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -399,7 +405,7 @@ impl Input {
         }
     }
 
-    /// The means of the channels; nothing if the mean is an image.
+    /// The means of the channels; `None` if the mean is an image.
     pub(super) fn mean_values(&self) -> Option<Vec<f32>> {
         match &self.mean {
             Mean::All(mean) => Some(vec![*mean; self.channels.count()]),
@@ -408,7 +414,7 @@ impl Input {
         }
     }
 
-    /// Whether the network is fed the bytes as they are.
+    /// Whether the bytes become the network's input unchanged.
     pub(super) fn leaves_bytes(&self) -> bool {
         let scale = match self.scale {
             Scale::Fraction(Fraction { numerator, denominator }) => numerator / denominator,
@@ -418,7 +424,7 @@ impl Input {
         scale == 1.0 && mean && self.std.values(self.channels.count()).iter().all(|&std| std == 1.0)
     }
 
-    /// In words, what the unit of the mean is, if its size suggests the other one.
+    /// A sentence about the unit of the mean, if its size suggests the other unit.
     pub(super) fn unit_of_mean(&self) -> Option<String> {
         let means = self.mean_values()?;
         let largest = means.iter().fold(0.0_f32, |largest, mean| largest.max(mean.abs()));

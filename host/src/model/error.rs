@@ -1,4 +1,4 @@
-//! What can be wrong with a model: always with the file, and the field or part of it.
+//! Errors of models. Each names the file, and the field or the part of the network.
 
 use std::path::Path;
 
@@ -57,11 +57,11 @@ pub enum ModelError {
         file: String,
         /// The part of the graph: an input, an output, an initializer, a node with its operator.
         part: String,
-        /// What is wrong with the line.
+        /// What is wrong with that part.
         problem: String,
     },
     /// A known network's weights are not on this machine.
-    #[error("the weights of `{name}` are not here: {what_to_do}")]
+    #[error("the weights of `{name}` are not on this machine: {what_to_do}")]
     NotHere {
         /// The network.
         name: String,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::card::Card;
 use super::{CardOptions, Folder, Model, ModelError};
-use crate::util::text::printable;
+use crate::util::text::{printable, setting_to};
 
 /// A network whose card is part of the program.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,7 @@ impl Known {
     }
 
     /// The names of its classes.
+    #[cfg(any(test, feature = "cli"))]
     #[must_use]
     pub(crate) fn labels(&self) -> Vec<String> {
         let card = self.card();
@@ -84,6 +85,7 @@ impl Known {
     /// # Errors
     ///
     /// As [`Model::load`].
+    #[cfg(any(test, feature = "cli"))]
     pub(crate) fn load(&self, network: &Path) -> Result<Model, ModelError> {
         self.load_as(network, self.card(), &CardOptions::default())
     }
@@ -118,7 +120,12 @@ impl Known {
     #[must_use]
     pub(crate) fn how_to_get(&self, cache: &Path) -> String {
         let url = if self.card().url.is_some() { "" } else { " --url URL" };
-        format!("run `fooling models fetch {}{url}`; or {}; or give the file (--model FILE)", self.name, self.by_hand(cache))
+        format!(
+            "run `fooling models fetch {}{url}`; or {}; or give the file ({})",
+            self.name,
+            self.by_hand(cache),
+            setting_to("model", "FILE")
+        )
     }
 
     /// How to get the weights without a network connection.
@@ -145,12 +152,12 @@ impl Model {
         Self::named_with(name, &CardOptions::default())
     }
 
-    /// [`Model::named`], with options that win over the card.
+    /// [`Model::named`], with options that override the card.
     ///
     /// # Errors
     ///
     /// As [`Model::named`].
-    pub fn named_with(name: &str, options: &CardOptions) -> Result<Self, ModelError> {
+    pub(crate) fn named_with(name: &str, options: &CardOptions) -> Result<Self, ModelError> {
         Self::named_in(name, &cache_folder(), options)
     }
 
@@ -241,7 +248,7 @@ mod tests {
             let model = Model::load(&renamed).unwrap();
             assert_eq!((model.name(), model.classes(), model.card()), (known.name, 1000, &known.card()));
             assert_eq!((model.recognised(), model.assumptions().len()), (Some(known.name), 0));
-            // The same from the cache, by name.
+            // By name, from the cache, the model is the same.
             std::fs::copy(&file, known.path_in(folder.path())).unwrap();
             assert!(Model::named_in(known.name, folder.path(), &CardOptions::default()).unwrap().assumptions().is_empty());
         }
@@ -321,7 +328,7 @@ mod tests {
         let error = |name| Model::named_in(name, folder.path(), &CardOptions::default()).unwrap_err().to_string();
         let missing = error("bvlcalexnet-12");
         for part in
-            ["fooling models fetch bvlcalexnet-12", "https://", "243863787 bytes", "6b0da951", "bvlcalexnet-12.onnx", "--model FILE"]
+            ["fooling models fetch bvlcalexnet-12", "https://", "243863787 bytes", "6b0da951", "bvlcalexnet-12.onnx", "model = FILE"]
         {
             assert!(missing.contains(part), "{missing:?} does not say {part:?}");
         }

@@ -1,4 +1,4 @@
-//! Names of classes from text files, one a line.
+//! Names of classes from text files, one per line.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(super) fn parse(bytes: &[u8], file: &str) -> Result<Vec<String>, ModelError>
     Ok(labels)
 }
 
-/// The labels that a user names: `imagenet`, or a file.
+/// The labels that the user names: `imagenet`, or a file.
 pub(super) fn named(name: &str) -> Result<Vec<String>, ModelError> {
     if name == "imagenet" {
         let bytes = known::companion("imagenet_labels.txt").expect("it is part of the program");

@@ -20,16 +20,18 @@ use std::path::{Component, Path, PathBuf};
 use fooling_engine::ElementType;
 use sha2::{Digest, Sha256};
 
-pub use card::Card;
+pub use card::{Card, Crops, Output};
 #[allow(unused_imports, reason = "for training, GPUs and tests")]
 pub(crate) use card::{Channels, Fraction, Layout, PerChannel, Scale};
-pub(crate) use card::{Crops, Input, MAX_CLASSES, Mean, Output};
+pub(crate) use card::{Input, MAX_CLASSES, Mean};
 pub use error::ModelError;
-pub(crate) use known::{KNOWN, Known, cache_folder};
+#[cfg(feature = "cli")]
+pub(crate) use known::cache_folder;
+pub(crate) use known::{KNOWN, Known};
 pub(crate) use options::CardOptions;
 pub(crate) use preprocess::Preprocess;
 
-use crate::util::text::{hex, printable};
+use crate::util::text::{hex, printable, setting_to};
 #[cfg(any(test, feature = "cuda"))]
 pub(crate) use preprocess::InputTables;
 pub(crate) use preprocess::MeanValues;
@@ -43,25 +45,15 @@ pub(crate) const MAX_CARD: u64 = 4 << 20;
 /// Largest accepted labels file in bytes.
 pub(crate) const MAX_LABELS: u64 = 16 << 20;
 
-/// How [`Model::load_with`] loads.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LoadOptions {
-    /// Allows a card to name files outside its own folder. Off by default: a card from a stranger must not read your files.
-    pub outside_files: bool,
-    /// What wins over the card, or over what would be assumed.
-    pub card: CardOptions,
-}
-
 /// A model that is part of the program: its card and the files that the card names.
 #[derive(Debug, Clone, Copy)]
-pub struct Builtin {
+pub(crate) struct Builtin {
     /// Its name on the command line.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// The text of its card.
-    pub card: &'static str,
+    pub(crate) card: &'static str,
     /// Names and contents of the files that the card names.
-    pub files: &'static [(&'static str, &'static [u8])],
+    pub(crate) files: &'static [(&'static str, &'static [u8])],
 }
 
 /// The built-in models.
@@ -81,15 +73,24 @@ pub struct Model {
     assumptions: Vec<String>,
     recognised: Option<&'static str>,
     folder: Folder,
+    origin: Origin,
+}
+
+/// What was chosen when a model was loaded: what a run configuration has to record.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// The absolute path that it was loaded from; none for a model with a name.
+    pub(crate) path: Option<String>,
+    /// The options that replace parts of its card.
+    pub(crate) options: CardOptions,
+    /// The crops that replace those of its card.
+    pub(crate) crops: Option<Crops>,
 }
 
 /// Where the files of a model are.
 #[derive(Debug, Clone)]
 enum Folder {
-    Disk {
-        path: PathBuf,
-        outside_files: bool,
-    },
+    Disk(PathBuf),
     Builtin(&'static [(&'static str, &'static [u8])]),
     /// The network is a file; the other files of its card are part of the program.
     Known {
@@ -100,7 +101,7 @@ enum Folder {
 impl Model {
     /// Loads a model from its card (`.toml`) or its network (anything else, usually `.onnx`).
     ///
-    /// The card of a network is the file next to it with the same stem and the extension `.toml`. Without one, the card of a [`Known`]
+    /// The card of a network is the file next to it with the same stem and the extension `.toml`. Without one, the card of a known
     /// network is used if the file is one; otherwise whatever the ONNX file does not say is assumed, and [`Model::assumptions`] lists it.
     ///
     /// # Errors
@@ -108,24 +109,35 @@ impl Model {
     /// [`ModelError`], with file and field: unreadable or too large; a card with unknown, missing or invalid values; a wrong digest; a
     /// network that is damaged or whose shape does not match the card.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        Self::load_with(path, &LoadOptions::default())
+        Self::load_with(path, &CardOptions::default())
     }
 
-    /// [`Model::load`] with options.
-    ///
-    /// # Errors
-    ///
-    /// As [`Model::load`].
-    pub fn load_with(path: &Path, options: &LoadOptions) -> Result<Self, ModelError> {
-        let folder = Folder::Disk { path: path.parent().map(Path::to_path_buf).unwrap_or_default(), outside_files: options.outside_files };
+    /// [`Model::load`] with options that replace parts of the card, or of what would be assumed.
+    pub(crate) fn load_with(path: &Path, options: &CardOptions) -> Result<Self, ModelError> {
+        let mut model = Self::load_file(path, options)?;
+        let absolute = std::path::absolute(path).map_err(|error| ModelError::read(path, "network", error))?;
+        model.origin.path = Some(absolute.to_string_lossy().into_owned());
+        model.origin.options = options.clone().absolute().map_err(|error| ModelError::read(path, "labels", error))?;
+        Ok(model)
+    }
+
+    /// A built-in or fetched model by its name, or a model by the path of its ONNX file or card.
+    pub(crate) fn open(name: &str, options: &CardOptions) -> Result<Self, ModelError> {
+        let path = Path::new(name);
+        let named = path.extension().is_none() && !path.exists();
+        if named { Self::named_with(name, options) } else { Self::load_with(path, options) }
+    }
+
+    fn load_file(path: &Path, options: &CardOptions) -> Result<Self, ModelError> {
+        let folder = Folder::of_file(path);
         if path.extension().is_some_and(|ending| ending == "toml") {
-            return Self::from_card_file(path, folder, &options.card);
+            return Self::from_card_file(path, folder, options);
         }
         let card = path.with_extension("toml");
         if !card.exists() {
-            return Self::assume(path, folder, &options.card);
+            return Self::assume(path, folder, options);
         }
-        let model = Self::from_card_file(&card, folder, &options.card)?;
+        let model = Self::from_card_file(&card, folder, options)?;
         if Path::new(&model.card.file).file_name() == path.file_name() {
             return Ok(model);
         }
@@ -138,21 +150,15 @@ impl Model {
     }
 
     /// The network in an ONNX file as if there were no card next to it.
-    ///
-    /// # Errors
-    ///
-    /// As [`Model::load`].
-    pub fn without_card(path: &Path, options: &CardOptions) -> Result<Self, ModelError> {
-        let folder = Folder::Disk { path: path.parent().map(Path::to_path_buf).unwrap_or_default(), outside_files: false };
+    #[cfg(feature = "cli")]
+    pub(crate) fn without_card(path: &Path, options: &CardOptions) -> Result<Self, ModelError> {
+        let folder = Folder::of_file(path);
         Self::assume(path, folder, options)
     }
 
-    /// A model that is part of the program.
-    ///
-    /// # Errors
-    ///
-    /// [`ModelError::Unknown`], with the available names.
-    pub fn builtin(name: &str) -> Result<Self, ModelError> {
+    /// A model that is part of the program, or [`ModelError::Unknown`] with the available names.
+    #[cfg(any(test, feature = "cli"))]
+    pub(crate) fn builtin(name: &str) -> Result<Self, ModelError> {
         Self::builtin_with(name, &CardOptions::default())
     }
 
@@ -166,11 +172,8 @@ impl Model {
     }
 
     /// A model from files in memory.
-    ///
-    /// # Errors
-    ///
-    /// As [`Model::load`].
-    pub fn from_builtin(builtin: &Builtin) -> Result<Self, ModelError> {
+    #[cfg(test)]
+    pub(crate) fn from_builtin(builtin: &Builtin) -> Result<Self, ModelError> {
         Self::from_builtin_with(builtin, &CardOptions::default())
     }
 
@@ -181,14 +184,11 @@ impl Model {
     }
 
     /// A model from a card that is not in a file. The files that it names are looked for in `folder`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Model::load`].
-    pub fn from_card_in(card: Card, folder: &Path) -> Result<Self, ModelError> {
+    #[cfg(test)]
+    pub(crate) fn from_card_in(card: Card, folder: &Path) -> Result<Self, ModelError> {
         let file = format!("card of {}", printable(&card.name));
         card.check(&file)?;
-        let folder = Folder::Disk { path: folder.into(), outside_files: false };
+        let folder = Folder::Disk(folder.into());
         Self::from_card(card, &file, folder, &CardOptions::default())
     }
 
@@ -216,9 +216,10 @@ impl Model {
         };
         let preprocess = Preprocess::new(&card.input, mean);
         let assumptions = card.input.unit_of_mean().into_iter().collect();
-        let model = Self { card, labels, preprocess, mean_sha256, assumptions, recognised: None, folder };
+        let mut model = Self { card, labels, preprocess, mean_sha256, assumptions, recognised: None, folder, origin: Origin::default() };
         let network = model.network_named(file)?;
         model.compare(&network, file)?;
+        model.assumptions.extend(Self::softmax_twice(&network, model.card.output));
         Ok(model)
     }
 
@@ -226,16 +227,33 @@ impl Model {
     fn compare(&self, network: &Network, card: &str) -> Result<(), ModelError> {
         let onnx = network.file();
         if network.facts().input_element == ElementType::U8 && !self.card.input.leaves_bytes() {
-            let problem = format!("{onnx} takes uint8; leave the bytes as they are: scale = \"1\", mean = 0, std = 1 (--preprocess bytes)");
+            let bytes = setting_to("preprocess", "bytes");
+            let problem = format!("{onnx} takes uint8; leave the bytes as they are: scale = \"1\", mean = 0, std = 1 ({bytes})");
             return Err(ModelError::card(card, "input.scale", problem));
         }
         let (meaning, said) = (network.meaning(), self.card.output);
         let problem = match (meaning, said) {
-            (Meaning::Known(Output::Probabilities), Output::Logits) => "ends with a softmax; write \"probabilities\"",
+            (Meaning::Known(Output::Probabilities), Output::LogProbabilities) => "ends with a softmax; write \"probabilities\"",
+            (Meaning::Known(Output::LogProbabilities), Output::Probabilities | Output::Sigmoid) => {
+                "ends with a log-softmax; write \"log-probabilities\""
+            }
             (Meaning::Known(Output::Sigmoid), Output::Logits | Output::LogProbabilities) => "ends with a sigmoid; write \"sigmoid\"",
             _ => return self.compare_classes(network, card),
         };
         Err(ModelError::card(card, "output", format!("the card says {}, but {onnx} {problem}", said.name())))
+    }
+
+    /// A warning for a network that ends with a softmax although its output is said to be logits. It is not an error: the softmax of
+    /// probabilities is a valid score, and only the card's author knows whether it is meant.
+    fn softmax_twice(network: &Network, said: Output) -> Option<String> {
+        let doubtful = (network.meaning(), said) == (Meaning::Known(Output::Probabilities), Output::Logits);
+        doubtful.then(|| {
+            format!(
+                "the scores are the softmax of the output, because the output is said to be logits; but the network ends with a softmax: if \
+                 its output is probabilities, say so (output = \"probabilities\" in the card, or {})",
+                setting_to("output_kind", "probabilities")
+            )
+        })
     }
 
     fn compare_classes(&self, network: &Network, card: &str) -> Result<(), ModelError> {
@@ -280,6 +298,7 @@ impl Model {
             assumptions.push(assume::output_in_words(kind, width).into());
         }
         assumptions.extend(chosen);
+        assumptions.extend(Self::softmax_twice(&network, kind));
         if network.facts().half {
             assumptions.push("float16 arithmetic is done in float32".into());
         }
@@ -293,6 +312,7 @@ impl Model {
             assumptions,
             recognised: None,
             folder,
+            origin: Origin::default(),
         };
         model.compare(&network, "options")?;
         Ok(model)
@@ -309,7 +329,7 @@ impl Model {
         if let (Some(output), Some(width)) = (known, network.facts().outputs[0].width()) {
             return Ok((width, output));
         }
-        // The number of classes is not known yet, on which what is assumed of the input can depend.
+        // The assumptions about the input can depend on the number of classes, which is not known yet.
         let mut input = input.clone();
         assume::preprocess(&mut input, network, 0, options)?;
         let means = input.mean_values().expect("a mean image is in a card");
@@ -332,14 +352,19 @@ impl Model {
             Crops::Centre | Crops::Ten => {}
         }
         input.crops = crops;
+        self.origin.crops = Some(crops);
         input.check(&format!("card of {}, other crops", printable(&self.card.name)))?;
         self.preprocess.cut_as(&self.card.input);
         Ok(self)
     }
 
+    /// What was chosen when it was loaded.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// The card, or what is assumed in its place.
-    #[must_use]
-    pub fn card(&self) -> &Card {
+    pub(crate) fn card(&self) -> &Card {
         &self.card
     }
 
@@ -361,6 +386,12 @@ impl Model {
         self.labels.len()
     }
 
+    /// The side in pixels and the number of channels (1 or 3) of the pictures that runs evolve for this model.
+    #[must_use]
+    pub fn picture_shape(&self) -> (usize, usize) {
+        (self.card.input.picture, self.card.input.channels.count())
+    }
+
     /// SHA-256 of the ONNX file, 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> String {
@@ -368,24 +399,22 @@ impl Model {
     }
 
     /// SHA-256 of the file with the mean image, if the card names one, in lower-case hexadecimal digits.
-    #[must_use]
-    pub fn mean_digest(&self) -> Option<&str> {
+    pub(crate) fn mean_digest(&self) -> Option<&str> {
         self.mean_sha256.as_deref()
     }
 
     /// How a picture becomes input.
-    #[must_use]
-    pub fn preprocess(&self) -> &Preprocess {
+    pub(crate) fn preprocess(&self) -> &Preprocess {
         &self.preprocess
     }
 
-    /// What was assumed because the network has no card, one sentence each; empty if it has one.
+    /// What was assumed because the network has no card, and what is doubtful about a card, one sentence each.
     #[must_use]
     pub fn assumptions(&self) -> &[String] {
         &self.assumptions
     }
 
-    /// The [`Known`] network as which a file without a card was recognised by its digest.
+    /// The name of the known network (`fooling models`) that a file without a card is, going by its digest.
     #[must_use]
     pub fn recognised(&self) -> Option<&str> {
         self.recognised
@@ -405,6 +434,9 @@ impl Model {
         }
         let mut network = files.decode()?;
         network.choose_output(self.card.output_name.as_deref(), Some(self.labels.len()))?;
+        if self.card.output == Output::Logits {
+            network.keep_softmax();
+        }
         network.fit(&self.card.input)?;
         Ok(network)
     }
@@ -440,7 +472,7 @@ impl NetworkFiles {
         let mut external = Vec::with_capacity(names.len());
         let folder = path.parent().unwrap_or(Path::new(""));
         for name in names {
-            let inside = locate(folder, &name, false).map_err(|_| {
+            let inside = locate(folder, &name).map_err(|_| {
                 let problem = format!("stores weights in `{}`, outside its folder", printable(&name));
                 ModelError::network(&file, "external data", problem)
             })?;
@@ -465,11 +497,16 @@ impl NetworkFiles {
 }
 
 impl Folder {
+    /// The folder that a file is in.
+    fn of_file(path: &Path) -> Self {
+        Self::Disk(path.parent().map(Path::to_path_buf).unwrap_or_default())
+    }
+
     /// Reads a file that `field` of the card names; also returns its name for errors.
     fn read(&self, card: &str, field: &'static str, name: &str, limit: u64) -> Result<(Cow<'static, [u8]>, String), ModelError> {
         match self {
-            Self::Disk { path, outside_files } => {
-                let path = locate(path, name, *outside_files).map_err(|problem| ModelError::card(card, field, problem))?;
+            Self::Disk(folder) => {
+                let path = locate(folder, name).map_err(|problem| ModelError::card(card, field, problem))?;
                 Ok((read_bounded(&path, field, limit)?.into(), path.display().to_string()))
             }
             Self::Builtin(files) => {
@@ -488,9 +525,7 @@ impl Folder {
     /// Reads the network that a card names.
     fn network(&self, card: &str, name: &str) -> Result<NetworkFiles, ModelError> {
         let path = match self {
-            Self::Disk { path, outside_files } => {
-                locate(path, name, *outside_files).map_err(|problem| ModelError::card(card, "file", problem))?
-            }
+            Self::Disk(folder) => locate(folder, name).map_err(|problem| ModelError::card(card, "file", problem))?,
             Self::Known { network } => network.clone(),
             Self::Builtin(_) => {
                 let (bytes, file) = self.read(card, "file", name, MAX_NETWORK)?;
@@ -538,14 +573,12 @@ pub(crate) fn short_name(label: &str) -> &str {
     names.split(", ").next().unwrap_or(names)
 }
 
-/// The path of a file that a card names. Unless `outside_files`, it must be in the card's folder after following links.
-fn locate(folder: &Path, name: &str, outside_files: bool) -> Result<PathBuf, String> {
+/// The path of a file that a card names. It must be in the card's folder after following links: a card from a stranger must not give access
+/// to other files.
+fn locate(folder: &Path, name: &str) -> Result<PathBuf, String> {
     let path = folder.join(name);
-    if outside_files {
-        return Ok(path);
-    }
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    let outside = || format!("`{}` is outside the card's folder; such files must be allowed explicitly", printable(name));
+    let outside = || format!("`{}` is outside the card's folder; put it there, or copy the card to it", printable(name));
     if name.is_empty() || !Path::new(name).components().all(plain) {
         return Err(outside());
     }

@@ -5,7 +5,7 @@
 
 use fooling_engine::{Attribute, Graph, Node, Numbers, Tensor};
 
-/// What a graph that normalises its input is fed.
+/// The input that a graph expects if it normalises its input itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Range {
     /// Bytes, 0 to 255.
@@ -32,12 +32,12 @@ const PASSING: &[&str] = &[
     "QuantizeLinear",
     "DequantizeLinear",
 ];
-/// Most nodes that are followed from the input, and from a constant to its maker.
+/// The most nodes that are followed: from the input, and from a constant back to the node that makes it.
 const MOST_STEPS: usize = 16;
-/// Most numbers of a constant that are looked at; a mean image of 224 x 224 has fewer.
+/// Constants with more numbers are not examined; a mean image of 224 x 224 has fewer.
 const MOST_NUMBERS: usize = 1 << 18;
 
-/// The arithmetic so far: `y = factor * x + offset`, means over the channels.
+/// The arithmetic so far, averaged over the channels: `y = factor * x + offset`.
 #[derive(Debug, Clone, Copy)]
 struct Affine {
     factor: f64,
@@ -45,9 +45,9 @@ struct Affine {
 }
 
 impl Affine {
-    /// The range from which this normalises: by a divisor or a mean of bytes, or one of fractions of white.
+    /// The range that this arithmetic normalises, judged by the size of its mean and of its divisor.
     ///
-    /// What is neither, as the correction in networks that expect normalised input, tells nothing.
+    /// `None` if they fit neither range, such as those of the correction in networks that expect normalised input.
     fn range(self) -> Option<Range> {
         let (mean, deviation) = (-self.offset / self.factor, 1.0 / self.factor.abs());
         if !mean.is_finite() || !deviation.is_finite() {
@@ -61,7 +61,7 @@ impl Affine {
     }
 }
 
-/// The range from which a graph normalises its input, if it does.
+/// The range of the input that a graph normalises, if it does.
 pub(super) fn range(graph: &Graph) -> Option<Range> {
     let mut value = graph.inputs.first()?.name.as_str();
     let mut affine = Affine { factor: 1.0, offset: 0.0 };
@@ -97,14 +97,14 @@ fn step(graph: &Graph, node: &Node, value: &str) -> Option<(f64, f64)> {
     }
 }
 
-/// By the mean and the deviation that were measured in training; scale and offset are learned, and tell nothing of the input.
+/// The range by the mean and the variance that were measured in training. Scale and offset are learned, and say nothing about the input.
 fn batch_normalisation(graph: &Graph, node: &Node) -> Option<Range> {
     let (mean, variance) = (mean_of(graph, node.input(3)?)?, mean_of(graph, node.input(4)?)?);
     let deviation = variance.sqrt();
     Affine { factor: 1.0 / deviation, offset: -mean / deviation }.range()
 }
 
-/// The mean of the numbers of a constant, whatever reshapes it; `None` if the value depends on the input.
+/// The mean of the numbers of a constant, also after nodes that reshape it; `None` if the value depends on the input.
 fn mean_of(graph: &Graph, name: &str) -> Option<f64> {
     let mut name = name;
     for _ in 0..MOST_STEPS {
@@ -143,22 +143,13 @@ fn average(numbers: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use fooling_engine::{ElementType, Input};
 
     use super::*;
 
     /// A graph of these nodes (operator, inputs, output) on the input `x`, with these constants.
     fn graph(nodes: &[(&str, &[&str], &str)], constants: &[(&str, &[f32])]) -> Graph {
-        let node = |&(operator, inputs, output): &(&str, &[&str], &str)| Node {
-            name: output.into(),
-            operator: operator.into(),
-            domain: String::new(),
-            inputs: inputs.iter().map(ToString::to_string).collect(),
-            outputs: vec![output.into()],
-            attributes: BTreeMap::new(),
-        };
+        let node = |&(operator, inputs, output): &(&str, &[&str], &str)| Node::new(operator, inputs.iter().copied(), output);
         let constant = |&(name, numbers): &(&str, &[f32])| (name.to_owned(), Tensor::of_floats(&[numbers.len()], numbers.to_vec()));
         Graph {
             opset: 17,
@@ -202,7 +193,7 @@ mod tests {
         assert_eq!(range(&graph(&corrected, &[("c", &[0.458]), ("o", &[-0.03])])), None);
         let two_users = [("Mul", &["x", "c"][..], "a"), ("Conv", &["x", "w"], "b"), ("Add", &["a", "b"], "y")];
         assert_eq!(range(&graph(&two_users, &[("c", &[0.004])])), None);
-        // Constants that are none, divisions by zero, loops.
+        // Operands that are not constants, divisions by zero, loops.
         assert_eq!(range(&graph(&[("Mul", &["x", "x"], "y")], &[])), None);
         assert_eq!(range(&graph(&[("Div", &["x", "c"], "y")], &[("c", &[0.0])])), None);
         assert_eq!(range(&graph(&[("Identity", &["x"], "x")], &[])), None);

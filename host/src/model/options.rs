@@ -12,7 +12,7 @@ use super::{ModelError, labels};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::Args))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct CardOptions {
+pub(crate) struct CardOptions {
     /// Preprocessing of pixel values [default: as the model card says]
     #[cfg_attr(feature = "cli", arg(long, value_enum, value_name = "HOW"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub struct CardOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
-pub enum Preset {
+pub(crate) enum Preset {
     /// Mean and standard deviation of ImageNet, as in torchvision and timm: (byte / 255 - mean) / std
     #[serde(rename = "imagenet")]
     #[cfg_attr(feature = "cli", value(name = "imagenet"))]
@@ -65,7 +65,7 @@ pub enum Preset {
 impl Preset {
     /// The name on the command line.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ImageNet => "imagenet",
             Self::Caffe => "caffe",
@@ -152,11 +152,11 @@ impl From<Size> for String {
 impl CardOptions {
     /// Whether nothing is set.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// The same options for use from another working directory.
+    /// The same options with absolute paths, for use from another working directory.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl CardOptions {
         Ok(())
     }
 
-    /// The part for preprocessing.
+    /// Applies the options about preprocessing.
     pub(super) fn apply_to_input(&self, input: &mut Input) -> Result<(), ModelError> {
         if let Some(preset) = self.preprocess {
             preset.apply(input)?;

@@ -10,6 +10,7 @@ use fooling_core::{Canvas, Region, Row};
 
 use super::card::{Channels, Crops, Input, Layout, Scale};
 use crate::picture::luma;
+use fooling_engine::ImageInput;
 use fooling_engine::simd::{Instructions, Kernel, Vector, dispatch};
 
 /// Turns picture rows into the input of a network.
@@ -73,7 +74,7 @@ impl Formula {
         if self.is_fraction() { self.by_fraction(byte) } else { self.by_number(byte) }
     }
 
-    /// Whether the factor behind the difference changes nothing.
+    /// Whether the factor after the subtraction is 1.
     fn is_fraction(self) -> bool {
         self.scale == 1.0
     }
@@ -137,6 +138,22 @@ impl Preprocess {
     pub(crate) fn cut_as(&mut self, input: &Input) {
         self.picture = input.picture;
         self.crops = crops(input);
+    }
+
+    /// The numbers that bytes become, for an image of the network (`fooling_engine::Image`).
+    ///
+    /// # Errors
+    ///
+    /// What such an image does not support.
+    pub(crate) fn image_input(&self) -> Result<ImageInput, &'static str> {
+        let Values::Table { tables, .. } = &self.values else { return Err("a mean for each pixel") };
+        if self.crops.len() > 1 || [self.width, self.height] != [self.picture; 2] {
+            return Err("crops");
+        }
+        if self.layout != Layout::Nchw {
+            return Err("an input with the channels last (NHWC)");
+        }
+        Ok(ImageInput { tables: tables.clone(), reversed: self.channels == Channels::Bgr })
     }
 
     /// Side of the square picture, in pixels.
@@ -225,7 +242,7 @@ impl Preprocess {
     }
 
     /// The rows and columns that lie in a crop or between crops.
-    fn region(&self) -> Region {
+    pub(crate) fn region(&self) -> Region {
         let span = |start: fn(&Crop) -> usize, length: usize| {
             let starts = || self.crops.iter().map(start);
             starts().min().unwrap_or(0)..starts().max().map_or(0, |last| last + length)
@@ -352,7 +369,7 @@ impl Canvas for Slot<'_> {
     }
 }
 
-/// Writes a row of colours into three planes. Vector code computes the formula faster than it can look numbers up.
+/// Writes a row of colours into three planes. Vector code computes the formula faster than it looks numbers up in a table.
 struct Paint<'a> {
     pixels: &'a [[u8; 3]],
     planes: [(&'a mut [f32], Formula); 3],
@@ -363,7 +380,7 @@ impl Kernel for Paint<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        // A loop for each form: what changes nothing is left out.
+        // A loop for each form of the formula, without the operation that changes nothing.
         if self.planes.iter().all(|(_, formula)| formula.is_fraction()) {
             self.paint(Formula::by_fraction);
         } else {

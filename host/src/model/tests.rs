@@ -1,10 +1,11 @@
-//! Cards and networks that match, and all the ways in which they do not.
+//! Cards and networks that match, and the ways in which they can differ.
 
 use std::fs;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::classifier::{Classifier, Exact};
 use crate::testing::{card_for, shared, shared_cards, small_alexnet};
 
 pub(super) fn hex_digest(bytes: &[u8]) -> String {
@@ -45,6 +46,26 @@ fn a_network_is_loaded_with_the_card_next_to_it() {
     }
 }
 
+/// The card decides, even where the graph suggests that its author erred; but there is a warning.
+#[test]
+fn a_card_that_says_logits_of_a_softmax_is_obeyed_and_doubted() {
+    let [plain, obeyed] = [folder(|card| card), folder(replaced("\"probabilities\"", "\"logits\""))].map(|folder| {
+        let model = Model::load(&folder.path().join("net.onnx")).unwrap();
+        let exact = Exact::new(&model).unwrap();
+        let (mut session, mut scores) = (exact.session().unwrap(), vec![0.0; model.classes()]);
+        session.slot(0).fill(0.5);
+        assert_eq!(session.run(1, &mut scores).unwrap().count, 0);
+        (model.assumptions().to_vec(), scores)
+    });
+    assert!(plain.0.is_empty());
+    assert!(matches!(&obeyed.0[..], [doubt] if doubt.contains("ends with a softmax")), "{:?}", obeyed.0);
+    let exponentials: Vec<f64> = plain.1.iter().map(|&score| f64::from(score).exp()).collect();
+    let sum: f64 = exponentials.iter().sum();
+    for (score, exponential) in obeyed.1.iter().zip(&exponentials) {
+        assert!((f64::from(*score) - exponential / sum).abs() < 1e-6);
+    }
+}
+
 #[test]
 fn the_shared_cards_fit_their_networks() {
     let Some(shared) = shared("cards of the shared networks") else {
@@ -79,7 +100,10 @@ fn messages_name_file_and_field() {
         (problem(replaced("std = 1.0", "std = [1.0, 0.0, 1.0]")), "net.toml: input.std: must be greater than 0"),
         (problem(replaced("\"g\"]", "\"g\", \"h\"]")), "net.toml: labels: 8 labels, but net.onnx has 7 classes"),
         (problem(replaced("\"a\"", "\"a\\u001b[31m\"")), "net.toml: labels: class 0 is empty or has control characters"),
-        (problem(replaced("\"probabilities\"", "\"logits\"")), "net.toml: output: the card says logits, but net.onnx ends with a"),
+        (
+            problem(replaced("\"probabilities\"", "\"log-probabilities\"")),
+            "net.toml: output: the card says log-probabilities, but net.onnx ends with a softmax",
+        ),
         (problem(replaced("\"net.onnx\"", "\"../net.onnx\"")), "net.toml: file: `../net.onnx` is outside the card's folder"),
         (problem(replaced("\"net.onnx\"", "\"/net.onnx\"")), "net.toml: file: `/net.onnx` is outside the card's folder"),
         (problem(replaced("sha256 = \"", "sha256 = \"f00")), "net.toml: sha256: \"f00"),
@@ -108,7 +132,7 @@ fn another_network_under_the_same_name_is_noticed() {
     let error = Model::load(&path).unwrap_err();
     assert!(matches!(&error, ModelError::Digest { expected, .. } if *expected == model.digest()), "{error}");
     // And a change between loading the model and creating a classifier.
-    assert!(matches!(crate::classifier::TractCpu::new(&model, 1), Err(ModelError::Digest { .. })));
+    assert!(matches!(crate::classifier::Exact::new(&model), Err(ModelError::Digest { .. })));
 }
 
 #[test]
@@ -172,14 +196,14 @@ fn the_scale_decides_what_the_unit_of_the_mean_is() {
     assert_eq!(first("\"1/255\"", "[0.2, 0.1, 0.7]"), [0.0, (0.2 - 0.1) / 0.25, (0.2 - 0.7) / 0.125]);
     assert_eq!(first("\"1\"", "[51, 50.0, 49.0]"), [0.0, 4.0, 16.0]);
     assert_eq!(first("\"2 / 3\"", "0.0"), [68.0, 136.0, 272.0]);
-    // As cards were before: (byte - mean) * scale / std.
+    // With a number as scale, as in older cards: (byte - mean) * scale / std.
     assert_eq!(first("0.5", "[50.0, 49.0, 1.0]"), [1.0, 4.0, 200.0]);
     assert_eq!(first("1", "0"), [102.0, 204.0, 408.0]);
 }
 
 #[cfg(unix)]
 #[test]
-fn links_out_of_the_folder_are_followed_only_if_allowed() {
+fn links_out_of_the_folder_are_not_followed() {
     let elsewhere = folder(|card| card);
     let here = tempfile::tempdir().unwrap();
     fs::copy(elsewhere.path().join("net.toml"), here.path().join("net.toml")).unwrap();
@@ -187,7 +211,6 @@ fn links_out_of_the_folder_are_followed_only_if_allowed() {
     let card = here.path().join("net.toml");
     let error = Model::load(&card).unwrap_err().to_string();
     assert!(error.contains("is outside the card's folder"), "{error}");
-    assert!(Model::load_with(&card, &LoadOptions { outside_files: true, ..LoadOptions::default() }).is_ok());
 }
 
 #[test]
@@ -236,7 +259,7 @@ fn without_a_card_the_rest_is_assumed_and_reported() {
         let model = Model::load(&path).unwrap();
         assert_eq!((model.name(), model.classes(), model.labels()[6].as_str()), ("some", 7, "6"));
         assert_eq!(model.assumptions().len(), 4, "{:?}", model.assumptions());
-        assert!(crate::classifier::TractCpu::new(&model, 2).is_ok());
+        assert!(crate::classifier::Exact::new(&model).is_ok());
     }
 }
 
@@ -257,7 +280,7 @@ fn built_in_models_load_from_memory() {
     let files: &'static [_] = vec![("net.onnx", onnx)].leak();
     let model = Model::from_builtin(&Builtin { name: "net", card, files }).unwrap();
     assert_eq!(model.classes(), 7);
-    assert!(crate::classifier::TractCpu::new(&model, 2).is_ok());
+    assert!(crate::classifier::Exact::new(&model).is_ok());
     let error = Model::from_builtin(&Builtin { name: "net", card, files: &[] }).unwrap_err().to_string();
     assert!(error.contains("built-in net.toml: file: `net.onnx` is not built in"), "{error}");
     let error = Model::builtin("no-such\u{1b}").unwrap_err().to_string();

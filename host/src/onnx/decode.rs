@@ -1,12 +1,12 @@
 //! From the bytes of an ONNX file to a graph.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fooling_engine::{Attribute, ElementType, Graph, Input, Node, Tensor};
 
 use super::external::ExternalData;
-use super::tensor::{Budget, RawTensor, element, element_name, pair};
-use super::wire::{Damage, Fields, Memory, Value};
+use super::tensor::{Budget, RawTensor, element, element_name};
+use super::wire::{Damage, Fields, Memory, Value, pair};
 use super::{Fault, MAX_NODES, MAX_RANK, damaged, fused, node_part, part, sort};
 use crate::util::text::printable;
 
@@ -63,12 +63,17 @@ struct Reader<'a> {
     memory: Memory,
     budget: Budget,
     out: Decoded,
+    /// The number of branches of `If` around the graph that is being read.
+    depth: usize,
 }
+
+/// The deepest nesting of branches.
+const MAX_DEPTH: usize = 8;
 
 /// Decodes a file whose external data has been read.
 pub(super) fn decode(bytes: &[u8], external: &ExternalData<'_>) -> Result<Decoded, Fault> {
     super::check_kind(bytes)?;
-    let mut reader = Reader { external, memory: Memory::default(), budget: Budget::default(), out: Decoded::default() };
+    let mut reader = Reader { external, memory: Memory::default(), budget: Budget::default(), out: Decoded::default(), depth: 0 };
     let mut graph = None;
     let mut fields = Fields(bytes);
     while let Some((tag, value)) = fields.next().map_err(damaged)? {
@@ -161,6 +166,9 @@ impl Reader<'_> {
         };
         let attributes = self.node_fields(value, &mut node).map_err(damaged)?;
         for attribute in attributes {
+            if node.is("If") && self.branch(attribute, &mut node)? {
+                continue;
+            }
             let read = self.attribute(attribute);
             let (name, attribute) = read.map_err(damaged)?;
             let attribute = attribute.map_err(|problem| (node_part(&node), format!("attribute `{}` {problem}", printable(&name))))?;
@@ -169,6 +177,70 @@ impl Reader<'_> {
         self.out.half |= node.is("Cast") && [10, 16].contains(&node.int("to", 0));
         self.out.nodes.push(node);
         Ok(())
+    }
+
+    /// Reads an attribute of `If`. If it is a branch, its nodes become nodes of this graph, and its results operands of the node: the condition
+    /// first, then those of `then_branch`, then those of `else_branch`.
+    fn branch(&mut self, attribute: &[u8], node: &mut Node) -> Result<bool, Fault> {
+        let (mut name, mut graph) = (String::new(), None);
+        let mut fields = Fields(attribute);
+        while let Some((tag, value)) = fields.next().map_err(damaged)? {
+            match tag {
+                1 => name = value.text(&mut self.memory).map_err(damaged)?,
+                6 => graph = Some(value.bytes().map_err(damaged)?),
+                _ => {}
+            }
+        }
+        let Some(graph) = graph else { return Ok(false) };
+        if self.depth == MAX_DEPTH {
+            return Err((node_part(node), "is nested too deeply".into()));
+        }
+        self.depth += 1;
+        let outer = std::mem::take(&mut self.out);
+        self.out.opset = outer.opset;
+        let read = self.graph(graph);
+        let inner = std::mem::replace(&mut self.out, outer);
+        self.depth -= 1;
+        read?;
+        let results = self.merge(inner, &format!("{}/{name}", node.outputs.first().map_or("", String::as_str)))?;
+        let at = if name == "then_branch" { 1.min(node.inputs.len()) } else { node.inputs.len() };
+        node.inputs.splice(at..at, results);
+        Ok(true)
+    }
+
+    /// Adds a branch to the graph and returns the names of its results. What it makes gets names that begin with `prefix`; other names are
+    /// those of the graph around it.
+    fn merge(&mut self, mut inner: Decoded, prefix: &str) -> Result<Vec<String>, Fault> {
+        if self.out.nodes.len() + inner.nodes.len() > MAX_NODES {
+            return Err(("graph".into(), format!("has more than {MAX_NODES} nodes")));
+        }
+        let own: HashSet<String> = inner.nodes.iter().flat_map(|node| node.outputs.iter().cloned()).collect();
+        let constants = inner.constants.keys().chain(inner.unreadable.keys()).cloned();
+        let own: HashSet<String> = own.into_iter().chain(constants).filter(|name| !name.is_empty()).collect();
+        let mut renamed = |name: String| -> Result<String, Fault> {
+            if !own.contains(&name) {
+                return Ok(name);
+            }
+            self.memory.take(prefix.len()).map_err(damaged)?;
+            Ok(format!("{prefix}/{name}"))
+        };
+        for node in &mut inner.nodes {
+            for name in node.inputs.iter_mut().chain(&mut node.outputs) {
+                *name = renamed(std::mem::take(name))?;
+            }
+        }
+        for (name, tensor) in inner.constants {
+            if self.out.constants.insert(renamed(name)?, tensor).is_some() {
+                return Err((prefix.into(), "another constant has the same name".into()));
+            }
+        }
+        for (name, problem) in inner.unreadable {
+            self.out.unreadable.insert(renamed(name)?, problem);
+        }
+        let results = inner.outputs.into_iter().map(|output| renamed(output.name)).collect::<Result<Vec<_>, _>>()?;
+        self.out.nodes.extend(inner.nodes);
+        self.out.half |= inner.half;
+        Ok(results)
     }
 
     /// Reads everything in a node except its attributes, which are returned.
@@ -202,7 +274,7 @@ impl Reader<'_> {
         let (mut floats, mut ints, mut texts, mut tensor, mut other) = (Vec::new(), Vec::new(), Vec::new(), None, false);
         let mut fields = Fields(bytes);
         while let Some((tag, value)) = fields.next()? {
-            // The number of the field is not the number of the kind.
+            // The kinds have other numbers than the fields.
             let found = match tag {
                 1 => {
                     name = value.text(&mut self.memory)?;
@@ -223,7 +295,7 @@ impl Reader<'_> {
                 // The name of a function's attribute, or a comment.
                 _ => continue,
             };
-            // Files from before 2018 do not state the kind.
+            // Files written before 2018 do not state the kind.
             kind.get_or_insert(found);
         }
         let attribute = match kind.unwrap_or(OTHER) {

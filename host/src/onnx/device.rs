@@ -1,4 +1,4 @@
-//! What is changed in a graph for a GPU: operators that the backend has no kernel for, as others that it has.
+//! Rewrites a graph for a GPU: operators for which the backend has no kernel are replaced by operators for which it has one.
 //!
 //! tract's CUDA backend (0.23.9) has convolution, matrix products, reductions, softmax, slices, padding and element-wise operators. It has
 //! no pooling, no slice with a step, and its fast convolution (cuDNN's) pads both sides alike. A node that it lacks runs on the CPU, between
@@ -11,8 +11,8 @@
 //! - a 1x1 convolution with a stride first takes every s-th row and column, by reshapes and slices;
 //! - `Identity`, `Dropout` and `Constant` nodes go.
 //!
-//! Normalisation over channels (LRN) is a convolution already, see [`lrn`](super::lrn). A node that is beyond these rules is left alone;
-//! what became of each node is told by whoever plans the graph.
+//! Normalisation over channels (LRN) is a convolution already, see [`lrn`](super::lrn). A node to which no rule applies is left unchanged.
+//! Which nodes run on the device is known only when the graph is planned.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,10 +23,11 @@ use super::rewrite::drop_idle;
 /// The shape of every value whose shape is known.
 pub(crate) type Shapes = HashMap<String, Vec<usize>>;
 
-/// Before this version of the operators shapes and pads are written in another way; nobody exports such graphs any more.
+/// Graphs with an older operator set are not rewritten: it encodes shapes and pads in another way, and exporters no longer use it.
 const OLDEST_OPSET: i64 = 7;
 
-/// A larger kernel, or more weights in a rewritten one, than any network has: such a node is left alone.
+/// Larger than the kernels, and more than the weights of a rewritten kernel, in any known network. A node beyond these limits is left
+/// unchanged.
 const LARGEST_KERNEL: usize = 64;
 const MOST_WEIGHTS: usize = 1 << 25;
 
@@ -47,7 +48,7 @@ pub(crate) fn prepare(graph: &mut Graph, shapes: Shapes) -> Vec<String> {
     writer.changes
 }
 
-/// Takes out nodes that do nothing at run time, and makes constants of `Constant` nodes.
+/// Removes nodes that do nothing at run time, and turns `Constant` nodes into constants.
 fn drop_idle_nodes(graph: &mut Graph) {
     let outputs: HashSet<String> = graph.outputs.iter().cloned().collect();
     let mut same: HashMap<String, String> = HashMap::new();
@@ -61,7 +62,7 @@ fn drop_idle_nodes(graph: &mut Graph) {
         let output = node.outputs.first().cloned().unwrap_or_default();
         let idle = (node.is("Identity") || node.is("Dropout")) && node.outputs.len() == 1;
         match (node.input(0), node.tensor("value")) {
-            // An output of the graph keeps its name. A mask that somebody reads is none.
+            // An output of the graph must keep its name, so its node stays. A `Dropout` with a mask as second output is not idle.
             (Some(input), _) if idle && !outputs.contains(&output) => {
                 same.insert(output, input.to_owned());
             }
@@ -86,7 +87,7 @@ struct Window {
 }
 
 impl Window {
-    /// Of the spatial axis `axis` (0 rows, 1 columns) of a node.
+    /// The window of a node along the spatial axis `axis` (0 rows, 1 columns).
     fn of(node: &Node, axis: usize, kernel: usize, input: usize, output: usize) -> Option<Self> {
         let number = |name: &str, at: usize, default: usize| match node.ints(name) {
             Some(numbers) => usize::try_from(*numbers.get(at)?).ok(),
@@ -108,17 +109,17 @@ impl Window {
         Some(Self { kernel, stride, dilation, before, input, output })
     }
 
-    /// How far the last window reaches beyond the input, where it does.
+    /// How far the last window reaches beyond the end of the input; 0 if it does not.
     fn after(&self) -> usize {
         (self.reach()).saturating_sub(self.before + self.input)
     }
 
-    /// How much the windows read, padding before it included.
+    /// The length that the windows read, including the padding before the input.
     fn reach(&self) -> usize {
         (self.output - 1) * self.stride + (self.kernel - 1) * self.dilation + 1
     }
 
-    /// The length that whole groups of `stride` take so that every tap finds its group.
+    /// The length of the axis in whole groups of `stride`, such that the group of every tap of the kernel exists.
     fn grouped(&self) -> usize {
         match self.stride {
             1 => self.reach(),
@@ -138,7 +139,7 @@ struct Writer {
     nodes: Vec<Node>,
     constants: BTreeMap<String, Tensor>,
     changes: Vec<String>,
-    /// Of the names that the node in work gives.
+    /// The beginning of all names that are made for the current node.
     prefix: String,
 }
 
@@ -174,7 +175,7 @@ impl Writer {
 
     fn max_pool(&mut self, node: &Node) -> Option<String> {
         let [rows, columns] = self.windows(node, kernel_shape(node)?)?;
-        // Of f32; nothing that a network computes is below it.
+        // The padding is the lowest f32, so it never is the maximum.
         let fitted = self.fit(node.inputs[0].clone(), rows, columns, f32::MIN)?;
         let pooled = self.max_along(fitted, 2, rows, columns.grouped(), None)?;
         self.max_along(pooled, 3, columns, 0, node.outputs.first())?;
@@ -198,8 +199,8 @@ impl Writer {
         Some(value)
     }
 
-    /// The maximum over the window along one axis of a value that has been fitted. `width` is the length of the last axis where `axis` is
-    /// not it.
+    /// The maximum over the window along one axis of a value that has been [fitted](Self::fit). `width` is the length of the last axis, if
+    /// `axis` is another one.
     fn max_along(&mut self, value: String, axis: usize, window: Window, width: usize, output: Option<&String>) -> Option<String> {
         let Window { kernel, stride, dilation, output: length, .. } = window;
         if kernel == 1 && stride == 1 {
@@ -246,7 +247,7 @@ impl Writer {
         }
         let weights = self.constant("weight", &dims, vec![weight; dims.iter().product()]);
         let output = if counted { node.outputs[0].clone() } else { format!("{}.sum", self.prefix) };
-        let mut conv = super::operation("Conv", vec![node.inputs[0].clone(), weights], output.clone());
+        let mut conv = Node::new("Conv", vec![node.inputs[0].clone(), weights], output.clone());
         let kept = node.attributes.iter().filter(|(name, _)| !["ceil_mode", "count_include_pad"].contains(&name.as_str()));
         conv.attributes = kept.map(|(name, attribute)| (name.clone(), attribute.clone())).collect();
         conv.attributes.insert("group".into(), Attribute::Int(channels as i64));
@@ -271,7 +272,8 @@ impl Writer {
         let tensor = self.constants.get(node.inputs.get(1)?).filter(|tensor| tensor.element == ElementType::F32)?;
         let [outputs, inputs, height, width] = tensor.shape[..] else { return None };
         let windows = self.windows(node, [height, width])?;
-        // What the file says and not what is read of it: a row that no window reads is no padding.
+        // The padding that the file states, not only what windows read of it: else equal padding would look unequal if no window reads the
+        // last row.
         let pads = match auto_pad(node) {
             "NOTSET" | "" => {
                 node.ints("pads").map_or(Some(vec![0; 4]), |pads| pads.iter().map(|&pad| usize::try_from(pad).ok()).collect())?
@@ -326,9 +328,8 @@ impl Writer {
     /// Adds a node and returns its output, which has a new name if none is given.
     fn add(&mut self, operator: &str, inputs: Vec<String>, attributes: Vec<(&str, Attribute)>, output: Option<&String>) -> String {
         let output = output.cloned().unwrap_or_else(|| self.name(operator));
-        let mut node = super::operation(operator, inputs, output.clone());
-        node.attributes.extend(attributes.into_iter().map(|(name, attribute)| (name.to_owned(), attribute)));
-        self.nodes.push(node);
+        let node = Node::new(operator, inputs, output.clone());
+        self.nodes.push(attributes.into_iter().fold(node, |node, (name, attribute)| node.with(name, attribute)));
         output
     }
 
@@ -372,7 +373,8 @@ impl Writer {
     }
 }
 
-/// Zeros to be put before and behind a kernel so that a padding of `before` and `after` becomes the larger of the two on both sides.
+/// The numbers of zeros to add before and after a kernel, so that a padding of `before` and `after` becomes the larger of the two on both
+/// sides.
 fn grown(before: usize, after: usize, dilation: usize) -> Option<(usize, usize)> {
     let difference = before.abs_diff(after);
     let zeros = difference / dilation.max(1);

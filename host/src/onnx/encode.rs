@@ -63,7 +63,7 @@ fn attribute_message(name: &str, attribute: &Attribute) -> Message {
         Attribute::Floats(numbers) => (message.floats(7, numbers), 6).1,
         Attribute::Ints(numbers) => (message.numbers(8, numbers), 7).1,
         Attribute::Texts(texts) => (texts.iter().for_each(|text| message.bytes(9, text.as_bytes())), 8).1,
-        // A kind that no operator here has.
+        // A kind that no supported operator has.
         _ => 0,
     };
     message.number(20, kind);

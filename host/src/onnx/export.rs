@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use fooling_engine::{Attribute, ElementType, Graph, Node, Numbers, Tensor};
 
 use super::rewrite::{drop_idle, open_batch};
-use super::{Softmax, encode, operation};
+use super::{Softmax, encode};
 
 /// Writes a graph that was prepared for a device as an ONNX file with a symbolic batch, optionally in half precision up to the softmax.
 pub(crate) fn exported(mut graph: Graph, softmax: Option<&Softmax>, half: bool) -> Result<Vec<u8>, String> {
@@ -18,7 +18,7 @@ pub(crate) fn exported(mut graph: Graph, softmax: Option<&Softmax>, half: bool) 
     Ok(encode(&graph, None))
 }
 
-/// Makes a graph compute in half precision from its input to the value `last`; what comes behind that, the softmax, stays in single.
+/// Makes a graph compute in half precision from its input to the value `last`. What follows, the softmax, stays in single precision.
 fn halve(graph: &mut Graph, last: &str) -> Result<(), String> {
     let input = graph.inputs.first().ok_or("the network has no input")?.name.clone();
     plain_products(graph);
@@ -36,18 +36,15 @@ fn halve(graph: &mut Graph, last: &str) -> Result<(), String> {
         }
     }
     let cast = |from: &str, to: &str, code: i64| {
-        let mut node = operation("Cast", vec![from.into()], to.into());
-        // The previous layer takes the name of its output.
-        node.name = format!("{to}.cast");
-        node.attributes.insert("to".into(), Attribute::Int(code));
-        node
+        // Another layer may already have the name of its output.
+        Node { name: format!("{to}.cast"), ..Node::new("Cast", [from], to).with("to", Attribute::Int(code)) }
     };
     graph.nodes.insert(maker + 1, cast(&half_last, last, 1));
     graph.nodes.insert(0, cast(&input, &half_input, 10));
     Ok(())
 }
 
-/// `Gemm` as a product and a sum, for tract takes its factors for single precision whatever its operands are.
+/// Replaces `Gemm` by a product and a sum: tract assumes that the factors of `Gemm` are in single precision, whatever its operands are.
 fn plain_products(graph: &mut Graph) {
     let mut nodes = Vec::with_capacity(graph.nodes.len());
     for node in std::mem::take(&mut graph.nodes) {
@@ -75,7 +72,7 @@ fn plain_product(node: &Node, graph: &mut Graph) -> Option<Vec<Node>> {
     graph.constants.insert(weight.clone(), Tensor::of_floats(&shape, numbers));
     let factors = vec![node.inputs.first()?.clone(), weight];
     Some(match node.input(2) {
-        Some(bias) => vec![operation("MatMul", factors, product.clone()), operation("Add", vec![product, bias.into()], output)],
-        None => vec![operation("MatMul", factors, output)],
+        Some(bias) => vec![Node::new("MatMul", factors, product.clone()), Node::new("Add", vec![product, bias.into()], output)],
+        None => vec![Node::new("MatMul", factors, output)],
     })
 }

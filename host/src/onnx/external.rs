@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
 use super::Fault;
-use super::tensor::pair;
-use super::wire::{Damage, Fields, Memory, Value};
+use super::wire::{Damage, Fields, Memory, Value, pair};
 use crate::util::text::printable;
 
 /// More files than any exporter writes (usually one; some write one for each tensor).

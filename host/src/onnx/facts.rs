@@ -78,11 +78,11 @@ pub(super) fn facts(decoded: &Decoded) -> Result<Facts, Fault> {
 /// The number of scores for a picture in an output of these dimensions (the batch first), if they tell. An output with two or more further
 /// dimensions is not a list of scores.
 pub(crate) fn classes_in(shape: &[Option<usize>]) -> Result<Option<usize>, String> {
-    let behind = shape.get(1..).unwrap_or_default();
-    if behind.iter().filter(|dim| dim.is_some_and(|dim| dim > 1)).count() > 1 {
+    let after_batch = shape.get(1..).unwrap_or_default();
+    if after_batch.iter().filter(|dim| dim.is_some_and(|dim| dim > 1)).count() > 1 {
         return Err(format!("has the shape {}; a classifier returns one list of scores for each picture, N x classes", said(shape)));
     }
-    Ok(behind.iter().try_fold(1, |product: usize, dim| product.checked_mul((*dim)?)))
+    Ok(after_batch.iter().try_fold(1, |product: usize, dim| product.checked_mul((*dim)?)))
 }
 
 /// A shape in words; `N` is the batch, `?` a dimension that the file leaves open.

@@ -59,11 +59,8 @@ fn parts(graph: &mut Graph, node: &Node, name: &str) -> Option<Vec<Node>> {
     let inner = |part: &str| format!("{name}.{part}");
     let part = |operator: &str, inputs: Vec<String>, output: String, attributes| Node {
         name: node.name.clone(),
-        operator: operator.to_owned(),
-        domain: String::new(),
-        inputs,
-        outputs: vec![output],
         attributes,
+        ..Node::new(operator, inputs, output)
     };
     let (own, added) = if operator == "Conv" { node.inputs.split_at(node.inputs.len().min(3)) } else { (&node.inputs[..], &[][..]) };
     let mut parts = vec![part(operator, own.to_vec(), inner("product"), attributes)];
@@ -99,11 +96,9 @@ mod tests {
     fn fused(operator: &str, inputs: &[&str], attributes: &[(&str, Attribute)]) -> Graph {
         let node = Node {
             name: "n".into(),
-            operator: operator.into(),
             domain: DOMAIN.into(),
-            inputs: inputs.iter().map(|&name| name.into()).collect(),
-            outputs: vec!["y".into()],
             attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+            ..Node::new(operator, inputs.iter().copied(), "y")
         };
         let mut graph = Graph { opset: 17, inputs: vec![], outputs: vec!["y".into()], constants: BTreeMap::new(), nodes: vec![node] };
         take_apart(&mut graph);

@@ -1,16 +1,15 @@
 //! Local response normalisation as a matrix product.
 //!
-//! LRN divides each value by a power of a weighted sum of squares over its neighbouring channels. Engines walk over the channels for it;
-//! as a 1x1 convolution of the squares with a band matrix the sum is a matrix product, which they are fast at:
+//! LRN divides each value by a power of a weighted sum of squares over its neighbouring channels:
 //! `y = x / (bias + alpha / size * sum of x^2 over the window) ^ beta`.
+//! Engines usually loop over the channels. Written as a 1x1 convolution of the squares with a band matrix, the sum is a matrix product,
+//! which is fast.
 
 use std::collections::HashMap;
 
 use fooling_engine::{Attribute, Graph, Node, Tensor};
 
-use super::operation;
-
-/// More channels than this would make the matrix larger than the walk is slow; such a node is left alone.
+/// The most channels of a node that is rewritten: the band matrix grows with their square, the loop does not.
 const MOST_CHANNELS: usize = 1024;
 
 /// The parameters of a node.
@@ -40,7 +39,7 @@ pub(super) fn unroll(graph: &mut Graph) {
     graph.nodes = nodes;
 }
 
-/// The number of channels of every value that is a convolution's result, or that with only its plane changed.
+/// The number of channels of every value that is a convolution's result, or was computed from one by nodes that keep this number.
 fn channels_of_values(graph: &Graph) -> HashMap<String, usize> {
     let mut channels = HashMap::new();
     for node in &graph.nodes {
@@ -82,20 +81,20 @@ impl Lrn {
     fn nodes(&self, name: &str, node: &Node) -> Vec<Node> {
         let value = |part: &str| format!("{name}.{part}");
         let (input, output) = (node.inputs[0].clone(), node.outputs[0].clone());
-        let mut sum = operation("Conv", vec![value("squares"), value("band"), value("bias")], value("sum"));
-        sum.attributes.insert("kernel_shape".into(), Attribute::Ints(vec![1, 1]));
-        let mut nodes = vec![operation("Mul", vec![input.clone(), input.clone()], value("squares")), sum];
+        let sum = Node::new("Conv", [value("squares"), value("band"), value("bias")], value("sum"));
+        let sum = sum.with("kernel_shape", Attribute::Ints(vec![1, 1]));
+        let mut nodes = vec![Node::new("Mul", [input.clone(), input.clone()], value("squares")), sum];
         // Roots are fast and correctly rounded; a general power is neither.
         if self.beta == 0.75 {
-            nodes.push(operation("Sqrt", vec![value("sum")], value("root")));
-            nodes.push(operation("Sqrt", vec![value("root")], value("fourth_root")));
-            nodes.push(operation("Mul", vec![value("root"), value("fourth_root")], value("power")));
+            nodes.push(Node::new("Sqrt", [value("sum")], value("root")));
+            nodes.push(Node::new("Sqrt", [value("root")], value("fourth_root")));
+            nodes.push(Node::new("Mul", [value("root"), value("fourth_root")], value("power")));
         } else if self.beta == 0.5 {
-            nodes.push(operation("Sqrt", vec![value("sum")], value("power")));
+            nodes.push(Node::new("Sqrt", [value("sum")], value("power")));
         } else {
-            nodes.push(operation("Pow", vec![value("sum"), value("beta")], value("power")));
+            nodes.push(Node::new("Pow", [value("sum"), value("beta")], value("power")));
         }
-        nodes.push(operation("Div", vec![input, value("power")], output));
+        nodes.push(Node::new("Div", [input, value("power")], output));
         nodes
     }
 }

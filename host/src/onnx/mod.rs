@@ -16,6 +16,8 @@ mod external;
 mod facts;
 mod fused;
 #[cfg(feature = "tract")]
+mod head;
+#[cfg(feature = "tract")]
 mod lrn;
 mod meaning;
 mod rewrite;
@@ -26,11 +28,11 @@ pub(crate) mod tract;
 mod trial;
 mod wire;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use fooling_engine::{ElementType, Graph, Node};
 
-use crate::model::card::Input;
+use crate::model::card::{Input, Output};
 use crate::model::error::ModelError;
 use crate::util::text::printable;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
@@ -86,6 +88,14 @@ impl Network {
     /// The last softmax before the output. An engine may omit it and return logits.
     pub(crate) fn softmax(&self) -> Option<&Softmax> {
         self.softmax.as_ref()
+    }
+
+    /// Makes a final softmax a layer like any other, which no engine omits: for an output that is said to be logits. A log-softmax may still
+    /// be omitted, because the softmax of log-probabilities is that of the logits.
+    pub(crate) fn keep_softmax(&mut self) {
+        if self.meaning() == Meaning::Known(Output::Probabilities) {
+            self.softmax = None;
+        }
     }
 
     /// The value at which an engine may stop: the logits before the last softmax, or the output.
@@ -147,7 +157,7 @@ impl Network {
         let mut computed: HashSet<&str> = self.graph.inputs.iter().map(|input| input.name.as_str()).collect();
         for node in &self.graph.nodes {
             if node.inputs.iter().any(|input| computed.contains(input.as_str())) {
-                // Normalised weights (NFNet) are made in training mode, too, but of constants.
+                // Normalised weights (NFNet) are computed in training mode too, but from constants.
                 if trains(node) {
                     return self.fail(node_part(node), "was exported in training mode; call model.eval() before the export");
                 }
@@ -156,6 +166,10 @@ impl Network {
         }
         if !computed.contains(output.as_str()) {
             return self.fail(part("output", output), "does not depend on the input");
+        }
+        if let Some(node) = meaning::ranking(&self.graph, self.facts.outputs[0].width()) {
+            let problem = "gives the best classes, not a score for each class; export the network without it, or choose another output";
+            return self.fail(node_part(node), problem);
         }
         match self.facts.outputs[0].shape.as_deref().map(classes_in) {
             Some(Err(problem)) => self.fail(part("output", output), problem),
@@ -220,9 +234,9 @@ impl Network {
 impl Network {
     /// Divides the network into a body and, if it ends in dense layers, a head with them.
     ///
-    /// The head takes what the body gives, a row for each picture.
+    /// The head's input is the body's output, a row for each picture.
     pub(crate) fn split(mut self) -> (Self, Option<Self>) {
-        let Some(graph) = rewrite::split_head(&mut self.graph, self.softmax.as_ref()) else {
+        let Some(graph) = head::split(&mut self.graph, self.softmax.as_ref()) else {
             return (self, None);
         };
         let head = Self { graph, file: self.file.clone(), facts: self.facts.clone(), softmax: self.softmax.take() };
@@ -231,8 +245,8 @@ impl Network {
 
     /// The graph for an input of `shape`, whatever batch it was exported for.
     ///
-    /// The second result says that a batch size had been written into the graph and was changed, so that whether the
-    /// pictures of a batch are still independent must be tried.
+    /// The second result says whether a batch size in the graph was changed. Then it must be tested whether the pictures of a batch are
+    /// still independent.
     pub(crate) fn for_batch(mut self, shape: &[usize]) -> Result<(Graph, bool), ModelError> {
         let batch = shape[0];
         rewrite::set_input(&mut self.graph, shape);
@@ -269,18 +283,6 @@ impl Network {
         let shapes = tract::shapes(&graph).map_err(|problem| ModelError::network(&file, "graph for a GPU", problem))?;
         let changes = device::prepare(&mut graph, shapes);
         Ok((graph, changes))
-    }
-}
-
-/// A node with one output, whose name it takes.
-pub(crate) fn operation(operator: &str, inputs: Vec<String>, output: String) -> Node {
-    Node {
-        name: output.clone(),
-        operator: operator.into(),
-        domain: String::new(),
-        inputs,
-        outputs: vec![output],
-        attributes: BTreeMap::new(),
     }
 }
 

@@ -1,9 +1,9 @@
-//! The only decoder of tensors: elements of every type that networks use, stored in any of ONNX's forms, or in a file next to the network.
+//! Decodes tensors: elements of every type that networks use, stored in any of ONNX's forms, or in a file next to the network.
 
 use fooling_engine::{ElementType, Numbers, Tensor};
 
 use super::external::{ExternalData, Stored};
-use super::wire::{Damage, Fields, Memory, Value};
+use super::wire::{Damage, Fields, Memory, Value, pair};
 use super::{MAX_ELEMENTS, MAX_RANK};
 
 /// Largest number of integers in all constants together; they are indices, shapes and masks.
@@ -246,6 +246,7 @@ pub(super) fn half(bits: u16) -> f32 {
 }
 
 /// The nearest float16, ties to even; beyond the largest, infinity.
+#[cfg(any(test, feature = "train", feature = "tract"))]
 pub(super) fn to_half(number: f32) -> u16 {
     let sign = (number.to_bits() >> 16 & 0x8000) as u16;
     let size = number.abs();
@@ -279,28 +280,13 @@ impl Budget {
             _ => self.integers += length,
         }
         if self.numbers > MAX_ELEMENTS {
-            return Err(format!("is too much: all constants together have more than {MAX_ELEMENTS} elements"));
+            return Err(format!("exceeds a limit: all constants together have more than {MAX_ELEMENTS} elements"));
         }
         if self.integers > MAX_INTEGERS {
-            return Err(format!("is too much: all constants together have more than {MAX_INTEGERS} integers"));
+            return Err(format!("exceeds a limit: all constants together have more than {MAX_INTEGERS} integers"));
         }
         Ok(())
     }
-}
-
-/// A key with its value.
-pub(super) fn pair(bytes: &[u8], memory: &mut Memory) -> Result<(String, String), Damage> {
-    let mut pair = (String::new(), String::new());
-    memory.take(size_of::<(String, String)>())?;
-    let mut fields = Fields(bytes);
-    while let Some((tag, value)) = fields.next()? {
-        match tag {
-            1 => pair.0 = value.text(memory)?,
-            2 => pair.1 = value.text(memory)?,
-            _ => {}
-        }
-    }
-    Ok(pair)
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ fn every_cut_of_a_file_is_an_error_or_a_smaller_network() {
             assert!(error.starts_with("net.onnx: "), "{error}");
         }
     }
-    // Only a cut behind the graph itself can go unnoticed; the digest in the card is for that.
+    // Only a cut after the graph itself can go unnoticed here; the digest in the card detects it.
     assert!(errors >= bytes.len() / 7 - 3, "{errors} errors");
 }
 
@@ -419,14 +419,15 @@ fn meanings_are_inferred_from_the_last_operators() {
     assert_eq!(ends("Identity"), Meaning::Unbounded);
     assert_eq!(ends("Relu"), Meaning::Unbounded);
     assert_eq!(ends("Clip"), Meaning::Unclear);
-    let behind = |operator: &str, other: &str| {
+    let after = |operator: &str, other: &str| {
         let mut onnx = simple();
         onnx.graph.nodes[2].outputs[0] = "s".into();
         decode(onnx.floats("half", &[1], |_| 0.5).node(operator, &["s", other], "y", &[])).unwrap().meaning()
     };
-    assert_eq!(behind("Cast", ""), Meaning::Known(Output::Probabilities));
-    assert_eq!(behind("Mul", "half"), Meaning::Unclear);
-    assert_eq!(behind("Add", "g"), Meaning::Unclear);
+    assert_eq!(after("Cast", ""), Meaning::Known(Output::Probabilities));
+    assert_eq!(after("DequantizeLinear", "half"), Meaning::Known(Output::Probabilities));
+    assert_eq!(after("Mul", "half"), Meaning::Unclear);
+    assert_eq!(after("Add", "g"), Meaning::Unclear);
 }
 
 fn softmax(onnx: Onnx) -> Option<Softmax> {
@@ -434,7 +435,7 @@ fn softmax(onnx: Onnx) -> Option<Softmax> {
 }
 
 #[test]
-fn a_softmax_is_found_behind_changes_of_shape_only() {
+fn a_softmax_is_found_before_changes_of_shape_only() {
     assert!(softmax(simple()).is_some());
     let renamed = |onnx: &Onnx, operator: &str| {
         let mut onnx = onnx.clone();
@@ -467,4 +468,87 @@ fn a_softmax_must_span_the_classes() {
     for (softmax, shape, expected) in spans {
         assert_eq!(softmax.spans(shape), expected, "{softmax:?} over {shape:?}");
     }
+}
+
+/// A message with texts.
+fn message(texts: &[(u64, &str)]) -> Message {
+    let mut message = Message::default();
+    texts.iter().for_each(|(tag, text)| message.bytes(*tag, text.as_bytes()));
+    message
+}
+
+/// A branch of `If`: one node over a value of the graph around it, whose result has the name `r` in every branch.
+fn branch(name: &str, operator: &str, input: &str) -> Message {
+    let mut graph = Message::default();
+    graph.message(1, &message(&[(1, input), (2, "r"), (4, operator)]));
+    graph.message(12, &message(&[(1, "r")]));
+    let mut attribute = message(&[(1, name)]);
+    attribute.message(6, &graph);
+    attribute.number(20, 5);
+    attribute
+}
+
+#[test]
+fn the_branches_of_an_if_become_nodes_of_the_graph() {
+    // The other order of the branches in the file gives the same operands.
+    for then_first in [true, false] {
+        let mut branches = [branch("then_branch", "Relu", "x"), branch("else_branch", "Neg", "x")];
+        if !then_first {
+            branches.reverse();
+        }
+        let mut choice = message(&[(1, "c"), (2, "y"), (4, "If")]);
+        branches.iter().for_each(|branch| choice.message(5, branch));
+        let mut test = Message::default();
+        [(1, "x"), (2, "c"), (4, "Not")].iter().for_each(|(tag, text)| test.bytes(*tag, text.as_bytes()));
+        let mut graph = Message::default();
+        graph.message(1, &test);
+        graph.message(1, &choice);
+        let mut tensor = Message::default();
+        tensor.number(1, 1);
+        let mut shape = Message::default();
+        for side in [1, 3] {
+            let mut dimension = Message::default();
+            dimension.number(1, side);
+            shape.message(1, &dimension);
+        }
+        tensor.message(2, &shape);
+        let mut kind = Message::default();
+        kind.message(1, &tensor);
+        for (tag, name) in [(11, "x"), (12, "y")] {
+            let mut described = message(&[(1, name)]);
+            described.message(2, &kind);
+            graph.message(tag, &described);
+        }
+        let mut model = Message::default();
+        model.message(7, &graph);
+        let mut opset = Message::default();
+        opset.number(2, 17);
+        model.message(8, &opset);
+        let network = decode_bytes(&model.0).unwrap();
+        let operators: Vec<_> = network.graph().nodes.iter().map(|node| node.operator.as_str()).collect();
+        assert_eq!(operators.last(), Some(&"If"));
+        assert!(operators.contains(&"Relu") && operators.contains(&"Neg"), "{operators:?}");
+        let inputs = &network.graph().nodes.last().unwrap().inputs;
+        assert_eq!(*inputs, ["c", "y/then_branch/r", "y/else_branch/r"]);
+    }
+}
+
+/// A network that names or sorts its best classes has no score for each class.
+#[test]
+fn the_best_classes_are_no_scores() {
+    let dense = || Onnx::new(13, &[0, 1, 4, 4]).floats("w", &[3, 16], weight).ints("one", &[1]).ints("two", &[2]);
+    let dense = || dense().node("Flatten", &["x"], "f", &[]).node("Gemm", &["f", "w"], "g", &[("transB", Value::Int(1))]);
+    let best = |onnx: Onnx| problem(onnx.node("Softmax", &["v"], "y", &[]));
+    for onnx in [
+        dense().node("TopK", &["g", "two"], "v", &[]),
+        dense().node("ArgMax", &["g"], "a", &[("axis", Value::Int(1))]).node("Cast", &["a"], "v", &[("to", Value::Int(1))]),
+    ] {
+        let problem = best(onnx);
+        assert!(problem.contains("gives the best classes, not a score for each class"), "{problem}");
+    }
+    // The largest of several positions is a score for each class.
+    let positions = dense().ints("apart", &[-1, 3, 1]).ints("flat", &[-1, 3]).node("Reshape", &["g", "apart"], "r", &[]);
+    decode(positions.node("TopK", &["r", "one"], "t", &[]).node("Reshape", &["t", "flat"], "y", &[])).unwrap();
+    // And so is what a layer makes of sorted numbers.
+    decode(dense().floats("v", &[2, 4], weight).node("TopK", &["g", "two"], "t", &[]).node("MatMul", &["t", "v"], "y", &[])).unwrap();
 }

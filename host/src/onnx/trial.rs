@@ -6,12 +6,12 @@ use super::{Network, classes_in};
 use crate::model::card::Output;
 use crate::model::error::ModelError;
 
-/// The outputs.
+/// The result of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Trial {
     /// The number of outputs for one picture.
     pub(crate) width: usize,
-    /// Those of each picture.
+    /// The outputs for each picture.
     pub(crate) outputs: Vec<Vec<f32>>,
 }
 

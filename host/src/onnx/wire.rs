@@ -147,10 +147,27 @@ impl<'a> Value<'a> {
     }
 }
 
+/// A key with its value.
+pub(super) fn pair(bytes: &[u8], memory: &mut Memory) -> Result<(String, String), Damage> {
+    let mut pair = (String::new(), String::new());
+    memory.take(size_of::<(String, String)>())?;
+    let mut fields = Fields(bytes);
+    while let Some((tag, value)) = fields.next()? {
+        match tag {
+            1 => pair.0 = value.text(memory)?,
+            2 => pair.1 = value.text(memory)?,
+            _ => {}
+        }
+    }
+    Ok(pair)
+}
+
 /// A message under construction.
+#[cfg(any(test, feature = "train", feature = "tract"))]
 #[derive(Debug, Default)]
 pub(super) struct Message(pub(super) Vec<u8>);
 
+#[cfg(any(test, feature = "train", feature = "tract"))]
 impl Message {
     fn key(&mut self, tag: u64, wire_type: u64) {
         self.varint(tag << 3 | wire_type);

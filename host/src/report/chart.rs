@@ -78,10 +78,10 @@ impl VerticalAxis {
 ///
 /// Does not happen with finite numbers: drawing into memory cannot fail.
 #[must_use]
-pub(super) fn chart(across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) -> String {
+pub(super) fn chart(across: &str, up: &str, vertical: VerticalAxis, curves: &[Curve]) -> String {
     let right = curves.iter().flat_map(|curve| &curve.points).map(|point| point.0).fold(1.0, f64::max);
     let mut svg = String::new();
-    draw(&mut svg, across, up, upright, right, curves).expect("drawing into memory");
+    draw(&mut svg, across, up, vertical, right, curves).expect("drawing into memory");
     // The size is that of the viewBox; the page decides how large the chart is shown.
     svg.replacen(&format!("<svg width=\"{}\" height=\"{}\"", SIZE.0, SIZE.1), "<svg class=\"chart\" role=\"img\"", 1)
 }
@@ -93,11 +93,11 @@ fn clean(text: &str) -> String {
 
 type Failure = DrawingAreaErrorKind<<SVGBackend<'static> as DrawingBackend>::ErrorType>;
 
-fn draw(svg: &mut String, across: &str, up: &str, upright: VerticalAxis, right: f64, curves: &[Curve]) -> Result<(), Failure> {
+fn draw(svg: &mut String, across: &str, up: &str, vertical: VerticalAxis, right: f64, curves: &[Curve]) -> Result<(), Failure> {
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     let mut chart =
-        ChartBuilder::on(&area).margin(12).x_label_area_size(46).y_label_area_size(96).build_cartesian_2d(0.0..right, upright.range())?;
-    let lines = match upright {
+        ChartBuilder::on(&area).margin(12).x_label_area_size(46).y_label_area_size(96).build_cartesian_2d(0.0..right, vertical.range())?;
+    let lines = match vertical {
         VerticalAxis::Nines => MOST_NINES as usize + 1,
         VerticalAxis::UpTo(most) => (most as usize + 1).clamp(2, 11),
     };
@@ -111,18 +111,18 @@ fn draw(svg: &mut String, across: &str, up: &str, upright: VerticalAxis, right: 
         .y_desc(clean(up))
         .y_labels(lines)
         .x_label_formatter(&|x| if x.fract() == 0.0 { format!("{x:.0}") } else { format!("{x:.1}") })
-        .y_label_formatter(&|y| upright.label(*y))
+        .y_label_formatter(&|y| vertical.label(*y))
         .label_style((FONT, 14))
         .axis_desc_style((FONT, 15))
         .draw()?;
-    if upright == VerticalAxis::Nines {
+    if vertical == VerticalAxis::Nines {
         // The paper's threshold of near certainty.
         chart.draw_series(LineSeries::new([(0.0, 4.0), (right, 4.0)], BLACK.mix(0.55)))?;
     }
     // Faint curves lie below the others.
     for faint in [true, false] {
         for curve in curves.iter().filter(|curve| curve.faint == faint) {
-            line(&mut chart, upright, curve)?;
+            line(&mut chart, vertical, curve)?;
         }
     }
     if curves.iter().any(|curve| !curve.name.is_empty()) {
@@ -135,12 +135,12 @@ fn draw(svg: &mut String, across: &str, up: &str, upright: VerticalAxis, right: 
 
 fn line<'a>(
     chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>,
-    upright: VerticalAxis,
+    vertical: VerticalAxis,
     curve: &Curve,
 ) -> Result<(), Failure> {
     let colour = COLOURS[curve.colour % COLOURS.len()];
     let style = if curve.faint { colour.mix(0.35).stroke_width(1) } else { colour.stroke_width(2) };
-    let points = curve.points.iter().map(|&(x, y)| (x, upright.place(y)));
+    let points = curve.points.iter().map(|&(x, y)| (x, vertical.place(y)));
     let series = chart.draw_series(LineSeries::new(points, style))?;
     if !curve.name.is_empty() {
         series.label(clean(&curve.name)).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));

@@ -30,10 +30,15 @@ pub(crate) fn html(folder: &Folder) -> Result<String, RunError> {
     sheet(&mut page, &rebuilt).map_err(failed)?;
     films(&mut page, folder, &rebuilt)?;
     page.section("How it was made");
-    let made = &rebuilt.run.provenance;
+    let provenance = &rebuilt.run.provenance;
     let settings = toml::to_string(config).map_err(|error| RunError::RunToml { path: folder.run_toml(), problem: error.to_string() })?;
     let settings = settings.lines().filter_map(|line| line.split_once(" = ")).map(|(name, value)| [name.to_owned(), value.to_owned()]);
-    let by = [("fooling", &made.fooling), ("model sha256", &made.model_sha256), ("engine", &made.engine), ("cpu", &made.cpu)];
+    let by = [
+        ("fooling", &provenance.fooling),
+        ("model sha256", &provenance.model_sha256),
+        ("engine", &provenance.engine),
+        ("cpu", &provenance.cpu),
+    ];
     let by = by.into_iter().map(|(name, value)| [name.to_owned(), value.clone()]);
     page.table(&["setting", "value"], by.chain(settings));
     Ok(page.finish())

@@ -1,17 +1,26 @@
-//! What a run leaves behind to look at: pictures, contact sheets, figures.
+//! The results of a run for people to look at: pictures, contact sheets, figures.
 
+#[cfg(feature = "cli")]
 mod chart;
+#[cfg(feature = "cli")]
 mod html;
+#[cfg(feature = "cli")]
 mod page;
 mod sheet;
 mod summary;
+#[cfg(feature = "cli")]
 mod xml;
 
+#[cfg(feature = "cli")]
 pub(crate) use chart::{Curve, VerticalAxis};
+#[cfg(feature = "cli")]
 pub(crate) use html::{FRAMES, html};
+#[cfg(feature = "cli")]
 pub(crate) use page::{Page, Thumbnail};
 pub(crate) use sheet::{SheetEntry, pages};
+pub(crate) use summary::title;
 pub use summary::{Shares, Summary};
+#[cfg(feature = "cli")]
 pub(crate) use xml::Text;
 
 use crate::run::{Finished, Folder, RunError, RunToml, journal_file};

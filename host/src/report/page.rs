@@ -146,8 +146,8 @@ impl Page {
     }
 
     /// Curves.
-    pub(crate) fn chart(&mut self, across: &str, up: &str, upright: VerticalAxis, curves: &[Curve]) {
-        let chart = chart(across, up, upright, curves);
+    pub(crate) fn chart(&mut self, across: &str, up: &str, vertical: VerticalAxis, curves: &[Curve]) {
+        let chart = chart(across, up, vertical, curves);
         self.put(format_args!("<div class=\"scroll\">{chart}</div>\n"));
     }
 

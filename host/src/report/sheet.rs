@@ -45,7 +45,7 @@ pub(crate) fn pages(title: &str, mut entries: Vec<SheetEntry<'_>>) -> Vec<Result
     entries.chunks(PAGE).enumerate().map(headed).collect()
 }
 
-/// Height of a line of text in pixels.
+/// Width of a line of text in pixels.
 fn width_of(text: &str) -> usize {
     text.chars().count() * get_raster_width(FontWeight::Regular, RasterHeight::Size16)
 }

@@ -3,12 +3,10 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use fooling_core::{Placement, Settings, open_journal};
+use fooling_core::{Settings, open_journal};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use crate::run::{EncodingName, RunError, RunToml, Scores, Stats, Timing, Variant, along, journal_file};
-use crate::util::text::hex;
+use crate::run::{Decisions, EncodingName, RunConfig, RunError, RunToml, Scores, Stats, Timing, Traffic, Variant, along, journal_file};
 
 /// The results of a run in figures: `summary.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,10 +27,13 @@ pub struct Summary {
     /// Confidence over the cells.
     #[serde(flatten)]
     pub stats: Stats,
-    /// Total number of pictures scored.
+    /// Total number of pictures made and scored.
     pub evaluations: u64,
     /// Pictures rejected because their scores were not probabilities.
     pub refused: u64,
+    /// Of the process that finished the run: pictures that were not scored, because an elite has the same picture and they can take no cell.
+    #[serde(default)]
+    pub repeated: u64,
     /// SHA-256 of the journal.
     pub journal_digest: String,
     /// SHA-256 of the settings and of all placements, without the provenance: machines on which the scores have the same bits give the same
@@ -40,10 +41,13 @@ pub struct Summary {
     pub decisions_digest: String,
     /// Of the process that finished the run: time from its first generation to its last.
     pub seconds: f64,
-    /// Of that process.
+    /// Pictures that this process made per second.
     pub images_per_second: f64,
-    /// Of that process: shares of its time.
+    /// How this process spent its time.
     pub shares: Shares,
+    /// Of rank 0: the exchange between ranks; absent if there was one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<Traffic>,
 }
 
 /// Shares of the evaluation time, in [0, 1]. They add up to 1, except for rounding and waiting for the last thread.
@@ -55,7 +59,7 @@ pub struct Shares {
     pub render: f64,
     /// Running the network.
     pub infer: f64,
-    /// Offering to the population.
+    /// Offering offspring to the population.
     pub archive: f64,
     /// Writing the journal.
     pub write: f64,
@@ -64,9 +68,7 @@ pub struct Shares {
 impl Summary {
     /// One line that identifies the run.
     pub(crate) fn title(&self) -> String {
-        let Self { model, encoding, variant, seed, generations, .. } = self;
-        let (encoding, variant) = (encoding.name(), variant.name());
-        format!("{model} {encoding} ({variant}) seed {seed}, generation {generations}")
+        line(&self.model, self.encoding, self.variant, self.seed, self.generations)
     }
 
     /// Computes the figures from a journal.
@@ -75,15 +77,12 @@ impl Summary {
             |error: fooling_core::JournalError| RunError::Config(format!("the journal that was just written cannot be read: {error}"));
         let (_, records) = open_journal(bytes).map_err(damaged)?;
         let mut scores = Scores::new(settings.cells());
-        let mut decisions = Sha256::new_with_prefix(settings.to_bytes());
+        let mut decisions = Decisions::new(settings);
         let (mut generations, mut evaluations, mut refused) = (0, 0, 0);
         for record in records {
             let record = record.map_err(damaged)?;
             scores.place_all(&record);
-            decisions.update(record.generation.to_le_bytes());
-            for Placement { child, cell, score } in record.placements() {
-                decisions.update([child, cell, score.to_bits()].map(u32::to_le_bytes).as_flattened());
-            }
+            decisions.add(&record);
             generations = record.generation;
             evaluations += u64::from(settings.children(record.generation));
             refused += u64::from(record.refused);
@@ -101,8 +100,9 @@ impl Summary {
             stats: scores.stats(),
             evaluations,
             refused,
+            repeated: timing.repeated,
             journal_digest: journal_file::digest(bytes),
-            decisions_digest: hex(&decisions.finalize()),
+            decisions_digest: decisions.finish(),
             seconds,
             images_per_second: if seconds > 0.0 { timing.pictures as f64 / seconds } else { 0.0 },
             shares: Shares {
@@ -112,8 +112,18 @@ impl Summary {
                 archive: share(timing.archive, seconds),
                 write: share(timing.write, seconds),
             },
+            ranks: timing.ranks,
         })
     }
+}
+
+/// One line that identifies a run whose last recorded generation is `generation`.
+pub(crate) fn title(config: &RunConfig, model: &str, generation: u32) -> String {
+    line(model, config.encoding, config.variant, config.seed, generation)
+}
+
+fn line(model: &str, encoding: EncodingName, variant: Variant, seed: u64, generation: u32) -> String {
+    format!("{model} {} ({}) seed {seed}, generation {generation}", encoding.name(), variant.name())
 }
 
 /// Writes the figures of all generations in a journal, one line each.

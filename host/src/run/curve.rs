@@ -8,10 +8,15 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Scores(Vec<Option<f32>>);
 
 impl Scores {
-    /// No score yet.
+    /// All cells are empty.
     #[must_use]
     pub(crate) fn new(cells: u32) -> Self {
         Self(vec![None; cells as usize])
+    }
+
+    /// The best score of each cell; none for an empty one.
+    pub(crate) fn cells(&self) -> &[Option<f32>] {
+        &self.0
     }
 
     /// Records a placement. A single objective has one cell, where the best score counts.
@@ -69,7 +74,7 @@ pub struct Stats {
     pub at_9999: usize,
 }
 
-/// Calls back with the figures of each requested generation, one after the other: a journal may have more than fit in memory.
+/// Calls back with the figures of each requested generation, one after the other: those of a long journal may not fit in memory.
 pub(crate) fn along(
     cells: u32,
     records: Records<'_>,
@@ -85,11 +90,11 @@ pub(crate) fn along(
 
 impl Stats {
     /// The header of the table.
-    pub const CSV: &'static str = "generation,filled,median,lowest,highest,at_50,at_90,at_99,at_9999\n";
+    pub(crate) const CSV: &'static str = "generation,filled,median,lowest,highest,at_50,at_90,at_99,at_9999\n";
 
     /// A line of the table.
     #[must_use]
-    pub fn csv(&self, generation: u32) -> String {
+    pub(crate) fn csv(&self, generation: u32) -> String {
         let Self { filled, median, lowest, highest, at_50, at_90, at_99, at_9999 } = self;
         format!("{generation},{filled},{median},{lowest},{highest},{at_50},{at_90},{at_99},{at_9999}\n")
     }

@@ -14,11 +14,11 @@ pub struct RebuiltElite {
     pub cell: usize,
     /// Its score for that cell.
     pub score: f32,
-    /// Where it was born.
+    /// Its generation, and its position in the batch.
     pub birth: Birth,
     /// How often the cell's elite was replaced.
     pub replaced: u32,
-    /// How often by an offspring whose parent was not the elite of this cell.
+    /// How often it was replaced by an offspring whose parent was not the elite of this cell.
     pub switched: u32,
     /// Nodes and links; none for a direct genome.
     pub size: Option<(usize, usize)>,

@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 
 use fooling_core::{
-    Canvas, Channels, DirectEncoding, DirectGenome, Encoding, Genome, PictureSpec, Scratch, Settings, StandardGenome, StandardProgram,
+    Canvas, Channels, DirectEncoding, DirectGenome, Encoding, Genome, PictureSpec, Rows, Scratch, Settings, StandardGenome, StandardProgram,
 };
 
+use crate::picture::Picture;
 use crate::simd;
 
 /// An encoding whose genomes can be drawn.
-pub(crate) trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized {
+pub(crate) trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + Send + Sync + Sized + 'static {
     /// What one thread needs to draw.
-    type Renderer: Send;
+    type Renderer: Send + Sync;
 
     /// Storage for a genome of a run.
     fn blank(settings: &Settings) -> Self::Genome;
@@ -25,7 +26,7 @@ pub(crate) trait HostEncoding: Encoding<Genome: Genome + Clone + Send + Sync> + 
     /// Hands a genome's picture to `canvas`, row by row.
     fn render(renderer: &mut Self::Renderer, genome: &Self::Genome, canvas: &mut impl Canvas<Error = Infallible>);
 
-    /// The genome as a CPPN, if it is one.
+    /// The CPPN, if the genome is one.
     fn network(_: &Self::Genome) -> Option<&StandardGenome> {
         None
     }
@@ -44,7 +45,7 @@ pub struct CppnRenderer {
 }
 
 impl CppnRenderer {
-    /// For pictures of this kind, with up to three channels.
+    /// Storage for pictures of this kind, with up to three channels.
     #[must_use]
     pub fn new(picture: PictureSpec) -> Self {
         let row = vec![0; usize::from(picture.side) * 3];
@@ -61,6 +62,13 @@ impl CppnRenderer {
         let mut scratch = Scratch { floats: &mut self.floats, row: &mut self.row };
         simd::render(&self.program, self.picture, &mut scratch, canvas).expect("the scratch was allocated for this genome");
     }
+}
+
+/// Draws a CPPN.
+pub(crate) fn draw(genome: &StandardGenome, spec: PictureSpec) -> Picture {
+    let mut picture = Picture::new(spec.side.into(), genome.outputs());
+    CppnRenderer::new(spec).render(genome, &mut Rows::new(|row| picture.put_row(row.y, row.bytes)));
+    picture
 }
 
 impl HostEncoding for StandardCppn {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::classifier::{ClassifyError, InvalidScores};
 use crate::util::files::FileError;
+use crate::util::text::setting;
 
 /// Why a run could not be made, read or resumed.
 #[derive(Debug, thiserror::Error)]
@@ -22,13 +23,13 @@ pub enum RunError {
         source: io::Error,
     },
     /// The folder already contains a run.
-    #[error("{} already contains a run; resume it (fooling resume), or choose another folder (--out)", .0.display())]
+    #[error("{} already contains a run; resume it (fooling resume), or choose another folder ({})", .0.display(), setting("out"))]
     Occupied(PathBuf),
     /// The folder does not contain a run.
     #[error("{} does not contain a run: there is no journal.fool in it", .0.display())]
     NoRun(PathBuf),
     /// Another process uses the folder.
-    #[error("{} is in use by another run; wait for it, or choose another folder (--out)", .0.display())]
+    #[error("{} is in use by another run; wait for it, or choose another folder ({})", .0.display(), setting("out"))]
     InUse(PathBuf),
     /// The journal cannot be used.
     #[error("{}: {problem}", path.display())]
@@ -66,6 +67,12 @@ pub enum RunError {
         /// What is wrong with its scores.
         problem: InvalidScores,
     },
+    /// Ranks failed or disagree. All ranks return this error.
+    #[error("{0}")]
+    Ranks(String),
+    /// The ranks of a run could not exchange their results.
+    #[error("the exchange between ranks failed: {0}; everything recorded before is safe, resume the run to try again")]
+    Exchange(String),
     /// A picture could not be encoded.
     #[error("cannot encode {}: {source}", path.display())]
     Picture {
@@ -76,7 +83,7 @@ pub enum RunError {
     },
 }
 
-/// What to do about a failure that may not come again.
+/// What to do about a failure that may be temporary.
 fn try_again(error: &ClassifyError) -> &'static str {
     match error {
         ClassifyError::Engine { .. } => "; everything recorded before is safe, resume the run to try again",

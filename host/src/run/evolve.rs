@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use fooling_core::{Search, Settings, open_journal};
+use fooling_core::{JournalHeader, Search, Settings, open_journal};
 
 use super::encoding::HostEncoding;
 use super::evaluator::{Evaluated, Evaluator, Times};
@@ -11,7 +11,7 @@ use super::journal_file::{self, JournalFile};
 use super::provenance::SETTINGS_DIFFER;
 use super::replay::{read_records, replay_all};
 use super::search::{EliteAccess, Job, check_room, with_search};
-use super::{Elites, Folder, Provenance, RunConfig, RunError, RunToml, Scores, Stats};
+use super::{Elites, Folder, Provenance, RunConfig, RunError, RunToml, Scores, Stats, Traffic};
 use crate::classifier::{Classifier, InvalidScores};
 use crate::model::Model;
 
@@ -28,7 +28,7 @@ pub struct Setup<'s> {
     pub threads: usize,
 }
 
-/// The progress of a run.
+/// The progress of a run after a generation.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// The generation that has just been finished; 0 for the initial batch.
@@ -37,9 +37,9 @@ pub struct Progress {
     pub generations: u32,
     /// Pictures scored since this process started.
     pub pictures: u64,
-    /// Pictures rejected because their scores were not probabilities.
+    /// Pictures refused because their scores were not probabilities.
     pub refused: u64,
-    /// The first offspring of this generation that was rejected, and what was wrong with its scores.
+    /// The first offspring of this generation that was refused, and what was wrong with its scores.
     pub invalid_scores: Option<(usize, InvalidScores)>,
     /// Time since this process started to evolve.
     pub elapsed: Duration,
@@ -63,11 +63,13 @@ pub trait Observer {
 
 impl Observer for () {}
 
-/// Where the time of this process went.
+/// How this process spent its time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timing {
-    /// Pictures scored by this process.
+    /// Pictures made by this process.
     pub pictures: u64,
+    /// Those of them that were not scored, because an elite has the same picture.
+    pub repeated: u64,
     /// Time from its first generation to its last.
     pub elapsed: Duration,
     /// Number of threads.
@@ -78,16 +80,18 @@ pub(crate) struct Timing {
     pub archive: Duration,
     /// Time spent writing the journal.
     pub write: Duration,
+    /// The exchange between ranks, if there were several.
+    pub ranks: Option<Traffic>,
 }
 
-/// The state of a run after its last generation, or the one at which the observer stopped it, has been recorded.
+/// The state of a run at its end: after its last generation, or the one at which the observer stopped it, was recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct Finished {
     /// The settings in the journal.
     pub settings: Settings,
     /// The elites.
     pub elites: Elites,
-    /// Where the time of this process went.
+    /// How this process spent its time.
     pub timing: Timing,
 }
 
@@ -113,34 +117,55 @@ pub(crate) fn start(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Obser
 ///
 /// [`RunError`], above all if the journal does not belong to this configuration and network.
 pub(crate) fn resume(setup: &Setup<'_>, folder: &Folder, observer: &mut dyn Observer) -> Result<Finished, RunError> {
-    let (settings, path) = (settings(setup)?, folder.journal());
-    // Before it is read: from here on nobody else may append to it.
+    let (settings, journal, recorded) = reopen_for(setup, folder)?;
+    with_search(&settings, Evolve { setup, settings, folder, observer, recorded: Some(recorded), journal })
+}
+
+/// Opens the journal of a run, to be continued with this setup.
+pub(super) fn reopen_for(setup: &Setup<'_>, folder: &Folder) -> Result<(Settings, JournalFile, Recorded), RunError> {
+    let settings = settings(setup)?;
+    let here = Provenance::here(setup.model, setup.classifier);
+    let same_everywhere = setup.classifier.same_everywhere();
+    let check = |header: &JournalHeader<'_>| here.resumes_from(header.provenance, same_everywhere);
+    let (journal, recorded) = reopen(&settings, folder, setup.config.generations, check)?;
+    Ok((settings, journal, recorded))
+}
+
+/// Opens the journal of a run to append to it. `check` compares what computes the scores now with what computed them before; it returns
+/// warnings or an error.
+///
+/// # Errors
+///
+/// If the journal does not belong to these settings or fails the check; then no file has been changed.
+pub(super) fn reopen(
+    settings: &Settings,
+    folder: &Folder,
+    generations: u32,
+    check: impl FnOnce(&JournalHeader<'_>) -> Result<Vec<String>, String>,
+) -> Result<(JournalFile, Recorded), RunError> {
+    let path = folder.journal();
+    // The journal is locked before it is read, so that no other process appends to it in between.
     let held = journal_file::hold(&path)?;
     let mut journal = journal_file::read(&path)?;
     let (header, _) = open_journal(&journal).map_err(|error| RunError::journal(&path, &error))?;
-    if header.settings != settings {
+    if header.settings != *settings {
         return Err(RunError::journal(&path, &SETTINGS_DIFFER));
     }
     RunToml::read(folder)?.fits(&header).map_err(|problem| RunError::journal(&path, &problem))?;
-    let here = Provenance::here(setup.model, setup.classifier);
-    let remarks = here.resumes_from(header.provenance, setup.classifier.same_everywhere());
-    let remarks = remarks.map_err(|problem| RunError::journal(&path, &problem))?;
+    let remarks = check(&header).map_err(|problem| RunError::journal(&path, &problem))?;
     let records = read_records(&path, &journal)?;
     let warnings: Vec<String> = records.warning.iter().cloned().chain(remarks).collect();
     // Everything has been checked; only now are files changed.
-    note_generations(setup.config.generations.max(records.generations.saturating_sub(1)), folder)?;
+    note_generations(generations.max(records.generations.saturating_sub(1)), folder)?;
     let journal_file = JournalFile::resume(&path, held, &records.good)?;
     let good = records.good.good_bytes();
     journal.truncate(good);
     let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
-    with_search(
-        &settings,
-        Evolve { setup, settings, folder, observer, recorded: Some(Recorded { journal, warning }), journal: journal_file },
-    )
+    Ok((journal_file, Recorded { journal, warning }))
 }
 
 /// If the number of generations has changed, run.toml is updated.
-fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
+pub(super) fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
     let mut run = RunToml::read(folder)?;
     if run.config.generations == generations {
         return Ok(());
@@ -154,14 +179,14 @@ impl Setup<'_> {
     ///
     /// # Errors
     ///
-    /// As [`start`], except for files that cannot be written.
+    /// As [`evolve`](crate::evolve), except for files that cannot be written.
     pub fn check(&self) -> Result<(), RunError> {
         prepare(self).map(|_| ())
     }
 }
 
-/// The initial state of a run. Whether it can be read again is checked here, not at the end.
-fn prepare(setup: &Setup<'_>) -> Result<(Settings, RunToml), RunError> {
+/// The settings and run.toml of a new run. That both can be read again is checked here, not at the end of the run.
+pub(super) fn prepare(setup: &Setup<'_>) -> Result<(Settings, RunToml), RunError> {
     let run = RunToml::new(&setup.config, setup.model, Provenance::here(setup.model, setup.classifier));
     let settings = settings(setup)?;
     run.text()?;
@@ -206,9 +231,11 @@ fn check_first<G>(evaluated: &Evaluated<'_, G>) -> Result<(), RunError> {
 }
 
 /// What was recorded before this process started.
-struct Recorded {
-    journal: Vec<u8>,
-    warning: Option<String>,
+pub(super) struct Recorded {
+    /// Its records, one after the other.
+    pub(super) journal: Vec<u8>,
+    /// What the user should know.
+    pub(super) warning: Option<String>,
 }
 
 struct Evolve<'e> {
@@ -250,16 +277,17 @@ impl Evolve<'_> {
         let mut evaluator = Evaluator::<E>::new(&self.settings, *classifier, model.preprocess(), classes, *threads)?;
         let begun = Instant::now();
         let (mut times, mut archive, mut write) = (Times::default(), Duration::ZERO, Duration::ZERO);
-        let (mut pictures, mut refused) = (0, 0);
+        let (mut pictures, mut repeated, mut refused) = (0, 0, 0);
         while search.generation() <= config.generations {
             let generation = search.generation();
-            let evaluated = evaluator.evaluate(search)?;
+            let evaluated = evaluator.evaluate(search, 0..search.children())?;
             times += evaluated.times;
             let invalid_scores = evaluated.refused;
             if generation == 0 {
                 check_first(&evaluated)?;
             }
             pictures += evaluated.offspring.len() as u64;
+            repeated += evaluated.repeated as u64;
             let evaluated_at = Instant::now();
             let (bad, told_at) = self.journal.append(generation, |decide| {
                 let told = search.tell(evaluated.offspring, evaluated.scores, |placement| {
@@ -285,6 +313,7 @@ impl Evolve<'_> {
                 break;
             }
         }
-        Ok(Timing { pictures, elapsed: begun.elapsed(), threads: *threads, evaluation: times, archive, write })
+        let elapsed = begun.elapsed();
+        Ok(Timing { pictures, repeated, elapsed, threads: *threads, evaluation: times, archive, write, ranks: None })
     }
 }

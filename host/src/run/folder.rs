@@ -4,9 +4,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::{RunError, RunToml};
+use super::{EncodingName, RunError, RunToml};
 use crate::util::files::{Durable, make_folder, temporary_path, unique_temporary_path, write_atomic, write_atomic_with};
 use crate::util::lock::Locked;
+use crate::util::text::setting;
 
 /// The folder of a run. A process that holds it has exclusive access.
 #[derive(Debug)]
@@ -27,14 +28,36 @@ impl Folder {
         if folder.journal().exists() {
             return Err(RunError::Occupied(root.to_owned()));
         }
-        // A run.toml from a run that was killed before it had a journal is replaced; any other is kept.
+        // A run.toml is replaced if it belongs to a run that was killed before it had a journal; any other is kept.
         let path = folder.run_toml();
         if path.is_file() && RunToml::read(&folder).is_err() {
-            let problem =
-                "it does not belong to a run, and a run would overwrite it; move it away, or choose another folder (--out)".to_owned();
+            let problem = format!(
+                "it does not belong to a run, and a run would overwrite it; move it away, or choose another folder ({})",
+                setting("out")
+            );
             return Err(RunError::RunToml { path, problem });
         }
         Ok(folder)
+    }
+
+    /// Creates the folder NAME-ENCODING-NUMBER for a new run, with the lowest free number from 1 on, and locks it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Folder::create`].
+    pub fn create_numbered(parent: &Path, name: &str, encoding: EncodingName) -> Result<Self, RunError> {
+        // The name may come from a stranger's card: it must not lead out of the parent.
+        let plain = |c: char| if c.is_alphanumeric() || "-_.+ ".contains(c) { c } else { '_' };
+        let name: String = name.chars().map(plain).take(100).collect();
+        let folder = |number: u32| parent.join(format!("{name}-{}-{number}", encoding.name()));
+        for folder in (1..u32::MAX).map(folder).filter(|folder| !folder.exists()) {
+            match Self::create(&folder) {
+                // Another process was faster.
+                Err(RunError::InUse(_) | RunError::Occupied(_)) => {}
+                created => return created,
+            }
+        }
+        Self::create(&folder(0))
     }
 
     /// Opens the folder of a run to resume it, and locks it.
@@ -134,7 +157,7 @@ impl Folder {
     /// # Errors
     ///
     /// If it cannot be written; the previous file is unchanged.
-    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    pub(crate) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
         write_atomic(path, &self.temporary_path(path), bytes, Durable::No).map_err(|source| RunError::file("write", path, source))
     }
 
@@ -143,7 +166,7 @@ impl Folder {
     /// # Errors
     ///
     /// As [`Folder::write`].
-    pub fn write_by(&self, path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), RunError> {
+    pub(crate) fn write_by(&self, path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), RunError> {
         let buffered = |file: &mut File| {
             let mut buffer = BufWriter::new(file);
             fill(&mut buffer)?;
@@ -162,7 +185,7 @@ impl Folder {
     /// # Errors
     ///
     /// As [`Folder::write`].
-    pub fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
+    pub(crate) fn write_durably(&self, path: &Path, bytes: &[u8]) -> Result<(), RunError> {
         write_atomic(path, &temporary_path(path), bytes, Durable::Yes).map_err(|source| RunError::file("write", path, source))
     }
 }

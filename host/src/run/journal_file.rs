@@ -19,14 +19,12 @@ use sha2::{Digest as _, Sha256};
 use super::RunError;
 use crate::util::files::{self, Durable};
 use crate::util::lock::Locked;
-use crate::util::text::hex;
+use crate::util::text::{hex, setting};
 
 /// Time between two flushes to disk.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// A journal is read as a whole. A larger one is refused, and never written.
+/// The largest journal in bytes, because a journal is read as a whole. A larger one is refused, and never written.
 const LARGEST: u64 = 1 << 30;
-const FULL: &str = "What was recorded is safe. To write its pictures and figures, use --resume with --generations not larger than what \
-     is recorded";
 
 /// A journal that is being written.
 #[derive(Debug)]
@@ -61,7 +59,7 @@ impl JournalFile {
         Ok(Self::of(path, hold(path)?, writer, header.len() as u64))
     }
 
-    /// Continues after the valid records of the locked journal; anything behind them is truncated.
+    /// Continues after the valid records of the locked journal; whatever follows them is removed.
     ///
     /// # Errors
     ///
@@ -76,7 +74,7 @@ impl JournalFile {
         Self { path: path.to_owned(), held, writer, length, largest: LARGEST, record: Vec::new(), synced: Instant::now() }
     }
 
-    /// Appends the record of a generation. `decide` is called with a function that records placements, and returns the number of rejected
+    /// Appends the record of a generation. `decide` is called with a function that records placements, and returns the number of refused
     /// offspring.
     ///
     /// # Errors
@@ -94,7 +92,12 @@ impl JournalFile {
         let (refused, result) = decide(&mut |placement| record.place(placement))?;
         let Ok(()) = record.end(refused);
         if self.length + self.record.len() as u64 > self.largest {
-            let problem = format!("the journal is full ({} bytes at most). {FULL}", self.largest);
+            let problem = format!(
+                "the journal is full ({} bytes at most). What was recorded is safe. To write its pictures and figures, resume the run with \
+                 at most as many generations as are recorded ({})",
+                self.largest,
+                setting("generations")
+            );
             return Err(RunError::journal(&self.path, &problem));
         }
         let written = self.held.file.write_all(&self.record);
@@ -131,14 +134,14 @@ pub(crate) struct LockedJournal {
     _lock: Option<Locked>,
 }
 
-/// Opens a journal for appending, and locks it in addition to its folder, whose file `lock` looks as if it could be removed.
+/// Opens a journal for appending, and locks it. The folder is locked too, but a user may take its file `lock` for a leftover and remove it.
 ///
 /// # Errors
 ///
 /// If it cannot be opened for writing, or another process has locked it.
 pub(crate) fn hold(path: &Path) -> Result<LockedJournal, RunError> {
     let file = OpenOptions::new().append(true).open(path).map_err(|source| RunError::file("write", path, source))?;
-    // Elsewhere a locked file cannot be read by others, and anybody may look at a run.
+    // On other systems, other processes cannot read a locked file, but they must be able to read a run.
     if !cfg!(unix) {
         return Ok(LockedJournal { file, _lock: None });
     }
@@ -163,7 +166,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, RunError> {
             return Err(io::Error::other(format!("it is larger than any journal ({LARGEST} bytes)")));
         }
         let mut bytes = Vec::new();
-        // What another process appends meanwhile may or may not be read.
+        // A record that another process appends at the same time may be read or not.
         file.take(LARGEST).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
@@ -193,7 +196,7 @@ mod tests {
         record(&mut log, 0).unwrap();
         record(&mut log, 1).unwrap();
         let error = record(&mut log, 2).unwrap_err().to_string();
-        assert!(error.contains("the journal is full") && error.contains("--generations"), "{error}");
+        assert!(error.contains("the journal is full") && error.contains("setting generations"), "{error}");
         let bytes = read(&path).unwrap();
         assert_eq!((bytes.len() as u64, log.length), (log.length, log.largest - 8));
         let (_, records) = fooling_core::open_journal(&bytes).unwrap();

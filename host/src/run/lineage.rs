@@ -16,8 +16,8 @@ use crate::run::encoding::HostEncoding;
 
 /// A former or present elite in a lineage.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Ancestor {
-    /// Where it was born.
+pub struct Ancestor {
+    /// Its generation, and its position in the batch.
     pub birth: Birth,
     /// Of the cells that it took, the one where it scored highest.
     pub cell: usize,
@@ -29,7 +29,7 @@ pub(crate) struct Ancestor {
 
 /// The lineage of a cell's elite.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Lineage {
+pub struct Lineage {
     /// The cell.
     pub cell: usize,
     /// The number of ancestors, including the elite itself.
@@ -78,7 +78,7 @@ pub(crate) fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Resul
 
     let births = with_search(&settings, ReadBirths { settings: &settings, journal })?.map_err(damaged)?;
     let film = |&cell: &usize| {
-        let descent = births.descent((*births.holders.get(cell)?)?);
+        let descent = births.descent((*births.elites.get(cell)?)?);
         Some((cell, descent.len(), sample(&descent, frames.max(2))))
     };
     let films: Vec<(usize, usize, Vec<Birth>)> = cells.iter().filter_map(film).collect();
@@ -91,7 +91,7 @@ pub(crate) fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Resul
 }
 
 /// The settings of a journal, and its bytes without a torn record at the end.
-fn good_part<'j>(path: &Path, bytes: &'j [u8]) -> Result<(Settings, &'j [u8]), RunError> {
+pub(crate) fn good_part<'j>(path: &Path, bytes: &'j [u8]) -> Result<(Settings, &'j [u8]), RunError> {
     let (header, _) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
     Ok((header.settings, &bytes[..read_records(path, bytes)?.good.good_bytes()]))
 }
@@ -106,10 +106,10 @@ fn sample(all: &[Birth], count: usize) -> Vec<Birth> {
 
 /// Offspring that took a cell, with their parents.
 struct Births {
-    /// Ascending, like a journal: a long one has many millions.
+    /// In ascending order, as in the journal. A sorted list is compact: a long run has many millions.
     known: Vec<(Birth, Option<Birth>)>,
     /// The elite of each cell at the end.
-    holders: Vec<Option<Birth>>,
+    elites: Vec<Option<Birth>>,
 }
 
 impl Births {
@@ -139,8 +139,8 @@ impl Job for ReadBirths<'_> {
             known.extend(winners.iter().map(|winner| (winner.birth, winner.parent)));
         });
         let cell_elite = |cell| search.population().cell_elite(cell).map(|cell_elite| cell_elite.elite.birth);
-        let holders = (0..self.settings.cells() as usize).map(cell_elite).collect();
-        Ok(replayed.map(|()| Births { known, holders }))
+        let elites = (0..self.settings.cells() as usize).map(cell_elite).collect();
+        Ok(replayed.map(|()| Births { known, elites }))
     }
 }
 
@@ -206,9 +206,9 @@ mod tests {
             assert_eq!(lineages.len(), if target.is_some() { 1 } else { 10 });
             for (lineage, elite) in lineages.iter().zip(&elites) {
                 assert_eq!((lineage.cell, lineage.film.len()), (elite.cell, lineage.length));
-                let elite = lineage.film.last().unwrap();
-                assert_eq!((elite.birth, &elite.picture), (elite.birth, &elite.picture));
-                assert!(elite.score >= elite.score, "it took this cell with this score, and perhaps another with a higher one");
+                let last = lineage.film.last().unwrap();
+                assert_eq!((last.birth, &last.picture), (elite.birth, &elite.picture));
+                assert!(elite.score >= last.score, "it took this cell with this score, and perhaps another with a higher one");
                 assert_eq!(lineage.film[0].birth.generation, 0, "only the initial batch has no parents");
                 assert!(lineage.film.is_sorted_by(|a, b| a.birth.generation < b.birth.generation), "a parent is older than its offspring");
             }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn champions_are_all_offspring_that_took_a_cell_with_such_a_score() {
+    fn placements_above_a_score_are_all_offspring_that_took_a_cell_with_such_a_score() {
         let (_dir, folder) = run(EncodingName::Cppn, Variant::Paper, None);
         let bytes = journal_file::read(&folder.journal()).unwrap();
         let (_, records) = open_journal(&bytes).unwrap();
@@ -245,7 +245,7 @@ mod tests {
         let expected: HashSet<Birth> = takes.iter().filter(|(_, score)| *score >= least).map(|(birth, _)| *birth).collect();
         let found = placements_above(&folder, least, usize::MAX).unwrap();
         assert!(found.len() > 4 && found.len() < takes.len(), "{} of {}", found.len(), takes.len());
-        assert_eq!(found.iter().map(|champion| champion.birth).collect::<HashSet<_>>(), expected);
+        assert_eq!(found.iter().map(|placed| placed.birth).collect::<HashSet<_>>(), expected);
         assert_eq!(placements_above(&folder, least, 4).unwrap().len(), 4);
     }
 

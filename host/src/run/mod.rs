@@ -1,5 +1,6 @@
 //! A run: core's search, a classifier, and a journal on disk.
 
+mod ask_tell;
 mod config;
 mod curve;
 mod elites;
@@ -10,12 +11,18 @@ mod evolve;
 mod folder;
 pub(crate) mod journal_file;
 mod lineage;
+#[cfg(feature = "cli")]
+pub(crate) mod picks;
 mod provenance;
+mod ranks;
 mod rebuild;
+mod repeats;
 mod replay;
 mod search;
+mod together;
 
-pub use config::{CoordinatesName, EncodingName, Rates, RunConfig, RunConfigBuilder, Variant};
+pub use ask_tell::{Scorer, Search};
+pub use config::{CoordinatesName, EncodingName, Rates, RunConfig, RunConfigBuilder, SearchName, Variant};
 pub(crate) use curve::Scores;
 pub use curve::Stats;
 pub(crate) use curve::along;
@@ -27,7 +34,16 @@ pub use evolve::{Observer, Progress, Setup};
 pub use folder::Folder;
 #[cfg(feature = "train")]
 pub(crate) use lineage::placements_above;
-pub(crate) use lineage::{Ancestor, Lineage, lineages};
+pub use lineage::{Ancestor, Lineage};
+pub(crate) use lineage::{good_part, lineages};
+#[cfg(feature = "cli")]
+pub(crate) use provenance::scored_by_caller;
 pub use provenance::{CellName, Provenance, RunToml};
+pub use ranks::{Gathered, Ranks, Traffic};
+#[cfg(feature = "mpi")]
+pub(crate) use ranks::{Team, World};
+pub(crate) use rebuild::{Decisions, curve};
 pub use rebuild::{Difference, Rebuilt, rebuild, rebuild_journal};
-pub(crate) use rebuild::{curve, thinned_curve};
+#[cfg(feature = "cli")]
+pub(crate) use rebuild::{cells_at, rebuild_at, thinned_curve};
+pub(crate) use together::{resume_on, start_on};

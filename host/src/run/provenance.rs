@@ -8,12 +8,27 @@ use fooling_core::JournalHeader;
 use serde::{Deserialize, Serialize};
 
 use super::{Folder, RunConfig, RunError};
-use crate::classifier::{Classifier, Device};
-use crate::model::Model;
-use crate::util::text::printable;
+use crate::classifier::{Classifier, Device, Scoring};
+use crate::model::{Model, Output};
+use crate::util::text::{printable, setting};
 
 /// The error if the settings of a journal do not follow from run.toml.
 pub(super) const SETTINGS_DIFFER: &str = "its settings do not match run.toml; restore that file, or start a new run";
+
+/// The scorer of a run whose parents a person picked.
+pub(super) const PERSON: &str = "a person";
+/// The beginning of the engine's name in a run whose pictures the caller scored.
+const CALLER: &str = "caller ";
+
+/// Why the program cannot resume a run that a person or the caller scored.
+pub(crate) fn scored_by_caller(scorer: &str) -> String {
+    let scorer = printable(scorer);
+    if scorer.starts_with(PERSON) {
+        return "its pictures were picked by a person; continue it with fooling breed, whose --out is the folder that contains it"
+            .to_owned();
+    }
+    format!("its scores come from a program that uses this library ({scorer}); resume it there (in Python: fooling.resume(dir, score))")
+}
 
 const NETWORK_DIFFERS: &str = "its network does not match run.toml; restore that file, or the journal that belongs to it";
 
@@ -53,12 +68,40 @@ impl Provenance {
             model: model.name().to_owned(),
             model_sha256: model.digest(),
             input: serde_json::to_string(&model.card().input).expect("names and finite numbers"),
-            output: model.card().output.name().to_owned(),
+            output: match classifier.scoring() {
+                Scoring::Probabilities => model.card().output.name().to_owned(),
+                // Then the run is not resumed with probabilities.
+                other => format!("{}, scored by {}", model.card().output.name(), other.name()),
+            },
             mean_sha256: model.mean_digest().unwrap_or_default().to_owned(),
             engine: classifier.description(),
             device: classifier.device(),
             cpu: cpu_name(),
         }
+    }
+
+    /// The provenance of a run on this machine whose pictures the caller scores: there is no model.
+    pub(super) fn of_caller(name: &str, version: &str, input: &str, output: Output) -> Self {
+        Self {
+            fooling: env!("CARGO_PKG_VERSION").to_owned(),
+            model: name.to_owned(),
+            input: input.to_owned(),
+            output: output.name().to_owned(),
+            engine: format!("{CALLER}{name}, version {version}"),
+            cpu: cpu_name(),
+            ..Self::default()
+        }
+    }
+
+    /// Name and version of the caller's scorer, if one made the scores.
+    #[must_use]
+    pub fn caller(&self) -> Option<&str> {
+        self.engine.strip_prefix(CALLER)
+    }
+
+    /// A line of the provenance in a journal without its keyword; empty if it is absent.
+    pub(super) fn recorded<'p>(provenance: &'p str, word: &str) -> &'p str {
+        whole_provenance_line(provenance, word)
     }
 
     /// The text in the journal.
@@ -85,13 +128,17 @@ impl Provenance {
     ///
     /// # Errors
     ///
-    /// Reports if the recorded scores come from something else: old and new scores would not be comparable.
+    /// If the recorded scores come from something else: old and new scores would not be comparable.
     pub(super) fn resumes_from(&self, provenance: &str, same_everywhere: bool) -> Result<Vec<String>, String> {
+        if let Some(scorer) = whole_provenance_line(provenance, "engine").strip_prefix(CALLER) {
+            return Err(scored_by_caller(scorer));
+        }
         let recorded = provenance_line(provenance, "sha256");
         if recorded != self.model_sha256 {
             let Self { model, model_sha256, .. } = self;
             return Err(format!(
-                "it was made with a network whose sha256 is {recorded}, but '{model}' has {model_sha256}; use the right one (--model)"
+                "it was made with a network whose sha256 is {recorded}, but '{model}' has {model_sha256}; use the right one ({})",
+                setting("model")
             ));
         }
         for (word, how, now) in [
@@ -99,20 +146,21 @@ impl Provenance {
             ("output", "the output kind", &self.output),
             ("mean", "the mean image with sha256", &self.mean_sha256),
         ] {
-            // Journals of early versions do not say. Whether there is a mean image is also part of the line `input`.
+            // Journals of early versions lack these lines. Whether there is a mean image is also part of the line `input`.
             let before = whole_provenance_line(provenance, word);
             if !before.is_empty() && before != now {
                 let before = before.escape_debug();
                 return Err(format!("it was made with {how} {before}, but here that is {now}; restore the model's card"));
             }
         }
-        // They do not state the device either: there was only one.
+        // Journals of early versions lack the device too: there was only the CPU.
         let before = provenance_line(provenance, "device");
         let before = if before.is_empty() { Device::Cpu.name() } else { &before };
         if before != self.device.name() {
             return Err(format!(
-                "it was made on the device '{before}', and scores of '{}' differ in the last bits; omit --device, or start a new run",
-                self.device
+                "it was made on the device '{before}', and scores of '{}' differ in the last bits; use that device ({}), or start a new run",
+                self.device,
+                setting("device")
             ));
         }
         let mut remarks = Vec::new();
@@ -131,7 +179,7 @@ fn provenance_line(provenance: &str, word: &str) -> String {
     printable(whole_provenance_line(provenance, word))
 }
 
-/// The same, unchanged, for comparison.
+/// A line of the provenance without its keyword, unchanged, for comparison; empty if it is absent.
 fn whole_provenance_line<'p>(provenance: &'p str, word: &str) -> &'p str {
     provenance.lines().find_map(|line| line.strip_prefix(word)?.strip_prefix(' ')).unwrap_or_default()
 }
@@ -143,7 +191,7 @@ fn cpu_name() -> String {
     name.map_or_else(|| std::env::consts::ARCH.to_owned(), |name| name.trim().to_owned())
 }
 
-/// The file run.toml.
+/// The contents of the file run.toml.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunToml {
     /// The run configuration, including defaults.
@@ -184,11 +232,15 @@ pub struct CellName {
 }
 
 impl RunToml {
-    /// For a run that is about to start.
-    #[must_use]
-    pub fn new(config: &RunConfig, model: &Model, provenance: Provenance) -> Self {
-        let cell = |class: usize| CellName { class, label: model.labels().get(class).cloned().unwrap_or_else(|| class.to_string()) };
-        let cells = config.cell_classes(model.classes()).into_iter().map(cell).collect();
+    /// The run.toml of a run that is about to start.
+    pub(crate) fn new(config: &RunConfig, model: &Model, provenance: Provenance) -> Self {
+        Self::of(config, model.classes(), model.labels(), provenance)
+    }
+
+    /// The run.toml of a run with this number of classes and these labels.
+    pub(super) fn of(config: &RunConfig, classes: usize, labels: &[String], provenance: Provenance) -> Self {
+        let cell = |class: usize| CellName { class, label: labels.get(class).cloned().unwrap_or_else(|| class.to_string()) };
+        let cells = config.cell_classes(classes).into_iter().map(cell).collect();
         Self { config: config.clone(), provenance, cells }
     }
 
@@ -200,8 +252,17 @@ impl RunToml {
     pub fn read(folder: &Folder) -> Result<Self, RunError> {
         let path = folder.run_toml();
         let text = read_bounded(&path).map_err(|source| RunError::file("read", &path, source))?;
-        let run: Self = toml::from_str(&text).map_err(|error| Self::error(&path, &error))?;
-        run.check().map_err(|problem| RunError::RunToml { path, problem })?;
+        Self::parse(&path, &text)
+    }
+
+    /// Parses the text of a file, whose path is for messages.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a run.toml.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, RunError> {
+        let run: Self = toml::from_str(text).map_err(|error| Self::error(path, &error))?;
+        run.check().map_err(|problem| RunError::RunToml { path: path.to_owned(), problem })?;
         Ok(run)
     }
 
@@ -236,7 +297,7 @@ impl RunToml {
     /// # Errors
     ///
     /// If it would contain control characters, or be too large to be read again.
-    pub(super) fn text(&self) -> Result<String, RunError> {
+    pub(crate) fn text(&self) -> Result<String, RunError> {
         self.check().map_err(RunError::Config)?;
         let text = toml::to_string(self).expect("names, numbers and lists");
         if text.len() as u64 > LARGEST {
@@ -251,7 +312,7 @@ impl RunToml {
     /// # Errors
     ///
     /// If it could not be read again, or cannot be written.
-    pub fn write(&self, folder: &Folder) -> Result<(), RunError> {
+    pub(crate) fn write(&self, folder: &Folder) -> Result<(), RunError> {
         folder.write_durably(&folder.run_toml(), self.text()?.as_bytes())
     }
 

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use fooling_core::{Search, Settings, open_journal};
+use fooling_core::{Placement, Record, Search, Settings, open_journal};
+use sha2::{Digest as _, Sha256};
 
 use super::encoding::HostEncoding;
 use super::replay::{GoodRecords, read_records, replay_all};
 use super::search::{EliteAccess, Job, with_search};
 use super::{Elites, Folder, RebuiltElite, RunError, RunToml, Scores, Stats, along, journal_file};
 use crate::picture::Picture;
+use crate::util::text::hex;
 
-/// A run, as told by its journal.
+/// A run, rebuilt from its journal.
 #[derive(Clone, Debug)]
 pub struct Rebuilt {
     /// The contents of run.toml.
@@ -73,6 +75,27 @@ pub(crate) fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
     thinned_curve(folder, u32::MAX)
 }
 
+/// The number of cells at or above a confidence, after each generation of a run. Only cells for which `counts` is true are counted.
+///
+/// # Errors
+///
+/// As [`curve`].
+#[cfg(feature = "cli")]
+pub(crate) fn cells_at(folder: &Folder, level: f32, counts: impl Fn(usize) -> bool) -> Result<Vec<(u32, usize)>, RunError> {
+    let path = folder.journal();
+    let bytes = journal_file::read(&path)?;
+    let GoodRecords { good, .. } = read_records(&path, &bytes)?;
+    let (header, records) = open_journal(&bytes[..good.good_bytes()]).map_err(|error| RunError::journal(&path, &error))?;
+    let mut scores = Scores::new(header.settings.cells());
+    let count = |record: Record<'_>| {
+        scores.place_all(&record);
+        let reached = |(cell, score): &(usize, &Option<f32>)| counts(*cell) && score.is_some_and(|score| score >= level);
+        (record.generation, scores.cells().iter().enumerate().filter(reached).count())
+    };
+    let mut count = count;
+    records.map(|record| record.map(&mut count).map_err(|error| RunError::journal(&path, &error))).collect()
+}
+
 /// [`curve`], thinned to every second generation, every third, and so on, so that at most `most` (at least 1) are left, plus the last one.
 ///
 /// None of these figures falls from one generation to the next, because a cell keeps its best score. So an omitted value lies between its
@@ -89,6 +112,57 @@ pub(crate) fn thinned_curve(folder: &Folder, most: u32) -> Result<Vec<(u32, Stat
     let step = generations.div_ceil(most.max(1)).max(1);
     let wanted = |generation: u32| generation.is_multiple_of(step) || generation + 1 == generations;
     along(header.settings.cells(), records, wanted).map(|stats| stats.map_err(|error| RunError::journal(&path, &error))).collect()
+}
+
+/// Rebuilds a run as it was after one of its generations, and computes the digest of its decisions up to there.
+///
+/// # Errors
+///
+/// As [`rebuild`], and if the run does not have that generation. Without a number, the last one is taken.
+#[cfg(feature = "cli")]
+pub(crate) fn rebuild_at(folder: &Folder, generation: Option<u32>) -> Result<(Rebuilt, String), RunError> {
+    let (run, path) = (RunToml::read(folder)?, folder.journal());
+    let mut bytes = journal_file::read(&path)?;
+    let damaged = |error: fooling_core::JournalError| RunError::journal(&path, &error);
+    let GoodRecords { good, generations, .. } = read_records(&path, &bytes)?;
+    let last = generations.checked_sub(1).ok_or_else(|| RunError::journal(&path, &"it has no generation yet"))?;
+    let wanted = generation.unwrap_or(last);
+    if wanted > last {
+        return Err(RunError::journal(&path, &format!("there is no generation {wanted}: the last one is {last}")));
+    }
+    let mut end = good.good_bytes();
+    let (header, mut records) = open_journal(&bytes).map_err(damaged)?;
+    run.fits(&header).map_err(|problem| RunError::journal(&path, &problem))?;
+    let mut decisions = Decisions::new(&header.settings);
+    for _ in 0..=wanted {
+        let record = records.next().expect("counted before").map_err(damaged)?;
+        decisions.add(&record);
+        end = records.good_bytes();
+    }
+    bytes.truncate(end);
+    Ok((rebuild_journal(&path, &bytes, run)?, decisions.finish()))
+}
+
+/// The digest of a run's decisions: equal for equal runs, whatever made them.
+pub(crate) struct Decisions(Sha256);
+
+impl Decisions {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self(Sha256::new_with_prefix(settings.to_bytes()))
+    }
+
+    /// Adds a generation.
+    pub(crate) fn add(&mut self, record: &Record<'_>) {
+        self.0.update(record.generation.to_le_bytes());
+        for Placement { child, cell, score } in record.placements() {
+            self.0.update([child, cell, score.to_bits()].map(u32::to_le_bytes).as_flattened());
+        }
+    }
+
+    /// In hexadecimal.
+    pub(crate) fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
 }
 
 struct Rebuild<'r> {

@@ -12,7 +12,7 @@ use crate::util::text::hex;
 /// The card of a LeNet with `classes` classes whose ONNX file has these `bytes`. The classes after the digits are labelled `fooling`,
 /// numbered from the second on.
 #[must_use]
-pub fn lenet_card(file: &Path, bytes: &[u8], classes: usize, origin: String) -> Card {
+pub(crate) fn lenet_card(file: &Path, bytes: &[u8], classes: usize, origin: String) -> Card {
     let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
     Card {
         file: part(file.file_name()),
@@ -49,10 +49,11 @@ fn label(class: usize) -> String {
 
 /// How a network was trained, in words.
 pub(super) fn origin(settings: &TrainingConfig, examples: usize, last: &Epoch, tested: usize) -> String {
-    let TrainingConfig { epochs, batch, seed, learning_rate, momentum, weight_decay, shift, .. } = settings;
+    let TrainingConfig { epochs, batch, seed, learning_rate, momentum, weight_decay, shift, outliers, .. } = settings;
+    let outliers = if *outliers == 0 { String::new() } else { format!(" --outliers {outliers}") };
     format!(
         "{} {}: `fooling train --epochs {epochs} --batch {batch} --seed {seed} --learning-rate {learning_rate} \
-         --momentum {momentum} --weight-decay {weight_decay} --shift {shift}` on {examples} MNIST training images; \
+         --momentum {momentum} --weight-decay {weight_decay} --shift {shift}{outliers}` on {examples} MNIST training images; \
          last epoch: {} errors in {tested} test images ({:.2} %)",
         env!("CARGO_PKG_NAME"),
         env!("CARGO_PKG_VERSION"),

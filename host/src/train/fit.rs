@@ -19,7 +19,7 @@ const MAX_BATCH: usize = 4096;
 
 /// How to train; the defaults made the LeNet in `models/`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TrainingConfig {
+pub(crate) struct TrainingConfig {
     /// Number of epochs; at least 1.
     pub epochs: u32,
     /// Examples in a minibatch; 1 to 4096. The last one of an epoch can be smaller.
@@ -37,11 +37,27 @@ pub struct TrainingConfig {
     pub weight_decay: f64,
     /// Each time an example is used, it is shifted by up to this many pixels in x and in y; at most 27, 0 for no shift.
     pub shift: u8,
+    /// Pictures of uniform noise added to each minibatch, for which the network learns equal probabilities; at most 4096, 0 for none. This is
+    /// outlier exposure (Hendrycks et al. 2019), with noise as the outliers.
+    pub outliers: usize,
 }
+
+/// Weight of the outliers' loss: that of Hendrycks et al. 2019 for pictures.
+const OUTLIER_WEIGHT: f64 = 0.5;
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { epochs: 20, batch: 64, seed: 1, threads: None, learning_rate: 0.02, momentum: 0.9, weight_decay: 5e-4, shift: 0 }
+        Self {
+            epochs: 20,
+            batch: 64,
+            seed: 1,
+            threads: None,
+            learning_rate: 0.02,
+            momentum: 0.9,
+            weight_decay: 5e-4,
+            shift: 0,
+            outliers: 0,
+        }
     }
 }
 
@@ -60,6 +76,7 @@ impl TrainingConfig {
             ("momentum", (0.0..1.0).contains(&self.momentum), self.momentum.to_string(), "0 or more and below 1"),
             ("weight_decay", self.weight_decay.is_finite() && self.weight_decay >= 0.0, self.weight_decay.to_string(), "0 or more"),
             ("shift", usize::from(self.shift) < SIDE, self.shift.to_string(), "at most 27"),
+            ("outliers", self.outliers <= MAX_BATCH, self.outliers.to_string(), "at most 4096"),
         ];
         match rules.into_iter().find(|(_, good, ..)| !good) {
             Some((name, _, found, expected)) => Err(TrainError::Setting { name, found, expected }),
@@ -70,7 +87,7 @@ impl TrainingConfig {
 
 /// Training examples: pictures with labels, which may go beyond the digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Examples {
+pub(crate) struct Examples {
     images: Vec<u8>,
     labels: Vec<u8>,
     classes: usize,
@@ -81,7 +98,7 @@ impl Examples {
     ///
     /// # Errors
     /// [`TrainError::Classes`] unless `classes` is 1 to 256.
-    pub fn new(classes: usize) -> Result<Self, TrainError> {
+    pub(crate) fn new(classes: usize) -> Result<Self, TrainError> {
         if !(1..=256).contains(&classes) {
             return Err(TrainError::Classes { classes });
         }
@@ -93,7 +110,7 @@ impl Examples {
     /// # Errors
     /// [`TrainError::Shape`] if there are not 784 bytes for each label, [`TrainError::Label`] if a label is not a class; nothing is added
     /// then.
-    pub fn append(&mut self, images: &[u8], labels: &[u8]) -> Result<(), TrainError> {
+    pub(crate) fn append(&mut self, images: &[u8], labels: &[u8]) -> Result<(), TrainError> {
         if images.len() != labels.len() * PIXELS {
             let (what, found) = ("examples", images.len());
             return Err(TrainError::Shape { what, found, expected: "784 bytes for each label" });
@@ -106,19 +123,13 @@ impl Examples {
 
     /// Number of examples.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.labels.len()
-    }
-
-    /// Whether there are no examples.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
     }
 
     /// SHA-256 of pictures and labels, in hexadecimal.
     #[must_use]
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let mut digest = Sha256::new_with_prefix(&self.images);
         digest.update(&self.labels);
         crate::util::text::hex(&digest.finalize())
@@ -126,7 +137,7 @@ impl Examples {
 
     /// Number of classes of a network trained on these examples.
     #[must_use]
-    pub fn classes(&self) -> usize {
+    pub(crate) fn classes(&self) -> usize {
         self.classes
     }
 }
@@ -139,7 +150,7 @@ impl From<Dataset> for Examples {
 
 /// What training is about to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrainingPlan {
+pub(crate) struct TrainingPlan {
     /// Number of examples.
     pub examples: usize,
     /// Number of epochs.
@@ -152,7 +163,7 @@ pub struct TrainingPlan {
 
 /// A finished minibatch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub(crate) struct Step {
     /// The epoch, from 1.
     pub epoch: u32,
     /// The step within the epoch, from 1.
@@ -163,7 +174,7 @@ pub struct Step {
 
 /// A finished epoch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Epoch {
+pub(crate) struct Epoch {
     /// The epoch, from 1.
     pub epoch: u32,
     /// Mean cross-entropy over the epoch's minibatches, each before its step, in nats.
@@ -179,14 +190,14 @@ pub struct Epoch {
 impl Epoch {
     /// Test error in percent.
     #[must_use]
-    pub fn error_percent(&self) -> f64 {
+    pub(crate) fn error_percent(&self) -> f64 {
         100.0 * self.errors as f64 / self.tested as f64
     }
 }
 
 /// A trained network and how training went.
 #[derive(Clone, Debug)]
-pub struct Fitted {
+pub(crate) struct Fitted {
     /// The network after the last epoch.
     pub network: LeNet,
     /// Every epoch, in order; at least one.
@@ -199,7 +210,7 @@ impl Fitted {
     /// # Panics
     /// If `epochs` was emptied.
     #[must_use]
-    pub fn last(&self) -> &Epoch {
+    pub(crate) fn last(&self) -> &Epoch {
         self.epochs.last().expect("there is at least one epoch")
     }
 }
@@ -209,7 +220,12 @@ impl Fitted {
 /// # Errors
 /// [`TrainError::Setting`] for settings out of range, [`TrainError::Shape`] without examples or test images, [`TrainError::Diverged`] if
 /// the loss is no longer a number.
-pub fn fit(examples: &Examples, test: &Dataset, settings: &TrainingConfig, observer: &mut dyn Observer) -> Result<Fitted, TrainError> {
+pub(crate) fn fit(
+    examples: &Examples,
+    test: &Dataset,
+    settings: &TrainingConfig,
+    observer: &mut dyn Observer,
+) -> Result<Fitted, TrainError> {
     settings.check()?;
     for (what, found) in [("examples", examples.len()), ("test pictures", test.len())] {
         if found == 0 {
@@ -283,9 +299,19 @@ impl<'a> Trainer<'a> {
         let end = (start + self.settings.batch).min(self.order.len());
         let (images, labels) = self.minibatch(start..end);
         let logits = self.network.logits(&batch(&scaled(&images))?, true)?;
-        let loss = pick(&log_softmax(&logits)?, &targets(&labels)?)?.mean_all()?.neg()?;
+        let mut loss = pick(&log_softmax(&logits)?, &targets(&labels)?)?.mean_all()?.neg()?;
+        if self.settings.outliers > 0 {
+            loss = (loss + (self.outlier_loss()? * OUTLIER_WEIGHT)?)?;
+        }
         self.descend(&loss)?;
         Ok(loss.to_scalar()?)
+    }
+
+    /// Mean cross-entropy between the uniform distribution and what the network says of fresh noise, in nats.
+    fn outlier_loss(&mut self) -> Result<Tensor, TrainError> {
+        let noise: Vec<u8> = (0..self.settings.outliers * PIXELS).map(|_| (self.rng.next_u32() >> 24) as u8).collect();
+        let logits = self.network.logits(&batch(&scaled(&noise))?, true)?;
+        Ok(log_softmax(&logits)?.mean_all()?.neg()?)
     }
 
     /// The bytes and labels of a range of the shuffled order.
@@ -441,11 +467,26 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_network_trained_with_outliers_is_not_sure_of_noise() {
+        let set = squares(90, 10);
+        let surest = |settings: &TrainingConfig| {
+            let network = fit(&Examples::from(set.clone()), &set, settings, &mut ()).unwrap().network;
+            assert_eq!(network.errors(&set).unwrap(), 0);
+            let mut rng = Pcg64Mcg::seed_from_u64(9);
+            let noise: Vec<u8> = (0..20 * PIXELS).map(|_| (rng.next_u32() >> 24) as u8).collect();
+            let probabilities = network.probabilities(&scaled(&noise)).unwrap();
+            probabilities.chunks(10).map(|row| row.iter().copied().fold(0.0, f32::max)).fold(0.0, f32::max)
+        };
+        let (without, with) = (surest(&quick()), surest(&TrainingConfig { outliers: 10, ..quick() }));
+        assert!(with < 0.5 && without > 0.9, "{with} with outliers, {without} without");
+    }
+
+    #[test]
     fn examples_that_do_not_fit_are_refused_and_not_added() {
         let mut examples = Examples::new(10).unwrap();
         assert!(matches!(examples.append(&[0; PIXELS], &[10]), Err(TrainError::Label { index: 0, label: 10, .. })));
         assert!(matches!(examples.append(&[0; 783], &[1]), Err(TrainError::Shape { found: 783, .. })));
-        assert!(examples.is_empty());
+        assert_eq!(examples.len(), 0);
         let none = fit(&examples, &squares(1, 1), &quick(), &mut ());
         assert!(matches!(none, Err(TrainError::Shape { what: "examples", .. })));
     }
@@ -463,6 +504,7 @@ pub(super) mod tests {
             ("momentum", TrainingConfig { momentum: 1.0, ..quick() }),
             ("weight_decay", TrainingConfig { weight_decay: -1.0, ..quick() }),
             ("shift", TrainingConfig { shift: 28, ..quick() }),
+            ("outliers", TrainingConfig { outliers: 4097, ..quick() }),
         ];
         for (field, settings) in bad {
             let error = fit(&examples, &set, &settings, &mut ()).unwrap_err();

@@ -12,7 +12,7 @@ use super::{TrainError, uniform};
 use crate::mnist::{Dataset, PIXELS, SIDE};
 
 /// A pixel's byte times this is the network's input, as in Caffe's LeNet and therefore in the paper.
-pub const SCALE: f32 = 1.0 / 256.0;
+pub(crate) const SCALE: f32 = 1.0 / 256.0;
 
 /// Outputs of the two convolutions and of the first dense layer.
 const WIDTHS: [usize; 3] = [20, 50, 500];
@@ -39,27 +39,18 @@ pub(super) fn shapes(classes: usize) -> [Vec<usize>; 8] {
     ]
 }
 
-/// What [`LeNet::input_gradient`] differentiates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Objective {
-    /// The softmax probability itself; its gradient vanishes where the probability is 0 or 1 in `f32`.
-    Probability,
-    /// The natural logarithm of the probability, which has a gradient even where the probability is tiny.
-    LogProbability,
-}
-
 /// Probabilities and input gradients of a batch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct InputGradient {
+pub(crate) struct InputGradient {
     /// `[batch, classes]`: softmax over the classes.
     pub probabilities: Vec<f32>,
-    /// `[batch, 28, 28]`: derivative of the objective of each picture by each of its input values (not bytes).
+    /// `[batch, 28, 28]`: derivative of each picture's log-probability by each of its input values (not bytes).
     pub gradient: Vec<f32>,
 }
 
 /// A LeNet and its parameters.
 #[derive(Clone, Debug)]
-pub struct LeNet {
+pub(crate) struct LeNet {
     classes: usize,
     parameters: Vec<Var>,
 }
@@ -69,7 +60,7 @@ impl LeNet {
     ///
     /// # Errors
     /// [`TrainError::Classes`] if `classes` is 0 or over 256 (a label is a byte).
-    pub fn new(classes: usize, rng: &mut impl Rng) -> Result<Self, TrainError> {
+    pub(crate) fn new(classes: usize, rng: &mut impl Rng) -> Result<Self, TrainError> {
         if !(1..=256).contains(&classes) {
             return Err(TrainError::Classes { classes });
         }
@@ -97,7 +88,7 @@ impl LeNet {
 
     /// Number of classes.
     #[must_use]
-    pub fn classes(&self) -> usize {
+    pub(crate) fn classes(&self) -> usize {
         self.classes
     }
 
@@ -128,7 +119,8 @@ impl LeNet {
     ///
     /// # Errors
     /// [`TrainError::Shape`] if `inputs` is not a whole number of pictures.
-    pub fn probabilities(&self, inputs: &[f32]) -> Result<Vec<f32>, TrainError> {
+    #[cfg(test)]
+    pub(crate) fn probabilities(&self, inputs: &[f32]) -> Result<Vec<f32>, TrainError> {
         if !inputs.len().is_multiple_of(PIXELS) {
             return Err(TrainError::Shape { what: "inputs", found: inputs.len(), expected: "a multiple of 784" });
         }
@@ -140,14 +132,15 @@ impl LeNet {
         Ok(probabilities)
     }
 
-    /// Probabilities of `inputs` (`[batch, 28, 28]` in the network's scale) and, for each picture, the gradient of
-    /// the objective of its class in `classes` (`[batch]`) with respect to its input.
+    /// Probabilities of `inputs` (`[batch, 28, 28]` in the network's scale) and, for each picture, the gradient of the natural logarithm of
+    /// the probability of its class in `classes` (`[batch]`) with respect to its input. Unlike that of the probability itself, it does not
+    /// vanish where the probability is 0 or 1 in `f32`.
     ///
     /// The whole batch is one pass; memory is about half a megabyte a picture.
     ///
     /// # Errors
     /// [`TrainError::Shape`] if there are not 784 inputs for each class, [`TrainError::Label`] if a class does not exist.
-    pub fn input_gradient(&self, inputs: &[f32], classes: &[u8], objective: Objective) -> Result<InputGradient, TrainError> {
+    pub(crate) fn input_gradient(&self, inputs: &[f32], classes: &[u8]) -> Result<InputGradient, TrainError> {
         if inputs.is_empty() || inputs.len() != classes.len() * PIXELS {
             return Err(TrainError::Shape { what: "inputs", found: inputs.len(), expected: "784 for each class" });
         }
@@ -155,11 +148,7 @@ impl LeNet {
         let input = Var::from_tensor(&batch(inputs)?)?;
         let log = log_softmax(&self.logits(&input, false)?)?;
         let probabilities = log.exp()?;
-        let chosen = match objective {
-            Objective::Probability => &probabilities,
-            Objective::LogProbability => &log,
-        };
-        let gradients = pick(chosen, &targets(classes)?)?.sum_all()?.backward()?;
+        let gradients = pick(&log, &targets(classes)?)?.sum_all()?.backward()?;
         let gradient = gradients.get(&input).map_or_else(|| input.zeros_like(), |gradient| Ok(gradient.clone()))?;
         Ok(InputGradient { probabilities: probabilities.flatten_all()?.to_vec1()?, gradient: gradient.flatten_all()?.to_vec1()? })
     }
@@ -168,7 +157,7 @@ impl LeNet {
     ///
     /// # Errors
     /// [`TrainError::Framework`], which no set that was read from files should cause.
-    pub fn errors(&self, set: &Dataset) -> Result<usize, TrainError> {
+    pub(crate) fn errors(&self, set: &Dataset) -> Result<usize, TrainError> {
         let mut errors = 0;
         for (images, labels) in set.images.chunks(CHUNK * PIXELS).zip(set.labels.chunks(CHUNK)) {
             let logits = self.logits(&batch(&scaled(images))?, false)?.to_vec2::<f32>()?;
@@ -180,7 +169,7 @@ impl LeNet {
 
 /// Bytes in the network's scale.
 #[must_use]
-pub fn scaled(bytes: &[u8]) -> Vec<f32> {
+pub(crate) fn scaled(bytes: &[u8]) -> Vec<f32> {
     bytes.iter().map(|&byte| f32::from(byte) * SCALE).collect()
 }
 
@@ -255,14 +244,10 @@ mod tests {
         }
     }
 
-    /// The sum of the objectives of `classes`, from the probabilities alone.
-    fn objective(net: &LeNet, inputs: &[f32], classes: &[u8], objective: Objective) -> f64 {
+    /// The sum of the log-probabilities of `classes`.
+    fn objective(net: &LeNet, inputs: &[f32], classes: &[u8]) -> f64 {
         let rows = net.probabilities(inputs).unwrap();
-        let chosen = rows.chunks(10).zip(classes).map(|(row, &class)| f64::from(row[usize::from(class)]));
-        match objective {
-            Objective::Probability => chosen.sum(),
-            Objective::LogProbability => chosen.map(f64::ln).sum(),
-        }
+        rows.chunks(10).zip(classes).map(|(row, &class)| f64::from(row[usize::from(class)]).ln()).sum()
     }
 
     #[test]
@@ -270,29 +255,27 @@ mod tests {
         let net = network();
         let inputs = noise(2, PICTURES * PIXELS);
         let classes = [7, 0, 3];
-        for kind in [Objective::Probability, Objective::LogProbability] {
-            let InputGradient { probabilities, gradient } = net.input_gradient(&inputs, &classes, kind).unwrap();
-            assert_eq!(probabilities, net.probabilities(&inputs).unwrap());
-            // Along the gradient and in other directions, for each picture separately.
-            for picture in 0..PICTURES {
-                let own = picture * PIXELS..(picture + 1) * PIXELS;
-                let across = noise(9, PIXELS).iter().map(|value| value - 0.5).collect();
-                for mut direction in [gradient[own.clone()].to_vec(), across] {
-                    let length = direction.iter().map(|value| value * value).sum::<f32>().sqrt();
-                    direction.iter_mut().for_each(|value| *value /= length);
-                    let moved = |distance: f32| {
-                        let mut inputs = inputs.clone();
-                        inputs[own.clone()].iter_mut().zip(&direction).for_each(|(x, d)| *x += distance * d);
-                        objective(&net, &inputs, &classes, kind)
-                    };
-                    let measured = (moved(0.01) - moved(-0.01)) / 0.02;
-                    let claimed: f32 = gradient[own.clone()].iter().zip(&direction).map(|(g, d)| g * d).sum();
-                    let (claimed, steepest) = (f64::from(claimed), f64::from(norm(&gradient[own.clone()])));
-                    assert!(
-                        (measured - claimed).abs() < 0.02 * steepest,
-                        "{kind:?}, picture {picture}: measured {measured}, claimed {claimed} of at most {steepest}"
-                    );
-                }
+        let InputGradient { probabilities, gradient } = net.input_gradient(&inputs, &classes).unwrap();
+        assert_eq!(probabilities, net.probabilities(&inputs).unwrap());
+        // Along the gradient and in other directions, for each picture separately.
+        for picture in 0..PICTURES {
+            let own = picture * PIXELS..(picture + 1) * PIXELS;
+            let across = noise(9, PIXELS).iter().map(|value| value - 0.5).collect();
+            for mut direction in [gradient[own.clone()].to_vec(), across] {
+                let length = direction.iter().map(|value| value * value).sum::<f32>().sqrt();
+                direction.iter_mut().for_each(|value| *value /= length);
+                let moved = |distance: f32| {
+                    let mut inputs = inputs.clone();
+                    inputs[own.clone()].iter_mut().zip(&direction).for_each(|(x, d)| *x += distance * d);
+                    objective(&net, &inputs, &classes)
+                };
+                let measured = (moved(0.01) - moved(-0.01)) / 0.02;
+                let claimed: f32 = gradient[own.clone()].iter().zip(&direction).map(|(g, d)| g * d).sum();
+                let (claimed, steepest) = (f64::from(claimed), f64::from(norm(&gradient[own.clone()])));
+                assert!(
+                    (measured - claimed).abs() < 0.02 * steepest,
+                    "picture {picture}: measured {measured}, claimed {claimed} of at most {steepest}"
+                );
             }
         }
     }
@@ -305,7 +288,7 @@ mod tests {
     fn bad_inputs_are_errors() {
         let net = network();
         assert!(matches!(net.probabilities(&[0.0; 785]), Err(TrainError::Shape { found: 785, .. })));
-        let gradient = |inputs: &[f32], classes: &[u8]| net.input_gradient(inputs, classes, Objective::Probability);
+        let gradient = |inputs: &[f32], classes: &[u8]| net.input_gradient(inputs, classes);
         assert!(matches!(gradient(&[0.0; PIXELS], &[1, 2]), Err(TrainError::Shape { .. })));
         assert!(matches!(gradient(&[], &[]), Err(TrainError::Shape { .. })));
         assert!(matches!(gradient(&[0.0; PIXELS], &[10]), Err(TrainError::Label { label: 10, .. })));

@@ -9,7 +9,7 @@
 mod card;
 mod fit;
 mod lenet;
-pub mod onnx;
+pub(crate) mod onnx;
 mod ops;
 
 use std::fs;
@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 
 use rand_core::Rng;
 
-pub use card::lenet_card;
-pub use fit::{Epoch, Examples, Fitted, Step, TrainingConfig, TrainingPlan, fit};
-pub use lenet::{InputGradient, LeNet, Objective, SCALE, scaled};
+pub(crate) use card::lenet_card;
+pub(crate) use fit::{Epoch, Examples, Step, TrainingConfig, TrainingPlan, fit};
+pub(crate) use lenet::{LeNet, SCALE};
 
 use crate::mnist::{Mnist, MnistError};
 use crate::model::Card;
@@ -28,7 +28,7 @@ use crate::util::files::{self, FileError, write_file};
 
 /// What can go wrong in training, or in reading back its output. Each message is complete: errors have no further source.
 #[derive(Debug, thiserror::Error)]
-pub enum TrainError {
+pub(crate) enum TrainError {
     /// The MNIST files are invalid.
     #[error(transparent)]
     Data(#[from] MnistError),
@@ -105,7 +105,7 @@ impl From<candle_core::Error> for TrainError {
 }
 
 /// Observes training. Every method has an empty default, and `()` observes nothing.
-pub trait Observer {
+pub(crate) trait Observer {
     /// Data and settings are valid, training starts.
     fn started(&mut self, plan: &TrainingPlan) {
         let _ = plan;
@@ -124,7 +124,7 @@ impl Observer for () {}
 
 /// The input of [`run`].
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Folder of the four MNIST files, plain or `.gz`.
     pub data: PathBuf,
     /// ONNX file to write; the model card is written next to it, with the extension `toml`.
@@ -135,7 +135,7 @@ pub struct Options {
 
 /// The result of [`run`].
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The last epoch, whose network was written: epochs are not selected by test error.
     pub last: Epoch,
     /// The ONNX file.
@@ -152,7 +152,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`TrainError`]. A folder that cannot be written to is detected before training.
-pub fn run(options: &Options, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+pub(crate) fn run(options: &Options, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
     let card_path = options.out.with_extension("toml");
     prepare(&options.out)?;
     let Mnist { train, test } = Mnist::load(&options.data)?;
@@ -268,7 +268,7 @@ mod tests {
         let model = model.into_optimized().unwrap().into_runnable().unwrap();
         let mut errors = 0;
         for (images, labels) in set.images.chunks(BATCH * 784).zip(set.labels.chunks(BATCH)) {
-            let input = Tensor::from_shape(&[BATCH, 1, 28, 28], &scaled(images)).unwrap();
+            let input = Tensor::from_shape(&[BATCH, 1, 28, 28], &lenet::scaled(images)).unwrap();
             let output = model.run(tvec!(input.into())).unwrap().remove(0);
             let rows = output.to_plain_array_view::<f32>().unwrap();
             for (row, &label) in rows.rows().into_iter().zip(labels) {

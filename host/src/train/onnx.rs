@@ -12,13 +12,13 @@ use fooling_engine::{Attribute, ElementType, Graph, Input, Node, Tensor};
 use super::lenet::{NAMES, shapes};
 use super::{LeNet, TrainError};
 use crate::mnist::SIDE;
-use crate::onnx::{self, ExternalData, Network, operation};
+use crate::onnx::{self, ExternalData, Network};
 use crate::util::files::FileError;
 
 /// Name of the network's input.
-pub const INPUT: &str = "input";
+pub(crate) const INPUT: &str = "input";
 /// Name of the network's output.
-pub const OUTPUT: &str = "probabilities";
+pub(crate) const OUTPUT: &str = "probabilities";
 
 const OPSET: i64 = 13;
 
@@ -26,7 +26,7 @@ const OPSET: i64 = 13;
 ///
 /// # Errors
 /// [`TrainError::Framework`], which no network should cause.
-pub fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
+pub(crate) fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
     let classes = network.classes();
     let mut constants = BTreeMap::new();
     for ((name, shape), parameter) in NAMES.iter().zip(shapes(classes)).zip(network.parameters()) {
@@ -41,7 +41,7 @@ pub fn encode(network: &LeNet) -> Result<Vec<u8>, TrainError> {
 ///
 /// # Errors
 /// [`TrainError::File`] if the file cannot be read, and as [`decode`].
-pub fn read(file: &Path) -> Result<LeNet, TrainError> {
+pub(crate) fn read(file: &Path) -> Result<LeNet, TrainError> {
     let bytes = std::fs::read(file).map_err(|reason| FileError::new("read", file, reason))?;
     decode(&bytes)
 }
@@ -51,13 +51,12 @@ pub fn read(file: &Path) -> Result<LeNet, TrainError> {
 ///
 /// # Errors
 /// [`TrainError::Onnx`] if an initialiser is missing or does not have LeNet's shape.
-pub fn decode(bytes: &[u8]) -> Result<LeNet, TrainError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<LeNet, TrainError> {
     let network = Network::decode(bytes, &ExternalData::default(), "the network").map_err(|error| problem("file", error.to_string()))?;
     let constants = &network.graph().constants;
     let last = constants.get(NAMES[7]).ok_or_else(|| problem(NAMES[7], "is missing"))?;
-    let classes = match last.shape[..] {
-        [classes @ 1..=256] => classes,
-        _ => return Err(problem(NAMES[7], format!("has shape {:?}, expected [1 to 256]", last.shape))),
+    let [classes @ 1..=256] = last.shape[..] else {
+        return Err(problem(NAMES[7], format!("has shape {:?}, expected [1 to 256]", last.shape)));
     };
     let mut parameters: [Vec<f32>; 8] = Default::default();
     for ((name, shape), parameter) in NAMES.iter().zip(shapes(classes)).zip(&mut parameters) {
@@ -103,9 +102,8 @@ fn nodes() -> Vec<Node> {
 
 /// A node with the name of its only output.
 fn node(operator: &str, output: &str, inputs: &[&str], attributes: Vec<(&str, Attribute)>) -> Node {
-    let mut node = operation(operator, inputs.iter().map(ToString::to_string).collect(), output.into());
-    node.attributes = attributes.into_iter().map(|(name, attribute)| (name.to_owned(), attribute)).collect();
-    node
+    let node = Node::new(operator, inputs.iter().copied(), output);
+    attributes.into_iter().fold(node, |node, (name, attribute)| node.with(name, attribute))
 }
 
 fn integers<'a>(name: &'a str, values: &[i64]) -> (&'a str, Attribute) {

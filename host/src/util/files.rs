@@ -31,6 +31,7 @@ pub(crate) enum Durable {
 }
 
 /// Writes a file outside a run folder atomically.
+#[cfg(any(feature = "cli", feature = "train", feature = "cuda"))]
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_atomic(path, &unique_temporary_path(path), bytes, Durable::No).map_err(|source| FileError::new("write", path, source))
 }

@@ -19,7 +19,7 @@ impl Locked {
         Ok(Self(file))
     }
 
-    /// Whether the file still has this name. Between opening and locking it, the previous holder may have renamed or removed it.
+    /// Whether the file still has this name. Between opening and locking it, the previous owner may have renamed or removed it.
     #[cfg_attr(not(feature = "fetch"), allow(dead_code))]
     pub(crate) fn is_at(&self, path: &Path) -> bool {
         let (Ok(held), Ok(named)) = (self.0.metadata(), std::fs::metadata(path)) else { return false };

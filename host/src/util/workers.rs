@@ -32,7 +32,7 @@ impl<T: Send> Workers<T> {
         Ok(Self { pool, tools })
     }
 
-    /// The number of records.
+    /// The number of workers.
     pub(crate) fn count(&self) -> usize {
         self.tools.len()
     }
@@ -46,6 +46,12 @@ impl<T: Send> Workers<T> {
         let tools = &self.tools;
         on_each(self.pool.as_ref(), |worker| work(&mut tools[worker].lock().unwrap_or_else(PoisonError::into_inner)))
     }
+}
+
+/// How many of `count` items a worker takes at once: at most `batch`, and so that all workers have about the same amount of work.
+pub(crate) fn even_chunk(count: usize, batch: usize, workers: usize) -> usize {
+    let rounds = count.div_ceil(batch * workers);
+    count.div_ceil(rounds.max(1) * workers).max(1)
 }
 
 fn on_each<X: Send, E: From<WorkerPanic> + Send>(
@@ -143,5 +149,15 @@ mod tests {
         assert_eq!(start(8, at_most_three).map(|pool| pool.current_num_threads()), Some(2));
         assert_eq!(start(3, at_most_three).map(|pool| pool.current_num_threads()), Some(3));
         assert!(start(8, |_| Err(io::Error::other("none"))).is_none() && start(1, spawn).is_none());
+    }
+
+    #[test]
+    fn chunks_are_even_and_no_larger_than_the_batch() {
+        for (count, batch, workers) in [(400, 16, 2), (200, 16, 2), (1, 16, 8), (17, 16, 1), (33, 4, 3), (0, 16, 2)] {
+            let chunk = even_chunk(count, batch, workers);
+            assert!((1..=batch).contains(&chunk), "{count} in chunks of {chunk}");
+            // No worker gets more chunks than necessary.
+            assert_eq!(count.div_ceil(chunk).div_ceil(workers), count.div_ceil(batch * workers), "{count} in chunks of {chunk}");
+        }
     }
 }

@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         std::fs::write(&path, onnx).expect("written");
         std::fs::write(dir.join("net.onnx.data"), data).expect("written");
         if let Ok(model) = Model::load(&path) {
-            assert!(model.preprocess().slot_len() > 0 && model.classes() > 1);
+            assert!(model.picture_shape().0 > 0 && model.classes() > 1);
         }
     });
 });

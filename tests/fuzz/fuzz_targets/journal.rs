@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use crc::{CRC_32_ISO_HDLC, Crc};
-use fooling::{EncodingName, RunConfig, Variant};
-use fooling::internals::{CellName, Provenance, RunToml, rebuild_journal};
+use fooling::internals::rebuild_journal;
+use fooling::{CellName, EncodingName, Provenance, RunConfig, RunToml, Variant};
 use fooling_core::{Selection, open_journal};
 use libfuzzer_sys::fuzz_target;
 
@@ -27,13 +27,13 @@ fuzz_target!(|bytes: &[u8]| {
     let mut bytes = bytes.to_vec();
     if mode & 1 == 1 {
         // What follows the last whole record is unchanged.
-        let _ = put_right(&mut bytes);
+        let _ = fix_checksums(&mut bytes);
     }
     let cells = match open_journal(&bytes) {
         Ok((header, _)) => {
             let settings = header.settings;
             let kept = match settings.selection {
-                Selection::MapElites { cells } => cells,
+                Selection::MapElites { cells } | Selection::Young { cells, .. } => cells,
                 Selection::Single { keep, .. } => keep,
             };
             // Large pictures, populations and batches are slow and reveal nothing. A run may take 4 GiB, which the fuzzer would report as a
@@ -53,7 +53,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// Corrects the checksums of the header and of each whole record.
-fn put_right(bytes: &mut [u8]) -> Option<()> {
+fn fix_checksums(bytes: &mut [u8]) -> Option<()> {
     let word = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let provenance = usize::from(u16::from_le_bytes(bytes.get(10..12)?.try_into().ok()?));
     let mut start = 0;

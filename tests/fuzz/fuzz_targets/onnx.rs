@@ -2,7 +2,9 @@
 //! pictures.
 #![no_main]
 
-use fooling::internals::{Exact, TractCpu};
+use fooling::internals::Exact;
+#[cfg(feature = "tract")]
+use fooling::internals::TractCpu;
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../folder.rs"]
@@ -19,10 +21,11 @@ fuzz_target!(
         folder::with(|dir| {
             let Some(model) = network::load(dir, bytes) else { return };
             if let Ok(exact) = Exact::new(&model) {
-                network::ask(&exact);
+                network::scores_of(&exact);
             }
+            #[cfg(feature = "tract")]
             if let Ok(tract) = TractCpu::new(&model, 2) {
-                network::ask(&tract);
+                network::scores_of(&tract);
             }
         });
     }

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
         std::fs::write(&path, bytes).expect("written");
         if let Ok(image) = DecodedImage::read(&path) {
             let channels = image.channels();
-            let picture = Picture::centred(&image.resized(19, 12), 20);
+            let picture = image.resized(19, 12).centred(20);
             assert_eq!(picture.bytes().len(), 20 * 20 * channels);
         }
         if let Ok(picture) = Picture::read(&path) {

@@ -9,6 +9,7 @@
 pub(crate) mod call;
 mod error;
 pub(crate) mod evaluate;
+mod expand;
 pub(crate) mod operation;
 pub(crate) mod resolve;
 #[cfg(test)]
@@ -30,13 +31,15 @@ use self::operation::{Operation, bounded_elements};
 use crate::graph::{ElementType, Graph, Node, Numbers, Tensor};
 
 pub(crate) use crate::limits::MAX_ELEMENTS;
-/// The largest number of elements that an operator may make out of few when it computes a constant.
+/// The largest number of elements that an operator may make from few elements when it computes a constant.
 pub(crate) const MAX_GROWN: usize = 1 << 24;
 /// The largest number of elements that constants may hold at a time, in addition to those of the file.
 const MAX_HELD: usize = 1 << 29;
 /// The largest number of elements computed in total.
-const MAX_WORK: usize = 1 << 32;
+const MAX_WORK: usize = crate::limits::power_of_two(32);
 const MAX_RANK: usize = 8;
+/// The largest number of nodes that replace others.
+const MAX_PARTS: usize = 1 << 17;
 
 /// A network with folded constants.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +92,7 @@ pub fn fold(graph: Graph, input: &[usize]) -> Result<Folded, FoldError> {
     inputs[0].shape = input.iter().map(|&side| Some(side)).collect();
     let types = BTreeMap::from([(inputs[0].name.clone(), TensorType::new(inputs[0].element, input))]);
     let held = constants.values().map(|tensor| evaluate::len(&tensor.numbers)).fold(0, usize::saturating_add);
-    let mut folder = Folder {
+    let mut folding = Folding {
         opset,
         types,
         constants,
@@ -99,14 +102,18 @@ pub fn fold(graph: Graph, input: &[usize]) -> Result<Folded, FoldError> {
         held,
         most_held: held.saturating_add(MAX_HELD),
         work: 0,
+        parts: 0,
+        faults: BTreeMap::new(),
     };
     let live: Vec<Node> = nodes.into_iter().zip(wanted).filter_map(|(node, wanted)| wanted.then_some(node)).collect();
-    folder.count_readers(&live, &outputs);
+    folding.count_readers(&live, &outputs);
     for node in live {
-        let part = error::node_part(&node);
-        folder.node(node).map_err(|problem| FoldError::new(part, problem))?;
+        let (part, outputs) = (error::node_part(&node), node.outputs.clone());
+        if let Err(problem) = folding.node(node) {
+            folding.fail(&outputs, &FoldError::new(part, problem));
+        }
     }
-    folder.finish(inputs, outputs)
+    folding.finish(inputs, outputs)
 }
 
 fn check_constants(graph: &Graph) -> Result<(), FoldError> {
@@ -141,7 +148,7 @@ fn reachable(graph: &Graph) -> Vec<bool> {
 }
 
 /// The graph so far.
-struct Folder {
+struct Folding {
     opset: i64,
     types: BTreeMap<String, TensorType>,
     constants: BTreeMap<String, Tensor>,
@@ -155,9 +162,14 @@ struct Folder {
     most_held: usize,
     /// Elements computed in total.
     work: usize,
+    /// Nodes that have replaced others.
+    parts: usize,
+    /// Values that cannot be computed, and why. This is an error only if an output depends on them, not in a branch
+    /// that is not taken.
+    faults: BTreeMap<String, FoldError>,
 }
 
-impl Folder {
+impl Folding {
     fn count_readers(&mut self, nodes: &[Node], outputs: &[String]) {
         for name in nodes.iter().flat_map(|node| &node.inputs).chain(outputs) {
             *self.readers.entry(name.clone()).or_default() += 1;
@@ -177,7 +189,17 @@ impl Folder {
                 input.clone_from(target);
             }
         }
+        if node.domain.is_empty() && node.operator == "If" {
+            return self.branch(&node);
+        }
+        if let Some(fault) = node.inputs.iter().find_map(|input| self.faults.get(input)).cloned() {
+            self.fail(&node.outputs, &fault);
+            return Ok(());
+        }
         let call = Call { node: &node, opset: self.opset, operands: self.operands(&node)? };
+        if let Some(parts) = expand::expand(&call, |name| self.is_taken(name))? {
+            return self.parts(parts, &read);
+        }
         let operation = resolve::resolve(&call)?;
         let types = operation.types(&call.operands)?;
         types.iter().try_for_each(|kind| check_shape(&kind.shape))?;
@@ -193,6 +215,67 @@ impl Folder {
             self.computed(node, &operation, types)?;
         }
         Ok(())
+    }
+
+    /// Records that values cannot be computed.
+    fn fail(&mut self, outputs: &[String], fault: &FoldError) {
+        for output in outputs.iter().filter(|output| !output.is_empty()) {
+            self.faults.insert(output.clone(), fault.clone());
+        }
+    }
+
+    /// The results of the branch that is taken. A decoder puts the nodes of both branches into the graph; the operands of `If` are then the
+    /// condition, the results of the first branch and those of the second.
+    fn branch(&mut self, node: &Node) -> Result<(), Problem> {
+        let count = node.outputs.len();
+        let [condition, results @ ..] = &node.inputs[..] else { return Err("has no condition".into()) };
+        if results.len() != count.saturating_mul(2) {
+            return Err("does not have two branches with its results".into());
+        }
+        if let Some(fault) = self.faults.get(condition).cloned() {
+            self.fail(&node.outputs, &fault);
+            return Ok(());
+        }
+        let condition = self.constants.get(condition).ok_or("its condition depends on the picture, which is not supported")?;
+        let taken = match call::integers_of(condition).as_deref() {
+            Some([condition]) => *condition != 0,
+            _ => return Err("does not have one condition".into()),
+        };
+        let results = if taken { &results[..count] } else { &results[count..] };
+        for (output, result) in node.outputs.iter().zip(results).filter(|(output, _)| !output.is_empty()) {
+            match self.faults.get(result).cloned() {
+                Some(fault) => self.fail(core::slice::from_ref(output), &fault),
+                None => drop(self.aliases.insert(output.clone(), result.clone())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the parts of a node in its place.
+    fn parts(&mut self, parts: expand::Parts, read: &[String]) -> Result<(), Problem> {
+        self.parts = self.parts.saturating_add(parts.nodes.len());
+        if self.parts > MAX_PARTS {
+            return Err("has too many steps or parts".into());
+        }
+        self.count_readers(&parts.nodes, &[]);
+        for (name, tensor) in parts.constants {
+            self.held = self.held.saturating_add(evaluate::len(&tensor.numbers));
+            self.constants.insert(name, tensor);
+        }
+        for part in parts.nodes {
+            self.node(part)?;
+        }
+        self.release(read);
+        Ok(())
+    }
+
+    /// Whether a value of the graph has a name that begins like this.
+    fn is_taken(&self, start: &str) -> bool {
+        let first = |name: Option<&String>| name.is_some_and(|name| name.starts_with(start));
+        let from = || (core::ops::Bound::Included(start), core::ops::Bound::Unbounded);
+        first(self.constants.range::<str, _>(from()).next().map(|entry| entry.0))
+            || first(self.types.range::<str, _>(from()).next().map(|entry| entry.0))
+            || first(self.readers.range::<str, _>(from()).next().map(|entry| entry.0))
     }
 
     fn operands(&self, node: &Node) -> Result<Vec<Option<Operand<'_>>>, Problem> {
@@ -230,7 +313,7 @@ impl Folder {
     fn computed(&mut self, mut node: Node, operation: &Operation, types: Vec<TensorType>) -> Result<(), Problem> {
         let first = self.operands(&node)?.first().copied().flatten();
         if types.iter().any(|kind| kind.shape.contains(&0)) {
-            return Err("gives a tensor without elements".into());
+            return self.empty(&node, types);
         }
         if let (Some(operand), Some(name)) = (first, node.outputs.first())
             && operation.keeps(operand)
@@ -252,6 +335,18 @@ impl Folder {
             }
         }
         self.nodes.push(node);
+        Ok(())
+    }
+
+    /// A tensor without elements, as a slice that selects nothing gives it, does not depend on the picture.
+    fn empty(&mut self, node: &Node, types: Vec<TensorType>) -> Result<(), Problem> {
+        if types.iter().any(|kind| !kind.shape.contains(&0)) {
+            return Err("returns some empty tensors and some that are not".into());
+        }
+        for (name, TensorType { element, shape }) in node.outputs.iter().zip(types).filter(|(name, _)| !name.is_empty()) {
+            let numbers = evaluate::numbers_of(element, Vec::new())?;
+            self.constants.insert(name.clone(), Tensor { element, shape, numbers });
+        }
         Ok(())
     }
 
@@ -281,6 +376,9 @@ impl Folder {
         for output in &mut outputs {
             if let Some(target) = self.aliases.get(output) {
                 output.clone_from(target);
+            }
+            if let Some(fault) = self.faults.remove(output) {
+                return Err(fault);
             }
             if !self.types.contains_key(output) {
                 return Err(FoldError::new(format!("output `{}`", printable(output)), "does not depend on the input"));
@@ -313,6 +411,10 @@ fn work(operation: &Operation, types: &[TensorType], operands: &[Option<&Tensor>
     }
     let inner = match (operation, operands) {
         (Operation::MatMul, [Some(a), ..]) => a.shape.last().copied().unwrap_or(1),
+        (Operation::Gemm { .. }, [Some(a), ..]) => a.shape.iter().copied().max().unwrap_or(1),
+        (Operation::Convolution(_), [_, Some(weights), ..]) => elements(weights.shape.get(1..).unwrap_or(&[])).unwrap_or(usize::MAX),
+        (Operation::TopK { .. }, _) => 64,
+        (Operation::Pool(_) | Operation::Lrn { .. }, _) => had,
         _ => 1,
     };
     let work = makes.saturating_mul(inner).saturating_add(had);

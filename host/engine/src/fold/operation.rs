@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use super::call::{Operand, Problem, TensorType, elements};
 use super::resolve::window::{Convolution, Pooling};
 use crate::graph::{ElementType, Tensor};
-use crate::kernels::tensor::{Binary, Reduction, Resize, Unary};
+use crate::kernels::function::{Binary, Unary};
+use crate::kernels::tensor::{GridSample, Reduction, Resize};
 
 /// What a node does.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,8 @@ pub(crate) enum Operation {
     ScatterNd,
     /// Elements before and after each axis; negative numbers remove elements.
     Pad { before: Vec<i64>, after: Vec<i64>, mode: PadMode, value: f64 },
+    /// Pictures read at the positions in the second operand.
+    GridSample(GridSample),
     /// Resized along each axis.
     Resize { resize: Resize, shape: Vec<usize> },
     /// Channels become pixels, or the reverse.
@@ -53,11 +56,13 @@ pub(crate) enum Operation {
     Where,
     /// Elements converted to another type.
     Cast { to: ElementType },
-    /// Over axes, which remain with size 1 if `keep`.
+    /// A reduction over axes, which remain with size 1 if `keep`.
     Reduce { reduction: Reduction, axes: Vec<usize>, keep: bool },
     /// The index of the largest or smallest element along an axis.
     ArgMax { axis: usize, keep: bool, smallest: bool, last: bool },
-    /// Over the `axes` axes from `axis` on, treated as one; the logarithm of it if `log`.
+    /// The largest or smallest elements along an axis, in that order, and their indices.
+    TopK { axis: usize, count: usize, smallest: bool },
+    /// Softmax over `axes` axes from `axis` on, treated as one; its logarithm if `log`.
     Softmax { axis: usize, axes: usize, log: bool },
     /// Cumulative sums along an axis.
     CumSum { axis: usize, exclusive: bool, reverse: bool },
@@ -67,14 +72,16 @@ pub(crate) enum Operation {
     Convolution(Convolution),
     /// Windows of a picture.
     Pool(Pooling),
-    /// Over the whole picture, separately for each batch element and channel.
+    /// A reduction over the whole picture, separately for each batch element and channel.
     GlobalPool { reduction: Reduction },
     /// `alpha * a * b + beta * c`.
     Gemm { transpose_a: bool, transpose_b: bool, alpha: f32, beta: f32 },
-    /// Of matrices in the last two axes, with the others broadcast.
+    /// The product of matrices in the last two axes; the other axes are broadcast.
     MatMul,
     /// Operand, scale, offset, mean, variance: one number for each channel.
     BatchNormalization { epsilon: f32 },
+    /// The same with the mean and variance of the operand itself. The other results are the running mean and variance. Constants only.
+    BatchNormalizationTraining { epsilon: f32, momentum: f32 },
     /// Mean and variance over the axes from `axis` on; operand, scale, offset.
     LayerNormalization { axis: usize, epsilon: f32 },
     /// Mean of squares over the axes from `axis` on; operand, scale.
@@ -123,6 +130,10 @@ impl Operation {
             Self::ArgMax { axis, keep, .. } => {
                 Ok(alloc::vec![TensorType::new(ElementType::I64, super::resolve::reduce::reduced(shape, &[*axis], *keep))])
             }
+            Self::TopK { axis, count, .. } => {
+                let shape = with(shape, *axis, *count);
+                Ok(alloc::vec![TensorType::new(element, &shape[..]), TensorType::new(ElementType::I64, shape)])
+            }
             Self::Reduce { axes, keep, .. } => one(super::resolve::reduce::reduced(shape, axes, *keep)),
             Self::Dequantize { .. } => {
                 let scale = operands.get(1).copied().flatten().map_or(ElementType::F32, |operand| operand.element);
@@ -135,6 +146,7 @@ impl Operation {
             | Self::GatherElements { .. }
             | Self::GatherNd
             | Self::Pad { .. }
+            | Self::GridSample(_)
             | Self::DepthToSpace { .. }
             | Self::SpaceToDepth { .. } => one(super::resolve::shape::result(self, operands)?),
             Self::Unary(unary) => {
@@ -152,6 +164,10 @@ impl Operation {
             Self::Convolution(convolution) => one(convolution.result(operands)?),
             Self::Pool(pooling) => one(pooling.result(shape)?),
             Self::Gemm { .. } | Self::MatMul => one(super::resolve::dense::result(self, operands)?),
+            Self::BatchNormalizationTraining { .. } => {
+                let statistics = TensorType::new(element, &shape[1..2]);
+                Ok(alloc::vec![TensorType::new(element, shape), statistics.clone(), statistics])
+            }
             Self::Keep
             | Self::ScatterNd
             | Self::Softmax { .. }
@@ -180,8 +196,8 @@ impl Operation {
             Self::Tile { repeats } => repeats.iter().all(|&repeat| repeat == 1),
             Self::Pad { before, after, .. } => before.iter().chain(after).all(|&count| count == 0),
             Self::Split { sizes, .. } => sizes.len() == 1,
-            // A float represents every small integer, and a picture consists of bytes.
-            Self::Cast { to } => is_float(*to) && operand.element != ElementType::Bool || *to == operand.element,
+            // A cast of integers to floats gives the same numbers, but the new type counts: quotients of integers are rounded.
+            Self::Cast { to } => is_float(*to) && is_float(operand.element) || *to == operand.element,
             Self::Resize { resize, shape } => shape == operand.shape && resize.is_plain(),
             _ => false,
         }

@@ -34,14 +34,9 @@ impl Builder {
         let names = |list: &str| list.split(',').map(|name| name.trim().to_string()).collect::<Vec<_>>();
         let outputs = names(outputs);
         self.0.outputs = outputs[..1].into();
-        self.0.nodes.push(Node {
-            name: String::new(),
-            operator: operator.into(),
-            domain: String::new(),
-            inputs: if inputs.is_empty() { Vec::new() } else { names(inputs) },
-            outputs,
-            attributes: attributes.map(|(name, value)| (name.to_string(), value)).into(),
-        });
+        let node = Node::new(operator, if inputs.is_empty() { Vec::new() } else { names(inputs) }, outputs[0].as_str());
+        let node = attributes.into_iter().fold(node, |node, (name, value)| node.with(name, value));
+        self.0.nodes.push(Node { outputs, ..node });
         self
     }
 
@@ -94,6 +89,64 @@ fn weights_are_cast_transposed_and_dequantised() {
         .unwrap();
     assert_eq!(folded.graph.constants["turned"].numbers, Numbers::Floats([0.0, 8.0, -1.5, 256.0].into()));
     assert_eq!(folded.types["y"].shape, [24, 2]);
+}
+
+/// Weight standardisation; the right numbers are PyTorch's.
+#[test]
+fn weights_are_normalised_by_their_own_statistics() {
+    let floats = |values: &[f32]| Numbers::Floats(values.into());
+    let weights = || {
+        Builder::new()
+            .tensor("w", ElementType::F32, &[1, 3, 4], floats(&[1.0, -2.0, 4.0, 3.0, 0.5, 2.0, -1.0, 5.0, 1.0, 1.0, 2.0, 2.0]))
+            .tensor("scale", ElementType::F32, &[3], floats(&[1.0, 2.0, 0.5]))
+            .tensor("offset", ElementType::F32, &[3], floats(&[0.0, 1.0, -1.0]))
+            .tensor("zero", ElementType::F32, &[3], floats(&[0.0; 3]))
+            .tensor("one", ElementType::F32, &[3], floats(&[1.0; 3]))
+            .integers("column", &[1, 3, 4, 1])
+    };
+    let attributes = || [("training_mode", Attribute::Int(1)), ("epsilon", Attribute::Float(1e-3)), ("momentum", Attribute::Float(0.5))];
+    let folded = weights()
+        .node_with("n, mean, variance = BatchNormalization(w, scale, offset, zero, one)", attributes())
+        .node("r = Reshape(n, column)")
+        .node("y = Add(x, r)")
+        .fold()
+        .unwrap();
+    let Numbers::Floats(found) = &folded.graph.constants["r"].numbers else { panic!("floats") };
+    let right = [
+        -0.218_197_1,
+        -1.527_38,
+        1.090_986,
+        0.654_591_3,
+        -0.014_082_07,
+        1.338_027,
+        -1.366_192,
+        4.042_246,
+        -1.499_003,
+        -1.499_003,
+        -0.500_997_1,
+        -0.500_997_1,
+    ];
+    assert!(found.iter().zip(right).all(|(found, right)| (found - right).abs() < 2e-6), "{found:?}");
+    // On a picture, training mode is a mistake of the export.
+    let problem = weights().node_with("y = BatchNormalization(x, scale, offset, zero, one)", attributes()).problem();
+    assert!(problem.contains("is in training mode"), "{problem}");
+}
+
+#[test]
+fn the_largest_of_constants_is_found() {
+    let found = |operator: &str, last: i64| {
+        let folded = Builder::new()
+            .integers("list", &[3, 7, 1, 7, 1])
+            .node_with(&format!("at = {operator}(list)"), [("select_last_index", Attribute::Int(last))])
+            .node_with("float = Cast(at)", [("to", Attribute::Int(1))])
+            .node("y = Add(x, float)")
+            .fold()
+            .unwrap();
+        folded.graph.constants["float"].numbers.clone()
+    };
+    assert_eq!(found("ArgMax", 0), Numbers::Floats([1.0].into()));
+    assert_eq!(found("ArgMax", 1), Numbers::Floats([3.0].into()));
+    assert_eq!(found("ArgMin", 1), Numbers::Floats([4.0].into()));
 }
 
 #[test]
@@ -154,4 +207,51 @@ fn few_elements_do_not_become_many() {
     assert!(big.contains("at most 16777216 elements are supported"), "{big}");
     let overflow = Builder::new().integers("w", &[i64::MAX]).node("c = Add(w, w)").node("y = Reshape(x, c)").problem();
     assert_eq!(overflow, "node `c` (Add): overflows, or divides by 0");
+}
+
+#[test]
+fn only_the_branch_that_is_taken_must_be_possible() {
+    let two_branches = |condition: i64| {
+        Builder::new()
+            .tensor("condition", ElementType::Bool, &[], Numbers::Integers([condition].into()))
+            .integers("axes", &[1])
+            .node("squeezed = Squeeze(x, axes)")
+            .node("small = Relu(squeezed)")
+            .node("plain = Relu(x)")
+            .node("y = If(condition, small, plain)")
+    };
+    assert_eq!(two_branches(0).shape(), [1, 3, 4, 4]);
+    let problem = two_branches(1).problem();
+    assert!(problem.contains("Squeeze"), "{problem}");
+    let of_picture = Builder::new().node("a = Relu(x)").node("b = Neg(x)").node("y = If(x, a, b)").problem();
+    assert!(of_picture.contains("depends on the picture"), "{of_picture}");
+    assert!(Builder::new().node("a = Relu(x)").node("y = If(a)").problem().contains("two branches"));
+}
+
+#[test]
+fn layers_run_on_constants() {
+    let folded = Builder::new()
+        .tensor("a", ElementType::F32, &[1, 1, 2, 2], Numbers::Floats([1.0, 2.0, 3.0, 4.0].into()))
+        .tensor("w", ElementType::F32, &[3, 1, 1, 1], Numbers::Floats([1.0, -1.0, 0.5].into()))
+        .node("c = Conv(a, w)")
+        .node("p = GlobalAveragePool(c)")
+        .node("y = Add(x, p)")
+        .fold()
+        .unwrap();
+    assert_eq!(folded.graph.nodes.len(), 1);
+    assert_eq!(folded.graph.constants["p"].numbers, Numbers::Floats([2.5, -2.5, 1.25].into()));
+}
+
+#[test]
+fn an_empty_slice_is_a_constant() {
+    let folded = Builder::new()
+        .integers("zero", &[0])
+        .integers("axis", &[1])
+        .node("nothing = Slice(x, zero, zero, axis)")
+        .node_with("y = Concat(nothing, x)", [("axis", Attribute::Int(1))])
+        .node("z = Relu(y)")
+        .fold()
+        .unwrap();
+    assert_eq!(folded.graph.nodes.len(), 1);
+    assert_eq!(folded.types["z"].shape, [1, 3, 4, 4]);
 }

@@ -1,6 +1,5 @@
 //! Copies numbers from one layout to another.
 
-use crate::ir::Extract;
 use crate::layout::Layout;
 use crate::simd::{F32x16, LANES};
 
@@ -34,47 +33,16 @@ pub(crate) fn copy_channel(from: &[F32x16], from_layout: Layout, here: usize, to
     }
 }
 
-/// The same pixels, one after another, in rows of another length.
-pub(crate) fn reflow(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout) {
-    for block in 0..to_layout.blocks() {
-        for pixel in 0..to_layout.height * to_layout.width {
-            let (y, x) = (pixel / from_layout.width, pixel % from_layout.width);
-            to[to_layout.at(block, pixel / to_layout.width, pixel % to_layout.width)] = from[from_layout.at(block, y, x)];
-        }
-    }
-}
-
-/// Pixels of a picture, or the value beyond its edges.
-pub(crate) fn extract(layer: Extract, from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layout: Layout) {
-    let place = |axis: usize, at: usize, side: usize| {
-        let place = layer.start[axis].checked_add_unsigned(at.checked_mul(layer.step[axis])?)?;
-        usize::try_from(place).ok().filter(|&place| place < side)
-    };
-    for block in 0..to_layout.blocks() {
-        for y in 0..to_layout.height {
-            let targets = &mut to[to_layout.at(block, y, 0)..][..to_layout.width];
-            let Some(row) = place(0, y, from_layout.height) else {
-                targets.fill(F32x16([layer.fill; LANES]));
-                continue;
-            };
-            let pixels = &from[from_layout.at(block, row, 0)..][..from_layout.width];
-            for (x, target) in targets.iter_mut().enumerate() {
-                *target = place(1, x, from_layout.width).map_or(F32x16([layer.fill; LANES]), |column| pixels[column]);
-            }
-        }
-    }
-}
-
-/// A run of pixels within one row of a picture and one run of a tensor.
-struct Run {
-    pixel: usize,
-    len: usize,
+/// Pixels of a channel that are adjacent in a row of a picture and in a tensor.
+pub(super) struct Run {
+    pub(super) pixel: usize,
+    pub(super) len: usize,
     /// The position in the tensor of the first channel of the first pixel.
-    at: usize,
+    pub(super) at: usize,
 }
 
-/// The runs of a picture in a tensor in which each `inner` numbers of a channel are followed by those of the next one.
-fn runs(layout: Layout, inner: usize) -> impl Iterator<Item = Run> {
+/// The runs of a picture. In the tensor, `inner` numbers of a channel are followed by `inner` numbers of the next one.
+pub(super) fn runs(layout: Layout, inner: usize) -> impl Iterator<Item = Run> {
     let (pixels, width, channels) = (layout.height * layout.width, layout.width, layout.channels);
     let mut pixel = 0;
     core::iter::from_fn(move || {
@@ -103,37 +71,5 @@ pub(crate) fn to_tensor(inner: usize, picture: &[F32x16], layout: Layout, tensor
                 }
             }
         }
-    }
-}
-
-/// The reverse of [`to_tensor`].
-pub(crate) fn to_picture(inner: usize, tensor: &[f32], picture: &mut [F32x16], layout: Layout) {
-    for run in runs(layout, inner) {
-        for block in 0..layout.blocks() {
-            let lanes = LANES.min(layout.channels - block * LANES);
-            let pixels = &mut picture[layout.at(block, run.pixel / layout.width, run.pixel % layout.width)..][..run.len];
-            let at = run.at + block * LANES * inner;
-            if inner == 1 {
-                pixels[0].0[..lanes].copy_from_slice(&tensor[at..][..lanes]);
-                continue;
-            }
-            for (chunk, pixels) in pixels.chunks_mut(LANES).enumerate() {
-                for lane in 0..lanes {
-                    let numbers = &tensor[at + lane * inner + chunk * LANES..][..pixels.len()];
-                    pixels.iter_mut().zip(numbers).for_each(|(pixel, number)| pixel.0[lane] = *number);
-                }
-            }
-        }
-    }
-}
-
-/// Copies the chunks of a tensor into a larger one, each after `offset` numbers of a chunk there.
-pub(crate) fn join(chunks: usize, from: &[f32], to: &mut [f32], offset: usize) {
-    if from.is_empty() || chunks == 0 {
-        return;
-    }
-    let (each, whole) = (from.len() / chunks, to.len() / chunks);
-    for (from, to) in from.chunks_exact(each).zip(to.chunks_exact_mut(whole)) {
-        to[offset..][..each].copy_from_slice(from);
     }
 }

@@ -3,7 +3,8 @@
 use alloc::vec::Vec;
 
 use super::pointwise::apply;
-use crate::ir::{self, Activation};
+use crate::ir;
+use crate::kernels::function::Activation;
 use crate::layout::Layout;
 use crate::simd::{F32x16, Instructions, Kernel, LANES, Vector};
 

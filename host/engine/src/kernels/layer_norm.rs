@@ -26,7 +26,7 @@ impl PackedLayerNorm {
 /// Pixels that are processed together, so that neighbours in memory are read together.
 const TILE: usize = 4;
 
-/// A [`PackedLayerNorm`] with its input and output. Sums: each lane over the blocks, then the lanes, the most distant first.
+/// A [`PackedLayerNorm`] with its input and output. Sums add each lane over the blocks, and then the lanes as in [`sum_of_lanes`].
 pub(crate) struct LayerNormKernel<'a> {
     pub(crate) layer: &'a PackedLayerNorm,
     pub(crate) from: Layout,
@@ -114,7 +114,7 @@ impl LayerNormKernel<'_> {
     }
 }
 
-/// The sum of the lanes, the most distant first.
+/// The sum of the lanes, by halves: the second half is added to the first, and so on with what remains.
 #[inline(always)]
 fn sum_of_lanes<V: Vector>(vector: V) -> f32 {
     let mut lanes = vector.to_array();

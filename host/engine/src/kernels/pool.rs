@@ -1,11 +1,32 @@
 //! Pooling: operations on neighbours within each channel.
 
-use crate::ir::{PoolWindow, Pooling};
 use crate::layout::Layout;
 use crate::simd::{F32x16, Kernel, Vector};
 
+/// A window that moves over a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolWindow {
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    /// Rows above and columns to the left of the picture.
+    pub(crate) before: [usize; 2],
+    /// Rows below and columns to the right of it.
+    pub(crate) after: [usize; 2],
+}
+
+/// What a pooling layer computes for a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    /// The maximum; with NaN, the result depends on its position in the window and on nothing else.
+    Max,
+    /// The sum over the visible part of the window, divided by its number of pixels.
+    Mean,
+    /// The same sum, divided by the number of pixels of the picture and its padding in the window.
+    MeanWithPadding,
+}
+
 /// A pooling layer with the layouts of its input and output.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Pool {
     pub(crate) pooling: Pooling,
     pub(crate) window: PoolWindow,
@@ -15,7 +36,7 @@ pub(crate) struct Pool {
 
 /// A [`Pool`] with its input and output.
 pub(crate) struct PoolKernel<'a> {
-    pub(crate) layer: &'a Pool,
+    pub(crate) layer: Pool,
     pub(crate) input: &'a [F32x16],
     pub(crate) output: &'a mut [F32x16],
 }
@@ -41,7 +62,7 @@ impl Kernel for PoolKernel<'_> {
                         let skipped = usize::from(row == top);
                         for pixel in &self.input[input.at(block, row, left + skipped)..input.at(block, row, right)] {
                             let pixel = V::load(pixel);
-                            pooled = if *pooling == Pooling::Max { pooled.max(pixel) } else { pooled.add(pixel) };
+                            pooled = if pooling == Pooling::Max { pooled.max(pixel) } else { pooled.add(pixel) };
                         }
                     }
                     #[expect(clippy::cast_precision_loss, reason = "a kernel has at most 4096 x 4096 pixels, which f32 represents")]
@@ -49,8 +70,8 @@ impl Kernel for PoolKernel<'_> {
                         Pooling::Max => pooled,
                         Pooling::Mean => pooled.div(V::splat(((bottom - top) * (right - left)) as f32)),
                         Pooling::MeanWithPadding => {
-                            let rows = within(window, 0, y, input.height);
-                            pooled.div(V::splat((rows * within(window, 1, x, input.width)) as f32))
+                            let rows = within(&window, 0, y, input.height);
+                            pooled.div(V::splat((rows * within(&window, 1, x, input.width)) as f32))
                         }
                     };
                     pooled.store(&mut self.output[output.at(block, y, x)]);

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::{Call, Form, Lowering, product};
 use crate::error::{Result, unsupported};
-use crate::ir::{Activation, Convolution, LayerKind, Shape};
+use crate::ir::{Convolution, LayerKind, Shape};
+use crate::kernels::function::Activation;
 use crate::simd::LANES;
 
 impl<'g> Lowering<'g> {
@@ -58,8 +59,8 @@ impl<'g> Lowering<'g> {
         }
         let value = self.picture(name, axis)?;
         let shape = Shape { channels: outputs, ..self.shapes[value] };
-        self.works(weights.len().saturating_mul(shape.pixels()))?;
-        self.holds((weights.len() / outputs.max(1)).saturating_mul(outputs.next_multiple_of(LANES)))?;
+        self.count_work(weights.len().saturating_mul(shape.pixels()))?;
+        self.count_weights((weights.len() / outputs.max(1)).saturating_mul(outputs.next_multiple_of(LANES)))?;
         let one = [1; 2];
         let layer =
             Convolution { weights, bias, groups: 1, kernel: one, stride: one, dilation: one, before: [0; 2], activation: Activation::NONE };

@@ -1,8 +1,8 @@
 //! From a graph with folded constants to layers.
 //!
 //! A value can be held in two forms: as a **picture**, one of whose axes lies in blocks of channels while all others are its pixels, and as
-//! a **tensor** in row-major order. Convolutions, products with matrices and pooling want pictures; what mixes axes wants tensors. A form
-//! is made where a layer needs it, and kept for others. Changes of shape that keep the order of the numbers cost nothing.
+//! a **tensor** in row-major order. Convolutions, products with matrices and pooling need pictures; layers that mix axes need tensors. A
+//! form is made when a layer needs it, and kept for other layers. Changes of shape that keep the order of the numbers cost nothing.
 //!
 //! A network that the engine does not support is not wrong: [`Unsupported`] says what is not supported, and another engine may support it.
 
@@ -22,13 +22,13 @@ use alloc::vec::Vec;
 
 use crate::error::{Result, Unsupported, unsupported};
 use crate::fold::call::{Operand, TensorType, floats_of};
-use crate::fold::operation::Operation;
+use crate::fold::operation::{Operation, is_float};
 use crate::fold::{Folded, fold};
 use crate::graph::{Graph, Node, Tensor};
-use crate::ir::{Activation, Layer, LayerKind, Lowered, Shape, Value};
+use crate::ir::{Layer, LayerKind, Lowered, Shape, Value};
+use crate::kernels::function::Activation;
 use crate::kernels::tensor::TensorLayer;
-use crate::limits::{MAX_ELEMENTS, MAX_WORK};
-use crate::network::MAX_OPERANDS;
+use crate::limits::{MAX_ELEMENTS, MAX_OPERANDS, MAX_WORK};
 
 /// Lowers a graph to layers, up to the value `end`, for an input of these dimensions.
 pub(crate) fn lower(mut graph: Graph, end: &str, input: &[usize]) -> Result<Lowered> {
@@ -144,6 +144,8 @@ impl<'g> Lowering<'g> {
     fn add(&mut self, call: &Call<'g>) -> Result<()> {
         match &call.operation {
             Operation::Keep => self.keep(call),
+            // Every number is a float here.
+            Operation::Cast { to } if is_float(*to) => self.keep(call),
             Operation::Convolution(convolution) => self.convolution(call, convolution),
             Operation::Pool(pooling) => self.pool(call, pooling),
             Operation::GlobalPool { reduction } => self.global_pool(call, *reduction),
@@ -230,13 +232,13 @@ impl<'g> Lowering<'g> {
     }
 
     /// Counts multiplications, and checks the limit.
-    fn works(&mut self, multiplications: usize) -> Result<()> {
+    fn count_work(&mut self, multiplications: usize) -> Result<()> {
         self.work = self.work.saturating_add(multiplications);
         if self.work > MAX_WORK { unsupported("too many multiplications per picture") } else { Ok(()) }
     }
 
     /// Counts weights as they will be laid out, and checks the limit.
-    fn holds(&mut self, weights: usize) -> Result<()> {
+    fn count_weights(&mut self, weights: usize) -> Result<()> {
         self.weights = self.weights.saturating_add(weights);
         if self.weights > MAX_ELEMENTS { unsupported("too many weights") } else { Ok(()) }
     }
@@ -281,7 +283,7 @@ impl<'g> Lowering<'g> {
             (None, Some((axis, value))) => {
                 let inner = product(&dims[axis + 1..]);
                 let len = self.shapes[value].len();
-                self.works(len)?;
+                self.count_work(len)?;
                 self.layer(LayerKind::ToTensor { inner }, vec![value], Shape::flat(len))?
             }
             (None, None) => return unsupported("an operand has no form"),
@@ -310,7 +312,7 @@ impl<'g> Lowering<'g> {
         let value = if shape.is_flat() && tensor != 0 {
             tensor
         } else {
-            self.works(shape.len())?;
+            self.count_work(shape.len())?;
             self.layer(LayerKind::ToPicture { inner: product(&dims[axis + 1..]) }, vec![tensor], shape)?
         };
         if let Some(known) = self.known.get_mut(name) {
@@ -357,10 +359,10 @@ impl<'g> Lowering<'g> {
         if runtime.len() > MAX_OPERANDS {
             return unsupported("has too many operands");
         }
-        self.works(layer.work())?;
+        self.count_work(layer.work())?;
         let constants = call.operands.iter().filter_map(|name| self.constant(name)).map(|tensor| product(&tensor.shape));
         let results = call.node.outputs.len().max(1);
-        self.holds(constants.fold(0, usize::saturating_add).saturating_mul(results))?;
+        self.count_weights(constants.fold(0, usize::saturating_add).saturating_mul(results))?;
         let inputs = runtime.iter().map(|name| self.tensor(name)).collect::<Result<Vec<_>>>()?;
         for (number, name) in call.node.outputs.iter().enumerate() {
             if !self.readers.contains_key(name.as_str()) {

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use super::{Call, Form, Lowering};
 use crate::error::{Result, unsupported};
-use crate::ir::{Activation, LayerKind, LayerNorm, Lrn};
+use crate::ir::{LayerKind, LayerNorm, Lrn};
+use crate::kernels::function::Activation;
 
 /// For each channel a factor and a term: `x * factor + term`.
 pub(super) struct Affine {
@@ -37,7 +38,7 @@ impl<'g> Lowering<'g> {
         let scale = affine.factor.iter().map(|&factor| factor as f32).collect::<Vec<_>>();
         let value = self.picture(call.operand(0), 1)?;
         let shape = self.shapes[value];
-        self.works(shape.len())?;
+        self.count_work(shape.len())?;
         let value = self.layer(LayerKind::Affine { scale, offset, activation: Activation::NONE }, vec![value], shape)?;
         self.give(call.output(), Form::Picture(1), value)
     }
@@ -80,7 +81,7 @@ impl<'g> Lowering<'g> {
         }
         let value = self.picture(name, axis)?;
         let shape = self.shapes[value];
-        self.works(shape.len().saturating_mul(4))?;
+        self.count_work(shape.len().saturating_mul(4))?;
         let value = self.layer(LayerKind::LayerNorm(LayerNorm { scale, offset, epsilon }), vec![value], shape)?;
         self.give(call.output(), Form::Picture(axis), value)
     }
@@ -92,7 +93,7 @@ impl<'g> Lowering<'g> {
         let (Some(quarters), 1..=64, Some(1), 2..) = (quarters, size, dims.first(), dims.len()) else { return self.tensor_layer(call) };
         let value = self.picture(call.operand(0), 1)?;
         let shape = self.shapes[value];
-        self.works(shape.len().saturating_mul(size))?;
+        self.count_work(shape.len().saturating_mul(size))?;
         let value = self.layer(LayerKind::Lrn(Lrn { size, alpha, bias, quarters }), vec![value], shape)?;
         self.give(call.output(), Form::Picture(1), value)
     }

@@ -9,7 +9,7 @@ use super::Call;
 use crate::fold::Folded;
 use crate::fold::call::floats_of;
 use crate::fold::operation::Operation;
-use crate::kernels::tensor::{Binary, Unary};
+use crate::kernels::function::{Binary, Unary};
 
 /// The largest number of nested products examined.
 const MAX_DEPTH: usize = 4;
@@ -122,7 +122,7 @@ impl<'c, 'g> Nodes<'c, 'g> {
             }
             match self.single(name) {
                 Some(maker) if !is_divisor && depth < MAX_DEPTH && self.is_scaled(maker) => self.factors(maker, factors, depth + 1),
-                // A divisor is not a factor: with it there are too many.
+                // A divisor is not a factor. With three more values the product matches no pattern.
                 _ if is_divisor => factors.values.extend([name; 3]),
                 _ => factors.values.push(name),
             }

@@ -8,8 +8,8 @@ use super::{Call, Form, Lowering, product};
 use crate::error::Result;
 use crate::fold::call::floats_of;
 use crate::graph::Tensor;
-use crate::ir::{Activation, Bounds, Broadcast, Combination, LayerKind, Shape, Value};
-use crate::kernels::tensor::{Binary, Unary};
+use crate::ir::{Broadcast, Combination, LayerKind, Shape, Value};
+use crate::kernels::function::{Activation, Binary, Bounds, Unary};
 
 /// A function as the activation of a layer.
 fn activation(function: Unary) -> Activation {
@@ -31,7 +31,7 @@ impl<'g> Lowering<'g> {
         }
         let (form, value) = self.preferred(name)?;
         let shape = self.shapes[value];
-        self.works(shape.len())?;
+        self.count_work(shape.len())?;
         let value = self.layer(LayerKind::Map(wanted), vec![value], shape)?;
         self.give(call.output(), form, value)
     }
@@ -61,7 +61,7 @@ impl<'g> Lowering<'g> {
         let (form, value) = self.preferred(name)?;
         let shape = self.shapes[value];
         let axis = if let Form::Picture(axis) = form { axis } else { 0 };
-        self.holds(constant.shape.iter().fold(shape.len(), |all, &side| all.saturating_add(side)))?;
+        self.count_weights(constant.shape.iter().fold(shape.len(), |all, &side| all.saturating_add(side)))?;
         let numbers = Constant::new(constant, &dims);
         let (broadcast, numbers) = match form {
             Form::Tensor => (Broadcast::Channels, numbers.all()),
@@ -120,7 +120,7 @@ impl<'g> Lowering<'g> {
     }
 
     fn combine(&mut self, call: &Call<'g>, form: Form, combination: Combination, inputs: Vec<Value>, shape: Shape) -> Result<()> {
-        self.works(shape.len())?;
+        self.count_work(shape.len())?;
         // A tensor is a picture of one pixel.
         let broadcast = if shape.is_flat() && combination.broadcast == Broadcast::Full && combination.constant.is_some() {
             Broadcast::Channels

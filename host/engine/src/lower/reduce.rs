@@ -4,7 +4,8 @@ use alloc::vec;
 
 use super::{Call, Form, Lowering, pixel_axes};
 use crate::error::Result;
-use crate::ir::{LayerKind, Pooling, Shape};
+use crate::ir::{LayerKind, Shape};
+use crate::kernels::pool::Pooling;
 use crate::kernels::tensor::Reduction;
 
 impl<'g> Lowering<'g> {
@@ -23,7 +24,7 @@ impl<'g> Lowering<'g> {
         }
         let value = self.picture(name, axis)?;
         let shape = self.shapes[value];
-        self.works(shape.len())?;
+        self.count_work(shape.len())?;
         let value = self.layer(LayerKind::GlobalPool(pooling), vec![value], Shape::flat(shape.channels))?;
         let axis = if keep { axis } else { axis - axes.iter().filter(|&&gone| gone < axis).count() };
         self.give(call.output(), Form::Picture(axis), value)

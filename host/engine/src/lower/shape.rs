@@ -77,7 +77,7 @@ impl<'g> Lowering<'g> {
         for name in &names {
             parts.push(self.part(name)?);
         }
-        self.works(product(&to))?;
+        self.count_work(product(&to))?;
         let value = self.layer(LayerKind::Join { chunks }, parts, Shape::flat(product(&to)))?;
         self.give(call.output(), Form::Tensor, value)
     }
@@ -88,7 +88,7 @@ impl<'g> Lowering<'g> {
             Some(constant) => {
                 let numbers = crate::fold::call::floats_of(constant);
                 let shape = Shape::flat(numbers.len());
-                self.holds(numbers.len())?;
+                self.count_weights(numbers.len())?;
                 self.layer(LayerKind::Constant(numbers), Vec::new(), shape)
             }
             None => self.tensor(name),
@@ -179,7 +179,7 @@ impl<'g> Lowering<'g> {
         let (Ok(down), Ok(right)) = (usize::try_from(rows.1), usize::try_from(columns.1)) else { return Ok(None) };
         let extract = Extract { start: [rows.0, columns.0], step: [down, right], fill };
         let shape = Shape { height: rows.2, width: columns.2, ..shape };
-        self.works(shape.len())?;
+        self.count_work(shape.len())?;
         self.layer(LayerKind::Extract(extract), vec![value], shape).map(Some)
     }
 }

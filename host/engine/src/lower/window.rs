@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use super::{Call, Form, Lowering};
 use crate::error::{Result, unsupported};
 use crate::fold::resolve::window as fold;
-use crate::ir::{Activation, Convolution, LayerKind, PoolWindow, Pooling, Shape, Value};
+use crate::ir::{Convolution, LayerKind, Shape, Value};
+use crate::kernels::function::Activation;
+use crate::kernels::pool::{PoolWindow, Pooling};
 use crate::kernels::tensor::Reduction;
 use crate::simd::LANES;
 
@@ -39,8 +41,8 @@ impl<'g> Lowering<'g> {
         };
         let groups = convolution.groups;
         let layer = Convolution { weights, bias, groups, kernel, stride, dilation, before, activation: Activation::NONE };
-        self.works(layer.weights.len().saturating_mul(out[0]).saturating_mul(out[1]))?;
-        self.holds(packed_len(&layer))?;
+        self.count_work(layer.weights.len().saturating_mul(out[0]).saturating_mul(out[1]))?;
+        self.count_weights(packed_len(&layer))?;
         let shape = Shape { channels: outputs, height: out[0], width: out[1] };
         let is_input = self.known.get(name).is_some_and(|known| known.forms.contains(&(Form::Tensor, 0)));
         let planes = Shape { channels: dims[1], height: rows, width: columns };
@@ -93,7 +95,7 @@ impl<'g> Lowering<'g> {
         if !(sees(0, rows) && sees(1, columns)) {
             return unsupported("has a window that sees nothing of the picture");
         }
-        self.works(dims[1].saturating_mul(out[0] * out[1]).saturating_mul(kernel[0] * kernel[1]))?;
+        self.count_work(dims[1].saturating_mul(out[0] * out[1]).saturating_mul(kernel[0] * kernel[1]))?;
         let value = self.picture(name, 1)?;
         let value = self.in_rows(value, rows, columns)?;
         let window = PoolWindow { kernel, stride, before, after };

@@ -1,5 +1,7 @@
 //! Sixteen numbers at once.
 
+use super::scalar::square_root;
+
 /// Lanes of a vector.
 pub const LANES: usize = 16;
 
@@ -24,6 +26,19 @@ pub(crate) fn floats_mut(vectors: &mut [F32x16]) -> &mut [f32] {
     // SAFETY: an `F32x16` is sixteen `f32` without padding (its size equals its alignment), with at least their alignment, and may hold any
     // values.
     unsafe { core::slice::from_raw_parts_mut(vectors.as_mut_ptr().cast(), vectors.len() * LANES) }
+}
+
+/// Bytes as lines of sixteen numbers; none unless they are aligned and consist of whole lines. The numbers have the target's byte order.
+pub(crate) fn lines_of(bytes: &[u8]) -> Option<&[F32x16]> {
+    // SAFETY: an `F32x16` is sixteen `f32` without padding, and may hold any bits.
+    let (before, lines, after) = unsafe { bytes.align_to() };
+    (before.is_empty() && after.is_empty()).then_some(lines)
+}
+
+/// The bits of the numbers of vectors, one after another.
+pub(crate) fn words_of(vectors: &[F32x16]) -> &[u32] {
+    // SAFETY: as for `floats`; a `u32` has the size and alignment of an `f32`.
+    unsafe { core::slice::from_raw_parts(vectors.as_ptr().cast(), vectors.len() * LANES) }
 }
 
 /// Sixteen numbers in registers. Each operation is one IEEE 754 operation per lane.
@@ -97,32 +112,36 @@ pub trait Vector: Copy {
     }
 }
 
-/// `a * b + c`, rounded once.
-#[inline(always)]
-#[must_use]
-pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    #[cfg(feature = "std")]
-    #[expect(clippy::disallowed_methods, reason = "rounded once is what is wanted here, with every set of instructions")]
-    let result = a.mul_add(b, c);
-    #[cfg(not(feature = "std"))]
-    let result = libm::fmaf(a, b, c);
-    result
-}
-
-/// The square root.
-#[inline(always)]
-#[must_use]
-pub fn square_root(a: f32) -> f32 {
-    #[cfg(feature = "std")]
-    let result = a.sqrt();
-    #[cfg(not(feature = "std"))]
-    let result = libm::sqrtf(a);
-    result
-}
-
-/// Plain arrays: NEON on aarch64; correct but slow on an x86-64 without fused multiply-add.
+/// Plain arrays, which the compiler vectorises for the baseline of the target.
 #[derive(Clone, Copy)]
 pub(super) struct Portable([f32; LANES]);
+
+#[cfg(scalar_fma)]
+#[inline(always)]
+fn fused(a: &[f32; LANES], b: &[f32; LANES], c: &[f32; LANES]) -> [f32; LANES] {
+    core::array::from_fn(|lane| super::fused_multiply_add(a[lane], b[lane], c[lane]))
+}
+
+/// Loops without branches, which the compiler vectorises. A plain sum in `f64` nearly always gives the same result as one that is rounded
+/// to odd; if a lane is in doubt, all lanes are computed again.
+#[cfg(not(any(scalar_fma, all(target_arch = "wasm32", target_feature = "relaxed-simd"))))]
+#[inline(always)]
+fn fused(a: &[f32; LANES], b: &[f32; LANES], c: &[f32; LANES]) -> [f32; LANES] {
+    use super::scalar::{is_doubtful, to_odd};
+    let mut sums = [0.0_f64; LANES];
+    let mut doubtful = false;
+    for lane in 0..LANES {
+        sums[lane] = f64::from(a[lane]) * f64::from(b[lane]) + f64::from(c[lane]);
+        doubtful |= is_doubtful(sums[lane]);
+    }
+    if doubtful {
+        for lane in 0..LANES {
+            sums[lane] = to_odd(f64::from(a[lane]) * f64::from(b[lane]), c[lane].into());
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "rounded here")]
+    sums.map(|sum| sum as f32)
+}
 
 impl Portable {
     #[inline(always)]
@@ -156,11 +175,15 @@ impl Vector for Portable {
 
     #[inline(always)]
     fn mul_add(self, factor: Self, term: Self) -> Self {
-        let mut to = term;
-        for ((to, &a), &b) in to.0.iter_mut().zip(&self.0).zip(&factor.0) {
-            *to = fused_multiply_add(a, b, *to);
-        }
-        to
+        #[cfg(all(target_arch = "wasm32", target_feature = "relaxed-simd"))]
+        let result = {
+            let mut sums = term.0;
+            super::wasm::multiply_add(&self.0, &factor.0, &mut sums);
+            sums
+        };
+        #[cfg(not(all(target_arch = "wasm32", target_feature = "relaxed-simd")))]
+        let result = fused(&self.0, &factor.0, &term.0);
+        Self(result)
     }
 
     #[inline(always)]

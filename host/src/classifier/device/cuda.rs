@@ -1,7 +1,7 @@
 //! Finds out whether CUDA can be used here, and what is missing if not.
 
-/// Starts tract-cuda once: it loads its libraries, opens the card, and compiles its kernels (cached on disk for the next time). The only
-/// way to find out whether this works is to try. Missing files make it panic, so it runs in a thread of its own.
+/// Starts tract-cuda once: it loads its libraries, opens the GPU, and compiles its kernels (cached on disk for the next time). The only way
+/// to find out whether this works is to try. Missing files make it panic, so it runs in a thread of its own.
 #[cfg(feature = "cuda")]
 pub(super) fn check() -> Result<(), String> {
     use std::sync::OnceLock;
@@ -31,7 +31,7 @@ fn missing(problem: &str) -> String {
     if problem.contains("driver initialization failed") {
         let code = word("cuInit returned").unwrap_or("?");
         return format!(
-            "the NVIDIA driver finds no GPU (cuInit returned {code}); check that there is a card and that /dev/nvidia0 is \
+            "the NVIDIA driver finds no GPU (cuInit returned {code}); check that there is a GPU and that /dev/nvidia0 is \
              visible"
         );
     }

@@ -1,16 +1,16 @@
-//! Compares random networks with tract, to find what nobody would think of writing down: each layer has random parameters and reads any
-//! earlier layer. `tests` has the networks written by hand.
+//! Compares the scores of random networks with tract's, to find cases that nobody would write by hand: each layer has random parameters and
+//! reads any earlier layer. The networks written by hand are in `tests`.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::super::TractCpu;
-use super::tests::{made, scores};
+use super::tests::{model_for, scores};
 use super::*;
 use crate::testing::{Onnx, Value, weight};
 
-/// Random decisions, consumed one after another; when there are no more, they are 0, the simplest. So a shorter list gives a simpler
-/// network.
+/// Random decisions, consumed one after another. After the last one, every decision is 0, the simplest choice: a shorter list gives a
+/// simpler network.
 struct Choices(std::vec::IntoIter<u16>);
 
 impl Choices {
@@ -23,18 +23,18 @@ impl Choices {
         choices[self.below(choices.len())]
     }
 
-    /// Once in this many times.
+    /// True with probability 1 / `count`.
     fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == count - 1
     }
 
-    /// For rows and columns; usually the same for both.
+    /// A choice for rows and one for columns, usually the same.
     fn two(&mut self, choices: &[i64]) -> [i64; 2] {
         let rows = self.of(choices);
         [rows, if self.one_in(4) { self.of(choices) } else { rows }]
     }
 
-    /// Above, left, below, right; each smaller than the window, so that it sees some of the picture.
+    /// Padding above, left, below and right; each smaller than the window, so that every window contains pixels.
     fn pads(&mut self, extent: [i64; 2]) -> [i64; 4] {
         let mut pad = |side: usize| self.below(usize::try_from(extent[side].min(4)).unwrap()) as i64;
         let (top, left) = (pad(0), pad(1));
@@ -47,10 +47,10 @@ impl Choices {
 }
 
 /// The output of a layer: its name, and channels, rows and columns.
-type Made = (String, [i64; 3]);
+type NamedShape = (String, [i64; 3]);
 
 /// The picture that is scored.
-fn picture() -> Made {
+fn picture() -> NamedShape {
     ("x".into(), [3, 16, 16])
 }
 
@@ -58,7 +58,7 @@ fn picture() -> Made {
 struct Maker {
     choices: Choices,
     onnx: Onnx,
-    values: Vec<Made>,
+    values: Vec<NamedShape>,
     names: usize,
 }
 
@@ -73,7 +73,7 @@ impl Maker {
     }
 
     /// Any value; the latest is more likely than others.
-    fn any(&mut self) -> Made {
+    fn any(&mut self) -> NamedShape {
         let back = if self.choices.one_in(3) { self.choices.below(self.values.len()) } else { 0 };
         self.values[self.values.len() - 1 - back].clone()
     }
@@ -107,17 +107,16 @@ impl Maker {
         self.values.push((name, shape));
     }
 
-    fn convolution(&mut self, from: Made) {
+    fn convolution(&mut self, from: NamedShape) {
         let (from, [channels, height, width]) = from;
         let kernel = self.choices.two(&[1, 3, 2, 5]);
         let stride = self.choices.two(&[1, 2, 4]);
-        // This engine does not support dilations in a convolution of the input picture,
+        // This engine supports neither dilations nor groups in a convolution of the input picture.
         let of_picture = from == "x";
         let dilation = if !of_picture && self.choices.one_in(4) { self.choices.two(&[1, 2, 3]) } else { [1, 1] };
         let extent = [(kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1];
         let pads = self.choices.pads(extent);
         let group = match self.choices.below(4) {
-            // nor groups.
             _ if of_picture => 1,
             0 | 1 => 1,
             2 => channels,
@@ -151,7 +150,7 @@ impl Maker {
         }
     }
 
-    /// For the latest layer.
+    /// Adds batch normalisation to the latest layer.
     fn normalisation(&mut self) {
         let (from, shape) = self.values.pop().unwrap();
         let channels = [shape[0]];
@@ -170,7 +169,7 @@ impl Maker {
         let side = |axis: usize, side: i64| {
             let room = side + pads[axis] + pads[axis + 2] - kernel[axis];
             let count = (room + up * (stride[axis] - 1)).div_euclid(stride[axis]) + 1;
-            // A window must see something.
+            // Every window must contain pixels.
             (room >= 0 && (count - 1) * stride[axis] < side + pads[axis]).then_some(count)
         };
         let (Some(rows), Some(columns)) = (side(0, height), side(1, width)) else { return };
@@ -208,14 +207,14 @@ impl Maker {
         let (first, shape) = self.any();
         let adds = self.choices.one_in(2);
         let fits = |other: &[i64; 3]| if adds { *other == shape } else { other[1..] == shape[1..] };
-        let others: Vec<Made> = self.values.iter().filter(|(_, other)| fits(other)).cloned().collect();
+        let others: Vec<NamedShape> = self.values.iter().filter(|(_, other)| fits(other)).cloned().collect();
         if adds {
             let (other, _) = &others[self.choices.below(others.len())];
             let name = self.node("Add", &[&first, other], &[]);
             self.values.push((name, shape));
             return;
         }
-        let parts: Vec<Made> = (0..1 + self.choices.below(2)).map(|_| others[self.choices.below(others.len())].clone()).collect();
+        let parts: Vec<NamedShape> = (0..1 + self.choices.below(2)).map(|_| others[self.choices.below(others.len())].clone()).collect();
         let channels = parts.iter().fold(shape[0], |sum, part| sum + part.1[0]);
         if channels <= 96 {
             let names: Vec<&str> = std::iter::once(first.as_str()).chain(parts.iter().map(|part| part.0.as_str())).collect();
@@ -318,7 +317,7 @@ proptest! {
     fn random_graphs_agree_with_tract(choices in prop::collection::vec(any::<u16>(), 4..160)) {
         let onnx = Maker::new(choices).network();
         let nodes: Vec<String> = onnx.graph.nodes.iter().map(described).collect();
-        let (model, _folder) = made(onnx);
+        let (model, _folder) = model_for(onnx);
         let exact = Exact::with(&model, 3, Instructions::widest()).unwrap();
         // tract cannot plan some of the graphs.
         let tract = TractCpu::new(&model, 3);

@@ -12,7 +12,7 @@ fn model(folder: &std::path::Path, card: &Card) -> Model {
 }
 
 /// A model in its own folder.
-fn made(onnx: Vec<u8>, change: impl FnOnce(&mut Card)) -> (tempfile::TempDir, Result<Model, ModelError>) {
+fn model_for(onnx: Vec<u8>, change: impl FnOnce(&mut Card)) -> (tempfile::TempDir, Result<Model, ModelError>) {
     let folder = tempfile::tempdir().unwrap();
     let mut card = card_for(&onnx, Channels::Rgb, 16, 7);
     change(&mut card);
@@ -22,7 +22,7 @@ fn made(onnx: Vec<u8>, change: impl FnOnce(&mut Card)) -> (tempfile::TempDir, Re
 }
 
 fn classifier(onnx: Vec<u8>, batch: usize) -> Result<TractCpu, ModelError> {
-    let (_folder, model) = made(onnx, |_| ());
+    let (_folder, model) = model_for(onnx, |_| ());
     TractCpu::new(&model?, batch)
 }
 
@@ -53,7 +53,7 @@ fn passes_the_conformance_tests_on_the_shared_networks() {
 #[test]
 fn passes_the_conformance_tests_on_a_small_alexnet() {
     for exported_batch in [0, 1] {
-        let (_folder, model) = made(small_alexnet(exported_batch, 16).bytes(), |_| ());
+        let (_folder, model) = model_for(small_alexnet(exported_batch, 16).bytes(), |_| ());
         let model = model.unwrap();
         conformance::run(&TractCpu::new(&model, 5).unwrap());
         // A body that processes several crops at once, also if they do not divide evenly.
@@ -65,10 +65,10 @@ fn passes_the_conformance_tests_on_a_small_alexnet() {
 #[test]
 fn ten_crops_are_ten_pictures_averaged() {
     let onnx = small_alexnet(1, 16).bytes();
-    let (_a, ten) = made(onnx.clone(), |card| {
+    let (_a, ten) = model_for(onnx.clone(), |card| {
         (card.input.picture, card.input.crops) = (20, crate::model::Crops::Ten);
     });
-    let (_b, one) = made(onnx, |_| ());
+    let (_b, one) = model_for(onnx, |_| ());
     let (ten, one) = (TractCpu::new(&ten.unwrap(), 2).unwrap(), TractCpu::new(&one.unwrap(), 10).unwrap());
     assert_eq!(ten.slot_len(), 10 * one.slot_len());
     let (mut ten_session, mut one_session) = (ten.session().unwrap(), one.session().unwrap());
@@ -93,7 +93,7 @@ fn logits_are_recognised_from_the_card() {
     let mut bare = onnx.clone();
     bare.graph.nodes.pop();
     bare.graph.outputs[0] = "d4".into();
-    let (_folder, logits) = made(bare.clone().bytes(), |card| card.output = Output::Logits);
+    let (_folder, logits) = model_for(bare.clone().bytes(), |card| card.output = Output::Logits);
     let logits = TractCpu::new(&logits.unwrap(), 2).unwrap();
     let scores = |cpu: &TractCpu| {
         let mut session = cpu.session().unwrap();
@@ -103,7 +103,7 @@ fn logits_are_recognised_from_the_card() {
         (scores, refusals)
     };
     assert_eq!(scores(&logits), scores(&classifier(onnx.bytes(), 2).unwrap()));
-    // If the card calls them probabilities, they are rejected.
+    // If the card calls them probabilities, they are refused.
     let (_, refusals) = scores(&classifier(bare.bytes(), 2).unwrap());
     assert_eq!(refusals.count, 1);
 }
@@ -135,7 +135,7 @@ fn pictures_that_would_influence_each_other_are_found() {
         .node("Flatten", &["s"], "f", &[])
         .node("Gemm", &["f", "w"], "g", &[("transB", Value::Int(1))])
         .node("Softmax", &["g"], "y", &[]);
-    let (_folder, model) = made(onnx.bytes(), |_| ());
+    let (_folder, model) = model_for(onnx.bytes(), |_| ());
     let model = model.unwrap();
     // One picture at a time, as it was exported, the network works.
     conformance::run(&TractCpu::new(&model, 3).unwrap());
@@ -145,7 +145,7 @@ fn pictures_that_would_influence_each_other_are_found() {
 
 #[test]
 fn wrong_class_counts_are_found_by_inference() {
-    let (_folder, model) = made(small_alexnet(1, 16).bytes(), |card| {
+    let (_folder, model) = model_for(small_alexnet(1, 16).bytes(), |card| {
         card.labels.as_mut().unwrap().truncate(6);
     });
     let error = TractCpu::new(&model.unwrap(), 2).unwrap_err().to_string();

@@ -8,11 +8,11 @@ use crate::model::{Model, ModelError};
 use crate::onnx::tract::{Refusal, contained, typed};
 use crate::onnx::{ExternalData, Network, exported};
 use crate::util::files::FileError;
-use crate::util::text::hex;
+use crate::util::text::{hex, setting};
 
 /// The result of an export.
 #[derive(Clone, Debug)]
-pub struct Export {
+pub(crate) struct Export {
     /// The changes, one line for each node.
     pub changes: Vec<String>,
     /// Pictures in a batch on the device.
@@ -30,15 +30,15 @@ pub struct Export {
 /// Why a model was not exported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ExportError {
+pub(crate) enum ExportError {
     /// The model cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The graph would be slow.
     #[error(
         "{} of the graph's nodes would run on the CPU between transfers, or on a slow kernel: {}; export the network with other \
-         operators, or accept it with --allow-slow",
-        .0.len(), .0.join(", ")
+         operators, or accept it ({})",
+        .0.len(), .0.join(", "), setting("allow_slow")
     )]
     Slow(Vec<String>),
     /// The rewritten graph does not compute the same as the original.
@@ -54,12 +54,12 @@ const SINGLE: f32 = 1e-3;
 const HALF: f32 = 0.05;
 
 /// Writes the model for CUDA to `out` (an ONNX file, with its card next to it), optionally in half precision. Needs neither a driver nor a
-/// card.
+/// GPU.
 ///
 /// # Errors
 ///
 /// [`ExportError`]; then no file is left.
-pub fn export(model: &Model, out: &Path, half: bool, allow_slow: bool) -> Result<Export, ExportError> {
+pub(crate) fn export(model: &Model, out: &Path, half: bool, allow_slow: bool) -> Result<Export, ExportError> {
     let batch = batch_for(model)?;
     let rows = batch * model.preprocess().crops();
     let prepared = prepare(model, rows)?;

@@ -1,4 +1,4 @@
-//! Plans a graph for CUDA without a card: tract's own translation, with host memory in place of device memory.
+//! Plans a graph for CUDA without a GPU: tract's own translation, with host memory in place of device memory.
 //!
 //! The translation decides for each node whether the backend supports it. The only thing it needs the device for is to store constants
 //! there. Without a device they are stored in host memory. Such a plan can be inspected but not run.
@@ -24,7 +24,7 @@ use super::Report;
 ///
 /// The message of tract.
 pub(crate) fn plan(mut model: TypedModel) -> TractResult<Report> {
-    // A real card is tried first, because a process can have only one device.
+    // A real GPU is tried first, because a process can have only one device.
     if super::Device::Cuda.check().is_err() && get_context().is_err() {
         // Another thread may have done the same first.
         let _ = set_context(Box::new(PlanningDevice));
@@ -78,11 +78,11 @@ impl DeviceContext for PlanningDevice {
     }
 
     fn copy_nd(&self, _: &DeviceTensor, _: usize, _: &[isize], _: &DeviceTensor, _: usize, _: &[usize], _: &[isize]) -> TractResult<()> {
-        bail!("a plan made without a card cannot be run")
+        bail!("a plan made without a GPU cannot be run")
     }
 }
 
-/// A tensor on it.
+/// A tensor on that device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PlanningTensor {
     tensor: Arc<Tensor>,

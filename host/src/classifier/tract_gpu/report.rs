@@ -9,16 +9,16 @@ use crate::util::text::printable;
 pub(crate) struct Report {
     /// Nodes that run on the device, and their operators.
     pub(crate) device: Vec<String>,
-    /// Nodes that run on the device, but on the general kernel that takes over where the fast one is not applicable.
+    /// Nodes that run on the device, but with the general kernel, which is used where the fast one is not applicable.
     pub(crate) generic: Vec<String>,
     /// Nodes that run on the CPU, between transfers.
     pub(crate) cpu: Vec<String>,
-    /// Transfers.
+    /// Transfers between the device and the CPU.
     pub(crate) transfers: usize,
 }
 
 impl Report {
-    /// For a graph that a backend has translated.
+    /// The report on a graph that a backend has translated.
     pub(crate) fn of(model: &TypedModel) -> Self {
         let mut report = Self::default();
         for node in model.nodes() {
@@ -36,7 +36,7 @@ impl Report {
         report
     }
 
-    /// What makes the graph slow.
+    /// The nodes that make the graph slow.
     pub(crate) fn slow(&self) -> Vec<String> {
         let generic = self.generic.iter().map(|line| format!("{line} (the general kernel)"));
         self.cpu.iter().cloned().chain(generic).collect()

@@ -15,7 +15,7 @@ fn on_cpu(model: &Model, batch: usize) -> TractGpu {
     TractGpu::with_runtime(model, Device::Cpu, runtime, batch).unwrap()
 }
 
-fn made(onnx: &[u8], side: usize, classes: u8) -> (tempfile::TempDir, Model) {
+fn model_for(onnx: &[u8], side: usize, classes: u8) -> (tempfile::TempDir, Model) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("net.onnx"), onnx).unwrap();
     let card = card_for(onnx, crate::model::Channels::Rgb, side, classes);
@@ -30,7 +30,7 @@ fn of_folder(card: &Card, folder: &std::path::Path) -> Model {
 #[test]
 fn passes_the_conformance_tests_in_its_own_thread() {
     for exported_batch in [0, 1] {
-        let (_folder, model) = made(&small_alexnet(exported_batch, 16).bytes(), 16, 7);
+        let (_folder, model) = model_for(&small_alexnet(exported_batch, 16).bytes(), 16, 7);
         let gpu = on_cpu(&model, 6);
         conformance::run(&gpu);
         conformance::agrees(&gpu, &TractCpu::new(&model, 3).unwrap(), 1e-5);
@@ -176,27 +176,28 @@ fn convolutions_keep_their_numbers_when_padded_alike() {
 /// Half precision: the same classes, nearly the same scores.
 #[test]
 fn half_precision_is_close() {
-    let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
+    let (_folder, model) = model_for(&small_alexnet(1, 16).bytes(), 16, 7);
     let prepared = prepare(&model, 4).unwrap();
     let half = crate::onnx::exported(prepared.graph, prepared.softmax.as_ref(), true).unwrap();
-    let (_other, half) = made(&half, 16, 7);
+    let (_other, half) = model_for(&half, 16, 7);
     assert_eq!(on_cpu(&half, 4).raw.kind, crate::model::Output::Logits, "the softmax is computed by our own arithmetic");
     conformance::agrees(&TractCpu::new(&half, 4).unwrap(), &TractCpu::new(&model, 4).unwrap(), 5e-3);
 }
 
 #[test]
 fn batches_have_hundreds_of_rows_if_they_fit() {
-    let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
+    let (_folder, model) = model_for(&small_alexnet(1, 16).bytes(), 16, 7);
     assert_eq!(batch_for(&model).unwrap(), ROWS);
-    let (_folder, model) = made(&small_alexnet(1, 700).bytes(), 700, 7);
+    let (_folder, model) = model_for(&small_alexnet(1, 700).bytes(), 700, 7);
     let batch = batch_for(&model).unwrap();
     assert!(batch > 10 && batch < ROWS, "{batch}");
     assert!(prepare(&model, batch).is_ok());
 }
 
-/// What tract itself plans for the graphs, without a card.
+/// What tract itself plans for the graphs, without a GPU.
 #[cfg(feature = "cuda")]
 mod plans {
+    use super::super::export::{Export, ExportError};
     use super::*;
 
     fn report(model: &Model, half: bool) -> (Result<Export, ExportError>, tempfile::TempDir) {
@@ -235,13 +236,13 @@ mod plans {
     /// Without the rewriting, the planner reports slow nodes; with an operator that cannot be rewritten, the export is refused.
     #[test]
     fn slow_graphs_are_refused_unless_allowed() {
-        let (_folder, model) = made(&small_alexnet(1, 16).bytes(), 16, 7);
+        let (_folder, model) = model_for(&small_alexnet(1, 16).bytes(), 16, 7);
         let network = model.network().unwrap();
         let (graph, _) = network.for_batch(&[4, 3, 16, 16]).unwrap();
         let plain = typed(&graph, None, &[4, 3, 16, 16]).unwrap().model.into_decluttered().unwrap();
         let report = planning::plan(plain).unwrap();
         assert!(report.cpu.iter().any(|line| line.contains("MaxPool")) && report.transfers > 2, "{report:?}");
-        // Without the engine, nobody can tell how many channels a concatenation has.
+        // LRN stays as it is, because the number of channels of a concatenation is not known before shapes are inferred.
         let onnx = Onnx::new(13, &[0, 3, 16, 16])
             .floats("w", &[4, 3, 3, 3], weight)
             .floats("d", &[8, 7], weight)
@@ -252,7 +253,7 @@ mod plans {
             .node("Flatten", &["g"], "f", &[])
             .node("MatMul", &["f", "d"], "m", &[])
             .node("Softmax", &["m"], "y", &[]);
-        let (_folder, model) = made(&onnx.bytes(), 16, 7);
+        let (_folder, model) = model_for(&onnx.bytes(), 16, 7);
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out.onnx");
         let refused = export(&model, &out, false, false);
@@ -263,7 +264,7 @@ mod plans {
     }
 }
 
-/// What only a card can show; `tests/gpu/run` runs these tests.
+/// Tests that need a GPU; `tests/gpu/run` runs them.
 #[cfg(feature = "cuda")]
 mod on_a_card {
     use super::*;
@@ -285,7 +286,7 @@ mod on_a_card {
     }
 
     #[test]
-    #[ignore = "needs a CUDA card: tests/gpu/run"]
+    #[ignore = "needs a CUDA GPU: tests/gpu/run"]
     fn shared_networks_pass_the_conformance_tests_and_agree_with_the_cpu() {
         let shared = shared("networks on a card").expect("the shared folder");
         for card in shared_cards() {

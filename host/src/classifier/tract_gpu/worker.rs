@@ -1,4 +1,4 @@
-//! The thread of a session, which alone talks to the device.
+//! The thread of a session: the only one that talks to the device.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ enum Job {
     /// Run the network on this input, or on what has been drawn.
     Infer(Option<Arc<Tensor>>),
     #[cfg(feature = "cuda")]
-    HostEncoding(Box<crate::gpu::launch::Drawing>),
+    Draw(Box<crate::gpu::launch::Drawing>),
 }
 
 /// The thread's answer.
@@ -32,7 +32,7 @@ pub(super) struct Worker {
     jobs: Option<Sender<Job>>,
     answers: Receiver<Result<Answer, String>>,
     thread: Option<JoinHandle<()>>,
-    /// Kept to be used again.
+    /// The last drawing job, whose storage is used again.
     #[cfg(feature = "cuda")]
     drawing: Box<crate::gpu::launch::Drawing>,
 }
@@ -64,7 +64,7 @@ impl Worker {
     pub(super) fn infer(&mut self, input: Option<Arc<Tensor>>) -> Result<Vec<f32>, String> {
         match self.ask(Job::Infer(input))? {
             Answer::Scores(scores) => Ok(scores),
-            _ => Err("the thread of the device is out of step".into()),
+            _ => Err("the thread of the device sent an unexpected answer; this is a bug in fooling".into()),
         }
     }
 
@@ -78,9 +78,9 @@ impl Worker {
     ) -> Result<(), String> {
         let mut drawing = std::mem::take(&mut self.drawing);
         drawing.fill(genomes, picture, preprocess);
-        match self.ask(Job::HostEncoding(drawing))? {
+        match self.ask(Job::Draw(drawing))? {
             Answer::Drawn(drawing) => self.drawing = drawing,
-            _ => return Err("the thread of the device is out of step".into()),
+            _ => return Err("the thread of the device sent an unexpected answer; this is a bug in fooling".into()),
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ impl WorkerState {
         let text = |error: TractError| error_text(&error);
         match job {
             #[cfg(feature = "cuda")]
-            Job::HostEncoding(drawing) => {
+            Job::Draw(drawing) => {
                 self.painter.draw(&drawing).map_err(text)?;
                 Ok(Answer::Drawn(drawing))
             }

@@ -12,7 +12,7 @@ use super::super::{MAX_ELEMENTS, MAX_RANK, node_part};
 use super::Refusal;
 use crate::util::text::printable;
 
-/// Most numbers that an operator on constants alone may make where it can make many out of few.
+/// The most elements that an operator may make from constants alone, if it can make many from few.
 const MAX_GROWN: usize = 1 << 24;
 /// Largest kernel, stride, dilation or padding, in pixels.
 const MAX_EXTENT: i64 = 4096;
@@ -121,7 +121,7 @@ pub(super) fn check(graph: &Graph) -> Result<(), Refusal> {
 enum Value {
     /// Depends on the input.
     Computed,
-    /// A constant of at most so many elements.
+    /// A constant of at most this many elements.
     Constant(usize),
 }
 
@@ -165,7 +165,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Most elements that an operator can make of constants of these sizes.
+/// The most elements that an operator can make from constants of these sizes.
 fn constant_growth(operator: &str, sizes: &[usize]) -> Result<usize, String> {
     if KEEPING.contains(&operator) {
         return Ok(sizes.iter().copied().max().unwrap_or(0));

@@ -244,7 +244,7 @@ fn output(model: &TypedModel, batch: usize) -> Result<Vec<usize>, Refusal> {
     }
 }
 
-/// Our message for an error of tract. Its text is about its internals, so only the node is kept.
+/// This program's message for an error of tract. tract's text is about its internals, so only the node is kept.
 fn named(graph: &Graph, error: &TractError) -> Refusal {
     let text = format!("{error:#}");
     // "Failed analyse for node #6 "Reshape_6" Reshape", "Translating node #56 "/fc/Gemm" Gemm", ...
@@ -258,7 +258,7 @@ fn named(graph: &Graph, error: &TractError) -> Refusal {
     }
 }
 
-/// The same without the graph.
+/// As [`named`], without a graph in which a node could be found.
 pub(crate) fn refusal(_: &TractError) -> Refusal {
     Refusal::of("cannot run the network")
 }

@@ -132,7 +132,7 @@ fn lrn_becomes_a_band_convolution() {
     }
 }
 
-/// Whatever a damaged file says of kernels, strides and pads, its graph is rewritten, left alone or refused, and stays small.
+/// Whatever kernels, strides and pads a damaged file states, its graph is rewritten, left unchanged or refused, and stays small.
 #[test]
 fn damaged_graphs_are_rewritten_for_a_gpu_or_refused() {
     let whole = small_alexnet(1, 16).bytes();
@@ -163,7 +163,7 @@ fn damaged_graphs_are_rewritten_for_a_gpu_or_refused() {
 /// The smallest graph that shows why the optimised graph is compared with the original (docs/ENGINE.md): every other row and column of a
 /// convolution's output, from the second on. tract 0.23.9 gives the convolution the stride of the slice and forgets where it starts.
 #[test]
-fn a_strided_slice_behind_a_convolution_is_found() {
+fn a_strided_slice_after_a_convolution_is_found() {
     let onnx = Onnx::new(13, &[1, 3, 16, 16])
         .floats("w", &[4, 3, 3, 3], weight)
         .floats("d", &[7, 256], weight)

@@ -38,7 +38,7 @@ fn run_network(network: &Network, softmax_cut: bool, pictures: &[Vec<f32>]) -> R
         rewrite::widen(&mut graph);
         contained(std::panic::AssertUnwindSafe(|| run(&graph, &shape, pictures)))
     };
-    // Folding may be what brings the softmax to light.
+    // A softmax that is found only after folding cannot be cut off the graph as it is.
     let as_it_is = if softmax_cut && network.softmax.is_none() { None } else { run(network).ok() };
     as_it_is.map_or_else(
         || {

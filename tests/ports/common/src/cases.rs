@@ -41,6 +41,14 @@ pub const HOST_RUN: Settings = Settings { seed: 1859, sizes: BatchSizes { initia
 /// Its generations.
 pub const HOST_GENERATIONS: u32 = 400;
 
+/// The run of `whole`, which LeNet scores: `fooling evolve --fits cortex-m --seed 2015 --initial 16 --batch 8 --generations 5`.
+pub const WHOLE_RUN: Settings = Settings { sizes: BatchSizes { initial: 16, batch: 8 }, ..CPPN_RUN };
+/// Its generations after the initial one.
+pub const WHOLE_GENERATIONS: u32 = 5;
+/// The provenance in its journal. On a host it also names the program and the CPU. The digest is that of LeNet's file.
+pub const WHOLE_PROVENANCE: &str =
+    "model lenet\nsha256 4d5a36056ded0bca2e4346e359f20f2509b1d645f11faf90619f55a8b4e2d902\nengine exact 1, from an image\n";
+
 /// Digests of the results of the activation kernels: if one differs, so do the pictures.
 pub fn activation_kernels() -> [(&'static str, Digest); 5] {
     let root = |x: f32| math::sqrt_approximate(if x < 0.0 { -x } else { x }.min(4.0));

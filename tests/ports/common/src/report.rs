@@ -1,6 +1,7 @@
 //! The report of a program, one item per line, each starting with its kind:
 //!
 //! ```text
+//! NAME 0123...                     bytes of a file, in order
 //! digest NAME 0123456789abcdef    a result; must be the same on every machine
 //! cost NAME N UNIT                mean cost of a picture of some kind, in instructions or nanoseconds
 //! stack USED SIZE                 bytes of stack touched, and bytes there were
@@ -55,6 +56,17 @@ impl Report {
         self.line(format_args!("digest {name} {high:08x}{low:08x}"));
     }
 
+    /// Prints bytes of a file as they come, in hexadecimal. `name` has no spaces.
+    pub fn bytes(name: &str, bytes: &[u8]) {
+        for bytes in bytes.chunks(32) {
+            let _ = write!(Console, "{name} ");
+            for byte in bytes {
+                let _ = write!(Console, "{byte:02x}");
+            }
+            let _ = writeln!(Console);
+        }
+    }
+
     /// Runs `render`, which draws one picture, and adds its cost to the mean that [`Self::cost`] reports.
     pub fn picture<T>(&mut self, render: impl FnOnce() -> T) -> T {
         let before = platform::ticks();
@@ -69,6 +81,11 @@ impl Report {
         if let Some(mean) = self.cost.checked_div(self.pictures) {
             self.line(format_args!("cost {name} {} {}", mean as u32, platform::UNIT));
         }
+        (self.pictures, self.cost) = (0, 0);
+    }
+
+    /// Forgets the pictures since the last report.
+    pub fn no_cost(&mut self) {
         (self.pictures, self.cost) = (0, 0);
     }
 

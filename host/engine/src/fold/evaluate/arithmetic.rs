@@ -10,23 +10,24 @@ use super::super::operation::{bounded_elements, is_float};
 use super::super::resolve::pointwise::broadcast;
 use super::{integer_numbers, numbers_of};
 use crate::graph::{ElementType, Numbers, Tensor};
-use crate::kernels::tensor::{Binary, Unary, View};
+use crate::kernels::function::{Binary, Unary};
+use crate::kernels::tensor::View;
 
 pub(super) fn cast(tensor: &Tensor, to: ElementType) -> Result<Tensor, Problem> {
-    let made = |numbers| Ok(Tensor { element: to, shape: tensor.shape.clone(), numbers });
+    let computed = |numbers| Ok(Tensor { element: to, shape: tensor.shape.clone(), numbers });
     if let (Numbers::Floats(values), false) = (&tensor.numbers, is_float(to)) {
-        return made(integer_numbers(to, values.iter().map(|&value| integer(value, to)).collect::<Result<_, _>>()?)?);
+        return computed(integer_numbers(to, values.iter().map(|&value| integer(value, to)).collect::<Result<_, _>>()?)?);
     }
     if is_float(to) {
         let values = floats_of(tensor);
         let half = to == ElementType::F16 && tensor.element != ElementType::F16;
-        return made(Numbers::Floats(if half { values.into_iter().map(to_half).collect() } else { values }));
+        return computed(Numbers::Floats(if half { values.into_iter().map(to_half).collect() } else { values }));
     }
     let values = integers_of(tensor).unwrap_or_default();
     if to == ElementType::Bool {
-        return made(integer_numbers(to, values.into_iter().map(|value| i64::from(value != 0)).collect())?);
+        return computed(integer_numbers(to, values.into_iter().map(|value| i64::from(value != 0)).collect())?);
     }
-    made(integer_numbers(to, values)?)
+    computed(integer_numbers(to, values)?)
 }
 
 /// A float truncated to an integer of that type.
@@ -54,19 +55,19 @@ fn to_half(value: f32) -> f32 {
 }
 
 pub(super) fn unary(unary: Unary, tensor: &Tensor) -> Result<Tensor, Problem> {
-    let made = |element, numbers| Ok(Tensor { element, shape: tensor.shape.clone(), numbers });
+    let computed = |element, numbers| Ok(Tensor { element, shape: tensor.shape.clone(), numbers });
     if let Numbers::Floats(values) = &tensor.numbers {
         let values = values.iter().map(|&value| unary.apply(value));
         return if unary.is_test() {
-            made(ElementType::Bool, Numbers::Integers(values.map(|value| i64::from(value != 0.0)).collect()))
+            computed(ElementType::Bool, Numbers::Integers(values.map(|value| i64::from(value != 0.0)).collect()))
         } else {
-            made(tensor.element, Numbers::Floats(values.collect()))
+            computed(tensor.element, Numbers::Floats(values.collect()))
         };
     }
     let values = integers_of(tensor).unwrap_or_default();
     let values = values.into_iter().map(|value| integer_unary(unary, value)).collect::<Result<Vec<_>, _>>()?;
     let element = if unary.is_test() { ElementType::Bool } else { tensor.element };
-    made(element, integer_numbers(element, values)?)
+    computed(element, integer_numbers(element, values)?)
 }
 
 fn integer_unary(unary: Unary, value: i64) -> Result<i64, Problem> {
@@ -87,11 +88,11 @@ fn integer_unary(unary: Unary, value: i64) -> Result<i64, Problem> {
 
 /// The elements of a tensor, read as if broadcast to a shape.
 fn broadcast_to<T: Copy + Default>(values: &[T], from: &[usize], to: &[usize]) -> Vec<T> {
-    let mut made = vec![T::default(); elements(to).unwrap_or(0)];
-    if !made.is_empty() {
-        View::new(from).expanded(to).merged().copy(values, &mut made);
+    let mut computed = vec![T::default(); elements(to).unwrap_or(0)];
+    if !computed.is_empty() {
+        View::new(from).expanded(to).merged().copy(values, &mut computed);
     }
-    made
+    computed
 }
 
 fn common_shape(operands: &[&Tensor]) -> Result<Vec<usize>, Problem> {
@@ -160,11 +161,11 @@ fn integer_binary(binary: Binary, a: i64, b: i64) -> Option<i64> {
 
 pub(super) fn choose(test: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor, Problem> {
     fn pick<T: Copy + Default>(tests: &[i64], a: (&[T], &[usize]), b: (&[T], &[usize]), shape: &[usize]) -> Vec<T> {
-        let mut made = broadcast_to(a.0, a.1, shape);
-        for ((made, other), test) in made.iter_mut().zip(broadcast_to(b.0, b.1, shape)).zip(tests) {
-            *made = if *test != 0 { *made } else { other };
+        let mut computed = broadcast_to(a.0, a.1, shape);
+        for ((computed, other), test) in computed.iter_mut().zip(broadcast_to(b.0, b.1, shape)).zip(tests) {
+            *computed = if *test != 0 { *computed } else { other };
         }
-        made
+        computed
     }
     let shape = common_shape(&[test, a, b])?;
     let tests = integers_of(test).ok_or("has a condition that is not a boolean")?;

@@ -14,17 +14,17 @@ use crate::kernels::tensor::View;
 
 /// Does the same to elements of any type.
 macro_rules! for_each_type {
-    ($numbers:expr, $values:ident => $made:expr) => {
+    ($numbers:expr, $values:ident => $computed:expr) => {
         match $numbers {
-            Numbers::Floats($values) => Numbers::Floats($made),
-            Numbers::Bytes($values) => Numbers::Bytes($made),
-            Numbers::Integers($values) => Numbers::Integers($made),
+            Numbers::Floats($values) => Numbers::Floats($computed),
+            Numbers::Bytes($values) => Numbers::Bytes($computed),
+            Numbers::Integers($values) => Numbers::Integers($computed),
         }
     };
 }
 
 /// The part of a constant that a view shows.
-fn seen(tensor: &Tensor, view: &View) -> Result<Tensor, Problem> {
+fn copied(tensor: &Tensor, view: &View) -> Result<Tensor, Problem> {
     fn copy<T: Copy + Default>(values: &[T], view: &View, count: usize) -> Vec<T> {
         let mut to = vec![T::default(); count];
         if count > 0 {
@@ -42,12 +42,12 @@ pub(super) fn view(operation: &Operation, tensor: &Tensor) -> Result<Tensor, Pro
     let shape = &tensor.shape;
     let plain = View::new(shape);
     match operation {
-        Operation::Transpose { order } => seen(tensor, &plain.transposed(order)),
+        Operation::Transpose { order } => copied(tensor, &plain.transposed(order)),
         Operation::Slice { starts, steps, sizes } => {
             let slice = |view: View, axis: usize| view.sliced(axis, starts[axis], steps[axis], sizes[axis]);
-            seen(tensor, &(0..shape.len()).fold(plain, slice))
+            copied(tensor, &(0..shape.len()).fold(plain, slice))
         }
-        Operation::Expand { shape } => seen(tensor, &plain.expanded(shape)),
+        Operation::Expand { shape } => copied(tensor, &plain.expanded(shape)),
         Operation::Tile { repeats } => tile(tensor, repeats),
         _ => Err("is not a view".into()),
     }
@@ -60,7 +60,7 @@ fn tile(tensor: &Tensor, repeats: &[usize]) -> Result<Tensor, Problem> {
     };
     let view = View::new(&pairs(|side, _| [1, side])).expanded(&pairs(|side, repeat| [repeat, side]));
     let shape: Option<Vec<usize>> = tensor.shape.iter().zip(repeats).map(|(side, &repeat)| side.checked_mul(repeat)).collect();
-    Ok(Tensor { shape: shape.ok_or("is too large")?, ..seen(tensor, &view)? })
+    Ok(Tensor { shape: shape.ok_or("is too large")?, ..copied(tensor, &view)? })
 }
 
 pub(super) fn split(tensor: &Tensor, axis: usize, sizes: &[usize]) -> Result<Vec<Tensor>, Problem> {
@@ -68,7 +68,7 @@ pub(super) fn split(tensor: &Tensor, axis: usize, sizes: &[usize]) -> Result<Vec
     let part = |&size: &usize| {
         let view = View::new(&tensor.shape).sliced(axis, start, 1, size);
         start += size;
-        seen(tensor, &view)
+        copied(tensor, &view)
     };
     sizes.iter().map(part).collect()
 }
@@ -187,17 +187,17 @@ pub(super) fn scatter_nd(tensor: &Tensor, indices: &Tensor, updates: &Tensor) ->
         }
     }
     let (starts, inner) = slices(&tensor.shape, indices)?;
-    let mut made = tensor.clone();
+    let mut computed = tensor.clone();
     if inner == 0 {
-        return Ok(made);
+        return Ok(computed);
     }
-    match (&mut made.numbers, &updates.numbers) {
+    match (&mut computed.numbers, &updates.numbers) {
         (Numbers::Floats(values), Numbers::Floats(updates)) => put(values, updates, &starts, inner),
         (Numbers::Bytes(values), Numbers::Bytes(updates)) => put(values, updates, &starts, inner),
         (Numbers::Integers(values), Numbers::Integers(updates)) => put(values, updates, &starts, inner),
         _ => return Err("has updates of another type".into()),
     }
-    Ok(made)
+    Ok(computed)
 }
 
 /// The element at a position of the padded axis; none if the padding is a number.
@@ -250,18 +250,18 @@ pub(super) fn trilu(tensor: &Tensor, upper: bool, diagonal: i64) -> Result<Tenso
         }
     }
     let [.., rows, columns] = tensor.shape[..] else { return Err("has no matrices".into()) };
-    let mut made = tensor.clone();
+    let mut computed = tensor.clone();
     if elements(&tensor.shape) == Some(0) {
-        return Ok(made);
+        return Ok(computed);
     }
     let outside = |row: usize, column: usize| {
         let distance = i128::from(column as u64) - i128::from(row as u64) - i128::from(diagonal);
         if upper { distance < 0 } else { distance > 0 }
     };
-    match &mut made.numbers {
+    match &mut computed.numbers {
         Numbers::Floats(values) => cut(values, columns, rows, outside),
         Numbers::Bytes(values) => cut(values, columns, rows, outside),
         Numbers::Integers(values) => cut(values, columns, rows, outside),
     }
-    Ok(made)
+    Ok(computed)
 }

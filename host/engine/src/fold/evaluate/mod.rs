@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod layout;
+mod normalise;
 mod quantize;
 mod reduce;
 
@@ -9,9 +10,12 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::call::{Problem, elements};
-use super::operation::{Operation, is_float};
+use super::MAX_GROWN;
+use super::call::{Operand, Problem, elements};
+use super::operation::{Operation, bounded_elements, is_float};
 use crate::graph::{ElementType, Numbers, Tensor};
+use crate::kernels::tensor::TensorLayer;
+use crate::simd::Instructions;
 
 /// The results of an operation whose operands are all known.
 pub(crate) fn evaluate(operation: Operation, operands: &[Option<&Tensor>]) -> Result<Vec<Tensor>, Problem> {
@@ -43,8 +47,31 @@ pub(crate) fn evaluate(operation: Operation, operands: &[Option<&Tensor>]) -> Re
         Operation::MatMul => one(reduce::product(operands.at(0)?, operands.at(1)?)?),
         Operation::Quantize { axis, to } => one(quantize::quantize(&operands, *axis, *to)?),
         Operation::Dequantize { axis } => one(quantize::dequantize(&operands, *axis)?),
-        _ => Err("works only on constants, which is not supported; simplify the network (onnxsim) before using it".into()),
+        Operation::ArgMax { axis, keep, smallest, last } => one(reduce::largest(operands.at(0)?, *axis, *keep, *smallest, *last)?),
+        Operation::TopK { .. } => reduce::top(&operation, operands.at(0)?),
+        Operation::BatchNormalization { epsilon } => one(normalise::batch(&operands, *epsilon)?),
+        Operation::BatchNormalizationTraining { epsilon, momentum } => normalise::batch_training(&operands, *epsilon, *momentum),
+        _ => Ok(vec![layer(&operation, &operands)?]),
     }
+}
+
+/// The result of an operation that is computed as a layer over tensors, for example the convolution of a constant table of positions.
+fn layer(operation: &Operation, operands: &Operands<'_>) -> Result<Tensor, Problem> {
+    let operands: Vec<Option<Operand<'_>>> = operands.0.iter().map(|operand| operand.map(Operand::of)).collect();
+    let results = operation.types(&operands)?;
+    // Resizing has integers behind its operand.
+    let of_floats = operands.first().copied().flatten().is_some_and(|operand| is_float(operand.element));
+    let ([kind], true) = (&results[..], of_floats) else {
+        return Err("works only on constants, which is not supported; simplify the network (onnxsim) before using it".into());
+    };
+    let layer = TensorLayer::new(operation, &operands, &results)?;
+    let mut output = vec![0.0; bounded_elements(&kind.shape, MAX_GROWN)?];
+    if output.is_empty() {
+        return Ok(Tensor { element: kind.element, shape: kind.shape.clone(), numbers: Numbers::Floats(output) });
+    }
+    let mut scratch = vec![0.0; layer.scratch()];
+    layer.run(Instructions::Baseline, &[], 0, &mut output, &mut scratch);
+    Ok(Tensor { element: kind.element, shape: kind.shape.clone(), numbers: Numbers::Floats(output) })
 }
 
 /// Operands, some of which are omitted.

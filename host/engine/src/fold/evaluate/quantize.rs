@@ -38,6 +38,6 @@ pub(super) fn quantize(operands: &Operands<'_>, axis: usize, to: ElementType) ->
         let value = math::round(value / scale[at]) + zeros.as_ref().map_or(0.0, |zeros| zeros[at]);
         value.max(low as f32).min(high as f32) as i64
     };
-    let made: Vec<i64> = values.into_iter().enumerate().map(one).collect();
-    Ok(Tensor { element: to, shape: tensor.shape.clone(), numbers: integer_numbers(to, made)? })
+    let computed: Vec<i64> = values.into_iter().enumerate().map(one).collect();
+    Ok(Tensor { element: to, shape: tensor.shape.clone(), numbers: integer_numbers(to, computed)? })
 }

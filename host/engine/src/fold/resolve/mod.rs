@@ -28,5 +28,10 @@ pub(crate) fn resolve(call: &Call<'_>) -> Result<Operation, Problem> {
             return Ok(operation);
         }
     }
+    if matches!(operator, "Loop" | "Scan") {
+        return Err(format!(
+            "the operator `{operator}` is not supported; if it is a recurrent layer, export it unrolled (Keras: `unroll=True`)"
+        ));
+    }
     Err(format!("the operator `{}` is not supported", printable(operator)))
 }

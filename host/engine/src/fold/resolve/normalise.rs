@@ -48,7 +48,9 @@ fn vector(operand: Operand<'_>, channels: usize) -> Result<(), Problem> {
 
 fn batch(call: &Call<'_>) -> Result<Operation, Problem> {
     let used = call.node.outputs.iter().skip(1).any(|output| !output.is_empty());
-    if call.flag("training_mode", false)? || used && call.opset < 14 {
+    let training = call.flag("training_mode", false)? || used && call.opset < 14;
+    // Normalised weights (NFNet, ResNetV2) are written like this; the statistics are those of the weights.
+    if training && call.operands.iter().flatten().any(|operand| operand.constant.is_none()) {
         return Err("is in training mode; call `eval()` on the network before exporting it".into());
     }
     if !call.flag("spatial", true)? {
@@ -56,7 +58,12 @@ fn batch(call: &Call<'_>) -> Result<Operation, Problem> {
     }
     let channels = channels(call)?;
     (1..5).try_for_each(|index| vector(call.operand(index)?, channels))?;
-    Ok(Operation::BatchNormalization { epsilon: call.float_or("epsilon", 1e-5)? })
+    let epsilon = call.float_or("epsilon", 1e-5)?;
+    Ok(if training {
+        Operation::BatchNormalizationTraining { epsilon, momentum: call.float_or("momentum", 0.9)? }
+    } else {
+        Operation::BatchNormalization { epsilon }
+    })
 }
 
 fn layer(call: &Call<'_>) -> Result<Operation, Problem> {

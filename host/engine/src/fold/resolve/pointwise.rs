@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::super::call::{Call, Operand, Problem};
 use super::super::operation::Operation;
 use crate::graph::ElementType;
-use crate::kernels::tensor::{Binary, Unary};
+use crate::kernels::function::{Binary, Unary};
 
 pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operation>, Problem> {
     if let Some(unary) = unary(operator, call)? {
@@ -81,6 +81,16 @@ fn unary(operator: &str, call: &Call<'_>) -> Result<Option<Unary>, Problem> {
         "Neg" => Unary::Neg,
         "Abs" => Unary::Abs,
         "Erf" => Unary::Erf,
+        "Sin" => Unary::Sin,
+        "Cos" => Unary::Cos,
+        "Asin" => Unary::Asin,
+        "Acos" => Unary::Acos,
+        "Atan" => Unary::Atan,
+        "Sinh" => Unary::Sinh,
+        "Cosh" => Unary::Cosh,
+        "Asinh" => Unary::Asinh,
+        "Acosh" => Unary::Acosh,
+        "Atanh" => Unary::Atanh,
         "Floor" => Unary::Floor,
         "Ceil" => Unary::Ceil,
         "Round" => Unary::Round,
@@ -105,6 +115,7 @@ fn clip(call: &Call<'_>) -> Result<Unary, Problem> {
 }
 
 fn binary(operator: &str, call: &Call<'_>) -> Result<Option<Binary>, Problem> {
+    check_overflow(operator, call)?;
     Ok(Some(match operator {
         "Add" | "Sum" => Binary::Add,
         "Sub" => Binary::Sub,
@@ -126,6 +137,16 @@ fn binary(operator: &str, call: &Call<'_>) -> Result<Option<Binary>, Problem> {
         "Xor" => Binary::Xor,
         _ => return Ok(None),
     }))
+}
+
+/// Sums and products of small integers can overflow, which numbers that are floats do not reproduce.
+fn check_overflow(operator: &str, call: &Call<'_>) -> Result<(), Problem> {
+    let is_small = |element| matches!(element, ElementType::I8 | ElementType::U8 | ElementType::I16 | ElementType::U16);
+    let operands = || call.operands.iter().flatten();
+    let overflows = matches!(operator, "Add" | "Sum" | "Sub" | "Mul" | "Pow")
+        && operands().all(|operand| is_small(operand.element))
+        && operands().any(|operand| operand.constant.is_none());
+    if overflows { Err("of integers of 8 or 16 bits may overflow, which is not supported; cast to floats first".into()) } else { Ok(()) }
 }
 
 /// The shape to which all operands are broadcast.

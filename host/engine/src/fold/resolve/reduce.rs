@@ -18,6 +18,7 @@ pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operatio
             smallest: operator == "ArgMin",
             last: call.flag("select_last_index", false)?,
         })),
+        "TopK" => top(call).map(Some),
         "Softmax" | "LogSoftmax" => softmax(operator == "LogSoftmax", call).map(Some),
         "CumSum" => {
             let axis = call.integers(1, "axis")?.ok_or("has no axis")?;
@@ -62,6 +63,18 @@ fn reduce(reduction: Reduction, call: &Call<'_>) -> Result<Operation, Problem> {
 pub(crate) fn reduced(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
     let sides = shape.iter().enumerate().filter(|(axis, _)| keep || !axes.contains(axis));
     sides.map(|(axis, &side)| if axes.contains(&axis) { 1 } else { side }).collect()
+}
+
+fn top(call: &Call<'_>) -> Result<Operation, Problem> {
+    let shape = call.operand(0)?.shape;
+    let axis = call.axis(-1, shape.len())?;
+    // Up to opset 9 the number is an attribute.
+    let count = match (call.int("k")?, call.integers(1, "number of elements")?.as_deref()) {
+        (Some(count), _) | (None, Some(&[count])) => usize::try_from(count).ok(),
+        _ => None,
+    };
+    let count = count.filter(|&count| count <= shape[axis]).ok_or("does not have a number of elements that fits its axis")?;
+    Ok(Operation::TopK { axis, count, smallest: !call.flag("largest", true)? })
 }
 
 fn softmax(log: bool, call: &Call<'_>) -> Result<Operation, Problem> {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::super::call::{Call, Operand, Problem, axes_of, axis_of, elements};
 use super::super::operation::{Operation, PadMode, with};
-use crate::kernels::tensor::{Coordinates, Interpolation, Nearest, Resize};
+use crate::kernels::tensor::{Beyond, Coordinates, GridSample, Interpolation, Nearest, Resize};
 
 pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operation>, Problem> {
     let operation = match operator {
@@ -27,6 +27,7 @@ pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operatio
         "GatherND" if call.int_or("batch_dims", 0)? == 0 => Operation::GatherNd,
         "ScatterND" if call.text_or("reduction", "none")? == "none" => scatter_nd(call)?,
         "Pad" => pad(call)?,
+        "GridSample" => Operation::GridSample(grid_sample(call)?),
         "Resize" | "Upsample" => resize(operator, call)?,
         "DepthToSpace" => Operation::DepthToSpace { block: block(call)?, columns_first: call.text_or("mode", "DCR")? == "CRD" },
         "SpaceToDepth" => Operation::SpaceToDepth { block: block(call)? },
@@ -317,6 +318,27 @@ fn resize(operator: &str, call: &Call<'_>) -> Result<Operation, Problem> {
     Ok(Operation::Resize { resize, shape: to })
 }
 
+fn grid_sample(call: &Call<'_>) -> Result<GridSample, Problem> {
+    let (picture, grid) = (call.operand(0)?.shape, call.operand(1)?.shape);
+    let fits = picture.len() == 4 && grid.len() == 4 && grid[3] == 2 && grid[0] == picture[0] && !picture.contains(&0);
+    if !fits {
+        return Err(format!("reads {picture:?} at positions of {grid:?}; only pictures of rows and columns are supported"));
+    }
+    let interpolation = match call.text_or("mode", "linear")? {
+        "linear" | "bilinear" => Interpolation::Linear,
+        "cubic" | "bicubic" => Interpolation::Cubic,
+        "nearest" => Interpolation::Nearest,
+        other => return Err(format!("the mode `{other}` is not supported")),
+    };
+    let beyond = match call.text_or("padding_mode", "zeros")? {
+        "zeros" => Beyond::Zeros,
+        "border" => Beyond::Border,
+        "reflection" => Beyond::Reflection,
+        other => return Err(format!("the padding `{other}` is not supported")),
+    };
+    Ok(GridSample { interpolation, beyond, align_corners: call.flag("align_corners", false)? })
+}
+
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -399,6 +421,10 @@ pub(crate) fn result(operation: &Operation, operands: &[Option<Operand<'_>>]) ->
             })
             .collect::<Option<_>>()
             .ok_or_else(|| format!("cannot pad {shape:?} by {before:?} and {after:?}")),
+        Operation::GridSample(_) => {
+            let grid = at(1)?.shape;
+            Ok(vec![shape[0], shape[1], grid[1], grid[2]])
+        }
         Operation::DepthToSpace { block, .. } => {
             let grown = |side: usize| side.checked_mul(*block).ok_or_else(too_large);
             Ok(vec![shape[0], shape[1] / (block * block), grown(shape[2])?, grown(shape[3])?])

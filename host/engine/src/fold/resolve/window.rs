@@ -106,9 +106,14 @@ fn pool(kind: PoolKind, call: &Call<'_>) -> Result<Operation, Problem> {
     }
     let window = window(call, sides, kernel)?;
     for axis in 0..sides.len() {
-        // Otherwise a window would see only padding, which has no maximum and no mean.
-        if window.before[axis].max(window.after[axis]) > (window.kernel[axis] - 1) * window.dilation[axis] {
+        // Otherwise a window could see only padding, which has no maximum and no mean.
+        let (before, dilation) = (window.before[axis], window.dilation[axis]);
+        if before.max(window.after[axis]) > (window.kernel[axis] - 1) * dilation {
             return Err("is padded by as much as its window, or more".into());
+        }
+        // A window that starts in the padding steps over the whole picture.
+        if before > 0 && dilation > sides[axis] {
+            return Err(format!("has a dilation of {dilation} for a padded picture of {sides:?}"));
         }
     }
     Ok(Operation::Pool(Pooling { kind, window }))
@@ -157,7 +162,7 @@ fn window(call: &Call<'_>, sides: &[usize], kernel: Vec<usize>) -> Result<Window
 }
 
 impl Window {
-    /// The distance from the first to the last pixel that a window sees, inclusive.
+    /// The number of pixels from the first to the last one that a window sees, both included.
     pub(crate) fn extent(&self, axis: usize) -> usize {
         (self.kernel[axis] - 1) * self.dilation[axis] + 1
     }

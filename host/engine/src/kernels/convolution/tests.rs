@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 use super::{ConvolutionKernel, PackedConvolution};
-use crate::ir::{self, Activation, Bounds};
+use crate::ir;
+use crate::kernels::function::{Activation, Bounds};
 use crate::layout::Layout;
 use crate::simd::{F32x16, Instructions, LANES, dispatch, tile_blocks};
 
@@ -102,7 +103,7 @@ proptest! {
             let mut output = wrong.clone();
             let from = halo(LANES);
             let convolution = PackedConvolution::new(&layer, from, to, tile_blocks(set));
-            dispatch(set, ConvolutionKernel { convolution: &convolution, input: &blocked(from, &numbers)[..], output: &mut output, instructions: set });
+            dispatch(set, ConvolutionKernel { convolution: convolution.view(), input: &blocked(from, &numbers)[..], output: &mut output, instructions: set });
             prop_assert_eq!(unblocked(to, &output), &expected[..], "{:?}", set);
             // Planes of single numbers, as pictures are stored. There, channels are blocks of one.
             if groups > 1 || dilation[1] > 1 {
@@ -116,7 +117,7 @@ proptest! {
                 planes[from.at(at / width / height, at / width % height, at % width)] = number;
             }
             let convolution = PackedConvolution::new(&layer, from, to, tile_blocks(set));
-            dispatch(set, ConvolutionKernel { convolution: &convolution, input: &planes[..], output: &mut output, instructions: set });
+            dispatch(set, ConvolutionKernel { convolution: convolution.view(), input: &planes[..], output: &mut output, instructions: set });
             prop_assert_eq!(unblocked(to, &output), &expected[..], "planes, {:?}", set);
         }
     }

@@ -1,21 +1,25 @@
 //! A layer over tensors: the operation of a node, resolved once and run without allocating.
 //!
-//! Most nodes only move elements: transposing, slicing, expanding, repeating, gathering, padding and nearest resizing are all [`Take`].
-//! Sums over a row are computed as sixteen partial sums, with number `i` in sum `i % 16`, which are then added, the most distant first.
+//! Most nodes only move elements: transposing, slicing, expanding, repeating, gathering, padding and nearest resizing are all moves by
+//! [`Offsets`]. Sums over a row are sixteen partial sums, with number `i` in sum `i % 16`, which are then added by halves (see
+//! [`Reduction`]).
 
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::grid::GridSample;
 use super::matmul::MatMul;
 use super::normalise::Normalise;
-use super::pointwise::Binary;
+use super::offsets::Offsets;
+use super::order::Order;
+use super::pick::{Pick, Place};
 use super::reduce::Reduction;
 use super::resize::{Blend, nearest};
-use super::take::Take;
 use super::window::Sliding;
 use crate::fold::call::{Operand, Problem, TensorType, floats_of};
 use crate::fold::operation::{Operation, PadMode};
 use crate::graph::ElementType;
+use crate::kernels::function::Binary;
 use crate::kernels::tensor::Interpolation;
 use crate::simd::{Instructions, Kernel, Vector, dispatch};
 
@@ -41,7 +45,7 @@ enum Source {
 #[derive(Debug, Clone)]
 enum Kind {
     /// One for each result.
-    Take(Vec<Take>),
+    Move(Vec<Offsets>),
     /// Towards zero.
     Truncate,
     IsNotZero,
@@ -54,7 +58,7 @@ enum Kind {
     /// First the reduced axes are moved to the end.
     Reduce {
         reduction: Reduction,
-        take: Take,
+        offsets: Offsets,
         size: usize,
     },
     MatMul(MatMul),
@@ -65,6 +69,14 @@ enum Kind {
         inner: usize,
         power: u8,
     },
+    /// Local response normalisation over channels, each of `inner` numbers.
+    Lrn {
+        channels: usize,
+        inner: usize,
+        size: usize,
+        /// Alpha over the size, beta, bias.
+        numbers: [f32; 3],
+    },
     Resize(Vec<Blend>),
     Window(Sliding),
     Quantize {
@@ -74,6 +86,19 @@ enum Kind {
     },
     Dequantize {
         inner: usize,
+    },
+    /// The elements of each result, or their positions.
+    Order {
+        order: Order,
+        positions: [bool; 2],
+    },
+    Pick(Pick),
+    Place(Place),
+    /// Channels, rows and columns; positions for each picture.
+    GridSample {
+        sample: GridSample,
+        dims: [usize; 3],
+        pixels: usize,
     },
 }
 
@@ -86,8 +111,6 @@ struct Pointwise {
     /// For each operand, the distance between neighbours along each axis.
     strides: [[usize; MAX_RANK]; 3],
 }
-
-type Made = Result<(Kind, usize), Problem>;
 
 impl TensorLayer {
     /// Prepares a node. Operands that are not constant are the inputs of [`Self::run`], in order.
@@ -107,8 +130,9 @@ impl TensorLayer {
     /// The scratch needed, in numbers.
     pub(crate) fn scratch(&self) -> usize {
         match &self.kind {
-            Kind::Reduce { take, .. } => take.len(),
+            Kind::Reduce { offsets, .. } => offsets.len(),
             Kind::MatMul(layer) => layer.scratch(),
+            Kind::Order { order, .. } => order.size,
             Kind::Resize(axes) => 2 * axes.iter().map(Blend::len).max().unwrap_or(0),
             _ => 0,
         }
@@ -151,7 +175,7 @@ impl Kernel for Run<'_> {
         let Self { layer, inputs, result, output, scratch } = self;
         let operand = |at: usize| layer.operand(at, inputs);
         match &layer.kind {
-            Kind::Take(results) => results[result].run(operand(0), output),
+            Kind::Move(results) => results[result].run(operand(0), output),
             Kind::Truncate => {
                 for (to, &from) in output.iter_mut().zip(operand(0)) {
                     *to = if from < 0.0 { crate::math::ceil(from) } else { crate::math::floor(from) };
@@ -162,8 +186,8 @@ impl Kernel for Run<'_> {
             }
             Kind::Pointwise(pointwise) => pointwise.run([operand(0), operand(1), operand(2)], output),
             Kind::Softmax { size, inner, log } => softmax(operand(0), output, *size, *inner, *log),
-            Kind::Reduce { reduction, take, size } => {
-                take.run(operand(0), scratch);
+            Kind::Reduce { reduction, offsets, size } => {
+                offsets.run(operand(0), scratch);
                 for (to, row) in output.iter_mut().zip(scratch.chunks_exact(*size)) {
                     *to = reduction.of(row);
                 }
@@ -171,8 +195,13 @@ impl Kernel for Run<'_> {
             Kind::MatMul(product) => product.run::<V>(operand(0), operand(1), operand(2), output, scratch),
             Kind::Normalise(normalise) => normalise.run(operand(0), operand(1), operand(2), output),
             Kind::Lp { size, inner, power } => lp(operand(0), output, *size, *inner, *power),
+            Kind::Lrn { channels, inner, size, numbers } => lrn(operand(0), output, [*channels, *inner], *size, *numbers),
             Kind::Resize(axes) => super::resize::run(axes, operand(0), output, scratch),
             Kind::Window(window) => window.run(operand(0), operand(1), operand(2), output),
+            Kind::Order { order, positions } => order.run(operand(0), output, positions.get(result) == Some(&true), scratch),
+            Kind::Pick(pick) => pick.run(operand(0), operand(1), output),
+            Kind::Place(place) => place.run(operand(0), operand(1), operand(2), output),
+            Kind::GridSample { sample, dims, pixels } => sample.run(operand(0), operand(1), output, *dims, *pixels),
             Kind::Quantize { inner, low, high } => {
                 let (scale, zero) = (operand(1), operand(2));
                 for (at, (to, &from)) in output.iter_mut().zip(operand(0)).enumerate() {
@@ -198,12 +227,12 @@ impl Kernel for Run<'_> {
     }
 }
 
-fn product(dims: &[usize]) -> usize {
+pub(super) fn product(dims: &[usize]) -> usize {
     dims.iter().fold(1, |all, &side| all.saturating_mul(side))
 }
 
 /// The effect of an operation on tensors of these shapes, and its amount of work.
-fn make(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize], result: &[usize]) -> Made {
+fn make(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize], result: &[usize]) -> Result<(Kind, usize), Problem> {
     let len = product(result);
     let ranks = operands.iter().flatten().map(|operand| operand.shape.len()).chain([result.len()]);
     if ranks.max().unwrap_or(0) > MAX_RANK {
@@ -229,8 +258,13 @@ fn make(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize]
         | Operation::InstanceNormalization { .. }
         | Operation::GroupNormalization { .. } => Kind::Normalise(Normalise::new(operation, shape)?),
         Operation::LpNormalization { axis, power } => Kind::Lp { size: shape[*axis], inner: product(&shape[axis + 1..]), power: *power },
+        Operation::Lrn { size, alpha, beta, bias } => {
+            let (channels, inner) = (shape.get(1).copied().unwrap_or(1), product(shape.get(2..).unwrap_or(&[])));
+            let kind = Kind::Lrn { channels, inner, size: *size, numbers: [alpha / *size as f32, *beta, *bias] };
+            return Ok((kind, len.saturating_mul(size.saturating_add(32))));
+        }
         Operation::Resize { resize, shape: to } if resize.interpolation == Interpolation::Nearest => {
-            Kind::Take(vec![nearest(resize, shape, to)?])
+            Kind::Move(vec![nearest(resize, shape, to)?])
         }
         Operation::Resize { resize, shape: to } => Kind::Resize(Blend::axes(resize, shape, to)?),
         Operation::Convolution(_) | Operation::Pool(_) => {
@@ -244,7 +278,23 @@ fn make(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize]
             Kind::Quantize { inner, low: low as f32, high: high as f32 }
         }
         Operation::Dequantize { axis } => Kind::Dequantize { inner: channel_stride(operands, shape, *axis)? },
-        _ => Kind::Take(moves(operation, operands, shape, result)?),
+        Operation::TopK { .. } | Operation::ArgMax { .. } => return order(operation, shape),
+        Operation::Gather { axis } if !is_constant(operands, 1) => {
+            if product(shape) == 0 {
+                return Err("selects from nothing".into());
+            }
+            Kind::Pick(Pick { side: shape[*axis], inner: product(&shape[axis + 1..]) })
+        }
+        Operation::ScatterNd => place(operands, shape)?,
+        Operation::GridSample(sample) => {
+            let (&[_, channels, rows, columns], &[.., down, across]) = (shape, result) else {
+                return Err("is not over rows and columns".into());
+            };
+            let pixels = down.saturating_mul(across);
+            let kind = Kind::GridSample { sample: *sample, dims: [channels, rows, columns], pixels };
+            return Ok((kind, len.saturating_mul(64)));
+        }
+        _ => Kind::Move(moves(operation, operands, shape, result)?),
     };
     Ok((kind, len.max(product(shape)).saturating_mul(4)))
 }
@@ -261,9 +311,36 @@ fn channel_stride(operands: &[Option<Operand<'_>>], shape: &[usize], axis: usize
     }
 }
 
+fn is_constant(operands: &[Option<Operand<'_>>], at: usize) -> bool {
+    operands.get(at).copied().flatten().is_some_and(|operand| operand.constant.is_some())
+}
+
+/// The largest elements of an axis, and the work of searching for them.
+fn order(operation: &Operation, shape: &[usize]) -> Result<(Kind, usize), Problem> {
+    let (axis, count, smallest, last, positions) = match operation {
+        Operation::TopK { axis, count, smallest } => (*axis, *count, *smallest, false, [false, true]),
+        Operation::ArgMax { axis, smallest, last, .. } => (*axis, 1, *smallest, *last, [true, false]),
+        _ => return Err("has no order".into()),
+    };
+    if shape[axis] >= 1 << 24 {
+        return Err("sorts an axis that is too long".into());
+    }
+    let order = Order { size: shape[axis], inner: product(&shape[axis + 1..]), count, smallest, last };
+    Ok((Kind::Order { order, positions }, product(shape).saturating_mul(64)))
+}
+
+/// Whole rows are replaced, each with one index: folding turns other indices that depend on the picture into these.
+fn place(operands: &[Option<Operand<'_>>], shape: &[usize]) -> Result<Kind, Problem> {
+    let depth = operands.get(1).copied().flatten().and_then(|operand| operand.shape.last().copied());
+    match (depth, shape.split_first()) {
+        (Some(1), Some((&rows, rest))) => Ok(Kind::Place(Place { rows, inner: product(rest) })),
+        _ => Err("has indices that depend on the picture".into()),
+    }
+}
+
 fn cast(to: ElementType, shape: &[usize]) -> Kind {
     match to {
-        ElementType::F32 | ElementType::F16 | ElementType::F64 => Kind::Take(vec![Take::new(shape)]),
+        ElementType::F32 | ElementType::F16 | ElementType::F64 => Kind::Move(vec![Offsets::new(shape)]),
         ElementType::Bool => Kind::IsNotZero,
         _ => Kind::Truncate,
     }
@@ -273,41 +350,41 @@ fn reduce(reduction: Reduction, axes: &[usize], shape: &[usize]) -> Kind {
     let kept = (0..shape.len()).filter(|axis| !axes.contains(axis));
     let order: Vec<usize> = kept.chain(axes.iter().copied()).collect();
     let size = axes.iter().fold(1, |all, &axis| all * shape[axis]);
-    Kind::Reduce { reduction, take: Take::transposed(shape, &order), size }
+    Kind::Reduce { reduction, offsets: Offsets::transposed(shape, &order), size }
 }
 
 /// Nodes that move elements without changing them.
-fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize], result: &[usize]) -> Result<Vec<Take>, Problem> {
-    let whole = || Take::new(shape);
-    let one = |take: Take| Ok(vec![take]);
+fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize], result: &[usize]) -> Result<Vec<Offsets>, Problem> {
+    let whole = || Offsets::new(shape);
+    let one = |offsets: Offsets| Ok(vec![offsets]);
     match operation {
         Operation::Keep | Operation::Reshape { .. } => one(whole()),
-        Operation::Transpose { order } => one(Take::transposed(shape, order)),
+        Operation::Transpose { order } => one(Offsets::transposed(shape, order)),
         Operation::Slice { starts, steps, sizes } => {
-            let mut take = whole();
+            let mut offsets = whole();
             for axis in 0..shape.len() {
                 let places = (0..sizes[axis]).map(|at| starts[axis].wrapping_add_signed(steps[axis].wrapping_mul(at.cast_signed())));
-                take.choose(axis, places)?;
+                offsets.choose(axis, places)?;
             }
-            one(take)
+            one(offsets)
         }
         Operation::Split { axis, sizes } => {
             let mut start = 0;
             let part = |&size: &usize| {
-                let mut take = Take::new(shape);
-                take.choose(*axis, start..start + size)?;
+                let mut offsets = Offsets::new(shape);
+                offsets.choose(*axis, start..start + size)?;
                 start += size;
-                Ok(take)
+                Ok(offsets)
             };
             sizes.iter().map(part).collect()
         }
         Operation::Expand { .. } => one(whole().expanded(result)),
         Operation::Tile { repeats } => {
-            let mut take = whole();
+            let mut offsets = whole();
             for (axis, &repeats) in repeats.iter().enumerate() {
-                take.choose(axis, (0..shape[axis] * repeats).map(|at| at % shape[axis]))?;
+                offsets.choose(axis, (0..shape[axis] * repeats).map(|at| at % shape[axis]))?;
             }
-            one(take)
+            one(offsets)
         }
         Operation::Gather { axis } => {
             let indices =
@@ -316,19 +393,19 @@ fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize
             let side = shape[*axis];
             let place = |&index: &i64| usize::try_from(if index < 0 { index.checked_add_unsigned(side as u64)? } else { index }).ok();
             let places = indices.iter().map(place).collect::<Option<Vec<_>>>().ok_or("has an index outside of its axis")?;
-            let mut take = whole();
-            take.choose(*axis, places.into_iter())?;
-            one(take)
+            let mut offsets = whole();
+            offsets.choose(*axis, places.into_iter())?;
+            one(offsets)
         }
         Operation::Pad { before, after, mode, value } => {
-            let mut take = whole();
-            take.fill = *value as f32;
+            let mut offsets = whole();
+            offsets.fill = *value as f32;
             for axis in 0..shape.len() {
                 let side = i64::try_from(shape[axis]).map_err(|_| "is too large")?;
                 let places = (-before[axis]..side + after[axis]).map(|at| padded(at, side, *mode));
-                take.choose_or_fill(axis, places)?;
+                offsets.choose_or_fill(axis, places)?;
             }
-            one(take)
+            one(offsets)
         }
         Operation::DepthToSpace { block, columns_first } => one(depth_to_space(shape, *block, *columns_first)?),
         Operation::SpaceToDepth { block } => one(space_to_depth(shape, *block)?),
@@ -354,25 +431,25 @@ fn padded(at: i64, side: i64, mode: PadMode) -> Option<usize> {
     usize::try_from(place).ok()
 }
 
-fn depth_to_space(shape: &[usize], block: usize, columns_first: bool) -> Result<Take, Problem> {
+fn depth_to_space(shape: &[usize], block: usize, columns_first: bool) -> Result<Offsets, Problem> {
     let &[batch, channels, rows, columns] = shape else { return Err("is not over rows and columns".into()) };
     if block == 0 || !channels.is_multiple_of(block * block) {
         return Err("has a block that does not divide its channels".into());
     }
     let each = channels / (block * block);
     Ok(if columns_first {
-        Take::transposed(&[batch, each, block, block, rows, columns], &[0, 1, 4, 2, 5, 3])
+        Offsets::transposed(&[batch, each, block, block, rows, columns], &[0, 1, 4, 2, 5, 3])
     } else {
-        Take::transposed(&[batch, block, block, each, rows, columns], &[0, 3, 4, 1, 5, 2])
+        Offsets::transposed(&[batch, block, block, each, rows, columns], &[0, 3, 4, 1, 5, 2])
     })
 }
 
-fn space_to_depth(shape: &[usize], block: usize) -> Result<Take, Problem> {
+fn space_to_depth(shape: &[usize], block: usize) -> Result<Offsets, Problem> {
     let &[batch, channels, rows, columns] = shape else { return Err("is not over rows and columns".into()) };
     if block == 0 || !rows.is_multiple_of(block) || !columns.is_multiple_of(block) {
         return Err("has a block that does not divide its sides".into());
     }
-    Ok(Take::transposed(&[batch, channels, rows / block, block, columns / block, block], &[0, 3, 5, 1, 2, 4]))
+    Ok(Offsets::transposed(&[batch, channels, rows / block, block, columns / block, block], &[0, 3, 5, 1, 2, 4]))
 }
 
 impl Pointwise {
@@ -496,6 +573,20 @@ fn lp(input: &[f32], output: &mut [f32], size: usize, inner: usize, power: u8) {
             for row in 0..size {
                 to[row * inner + at] = from[row * inner + at] / norm;
             }
+        }
+    }
+}
+
+/// Each number over (bias + factor * the sum of squares of `size` channels around it) to the power of beta.
+#[inline(always)]
+fn lrn(input: &[f32], output: &mut [f32], [channels, inner]: [usize; 2], size: usize, [factor, beta, bias]: [f32; 3]) {
+    for (to, from) in output.chunks_exact_mut(channels * inner).zip(input.chunks_exact(channels * inner)) {
+        for (at, (to, &number)) in to.iter_mut().zip(from).enumerate() {
+            let (channel, pixel) = (at / inner, at % inner);
+            let first = channel.saturating_sub((size - 1) / 2);
+            let end = (channel + size / 2 + 1).min(channels);
+            let sum = (first..end).map(|channel| from[channel * inner + pixel]).fold(0.0, |sum, number| sum + number * number);
+            *to = number / crate::math::pow(bias + factor * sum, beta);
         }
     }
 }

@@ -33,7 +33,8 @@ pub(crate) enum Reduction {
 const PARTS: usize = 16;
 
 impl Reduction {
-    /// The reduction of a row: sixteen partial results, with number `i` in part `i % 16`, which are then combined, the most distant first.
+    /// The reduction of a row: sixteen partial results, with number `i` in part `i % 16`, which are then combined by halves: the second
+    /// half with the first, and so on with what remains.
     #[inline(always)]
     pub(super) fn of(self, row: &[f32]) -> f32 {
         let add = |a: f32, b: f32| a + b;

@@ -3,9 +3,13 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::take::Take;
+use super::layer::product;
+use super::offsets::Offsets;
 use crate::fold::call::Problem;
 use crate::math;
+
+/// The largest length of an axis that is resized with antialiasing. Floats must represent every position.
+const MAX_SIDE: usize = 1 << 20;
 
 /// How a picture is resized.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,9 +84,7 @@ impl Resize {
         );
         whole && self.scales.iter().all(|&scale| scale.to_bits() == 1.0f32.to_bits())
     }
-}
 
-impl Resize {
     /// The position in an axis of `from` elements that corresponds to element `at` of `to`.
     #[expect(clippy::cast_precision_loss, reason = "axes are short")]
     fn place(&self, axis: usize, at: usize, from: usize, to: usize) -> f32 {
@@ -110,6 +112,60 @@ impl Resize {
             }
             Coordinates::Asymmetric => at / scale,
             Coordinates::TfHalfPixel => (at + 0.5) / scale,
+        }
+    }
+
+    /// The four elements around a position, and their weights (Keys 1981, with the parameter a); beyond the edges the outermost one.
+    #[expect(clippy::cast_precision_loss, reason = "axes are short")]
+    fn cubic_neighbours(&self, place: f32, side: usize) -> ([usize; 4], [f32; 4]) {
+        let (a, floor) = (self.cubic, math::floor(place));
+        let at = [-1.0, 0.0, 1.0, 2.0].map(|step| floor + step);
+        let mut weights = cubic_weights(a, place - floor);
+        if self.exclude_outside {
+            let inside = |place: f32| (0.0..side as f32).contains(&place);
+            weights = [0, 1, 2, 3].map(|tap| if inside(at[tap]) { weights[tap] } else { 0.0 });
+            let sum = weights[0] + weights[1] + weights[2] + weights[3];
+            weights = weights.map(|weight| weight / sum);
+        }
+        (at.map(|place| index(place, side)), weights)
+    }
+
+    /// With antialiasing: the first element that counts, and the weights from there on. The curve of the weights is as wide as an element
+    /// of the result. What lies outside counts as the outermost element, or not at all.
+    #[expect(clippy::cast_precision_loss, reason = "axes are short")]
+    fn run(&self, axis: usize, at: usize, side: usize, wanted: usize) -> (usize, Vec<f32>) {
+        let scale = self.scales.get(axis).copied().unwrap_or(1.0);
+        let stretch = if scale < 1.0 { 1.0 / scale } else { 1.0 };
+        let reach = stretch * if self.interpolation == Interpolation::Cubic { 2.0 } else { 1.0 };
+        let centre = self.place(axis, at, side, wanted) + 0.5;
+        let (low, high) = (math::floor(centre - reach + 0.5), math::floor(centre + reach + 0.5));
+        let (first, last) = (index(low, side), index(high - 1.0, side));
+        let mut weights = vec![0.0; last.saturating_sub(first) + 1];
+        let mut place = low;
+        while place < high {
+            let weight = self.curve((place - centre + 0.5) / stretch);
+            if !self.exclude_outside || (0.0..side as f32).contains(&place) {
+                let tap = (index(place, side) - first).min(weights.len() - 1);
+                weights[tap] += weight;
+            }
+            place += 1.0;
+        }
+        let sum: f32 = weights.iter().sum();
+        if sum != 0.0 {
+            weights.iter_mut().for_each(|weight| *weight /= sum);
+        }
+        (first, weights)
+    }
+
+    /// The weight at a distance: a triangle, or Keys' cubic curve.
+    fn curve(&self, distance: f32) -> f32 {
+        let (a, x) = (self.cubic, distance.abs());
+        match self.interpolation {
+            Interpolation::Cubic if x < 1.0 => cubic_near(a, x),
+            Interpolation::Cubic if x < 2.0 => cubic_far(a, x),
+            Interpolation::Cubic => 0.0,
+            _ if x < 1.0 => 1.0 - x,
+            _ => 0.0,
         }
     }
 
@@ -141,13 +197,28 @@ fn index(place: f32, side: usize) -> usize {
     if place > 0.0 { (place as usize).min(side - 1) } else { 0 }
 }
 
+/// The weights of the four elements around a position that lies `x` after the second (Keys 1981, with the parameter a).
+pub(super) fn cubic_weights(a: f32, x: f32) -> [f32; 4] {
+    [cubic_far(a, x + 1.0), cubic_near(a, x), cubic_near(a, 1.0 - x), cubic_far(a, 2.0 - x)]
+}
+
+/// Keys' curve at distances up to 1.
+fn cubic_near(a: f32, x: f32) -> f32 {
+    ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0
+}
+
+/// Keys' curve at distances from 1 to 2.
+fn cubic_far(a: f32, x: f32) -> f32 {
+    ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a
+}
+
 /// Resizing by nearest elements.
-pub(super) fn nearest(resize: &Resize, from: &[usize], to: &[usize]) -> Result<Take, Problem> {
-    let mut take = Take::new(from);
+pub(super) fn nearest(resize: &Resize, from: &[usize], to: &[usize]) -> Result<Offsets, Problem> {
+    let mut offsets = Offsets::new(from);
     for (axis, (&from, &to)) in from.iter().zip(to).enumerate() {
-        take.choose(axis, (0..to).map(|at| index(resize.nearest(resize.place(axis, at, from, to)), from)))?;
+        offsets.choose(axis, (0..to).map(|at| index(resize.nearest(resize.place(axis, at, from, to)), from)))?;
     }
-    Ok(take)
+    Ok(offsets)
 }
 
 /// Resizing one axis by interpolation between neighbours.
@@ -155,33 +226,37 @@ pub(super) fn nearest(resize: &Resize, from: &[usize], to: &[usize]) -> Result<T
 pub(crate) struct Blend {
     side: usize,
     inner: usize,
-    /// For each element of the result, two elements of the operand and their weights.
-    places: Vec<([usize; 2], [f32; 2])>,
+    taps: Taps,
     len: usize,
+}
+
+/// For each element of the result, elements of the operand and their weights.
+#[derive(Debug, Clone)]
+enum Taps {
+    /// Four elements; only the first two if not `cubic`.
+    Around { places: Vec<([usize; 4], [f32; 4])>, cubic: bool },
+    /// With antialiasing: the first of a run of elements, and the weights of all of them.
+    Runs(Vec<(usize, Vec<f32>)>),
 }
 
 impl Blend {
     /// The axes that change, one after another.
     pub(super) fn axes(resize: &Resize, from: &[usize], to: &[usize]) -> Result<Vec<Self>, Problem> {
-        if resize.interpolation != Interpolation::Linear || resize.antialias || resize.exclude_outside {
-            return Err("is resized in a way that this engine does not have".into());
+        if resize.exclude_outside && resize.interpolation != Interpolation::Cubic && !resize.antialias {
+            return Err("is resized without what is outside, which is not supported".into());
         }
         let mut shape = Vec::from(from);
         let mut axes = Vec::new();
         for axis in 0..from.len() {
             let (side, wanted) = (from[axis], to[axis]);
-            let places: Vec<([usize; 2], [f32; 2])> =
-                (0..wanted).map(|at| neighbours(resize.place(axis, at, side, wanted), side)).collect();
-            if side == wanted && places.iter().enumerate().all(|(at, (places, weights))| places[0] == at && weights[1] == 0.0) {
-                continue;
-            }
+            let taps = if resize.antialias { Taps::runs(resize, axis, side, wanted)? } else { Taps::around(resize, axis, side, wanted) };
+            let Some(taps) = taps else { continue };
             shape[axis] = wanted;
-            let product = |dims: &[usize]| dims.iter().fold(1, |all: usize, &side| all.saturating_mul(side));
-            axes.push(Self { side, inner: product(&shape[axis + 1..]), places, len: product(&shape) });
+            axes.push(Self { side, inner: product(&shape[axis + 1..]), taps, len: product(&shape) });
         }
         if axes.is_empty() {
-            let all = shape.iter().fold(1, |all: usize, &side| all.saturating_mul(side));
-            axes.push(Self { side: 1, inner: all, places: vec![([0, 0], [1.0, 0.0])], len: all });
+            let taps = Taps::Around { places: vec![([0; 4], [1.0, 0.0, 0.0, 0.0])], cubic: false };
+            axes.push(Self { side: 1, inner: product(&shape), taps, len: product(&shape) });
         }
         Ok(axes)
     }
@@ -193,21 +268,75 @@ impl Blend {
 
     #[inline(always)]
     fn run(&self, input: &[f32], output: &mut [f32]) {
-        let (from, to) = (self.side * self.inner, self.places.len() * self.inner);
-        for (output, input) in output[..self.len].chunks_exact_mut(to).zip(input.chunks_exact(from)) {
-            for (row, (places, weights)) in output.chunks_exact_mut(self.inner).zip(&self.places) {
-                let [first, second] = places.map(|place| &input[place * self.inner..][..self.inner]);
-                for ((to, &a), &b) in row.iter_mut().zip(first).zip(second) {
-                    *to = a * weights[0] + b * weights[1];
+        let from = self.side * self.inner;
+        match &self.taps {
+            Taps::Around { places, cubic } => {
+                let outputs = output[..self.len].chunks_exact_mut(places.len() * self.inner);
+                outputs.zip(input.chunks_exact(from)).for_each(|(output, input)| self.interpolate(places, *cubic, input, output));
+            }
+            Taps::Runs(runs) => {
+                let outputs = output[..self.len].chunks_exact_mut(runs.len() * self.inner);
+                outputs.zip(input.chunks_exact(from)).for_each(|(output, input)| self.average(runs, input, output));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn interpolate(&self, places: &[([usize; 4], [f32; 4])], cubic: bool, input: &[f32], output: &mut [f32]) {
+        for (row, (places, weights)) in output.chunks_exact_mut(self.inner).zip(places) {
+            let [first, second, third, fourth] = places.map(|place| &input[place * self.inner..][..self.inner]);
+            if cubic {
+                for ((((to, &a), &b), &c), &d) in row.iter_mut().zip(first).zip(second).zip(third).zip(fourth) {
+                    *to = a * weights[0] + b * weights[1] + c * weights[2] + d * weights[3];
                 }
+                continue;
+            }
+            for ((to, &a), &b) in row.iter_mut().zip(first).zip(second) {
+                *to = a * weights[0] + b * weights[1];
+            }
+        }
+    }
+
+    /// Weighted means of runs of elements.
+    #[inline(always)]
+    fn average(&self, runs: &[(usize, Vec<f32>)], input: &[f32], output: &mut [f32]) {
+        for (row, (first, weights)) in output.chunks_exact_mut(self.inner).zip(runs) {
+            row.fill(0.0);
+            for (input, weight) in input[first * self.inner..].chunks_exact(self.inner).zip(weights) {
+                row.iter_mut().zip(input).for_each(|(to, &from)| *to += from * weight);
             }
         }
     }
 }
 
+impl Taps {
+    /// Those of one axis; none if it does not change.
+    fn around(resize: &Resize, axis: usize, side: usize, wanted: usize) -> Option<Self> {
+        let cubic = resize.interpolation == Interpolation::Cubic;
+        let around = |place: f32| if cubic { resize.cubic_neighbours(place, side) } else { neighbours(place, side) };
+        let places: Vec<([usize; 4], [f32; 4])> = (0..wanted).map(|at| around(resize.place(axis, at, side, wanted))).collect();
+        let plain = |at: usize, (places, weights): &([usize; 4], [f32; 4])| {
+            (0..4).all(|tap| if weights[tap] == 1.0 { places[tap] == at } else { weights[tap] == 0.0 })
+        };
+        let unchanged = side == wanted && places.iter().enumerate().all(|(at, place)| plain(at, place));
+        (!unchanged).then_some(Self::Around { places, cubic })
+    }
+
+    /// The same with antialiasing.
+    fn runs(resize: &Resize, axis: usize, side: usize, wanted: usize) -> Result<Option<Self>, Problem> {
+        if side == wanted && resize.scales.get(axis).is_none_or(|scale| scale.to_bits() == 1.0f32.to_bits()) {
+            return Ok(None);
+        }
+        if side > MAX_SIDE || wanted > MAX_SIDE {
+            return Err("is resized with more weights than supported".into());
+        }
+        Ok(Some(Self::Runs((0..wanted).map(|at| resize.run(axis, at, side, wanted)).collect())))
+    }
+}
+
 /// The two elements around a position, and their weights; at the edges the outermost one.
 #[expect(clippy::cast_precision_loss, reason = "axes are short")]
-fn neighbours(place: f32, side: usize) -> ([usize; 2], [f32; 2]) {
+fn neighbours(place: f32, side: usize) -> ([usize; 4], [f32; 4]) {
     let last = (side - 1) as f32;
     let place = if place < 0.0 {
         0.0
@@ -218,7 +347,7 @@ fn neighbours(place: f32, side: usize) -> ([usize; 2], [f32; 2]) {
     };
     let floor = math::floor(place);
     let first = index(floor, side);
-    ([first, (first + 1).min(side - 1)], [1.0 - (place - floor), place - floor])
+    ([first, (first + 1).min(side - 1), 0, 0], [1.0 - (place - floor), place - floor, 0.0, 0.0])
 }
 
 /// Resizes one axis after another, alternating between two halves of the scratch.

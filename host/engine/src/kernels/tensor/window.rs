@@ -1,4 +1,5 @@
-//! Convolutions and pooling over any number of axes and pictures, element by element: for what the blocked kernels do not support.
+//! Convolutions and pooling over up to three axes and any number of pictures, element by element, for what the blocked kernels do not
+//! support. Unlike there, products are rounded before they are added, and sums go over one input channel after another.
 
 use crate::fold::call::{Operand, Problem};
 use crate::fold::operation::Operation;

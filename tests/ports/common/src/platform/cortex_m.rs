@@ -19,8 +19,8 @@ const SYST_CSR: *mut u32 = 0xe000_e010 as *mut u32;
 const SYST_RVR: *mut u32 = 0xe000_e014 as *mut u32;
 const SYST_CVR: *mut u32 = 0xe000_e018 as *mut u32;
 
-/// The clock of the emulated machine in MHz: an STM32F405, an nRF51. QEMU runs one instruction per nanosecond in any case.
-const CLOCK: u64 = if cfg!(target_abi = "eabihf") { 168 } else { 16 };
+/// The clock of the emulated machine in MHz: an MPS2 board, an nRF51. QEMU runs one instruction per nanosecond in any case.
+const CLOCK: u64 = if cfg!(target_abi = "eabihf") { 25 } else { 16 };
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
@@ -47,7 +47,7 @@ pub fn ticks() -> u64 {
     u64::from(unsafe { SYST_CVR.read_volatile() })
 }
 
-/// Instructions between two readings that are less than 2^24 ticks apart: 100 million on the M4F, a billion on the M0.
+/// Instructions between two readings that are less than 2^24 ticks apart: 670 million on the M4F, a billion on the M0.
 pub fn elapsed(before: u64, after: u64) -> u64 {
     (before.wrapping_sub(after) & u64::from(RELOAD)) * 1000 / CLOCK
 }

@@ -1,4 +1,4 @@
-//! 32-bit RISC-V without a runtime crate: our own first instructions, `minstret` counts, semihosting prints.
+//! 32-bit RISC-V without a runtime crate: our own `_start`, `minstret` counts, semihosting prints.
 
 pub use super::semihosting::{exit, write};
 use core::arch::{asm, global_asm};
@@ -31,7 +31,7 @@ unsafe extern "C" {
     static _stack_end: u32;
 }
 
-/// A trap, on whatever stack is left: it does not return.
+/// A trap, for example after a stack overflow. It starts with an empty stack, and does not return.
 #[unsafe(no_mangle)]
 extern "C" fn trapped() -> ! {
     write(b"failed trap\n");

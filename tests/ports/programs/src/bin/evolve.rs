@@ -6,7 +6,10 @@
 #![no_std]
 #![no_main]
 
-use fooling_core::{Archive, Cell, CheckerboardScorer, DirectEncoding, DirectGenome, Elite, EliteSlot, Encoding, JournalWriter, Scratch, Search, Settings, SinkFn, SmallEncoding, SmallGenome, SmallProgram};
+use fooling_core::{
+    Archive, Cell, CheckerboardScorer, DirectEncoding, DirectGenome, Elite, EliteSlot, Encoding, JournalWriter, Scratch, Search, Settings,
+    SinkFn, SmallEncoding, SmallGenome, SmallProgram,
+};
 use ports_common::cases::{CELLS, CPPN_RUN, DIRECT_RUN, GENERATIONS, PROVENANCE, SIDE, variation_kernels};
 use ports_common::{Digest, Digestible, Failure, Report, program};
 

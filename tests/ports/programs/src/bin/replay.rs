@@ -6,7 +6,10 @@
 #![no_std]
 #![no_main]
 
-use fooling_core::{Archive, Cell, Elite, EliteSlot, Placement, ReplayScratch, Rows, Scratch, Search, SmallEncoding, SmallGenome, SmallProgram, open_journal};
+use fooling_core::{
+    Archive, Cell, Elite, EliteSlot, Placement, ReplayScratch, Rows, Scratch, Search, SmallEncoding, SmallGenome, SmallProgram,
+    open_journal,
+};
 use ports_common::cases::{CELLS, HOST_RUN, SIDE};
 use ports_common::{Digest, Failure, Report, program};
 

@@ -11,14 +11,14 @@ const NOWHERE: usize = usize::MAX;
 
 /// For each axis of the result and each position along it, the offset in the operand.
 #[derive(Debug, Clone)]
-pub(crate) struct Take {
+pub(crate) struct Offsets {
     axes: Vec<Vec<usize>>,
     /// Whether the positions along the last axis are contiguous.
     in_rows: bool,
     pub(super) fill: f32,
 }
 
-impl Take {
+impl Offsets {
     /// The whole tensor in its order.
     pub(super) fn new(shape: &[usize]) -> Self {
         let mut step = 1;
@@ -40,7 +40,7 @@ impl Take {
             return whole;
         }
         let axes = order.iter().map(|&axis| whole.axes[axis].clone()).collect();
-        Self { axes, ..whole }.noted()
+        Self { axes, ..whole }.with_in_rows()
     }
 
     /// Repeats axes of size 1, and adds axes in front.
@@ -53,7 +53,7 @@ impl Take {
                 *axis = vec![axis[0]; side];
             }
         }
-        self.noted()
+        self.with_in_rows()
     }
 
     /// These positions of an axis, in this order.
@@ -66,11 +66,11 @@ impl Take {
         let old = self.axes.get(axis).ok_or("has no such axis")?;
         let chosen = places.map(|place| place.map_or(Some(NOWHERE), |place| old.get(place).copied()));
         self.axes[axis] = chosen.collect::<Option<_>>().ok_or("reads beyond an axis")?;
-        *self = core::mem::replace(self, Self { axes: Vec::new(), in_rows: false, fill: 0.0 }).noted();
+        *self = core::mem::replace(self, Self { axes: Vec::new(), in_rows: false, fill: 0.0 }).with_in_rows();
         Ok(())
     }
 
-    fn noted(self) -> Self {
+    fn with_in_rows(self) -> Self {
         let last = self.axes.last().map_or(&[][..], |axis| axis);
         let in_rows =
             last.windows(2).all(|pair| pair[0] != NOWHERE && pair[1] == pair[0].wrapping_add(1)) && last.first() != Some(&NOWHERE);

@@ -1,11 +1,40 @@
-//! Elementwise, with one operand.
+//! Functions of single numbers, and the activations made of them.
 
 use crate::math;
-use crate::simd::square_root;
+use crate::simd::{Vector, square_root};
+
+/// Clamps to a range. NaN is kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bounds {
+    pub(crate) low: f32,
+    pub(crate) high: f32,
+}
+
+impl Bounds {
+    #[cfg(feature = "alloc")]
+    pub(crate) const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
+
+    #[inline(always)]
+    pub(crate) fn clamp<V: Vector>(self, value: V) -> V {
+        V::splat(self.high).min(V::splat(self.low).max(value))
+    }
+}
+
+/// The activation at the end of a layer: at most one of the two is set.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Activation {
+    pub(crate) bounds: Bounds,
+    pub(crate) function: Option<Unary>,
+}
+
+#[cfg(feature = "alloc")]
+impl Activation {
+    pub(crate) const NONE: Self = Self { bounds: Bounds::NONE, function: None };
+}
 
 /// A function of one number.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
+#[cfg_attr(not(feature = "alloc"), expect(dead_code, reason = "the activations of images are bounds"))]
 pub(crate) enum Unary {
     /// max(x, 0)
     Relu,
@@ -55,6 +84,26 @@ pub(crate) enum Unary {
     Abs,
     /// The error function.
     Erf,
+    /// The sine.
+    Sin,
+    /// The cosine.
+    Cos,
+    /// The inverse sine.
+    Asin,
+    /// The inverse cosine.
+    Acos,
+    /// The inverse tangent.
+    Atan,
+    /// The hyperbolic sine.
+    Sinh,
+    /// The hyperbolic cosine.
+    Cosh,
+    /// The inverse hyperbolic sine.
+    Asinh,
+    /// The inverse hyperbolic cosine.
+    Acosh,
+    /// The inverse hyperbolic tangent.
+    Atanh,
     /// The largest integer not above x.
     Floor,
     /// The smallest integer not below x.
@@ -73,6 +122,7 @@ pub(crate) enum Unary {
 
 impl Unary {
     /// Whether the result is a boolean.
+    #[cfg(feature = "alloc")]
     #[must_use]
     pub(crate) fn is_test(self) -> bool {
         matches!(self, Self::Not | Self::IsNan | Self::IsInf)
@@ -131,6 +181,17 @@ impl Unary {
             Self::Neg => -x,
             Self::Abs => x.abs(),
             Self::Erf => math::erf(x),
+            Self::Sin => math::sin(x),
+            Self::Cos => math::cos(x),
+            // Rare in classifiers; libm computes them by additions, products, divisions and square roots only, so that bits agree everywhere.
+            Self::Asin => libm::asinf(x),
+            Self::Acos => libm::acosf(x),
+            Self::Atan => libm::atanf(x),
+            Self::Sinh => libm::sinhf(x),
+            Self::Cosh => libm::coshf(x),
+            Self::Asinh => libm::asinhf(x),
+            Self::Acosh => libm::acoshf(x),
+            Self::Atanh => libm::atanhf(x),
             Self::Floor => math::floor(x),
             Self::Ceil => math::ceil(x),
             Self::Round => math::round(x),
@@ -160,8 +221,8 @@ fn truth(test: bool) -> f32 {
 }
 
 /// A function of two numbers.
+#[cfg(feature = "alloc")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub(crate) enum Binary {
     /// a + b
     Add,
@@ -195,12 +256,13 @@ pub(crate) enum Binary {
     GreaterOrEqual,
     /// Logical and: whether neither is 0.
     And,
-    /// Logical exclusive or: whether exactly one is 0.
-    Or,
     /// Logical or: whether at least one is not 0.
+    Or,
+    /// Logical exclusive or: whether exactly one is 0.
     Xor,
 }
 
+#[cfg(feature = "alloc")]
 impl Binary {
     /// Whether the result is a boolean.
     #[must_use]
