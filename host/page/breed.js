@@ -3,7 +3,7 @@
 import { SIDE, assemble, fromHash, fromLine, parts, png, setSide, toHash, toLine } from "./fooling.js";
 import { askProgram } from "./served.js";
 import { openStore } from "./store.js";
-import { element, find, graph, paint, percent, say, save, served, startWorker, svg } from "./view.js";
+import { element, find, graph, paint, percent, say, save, sequence, served, startWorker, svg } from "./view.js";
 
 /** Pixels of a picture on the page: with pixel coordinates another size would be another picture. */
 const shownSide = (spec) => (spec.coordinates === "unit" ? Math.min(Math.max(160, SIDE), 512) : SIDE);
@@ -203,10 +203,13 @@ export async function openBreed() {
       }
       const link = svg("a", { href: "#breed", class: generation === marked ? "here" : "", "aria-label": `Generation ${generation.depth}, number ${generation.id}` });
       link.append(svg("image", { x, y, width: size, height: size, href: thumbnails.get(name) }), svg("rect", { x, y, width: size, height: size, rx: 4 }));
+      const jump = guard(() => {
+        note();
+        return go(generation.id);
+      });
       link.onclick = (event) => {
         event.preventDefault();
-        note();
-        go(generation.id).catch((error) => say(error.message));
+        return jump();
       };
       drawing.append(link);
     }
@@ -271,16 +274,14 @@ export async function openBreed() {
     find("detail").showModal();
   }
 
-  /** Runs one action at a time, and shows its error. */
-  let working = Promise.resolve();
+  /** Runs actions in the order of the clicks, one at a time, and shows their errors. */
+  const inOrder = sequence();
   function guard(action) {
-    return () => {
-      working = working.then(action).catch((error) => {
+    return () =>
+      inOrder(action).catch((error) => {
         if (find("detail").open) find("detail").close();
         say(`${error.message.charAt(0).toUpperCase()}${error.message.slice(1).replace(/\.$/, "")}.`);
       });
-      return working;
-    };
   }
 
   const fromLink = guard(async () => {

@@ -54,6 +54,16 @@ export function save(name, bytes, type) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
+/** Runs actions one at a time, in the order of the calls. Each call returns its action's promise. */
+export function sequence() {
+  let last = Promise.resolve();
+  return (action) => {
+    const result = last.then(action);
+    last = result.catch(() => {});
+    return result;
+  };
+}
+
 /** A worker whose actions are promises. */
 export function startWorker() {
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });

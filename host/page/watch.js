@@ -1,6 +1,6 @@
 // Watch: a run against the built-in network, live.
 import { SIDE, png, runToml, tar } from "./fooling.js";
-import { element, find, graph, paint, percent, say, save, startWorker } from "./view.js";
+import { element, find, graph, paint, percent, say, save, sequence, startWorker } from "./view.js";
 
 export async function openWatch() {
   const ask = startWorker();
@@ -10,7 +10,15 @@ export async function openWatch() {
   let run;
   let playing = true;
   let visible = true;
-  let busy = false;
+
+  // Actions run in the order of the clicks, one at a time, so that none is lost while the worker computes.
+  const inOrder = sequence();
+  const guard = (action) => () =>
+    inOrder(action).catch((error) => {
+      setPlaying(false);
+      say(error.message);
+    });
+  const takeStep = guard(step);
 
   function readSettings() {
     const value = (id) => find(id).value;
@@ -28,28 +36,22 @@ export async function openWatch() {
     say("");
     run = { settings, elites: [], known: new Map(), curve: [], generation: -1, milliseconds: 0, digest: "" };
     cells.forEach(clearCell);
+    find("generation").textContent = "";
     await ask("start", { settings, provenance: about.journal });
     await step();
   }
 
   async function step() {
-    if (busy) return;
-    busy = true;
-    const mine = run;
-    try {
-      const { generation, winners, milliseconds, digest } = await ask("step");
-      if (mine !== run) return;
-      Object.assign(run, { generation, digest, milliseconds: run.milliseconds + milliseconds });
-      for (const winner of winners) {
-        run.known.set(winner.id, winner);
-        for (const { cell, score } of winner.takes) run.elites[cell] = { ...winner, score };
-      }
-      const scores = cells.map((_, cell) => run.elites[cell]?.score ?? 0).sort((a, b) => a - b);
-      run.curve.push([scores[0], (scores[4] + scores[5]) / 2, scores[9]]);
-      draw(new Set(winners.flatMap(({ takes }) => takes.map(({ cell }) => cell))));
-    } finally {
-      busy = false;
+    if (!run) return; // The settings are not valid yet.
+    const { generation, winners, milliseconds, digest } = await ask("step");
+    Object.assign(run, { generation, digest, milliseconds: run.milliseconds + milliseconds });
+    for (const winner of winners) {
+      run.known.set(winner.id, winner);
+      for (const { cell, score } of winner.takes) run.elites[cell] = { ...winner, score };
     }
+    const scores = cells.map((_, cell) => run.elites[cell]?.score ?? 0).sort((a, b) => a - b);
+    run.curve.push([scores[0], (scores[4] + scores[5]) / 2, scores[9]]);
+    draw(new Set(winners.flatMap(({ takes }) => takes.map(({ cell }) => cell))));
   }
 
   function draw(changed) {
@@ -67,7 +69,7 @@ export async function openWatch() {
   async function loop() {
     for (;;) {
       await new Promise((resolve) => setTimeout(resolve, Number(find("speed").value)));
-      if (playing && visible && !document.hidden && !find("detail").open) await step();
+      if (playing && run && visible && !document.hidden && !find("detail").open) await takeStep();
       else await new Promise((resolve) => setTimeout(resolve, 60));
     }
   }
@@ -107,6 +109,7 @@ export async function openWatch() {
   }
 
   async function saveRun() {
+    if (!run) return;
     const { settings, generation, elites } = run;
     const name = `lenet-${settings.encoding}-${settings.seed}`;
     const journal = await ask("journal");
@@ -120,31 +123,16 @@ export async function openWatch() {
     save(`${name}.tar`, tar(files), "application/x-tar");
   }
 
-  const guard = (action) => () => action().catch((error) => say(error.message));
   find("play").onclick = () => setPlaying(!playing);
-  find("step").onclick = guard(async () => {
+  find("step").onclick = () => {
     setPlaying(false);
-    await step();
-  });
-  const again = guard(async () => {
-    const before = playing;
-    playing = false;
-    while (busy) await new Promise((resolve) => setTimeout(resolve, 20));
-    await restart();
-    playing = before;
-  });
-  find("restart").onclick = again;
-  find("settings").onchange = again;
+    return takeStep();
+  };
+  find("restart").onclick = find("settings").onchange = guard(restart);
   find("settings").onsubmit = (event) => event.preventDefault();
-  find("save-run").onclick = guard(async () => {
-    const before = playing;
-    playing = false;
-    while (busy) await new Promise((resolve) => setTimeout(resolve, 20));
-    await saveRun();
-    playing = before;
-  });
-  await restart();
-  loop().catch((error) => say(error.message));
+  find("save-run").onclick = guard(saveRun);
+  await guard(restart)();
+  loop();
   return { show: () => (visible = true), hide: () => (visible = false) };
 }
 

@@ -38,6 +38,7 @@ const context = await browser.newContext({ viewport: { width: 1280, height: 900 
 const problems = [];
 async function open(hash = "", options) {
   const page = options ? await (await browser.newContext(options)).newPage() : await context.newPage();
+  page.setDefaultTimeout(120000); // Busy machines.
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && problems.push(message.text()));
   page.on("pageerror", (error) => problems.push(error.message));
   await page.goto(address + hash);
@@ -61,7 +62,7 @@ await check("first view: under 3 MB, and usable", async () => {
   await watch.waitForFunction(() => Number(document.getElementById("generation").textContent) >= 0 && document.getElementById("digest").textContent.length === 64);
   const seconds = (performance.now() - begun) / 1000;
   hold(served < 3e6, `${served} bytes`);
-  hold(seconds < 30, `${seconds} s`); // Speed is reported, not asserted; this is for pages that never start.
+  hold(seconds < 120, `${seconds} s`); // Speed is reported, not asserted; this is for pages that never start.
   return `${(served / 1e6).toFixed(2)} MB, first generation after ${seconds.toFixed(2)} s`;
 });
 await check("20 generations in the page have the program's digest", async () => {
@@ -70,7 +71,7 @@ await check("20 generations in the page have the program's digest", async () => 
   await watch.waitForFunction(() => document.getElementById("generation").textContent === "0");
   for (let generation = 1; generation <= 20; generation++) {
     await watch.click("#step");
-    await watch.waitForFunction((n) => document.getElementById("generation").textContent === String(n), generation, { timeout: 60000 });
+    await watch.waitForFunction((n) => document.getElementById("generation").textContent === String(n), generation);
   }
   const digest = await watch.textContent("#digest");
   const told = execFileSync(fooling, ["evolve", "--generations", "20", "--threads", "1", "--out", "browser-reference", "--json"], { cwd: work, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
@@ -78,6 +79,12 @@ await check("20 generations in the page have the program's digest", async () => 
   hold(digest === program.decisions_digest, `${digest} is not ${program.decisions_digest}`);
   const rate = Number((await watch.textContent("#rate")).replaceAll(",", ""));
   return `${digest.slice(0, 16)}; ${rate} pictures/s in the page, ${Math.round(program.images_per_second)} by the program with one thread`;
+});
+await check("clicks while the page computes are kept in order", async () => {
+  await watch.evaluate(() => ["restart", "step", "step", "step"].forEach((id) => document.getElementById(id).click()));
+  await watch.waitForFunction(() => document.getElementById("generation").textContent === "3");
+  for (let generation = 4; generation <= 20; generation++) await watch.click("#step");
+  await watch.waitForFunction(() => document.getElementById("generation").textContent === "20");
 });
 await shoot(watch, "watch-wide");
 await check("a cell shows its ancestors and its genome", async () => {
@@ -106,7 +113,7 @@ await check("three generations are bred, kept, and the same after a reload", asy
     await breed.waitForSelector("#next:not(:disabled)");
     await breed.click("#next");
     for (let tries = 0; (await pictures(breed)).join() === old; tries++) {
-      hold(tries < 200, "no new pictures");
+      hold(tries < 2400, "no new pictures");
       await breed.waitForTimeout(50);
     }
   }
@@ -157,7 +164,7 @@ await check("only sure pictures, and colour", async () => {
   await breed.selectOption("#kind", "unit colour");
   const old = (await pictures(breed)).join();
   await breed.click("#fresh");
-  await breed.waitForFunction((count) => document.querySelectorAll("#tree a").length > count, 4, { timeout: 60000 });
+  await breed.waitForFunction((count) => document.querySelectorAll("#tree a").length > count, 4);
   hold((await pictures(breed)).join() !== old, "the same pictures");
   const first = await breed.$$eval("#pictures16 .label span", (all) => all.map((one) => parseFloat(one.textContent)));
   hold(first.every((value, i) => i === 0 || value <= first[i - 1]), "not sorted by confidence");
@@ -201,7 +208,7 @@ for (const [tab, hash] of [["watch", ""], ["breed", "#breed"]]) {
   await check(`${tab}: a phone's width, dark`, async () => {
     const page = await open(hash, { viewport: { width: 375, height: 740 }, colorScheme: "dark", hasTouch: true });
     if (tab === "breed") await bred(page);
-    else await page.waitForFunction(() => Number(document.getElementById("generation").textContent) > 3, null, { timeout: 60000 });
+    else await page.waitForFunction(() => Number(document.getElementById("generation").textContent) > 3, null);
     await shoot(page, `${tab}-narrow`);
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);
     hold(wide <= 375, `${wide} pixels wide`);
@@ -274,6 +281,7 @@ await check("fooling breed: three generations, kept as a run that replays", asyn
     program.once("exit", (code) => reject(new Error(`fooling breed ended with ${code}`)));
   });
   const page = await context.newPage();
+  page.setDefaultTimeout(120000);
   page.on("console", (message) => ["error", "warning"].includes(message.type()) && problems.push(message.text()));
   page.on("pageerror", (error) => problems.push(error.message));
   await page.goto(told);
