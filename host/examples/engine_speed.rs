@@ -4,7 +4,7 @@
 //! cargo run --release --example engine_speed -- exact 2 3 lenet squeezenet_v1_1.onnx    # engine, threads, seconds, models
 //! ```
 //!
-//! `cuda:64` instead of an engine means tract on CUDA with batches of 64 pictures (needs a build with the feature `cuda`).
+//! A build without the feature `tract` has only `exact`. `cuda:64` instead of an engine means tract on CUDA with batches of 64 pictures (needs a build with the feature `cuda`).
 //!
 //! Prints one line for each model: its file and its images per second. `tests/engines/run` uses it to compare engines.
 
@@ -13,9 +13,11 @@ use std::time::Instant;
 
 #[cfg(feature = "cuda")]
 use fooling::Device;
+use fooling::internals::Exact;
 #[cfg(feature = "cuda")]
 use fooling::internals::TractGpu;
-use fooling::internals::{BATCH, Exact, TractCpu};
+#[cfg(feature = "tract")]
+use fooling::internals::{BATCH, TractCpu};
 use fooling::{Classifier, Model};
 
 fn main() {
@@ -34,6 +36,7 @@ fn main() {
                 Box::new(TractGpu::new(&model, Device::Cuda, Some(batch)).expect("a network that the device supports"))
             }
             "exact" => Box::new(Exact::new(&model).expect("a network that the engine supports")),
+            #[cfg(feature = "tract")]
             "tract" => Box::new(TractCpu::new(&model, BATCH).expect("a network that the engine supports")),
             other => {
                 eprintln!("there is no engine called {other}");
