@@ -64,6 +64,9 @@ pub trait Vector: Copy {
     fn from_array(from: &[f32; LANES]) -> Self;
     /// Stores the numbers, aligned or not.
     fn store_array(self, to: &mut [f32; LANES]);
+    /// Tells the CPU that the numbers `lines` vectors after this one will be needed, whether they exist or not.
+    #[inline(always)]
+    fn prefetch(_from: &F32x16, _lines: usize) {}
     /// Sixteen copies of a number.
     #[must_use]
     fn splat(value: f32) -> Self;

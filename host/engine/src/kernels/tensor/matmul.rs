@@ -25,8 +25,8 @@ pub(crate) struct MatMul {
     c: Option<[usize; 2]>,
 }
 
-/// Rows that are processed together.
-const ROWS: usize = 6;
+/// The largest number of rows that are processed together.
+const ROWS: usize = 14;
 
 impl MatMul {
     pub(super) fn new(operation: &Operation, operands: &[Option<Operand<'_>>], result: &[usize]) -> Result<Self, Problem> {
@@ -52,8 +52,13 @@ impl MatMul {
         Ok(Self { rows, inner, columns, a, b, batch, strides, alpha: 1.0, beta: 0.0, c: None })
     }
 
-    /// The scratch needed, in numbers: the second matrix in blocks of columns.
+    /// The scratch needed, in numbers: the second matrix in blocks of columns, and some rows of the first one.
     pub(super) fn scratch(&self) -> usize {
+        self.packed() + self.inner * ROWS
+    }
+
+    /// Numbers of the second matrix in blocks of columns.
+    fn packed(&self) -> usize {
         self.inner * self.columns.next_multiple_of(LANES)
     }
 
@@ -83,7 +88,7 @@ impl MatMul {
     /// The second matrix in blocks of sixteen columns, padded with 0.
     #[inline(always)]
     fn pack(&self, b: &[f32], scratch: &mut [f32]) {
-        for (block, packed) in scratch[..self.scratch()].chunks_exact_mut(self.inner * LANES).enumerate() {
+        for (block, packed) in scratch[..self.packed()].chunks_exact_mut((self.inner * LANES).max(1)).enumerate() {
             for (row, packed) in packed.chunks_exact_mut(LANES).enumerate() {
                 let first = block * LANES;
                 let count = LANES.min(self.columns - first);
@@ -99,35 +104,78 @@ impl MatMul {
     }
 
     #[inline(always)]
-    fn one<V: Vector>(&self, a: &[f32], output: &mut [f32], packed: &[f32]) {
-        for (block, packed) in packed[..self.scratch()].chunks_exact((self.inner * LANES).max(1)).enumerate() {
-            let packed = packed.as_chunks().0;
-            let mut row = 0;
-            while row < self.rows {
-                if self.rows - row >= ROWS {
-                    self.tile::<V, ROWS>(a, output, packed, block, row);
-                    row += ROWS;
-                } else {
-                    self.tile::<V, 1>(a, output, packed, block, row);
-                    row += 1;
-                }
+    fn one<V: Vector>(&self, a: &[f32], output: &mut [f32], scratch: &mut [f32]) {
+        let (packed, panel) = scratch.split_at_mut(self.packed());
+        let tiles = self.rows.div_ceil(V::PIXELS);
+        let mut row = 0;
+        for tile in 0..tiles {
+            let count = (self.rows - row).div_ceil(tiles - tile);
+            macro_rules! sized {
+                ($($count:literal)*) => {
+                    match count {
+                        $($count if $count <= V::PIXELS => self.band::<V, $count>(a, output, packed, panel, row),)*
+                        _ => unreachable!("no tile has more than PIXELS rows"),
+                    }
+                };
+            }
+            sized!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+            row += count;
+        }
+    }
+
+    /// Some rows of the result.
+    #[inline(always)]
+    fn band<V: Vector, const ROWS: usize>(&self, a: &[f32], output: &mut [f32], packed: &[f32], panel: &mut [f32], row: usize) {
+        // Column by column, as the sums need it.
+        let panel = &mut panel.as_chunks_mut::<ROWS>().0[..self.inner];
+        for (at, column) in panel.iter_mut().enumerate() {
+            *column = core::array::from_fn(|here| a[(row + here) * self.a[0] + at * self.a[1]]);
+        }
+        let blocks = self.columns.div_ceil(LANES);
+        let mut block = 0;
+        while block < blocks {
+            if V::BLOCKS == 2 && block + 2 <= blocks {
+                self.tile::<V, ROWS, 2>(panel, output, packed, block, row);
+                block += 2;
+            } else {
+                self.tile::<V, ROWS, 1>(panel, output, packed, block, row);
+                block += 1;
             }
         }
     }
 
     #[inline(always)]
-    fn tile<V: Vector, const COUNT: usize>(&self, a: &[f32], output: &mut [f32], packed: &[[f32; LANES]], block: usize, row: usize) {
-        let mut sums = [V::splat(0.0); COUNT];
-        for (at, packed) in packed.iter().enumerate() {
-            let numbers = V::from_array(packed);
-            for (here, sum) in sums.iter_mut().enumerate() {
-                *sum = V::splat(a[(row + here) * self.a[0] + at * self.a[1]]).mul_add(numbers, *sum);
+    fn tile<V: Vector, const ROWS: usize, const BLOCKS: usize>(
+        &self,
+        panel: &[[f32; ROWS]],
+        output: &mut [f32],
+        packed: &[f32],
+        block: usize,
+        row: usize,
+    ) {
+        let size = self.inner * LANES;
+        let packed: [&[[f32; LANES]]; BLOCKS] =
+            core::array::from_fn(|next| &packed[(block + next) * size..][..size].as_chunks().0[..panel.len()]);
+        let mut sums = [[V::splat(0.0); ROWS]; BLOCKS];
+        for (at, column) in panel.iter().enumerate() {
+            let numbers: [V; BLOCKS] = core::array::from_fn(|next| V::from_array(&packed[next][at]));
+            for here in 0..ROWS {
+                let factor = V::splat(column[here]);
+                for next in 0..BLOCKS {
+                    sums[next][here] = factor.mul_add(numbers[next], sums[next][here]);
+                }
             }
         }
-        let first = block * LANES;
-        let count = LANES.min(self.columns - first);
-        for (here, sum) in sums.into_iter().enumerate() {
-            output[(row + here) * self.columns + first..][..count].copy_from_slice(&sum.to_array()[..count]);
+        for (next, sums) in sums.into_iter().enumerate() {
+            let first = (block + next) * LANES;
+            let count = LANES.min(self.columns - first);
+            for (here, sum) in sums.into_iter().enumerate() {
+                let output = &mut output[(row + here) * self.columns + first..][..count];
+                match output.as_chunks_mut().0 {
+                    [whole] => sum.store_array(whole),
+                    _ => output.copy_from_slice(&sum.to_array()[..count]),
+                }
+            }
         }
     }
 
