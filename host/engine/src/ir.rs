@@ -4,6 +4,7 @@
 //! memory that is the same (see [`Layout`](crate::layout::Layout)).
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::kernels::function::{Activation, Binary};
 use crate::kernels::pool::{PoolWindow, Pooling};
@@ -55,6 +56,21 @@ pub(crate) struct Convolution {
     /// Rows above and columns to the left of the input that count as 0.
     pub(crate) before: [usize; 2],
     pub(crate) activation: Activation,
+}
+
+impl fmt::Display for Convolution {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ([rows, columns], [down, right]) = (self.kernel, self.stride);
+        write!(to, "convolution {rows} x {columns}")?;
+        if self.stride != [1; 2] {
+            write!(to, ", stride {down} x {right}")?;
+        }
+        match self.groups {
+            1 => write!(to, ", of {} channels", self.weights.len() / (self.bias.len() * rows * columns).max(1)),
+            groups if groups == self.bias.len() => write!(to, ", depthwise"),
+            groups => write!(to, ", {groups} groups"),
+        }
+    }
 }
 
 /// Local response normalisation: `x / (bias + alpha / size * sum of squares over the window) ^ (quarters / 4)`.

@@ -43,5 +43,5 @@ pub use {
     graph::{Attribute, ElementType, Graph, Input, Node, Numbers, Tensor},
     image::ImageInput,
     limits::{MAX_ELEMENTS, MAX_WORK},
-    network::{Layers, Network},
+    network::{Layers, Network, StepInfo},
 };

@@ -62,6 +62,15 @@ pub struct Network {
     instructions: Instructions,
 }
 
+/// A step of a [`Network`], for measurements.
+#[derive(Clone, Copy, Debug)]
+pub struct StepInfo<'n> {
+    /// In words; several steps may have the same.
+    pub what: &'n str,
+    /// Products that are added to a sum, for one picture; 0 if the step is not made of such sums.
+    pub multiply_adds: usize,
+}
+
 impl Network {
     /// Lays a network out for batches of `rows` pictures.
     ///
@@ -108,15 +117,31 @@ impl Network {
     ///
     /// If the workspace is smaller than [`Self::workspace_len`], if `filled` is larger than [`Self::rows`], or if there are fewer pictures.
     pub fn run(&self, pictures: &[f32], filled: usize, workspace: &mut [F32x16]) {
+        self.run_observed(pictures, filled, workspace, |_| ());
+    }
+
+    /// As [`Self::run`], and calls `done` with the number of each step, among [`Self::steps`], that has been done.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::run`].
+    pub fn run_observed(&self, pictures: &[f32], filled: usize, workspace: &mut [F32x16], mut done: impl FnMut(usize)) {
         assert!(filled <= self.plan.rows, "{filled} pictures in {} rows", self.plan.rows);
         let inputs = self.inputs();
         for row in 0..filled {
-            self.run_body(&pictures[row * inputs..][..inputs], row, workspace);
+            self.run_body(&pictures[row * inputs..][..inputs], row, workspace, &mut done);
         }
         let (scratch, workspace) = workspace.split_at_mut(self.plan.scratch);
-        for step in &self.plan.head {
+        for (number, step) in self.plan.head.iter().enumerate() {
             self.run_step(step, 0, [&[], &[]], scratch, Tail { first: self.plan.scratch, workspace });
+            done(self.plan.body.len() + number);
         }
+    }
+
+    /// What is done for one picture after another, and then what is done for all pictures of a batch at once.
+    pub fn steps(&self) -> impl Iterator<Item = StepInfo<'_>> {
+        let steps = self.plan.body.iter().chain(&self.plan.head);
+        steps.map(|step| StepInfo { what: &step.what, multiply_adds: step.multiply_adds })
     }
 
     /// Writes the output for one picture.
@@ -129,13 +154,14 @@ impl Network {
         output_row(&workspace[self.plan.output.range()], [row, self.plan.rows], output);
     }
 
-    fn run_body(&self, picture: &[f32], row: usize, workspace: &mut [F32x16]) {
+    fn run_body(&self, picture: &[f32], row: usize, workspace: &mut [F32x16], done: &mut impl FnMut(usize)) {
         let (scratch, workspace) = workspace.split_at_mut(self.plan.scratch);
         let (room, workspace) = workspace.split_at_mut(self.plan.padded);
         let padded = padded(picture, self.plan.input, room);
         let first = self.plan.scratch + self.plan.padded;
-        for step in &self.plan.body {
+        for (number, step) in self.plan.body.iter().enumerate() {
             self.run_step(step, row, [picture, padded], scratch, Tail { first, workspace });
+            done(number);
         }
     }
 

@@ -4,6 +4,8 @@
 //! it. Its **head**, the dense layers at the end, is run for a whole batch, so that their weights (235 MB of AlexNet's 244) are read once
 //! per batch.
 
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -130,6 +132,30 @@ impl StepKind {
 pub(crate) struct Step {
     pub(crate) kind: StepKind,
     pub(crate) to: Buffer,
+    /// In words, for measurements.
+    pub(crate) what: String,
+    /// For a picture, without those of padding.
+    pub(crate) multiply_adds: usize,
+}
+
+impl Step {
+    /// A step that only moves numbers.
+    fn moves(kind: StepKind, to: Buffer) -> Self {
+        Self { what: kind.name().to_string(), kind, to, multiply_adds: 0 }
+    }
+
+    /// The step of a layer, whose result has this shape.
+    fn of_layer(kind: StepKind, to: Buffer, layer: &Layer, shape: Shape) -> Self {
+        let Shape { channels, height, width } = shape;
+        let (what, multiply_adds) = match &layer.kind {
+            LayerKind::FirstConvolution(convolution) | LayerKind::Convolution(convolution) | LayerKind::Depthwise(convolution) => {
+                (convolution.to_string(), convolution.weights.len().saturating_mul(shape.pixels()))
+            }
+            LayerKind::Tensor(tensor, _) => (tensor.name().to_string(), tensor.multiply_adds()),
+            _ => (kind.name().to_string(), 0),
+        };
+        Self { what: format!("{what}, gives {channels} x {height} x {width}"), kind, to, multiply_adds }
+    }
 }
 
 /// A network that is ready to run.
@@ -283,20 +309,23 @@ impl Planner<'_> {
         for (number, layer) in self.lowered.layers.iter().enumerate() {
             if in_head[number] {
                 let kind = self.kind(layer, &|value| self.row_buffer(value), self.row_buffer(layer.output), input);
-                head.extend(kind.map(|kind| Step { kind, to: self.row_buffer(layer.output) }));
+                head.extend(kind.map(|kind| Step::of_layer(kind, self.row_buffer(layer.output), layer, self.lowered.shapes[layer.output])));
                 continue;
             }
             if self.storage.begins[number] {
                 let whole = self.buffer(self.storage.roots[layer.output]);
                 if whole.layout.has_halo() {
-                    body.push(Step { kind: StepKind::ClearHalo, to: whole });
+                    body.push(Step::moves(StepKind::ClearHalo, whole));
                 }
             }
             let to = self.buffer(layer.output);
             match &layer.kind {
                 LayerKind::Concat => self.copy_parts(layer, to, &mut body),
                 LayerKind::Join { chunks } => self.join_parts(layer, *chunks, to, &mut body),
-                _ => body.extend(self.kind(layer, &|value| self.buffer(value), to, input).map(|kind| Step { kind, to })),
+                _ => {
+                    let kind = self.kind(layer, &|value| self.buffer(value), to, input);
+                    body.extend(kind.map(|kind| Step::of_layer(kind, to, layer, self.lowered.shapes[layer.output])));
+                }
             }
             self.enter_head(layer.output, &mut body);
         }
@@ -306,7 +335,7 @@ impl Planner<'_> {
     /// A value of the body that the head reads.
     fn enter_head(&self, value: Value, body: &mut Vec<Step>) {
         if self.vectors[value].is_some() {
-            body.push(Step { kind: StepKind::ToHead(self.source(value)), to: self.row_buffer(value) });
+            body.push(Step::moves(StepKind::ToHead(self.source(value)), self.row_buffer(value)));
         }
     }
 
@@ -371,7 +400,7 @@ impl Planner<'_> {
         for &part in &layer.inputs {
             let from = self.buffer(part);
             if self.storage.roots[part] != self.storage.roots[layer.output] {
-                body.push(Step { kind: StepKind::Copy(from, channel), to: whole });
+                body.push(Step::moves(StepKind::Copy(from, channel), whole));
             }
             channel += from.layout.channels;
         }
@@ -381,7 +410,7 @@ impl Planner<'_> {
         let mut offset = 0;
         for &part in &layer.inputs {
             let from = self.buffer(part);
-            body.push(Step { kind: StepKind::Join { chunks, from, offset }, to: whole });
+            body.push(Step::moves(StepKind::Join { chunks, from, offset }, whole));
             offset += from.numbers() / chunks;
         }
     }

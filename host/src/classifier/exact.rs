@@ -74,6 +74,12 @@ impl Exact {
         layers.image(&input).map_err(|unsupported| fail(unsupported.to_string()))
     }
 
+    /// The prepared network, for measurements.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     fn build(model: &Model, batch: Option<usize>, instructions: Instructions) -> Result<Self, ModelError> {
         let network = model.network()?;
         let (layers, raw) = prepare(model, &network)?;

@@ -143,6 +143,28 @@ impl TensorLayer {
         self.work
     }
 
+    /// The layer in words.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Move(_) => "moving elements of a tensor",
+            Kind::Truncate | Kind::IsNotZero | Kind::Pointwise(_) => "a function of elements of tensors",
+            Kind::Softmax { .. } => "a softmax of a tensor",
+            Kind::Reduce { .. } => "a reduction of a tensor",
+            Kind::MatMul(_) => "a product of tensors",
+            Kind::Normalise(_) | Kind::Lp { .. } | Kind::Lrn { .. } => "a normalisation of a tensor",
+            Kind::Resize(_) | Kind::GridSample { .. } => "resampling of a tensor",
+            Kind::Window(_) => "a convolution or pooling of a tensor",
+            Kind::Quantize { .. } | Kind::Dequantize { .. } => "a quantisation of a tensor",
+            Kind::Order { .. } => "sorting of a tensor",
+            Kind::Pick(_) | Kind::Place(_) => "picking elements of a tensor",
+        }
+    }
+
+    /// The multiply-adds of sums of products.
+    pub(crate) fn multiply_adds(&self) -> usize {
+        if matches!(self.kind, Kind::MatMul(_) | Kind::Window(_)) { self.work } else { 0 }
+    }
+
     /// Computes one of the results.
     pub(crate) fn run(&self, instructions: Instructions, inputs: &[&[f32]], result: usize, output: &mut [f32], scratch: &mut [f32]) {
         dispatch(instructions, Run { layer: self, inputs, result, output, scratch });
