@@ -3,13 +3,10 @@
 //! The caller lends the storage: a slice of cells, and as many slots for elites. An elite that holds several cells is stored once.
 
 use crate::encoding::{Elite, Genome, Parents};
+use crate::population::{OfferError, Placement, Population, ReplayError, StorageError, check_scores};
 use crate::rng::Stream;
-use crate::search::{OfferError, Placement, Population, ReplayError, StorageError, check_scores};
 use crate::settings::Selection;
-
-/// Storage lent or given to core: `&mut [T]`, `[T; N]`, `Vec<T>`.
-pub trait Storage<T>: AsRef<[T]> + AsMut<[T]> {}
-impl<T, S: AsRef<[T]> + AsMut<[T]>> Storage<T> for S {}
+use crate::storage::Storage;
 
 /// The elite of one class, and its score.
 #[derive(Clone, Copy, Debug, PartialEq)]

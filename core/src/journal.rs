@@ -8,7 +8,7 @@ use core::convert::Infallible;
 use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
 use embedded_io::{ErrorType, Write};
 
-use crate::search::Placement;
+use crate::population::Placement;
 use crate::settings::{SETTINGS_BYTES, Settings, SettingsError};
 
 /// The first bytes of every journal.
@@ -281,28 +281,28 @@ pub fn open_journal(journal: &[u8]) -> Result<(JournalHeader<'_>, Records<'_>), 
     if !JOURNAL_MAGIC.starts_with(magic) {
         return Err(JournalError::NotAJournal);
     }
-    let mut input = Input { bytes: journal, at: JOURNAL_MAGIC.len() };
-    let version = u16::from_le_bytes(input.array()?);
+    let mut reader = Reader { bytes: journal, at: JOURNAL_MAGIC.len() };
+    let version = u16::from_le_bytes(reader.array()?);
     if version != JOURNAL_VERSION {
         return Err(JournalError::Version(version));
     }
-    let length = u16::from_le_bytes(input.array()?);
-    let settings: [u8; SETTINGS_BYTES] = input.array()?;
-    let provenance = input.slice(length.into())?;
-    let checksum = input.checksum(0, 0)?;
+    let length = u16::from_le_bytes(reader.array()?);
+    let settings: [u8; SETTINGS_BYTES] = reader.array()?;
+    let provenance = reader.slice(length.into())?;
+    let checksum = reader.checksum(0, 0)?;
     let settings = Settings::from_bytes(&settings).map_err(JournalError::Settings)?;
     let provenance = core::str::from_utf8(provenance).map_err(|_| JournalError::Corrupt)?;
-    let records = Records { bytes: journal, at: input.at, checksum, settings, generation: 0, failed: None };
+    let records = Records { bytes: journal, at: reader.at, checksum, settings, generation: 0, failed: None };
     Ok((JournalHeader { settings, provenance }, records))
 }
 
-/// A position in the input.
-struct Input<'j> {
+/// Reads a journal from a position on.
+struct Reader<'j> {
     bytes: &'j [u8],
     at: usize,
 }
 
-impl<'j> Input<'j> {
+impl<'j> Reader<'j> {
     fn slice(&mut self, length: usize) -> Result<&'j [u8], JournalError> {
         let slice = self.bytes.get(self.at..).and_then(|rest| rest.get(..length)).ok_or(JournalError::Torn)?;
         self.at += length;
@@ -353,19 +353,19 @@ impl<'j> Records<'j> {
     }
 
     fn read(&mut self) -> Result<Record<'j>, JournalError> {
-        let mut input = Input { bytes: self.bytes, at: self.at };
-        let generation = input.u32()?;
+        let mut reader = Reader { bytes: self.bytes, at: self.at };
+        let generation = reader.u32()?;
         if generation != self.generation {
             return Err(JournalError::Corrupt);
         }
-        let start = input.at;
+        let start = reader.at;
         let mut last = None;
         loop {
-            let child = input.u32()?;
+            let child = reader.u32()?;
             if child == END {
                 break;
             }
-            let (cell, score) = (input.u32()?, f32::from_bits(input.u32()?));
+            let (cell, score) = (reader.u32()?, f32::from_bits(reader.u32()?));
             let in_order = match last {
                 None => true,
                 // A single objective has one cell, which an offspring can take once.
@@ -376,10 +376,10 @@ impl<'j> Records<'j> {
             }
             last = Some((child, cell));
         }
-        let placements = self.bytes[start..input.at - 4].as_chunks().0.as_chunks().0;
-        let refused = input.u32()?;
-        self.checksum = input.checksum(self.at, self.checksum)?;
-        self.at = input.at;
+        let placements = self.bytes[start..reader.at - 4].as_chunks().0.as_chunks().0;
+        let refused = reader.u32()?;
+        self.checksum = reader.checksum(self.at, self.checksum)?;
+        self.at = reader.at;
         self.generation += 1;
         Ok(Record { generation, refused, placements })
     }

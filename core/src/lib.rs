@@ -100,6 +100,7 @@
 #[cfg(test)]
 extern crate std;
 
+mod activation;
 mod archive;
 mod canvas;
 mod checkerboard;
@@ -110,22 +111,25 @@ mod draw_target;
 mod encoding;
 mod journal;
 pub mod math;
+mod picture;
 mod pixels;
 mod polynomial;
+mod population;
 mod replay;
 mod rng;
 mod search;
 mod settings;
 mod single;
+mod storage;
 
-pub use archive::{Archive, Cell, EliteSlot, Storage};
+pub use activation::{Activation, ActivationSet};
+pub use archive::{Archive, Cell, EliteSlot};
 pub use canvas::{Canvas, Channels, Region, Row, Rows, SliceTooShort};
 pub use checkerboard::CheckerboardScorer;
 pub use color::{ColourSpace, hls, hsv};
 pub use cppn::{
-    Activation, CODE_CONSTANT, CODE_DISTANCE, CODE_VALUES, CODE_X, CODE_Y, Coordinates, CppnEncoding, CppnGenome, CppnRates, GenomeError,
-    INPUTS, Link, PictureSpec, Program, RenderError, Scratch, SmallEncoding, SmallGenome, SmallProgram, StandardEncoding, StandardGenome,
-    StandardProgram, WEIGHT_LIMIT, largest_sum,
+    CODE_CONSTANT, CODE_DISTANCE, CODE_VALUES, CODE_X, CODE_Y, CppnEncoding, CppnGenome, GenomeError, Link, Program, Scratch,
+    SmallEncoding, SmallGenome, SmallProgram, StandardEncoding, StandardGenome, StandardProgram, WEIGHT_LIMIT, largest_sum,
 };
 #[cfg(feature = "embedded-graphics")]
 pub use draw_target::DrawTargetCanvas;
@@ -134,15 +138,18 @@ pub use journal::{
     BeginError, JOURNAL_MAGIC, JOURNAL_VERSION, JournalError, JournalHeader, JournalWriter, Record, RecordWriter, Records, SinkFn,
     open_journal,
 };
-pub use pixels::{DirectEncoding, DirectGenome, DirectSettings};
+pub use picture::{Coordinates, PictureSpec, RenderError};
+pub use pixels::{DirectEncoding, DirectGenome};
+pub use population::{OfferError, Placement, Population, ReplayError, StorageError, check_scores};
 pub use replay::{ReplayScratch, replay};
 pub use rng::{Birth, Purpose, Rate, Stream};
-pub use search::{AskError, BatchSizes, OfferError, Placement, Population, ReplayError, Search, StorageError, TellError, check_scores};
+pub use search::{AskError, Search, TellError};
 pub use settings::{
-    ActivationSet, Capacity, CppnSettings, EncodingSettings, MAX_BATCH, MAX_CELLS, MAX_SIDE, SETTINGS_BYTES, Selection, Settings,
-    SettingsError, SetupError,
+    BatchSizes, Capacity, CppnRates, CppnSettings, DirectSettings, EncodingSettings, INPUTS, MAX_BATCH, MAX_CELLS, MAX_SIDE,
+    SETTINGS_BYTES, Selection, Settings, SettingsError, SetupError,
 };
 pub use single::{Rank, Ranking};
+pub use storage::Storage;
 
 /// The examples of the README are run as tests.
 #[cfg(doctest)]

@@ -1,13 +1,13 @@
 //! Direct encoding: one gene for each pixel and channel, stored as a byte. The pictures are irregular.
 
-use crate::archive::Storage;
 use crate::canvas::{Canvas, Channels, Row};
-use crate::cppn::{PictureSpec, RenderError};
 use crate::encoding::{Encoding, Genome, Parents};
 use crate::math;
+use crate::picture::{PictureSpec, RenderError};
 use crate::polynomial::ByteSteps;
 use crate::rng::{Birth, Purpose, Rate, Stream};
-use crate::settings::{EncodingSettings, Settings, SetupError};
+use crate::settings::{DirectSettings, EncodingSettings, Settings, SetupError};
+use crate::storage::Storage;
 
 /// A picture that is its own genome: side * side * channels bytes, row after row, the channels of a pixel side by side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,33 +64,6 @@ pub struct DirectEncoding<B> {
     settings: DirectSettings,
     steps: ByteSteps,
     storage: core::marker::PhantomData<fn() -> B>,
-}
-
-/// Rates and options of the direct encoding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DirectSettings {
-    /// For each gene: polynomial mutation.
-    pub rate: Rate,
-    /// Generations after which the rate halves (paper: 1000); 0 for never (released).
-    pub halving: u32,
-    /// The distribution index of the mutation (15).
-    pub eta: u8,
-    /// Whether pairs of offspring first go through crossover with probability 1/2, as in the released program.
-    pub crossover: bool,
-}
-
-impl DirectSettings {
-    /// The paper's settings.
-    pub const PAPER: Self = Self { rate: Rate::new(0.1), halving: 1000, eta: 15, crossover: false };
-    /// The released program's settings.
-    pub const RELEASED: Self = Self { halving: 0, crossover: true, ..Self::PAPER };
-
-    /// The rate in a generation.
-    #[must_use]
-    pub fn rate_in(&self, generation: u32) -> Rate {
-        let halvings = generation.checked_div(self.halving).unwrap_or(0);
-        Rate::from_bits(self.rate.to_bits().checked_shr(halvings).unwrap_or(0))
-    }
 }
 
 impl<B> DirectEncoding<B> {

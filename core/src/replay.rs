@@ -2,7 +2,8 @@
 
 use crate::encoding::{Elite, Encoding};
 use crate::journal::Record;
-use crate::search::{AskError, Placement, Population, ReplayError, Search};
+use crate::population::{Placement, Population, ReplayError};
+use crate::search::{AskError, Search};
 
 /// Storage for the replay of one generation, lent by the caller; its contents do not matter.
 #[derive(Debug)]

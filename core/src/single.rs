@@ -1,10 +1,11 @@
 //! The single-objective EA: one target class, rank selection, elitism. The baseline for MAP-Elites.
 
-use crate::archive::{EliteSlot, Storage, check_lengths, genome_len};
+use crate::archive::{EliteSlot, check_lengths, genome_len};
 use crate::encoding::{Elite, Genome, Parents};
+use crate::population::{OfferError, Placement, Population, ReplayError, StorageError, check_scores};
 use crate::rng::{Rate, Stream};
-use crate::search::{OfferError, Placement, Population, ReplayError, StorageError, check_scores};
 use crate::settings::Selection;
+use crate::storage::Storage;
 
 /// The best offspring for one class, best first; these may become parents.
 ///

@@ -2,42 +2,8 @@
 
 use heapless::Vec;
 
-use crate::settings::Capacity;
-
-/// The function that a node applies to its weighted sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Activation {
-    /// sin(x)
-    Sine = 0,
-    /// 2 / (1 + e^-x) - 1
-    Sigmoid = 1,
-    /// e^(-x^2)
-    Gaussian = 2,
-    /// clamp(x, -3, 3) / 3
-    Linear = 3,
-}
-
-impl Activation {
-    /// All four, in the order of their codes.
-    pub const ALL: [Self; 4] = [Self::Sine, Self::Sigmoid, Self::Gaussian, Self::Linear];
-
-    /// Its name in genome files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sine => "sine",
-            Self::Sigmoid => "sigmoid",
-            Self::Gaussian => "gaussian",
-            Self::Linear => "linear",
-        }
-    }
-
-    /// The activation with that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|a| a.name() == name)
-    }
-}
+use crate::activation::Activation;
+use crate::settings::{Capacity, INPUTS};
 
 /// A weighted connection between two nodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,8 +16,6 @@ pub struct Link {
     pub weight: f32,
 }
 
-/// The input nodes: x, y, distance from the centre, and the bias 1. They are nodes 0 to 3 of every genome.
-pub const INPUTS: usize = 4;
 /// Largest |weight|.
 pub const WEIGHT_LIMIT: f32 = 10.0;
 

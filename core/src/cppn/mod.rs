@@ -9,10 +9,10 @@ mod render;
 mod variation;
 
 pub use code::{CODE_CONSTANT, CODE_DISTANCE, CODE_VALUES, CODE_X, CODE_Y};
-pub use genome::{Activation, CppnGenome, GenomeError, INPUTS, Link, WEIGHT_LIMIT};
+pub use genome::{CppnGenome, GenomeError, Link, WEIGHT_LIMIT};
 pub use program::{Program, largest_sum};
-pub use render::{Coordinates, PictureSpec, RenderError, Scratch};
-pub use variation::{CppnEncoding, CppnRates};
+pub use render::Scratch;
+pub use variation::CppnEncoding;
 
 use crate::settings::Capacity;
 

@@ -8,9 +8,11 @@
 
 use heapless::Vec;
 
-use super::genome::{Activation, CppnGenome, INPUTS, WEIGHT_LIMIT};
+use super::genome::{CppnGenome, WEIGHT_LIMIT};
+use crate::activation::Activation;
 use crate::canvas::Channels;
 use crate::math;
+use crate::settings::INPUTS;
 
 /// Where a value is found at run time.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,34 +7,13 @@
 //! The code consists of plain loops that are inlined into the caller: called from a function compiled for AVX2 it becomes AVX2 code, and on
 //! a microcontroller scalar code.
 
-use core::convert::Infallible;
-
-use super::genome::Activation;
-use super::genome::INPUTS;
 use super::program::{COORDINATE, DISTANCE, FIXED_LINES, Operand, Program, SQUARE, Term};
+use crate::activation::Activation;
 use crate::canvas::{Canvas, Channels, Region, Row};
 use crate::color::{self, ColourSpace};
 use crate::math;
-
-/// The x and y that a CPPN sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Coordinates {
-    /// x and y from 0 to side - 1: fine, repeated texture. The default of both variants.
-    Pixel,
-    /// x and y from -1 to 1: smooth pictures
-    Unit,
-}
-
-/// The kind of picture that a program draws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PictureSpec {
-    /// Its width and height in pixels.
-    pub side: u16,
-    /// The x and y that a CPPN sees.
-    pub coordinates: Coordinates,
-    /// How three outputs are read as a colour. If absent, and for one output, channel bytes are passed on unchanged.
-    pub colour: Option<ColourSpace>,
-}
+use crate::picture::{Coordinates, PictureSpec, RenderError};
+use crate::settings::INPUTS;
 
 /// Storage that rendering needs, lent by the caller; its contents do not matter.
 #[derive(Debug)]
@@ -44,33 +23,6 @@ pub struct Scratch<'s> {
     /// At least side * channels bytes.
     pub row: &'s mut [u8],
 }
-
-/// Why a picture was not rendered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RenderError<E = Infallible> {
-    /// The scratch needs at least this many floats.
-    FloatsNeeded(usize),
-    /// The scratch needs at least this many bytes.
-    BytesNeeded(usize),
-    /// The direct genome of this picture needs this many genes.
-    GenesNeeded(usize),
-    /// The canvas failed; it has received the rows before that.
-    Canvas(E),
-}
-
-impl<E: core::fmt::Display> core::fmt::Display for RenderError<E> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::FloatsNeeded(n) => write!(f, "rendering needs {n} floats of scratch"),
-            Self::BytesNeeded(n) => write!(f, "rendering needs {n} bytes of scratch"),
-            Self::GenesNeeded(n) => write!(f, "the direct genome of this picture needs {n} genes"),
-            Self::Canvas(error) => write!(f, "{error}"),
-        }
-    }
-}
-
-impl<E: core::error::Error> core::error::Error for RenderError<E> {}
 
 /// The largest tile in pixels: longer ones gain nothing, and the registers of large programs no longer fit into the second-level cache.
 const TILE: usize = 1024;
@@ -141,29 +93,29 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
         if region.is_empty() {
             return Ok(());
         }
-        let plan = Plan::new(&region, side, LANES);
-        let line = plan.line;
+        let layout = RegionLayout::new(&region, side, LANES);
+        let line = layout.line;
         let aligned = scratch.floats.as_ptr().align_offset(ALIGNMENT);
         let skipped = if scratch.floats.len().saturating_sub(aligned) >= needed { aligned } else { 0 };
         let (lines, registers) = scratch.floats[skipped..].as_chunks_mut::<LANES>().0.split_at_mut(self.lines() * line);
         let tile = (registers.len() / self.registers()).min(TILE / LANES).max(1);
         // Opaque to the optimiser, which would otherwise recompute these minima in every innermost loop.
         let tile = core::hint::black_box(tile);
-        let largest = fill_fixed_lines(lines, line, plan.first, picture);
+        let largest = fill_fixed_lines(lines, line, layout.first, picture);
         self.run_line_steps(lines, line, largest);
-        let across = plan.right - plan.left;
+        let across = layout.right - layout.left;
         let (rows, width) = if tile < across { (1, tile) } else { (tile / across, across) };
-        let bytes_seen = plan.first * channels.count()..region.columns.end * channels.count();
-        let bottom = region.rows.end - plan.first;
-        for y in (region.rows.start - plan.first..bottom).step_by(rows) {
-            for start in (plan.left..plan.right).step_by(width) {
+        let bytes_seen = layout.first * channels.count()..region.columns.end * channels.count();
+        let bottom = region.rows.end - layout.first;
+        for y in (region.rows.start - layout.first..bottom).step_by(rows) {
+            for start in (layout.left..layout.right).step_by(width) {
                 let tile =
-                    Tile { lines: &*lines, line, largest, start, width: width.min(plan.right - start), y, rows: rows.min(bottom - y) };
+                    Tile { lines: &*lines, line, largest, start, width: width.min(layout.right - start), y, rows: rows.min(bottom - y) };
                 self.run_pixel_steps(&tile, registers);
                 for row in 0..tile.rows {
                     self.put_pixels(&tile, row, registers, (channels, picture.colour), &mut row_bytes[bytes_seen.clone()]);
-                    if start + width >= plan.right {
-                        let row = Row { y: plan.first + y + row, side, channels, bytes: row_bytes };
+                    if start + width >= layout.right {
+                        let row = Row { y: layout.first + y + row, side, channels, bytes: row_bytes };
                         canvas.row(row).map_err(RenderError::Canvas)?;
                     }
                 }
@@ -256,7 +208,7 @@ impl<const NODES: usize, const LINKS: usize> Program<NODES, LINKS> {
 const PIXELS: usize = 64;
 
 /// The layout of a visible region. Lines serve columns and rows alike, so they start at the smaller of the first column and the first row.
-struct Plan {
+struct RegionLayout {
     /// The coordinate at which lines start.
     first: usize,
     /// Groups in a line.
@@ -266,7 +218,7 @@ struct Plan {
     right: usize,
 }
 
-impl Plan {
+impl RegionLayout {
     fn new(region: &Region, side: usize, lanes: usize) -> Self {
         let first = region.rows.start.min(region.columns.start);
         let end = region.rows.end.max(region.columns.end);

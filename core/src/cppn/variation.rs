@@ -2,47 +2,19 @@
 
 use heapless::Vec;
 
-use super::genome::{Activation, CppnGenome, INPUTS, Link, WEIGHT_LIMIT};
+use super::genome::{CppnGenome, Link, WEIGHT_LIMIT};
+use crate::activation::Activation;
 use crate::canvas::Channels;
 use crate::encoding::Encoding;
 use crate::polynomial;
-use crate::rng::{Rate, Stream};
-use crate::settings::{Capacity, CppnSettings, EncodingSettings, Settings, SetupError};
+use crate::rng::Stream;
+use crate::settings::{Capacity, CppnSettings, EncodingSettings, INPUTS, Settings, SetupError};
 
 /// The variation of CPPN genomes with a capacity of `NODES` nodes and `LINKS` links.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CppnEncoding<const NODES: usize, const LINKS: usize> {
     channels: Channels,
     settings: CppnSettings,
-}
-
-/// The rate of each kind of mutation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CppnRates {
-    /// For each weight: polynomial mutation.
-    pub weight: Rate,
-    /// For each node: a new activation is drawn.
-    pub activation: Rate,
-    /// For a genome: a link is added.
-    pub add_link: Rate,
-    /// For a genome: a link is removed.
-    pub remove_link: Rate,
-    /// For a genome: a link is split by a new node.
-    pub add_node: Rate,
-    /// For a genome: a hidden node is removed with its links.
-    pub remove_node: Rate,
-}
-
-impl CppnRates {
-    /// The rates of the paper and of its program (docs/METHOD.md).
-    pub const PAPER: Self = Self {
-        weight: Rate::new(0.1),
-        activation: Rate::new(0.1),
-        add_link: Rate::new(0.5),
-        remove_link: Rate::new(0.3),
-        add_node: Rate::new(0.5),
-        remove_node: Rate::new(0.2),
-    };
 }
 
 impl<const NODES: usize, const LINKS: usize> CppnEncoding<NODES, LINKS> {
@@ -217,8 +189,8 @@ impl<const NODES: usize, const LINKS: usize> CppnGenome<NODES, LINKS> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activation::ActivationSet;
     use crate::rng::{Birth, Purpose};
-    use crate::settings::ActivationSet;
 
     fn stream(child: u32) -> Stream {
         Stream::new(5, Birth { generation: 0, child }, Purpose::Child)

@@ -38,10 +38,6 @@ const NAMES: usize = 5;
 /// The number of runs that are kept in memory; the oldest is finished when there are more.
 const MOST_KEPT: usize = 256;
 
-/// How strongly offspring differ from their parent: a factor for all rates, and the distribution index of weight mutation. The page that
-/// works without this program has the same values (`host/web/src/genome.rs`).
-const STRENGTHS: [(f64, u8); 4] = [(0.5, 30), (1.0, 15), (1.5, 8), (2.0, 3)];
-
 /// What the page asks for. A genome is a line of a genome file, which also says how it is drawn.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase", deny_unknown_fields)]
@@ -368,6 +364,7 @@ fn read_seed(seed: &str) -> Result<u64, String> {
 }
 
 fn mutation(strength: usize) -> Result<(Rates, u8), String> {
-    let &(factor, eta) = STRENGTHS.get(strength).ok_or_else(|| format!("the strength of mutation is from 0 to {}", STRENGTHS.len() - 1))?;
+    let strengths = CppnSettings::STRENGTHS;
+    let &(factor, eta) = strengths.get(strength).ok_or_else(|| format!("the strength of mutation is from 0 to {}", strengths.len() - 1))?;
     Ok((Rates::default().scaled(factor), eta))
 }

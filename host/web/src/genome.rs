@@ -8,8 +8,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use fooling_core::{
-    Activation, Birth, Capacity, Channels, CppnRates, CppnSettings, Encoding as _, GenomeError, Link, PictureSpec, Purpose, Rate, Rows,
-    Scratch, StandardEncoding, StandardGenome, StandardProgram, Stream,
+    Activation, Birth, Capacity, Channels, CppnRates, CppnSettings, Encoding as _, GenomeError, Link, PictureSpec, Purpose, Rows, Scratch,
+    StandardEncoding, StandardGenome, StandardProgram, Stream,
 };
 
 /// Lanes per group when drawing, as in the program.
@@ -98,23 +98,12 @@ impl Renderer {
     }
 }
 
-/// How strongly offspring differ from their parent: a factor for all rates, and the distribution index of weight mutation.
-const STRENGTHS: [(f64, u8); 4] = [(0.5, 30), (1.0, 15), (1.5, 8), (2.0, 3)];
-
 /// The offspring `birth` of a genome, or a random genome without one. `strength` is from 0 (gentle) to 3 (wild); 1 has the paper's rates.
 pub(crate) fn offspring(parent: Option<&StandardGenome>, colour: bool, strength: u32, seed: u64, birth: Birth) -> Box<StandardGenome> {
     let channels = if colour { Channels::Colour } else { Channels::Grey };
-    let (factor, eta) = STRENGTHS[(strength as usize).min(STRENGTHS.len() - 1)];
-    let scaled = |rate: Rate| Rate::new((rate.value() * factor).min(1.0));
-    let paper = CppnRates::PAPER;
-    let rates = CppnRates {
-        weight: scaled(paper.weight),
-        activation: scaled(paper.activation),
-        add_link: scaled(paper.add_link),
-        remove_link: scaled(paper.remove_link),
-        add_node: scaled(paper.add_node),
-        remove_node: scaled(paper.remove_node),
-    };
+    let strengths = CppnSettings::STRENGTHS;
+    let (factor, eta) = strengths[(strength as usize).min(strengths.len() - 1)];
+    let rates = CppnRates::PAPER.scaled(factor);
     let encoding = StandardEncoding::new(channels, CppnSettings { rates, eta, ..CppnSettings::PAPER }).expect("the capacity of hosts");
     let mut stream = Stream::new(seed, birth, Purpose::Child);
     let mut genome = Box::new(StandardGenome::EMPTY);
