@@ -11,9 +11,11 @@ mod error;
 pub(crate) mod evaluate;
 mod expand;
 pub(crate) mod operation;
-pub(crate) mod resolve;
+mod resolve;
 #[cfg(test)]
 mod tests;
+mod types;
+pub(crate) mod window;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
@@ -27,7 +29,8 @@ pub(crate) use error::node_part;
 
 use self::call::{Call, Operand, Problem, elements};
 use self::error::printable;
-use self::operation::{Operation, bounded_elements};
+use self::operation::Operation;
+use self::types::bounded_elements;
 use crate::graph::{ElementType, Graph, Node, Numbers, Tensor};
 
 pub(crate) use crate::limits::MAX_ELEMENTS;

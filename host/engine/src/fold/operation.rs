@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::call::{Operand, Problem, TensorType, elements};
-use super::resolve::window::{Convolution, Pooling};
+use super::call::Operand;
+use super::window::{Convolution, Pooling};
 use crate::graph::{ElementType, Tensor};
 use crate::kernels::function::{Binary, Unary};
 use crate::kernels::tensor::{GridSample, Reduction, Resize};
@@ -114,75 +114,6 @@ pub(crate) enum PadMode {
 }
 
 impl Operation {
-    /// The types of the results.
-    pub(crate) fn types(&self, operands: &[Option<Operand<'_>>]) -> Result<Vec<TensorType>, Problem> {
-        let first = operands.first().copied().flatten();
-        let element = first.map_or(ElementType::F32, |operand| operand.element);
-        let shape = first.map_or(&[][..], |operand| operand.shape);
-        let one = |shape: Vec<usize>| Ok(alloc::vec![TensorType::new(element, shape)]);
-        match self {
-            Self::Constant(tensor) => Ok(alloc::vec![TensorType::new(tensor.element, &tensor.shape[..])]),
-            Self::Cast { to } | Self::Quantize { to, .. } => Ok(alloc::vec![TensorType::new(*to, shape)]),
-            Self::Reshape { shape } | Self::Expand { shape } | Self::Resize { shape, .. } => one(shape.clone()),
-            Self::Transpose { order } => one(order.iter().map(|&axis| shape[axis]).collect()),
-            Self::Slice { sizes, .. } => one(sizes.clone()),
-            Self::Split { axis, sizes } => Ok(sizes.iter().map(|&size| TensorType::new(element, with(shape, *axis, size))).collect()),
-            Self::ArgMax { axis, keep, .. } => {
-                Ok(alloc::vec![TensorType::new(ElementType::I64, super::resolve::reduce::reduced(shape, &[*axis], *keep))])
-            }
-            Self::TopK { axis, count, .. } => {
-                let shape = with(shape, *axis, *count);
-                Ok(alloc::vec![TensorType::new(element, &shape[..]), TensorType::new(ElementType::I64, shape)])
-            }
-            Self::Reduce { axes, keep, .. } => one(super::resolve::reduce::reduced(shape, axes, *keep)),
-            Self::Dequantize { .. } => {
-                let scale = operands.get(1).copied().flatten().map_or(ElementType::F32, |operand| operand.element);
-                Ok(alloc::vec![TensorType::new(scale, shape)])
-            }
-            Self::GlobalPool { .. } => one(shape.iter().enumerate().map(|(axis, &side)| if axis < 2 { side } else { 1 }).collect()),
-            Self::Tile { .. }
-            | Self::Concat { .. }
-            | Self::Gather { .. }
-            | Self::GatherElements { .. }
-            | Self::GatherNd
-            | Self::Pad { .. }
-            | Self::GridSample(_)
-            | Self::DepthToSpace { .. }
-            | Self::SpaceToDepth { .. } => one(super::resolve::shape::result(self, operands)?),
-            Self::Unary(unary) => {
-                let element = if unary.is_test() { ElementType::Bool } else { element };
-                Ok(alloc::vec![TensorType::new(element, shape)])
-            }
-            Self::Binary(binary) => {
-                let element = if binary.is_test() { ElementType::Bool } else { element };
-                Ok(alloc::vec![TensorType::new(element, super::resolve::pointwise::broadcast(operands)?)])
-            }
-            Self::Where => {
-                let element = operands.get(1).copied().flatten().map_or(element, |operand| operand.element);
-                Ok(alloc::vec![TensorType::new(element, super::resolve::pointwise::broadcast(operands)?)])
-            }
-            Self::Convolution(convolution) => one(convolution.result(operands)?),
-            Self::Pool(pooling) => one(pooling.result(shape)?),
-            Self::Gemm { .. } | Self::MatMul => one(super::resolve::dense::result(self, operands)?),
-            Self::BatchNormalizationTraining { .. } => {
-                let statistics = TensorType::new(element, &shape[1..2]);
-                Ok(alloc::vec![TensorType::new(element, shape), statistics.clone(), statistics])
-            }
-            Self::Keep
-            | Self::ScatterNd
-            | Self::Softmax { .. }
-            | Self::CumSum { .. }
-            | Self::Trilu { .. }
-            | Self::BatchNormalization { .. }
-            | Self::LayerNormalization { .. }
-            | Self::RmsNormalization { .. }
-            | Self::InstanceNormalization { .. }
-            | Self::GroupNormalization { .. }
-            | Self::Lrn { .. }
-            | Self::LpNormalization { .. } => one(shape.into()),
-        }
-    }
-
     /// Whether the result equals the operand, element by element, if shapes are ignored.
     pub(crate) fn keeps(&self, operand: Operand<'_>) -> bool {
         let plain = |order: &[usize]| order.windows(2).all(|pair| pair[0] < pair[1]);
@@ -206,18 +137,4 @@ impl Operation {
 
 pub(crate) fn is_float(element: ElementType) -> bool {
     matches!(element, ElementType::F32 | ElementType::F16 | ElementType::F64)
-}
-
-/// A shape with the size of one axis replaced.
-pub(crate) fn with(shape: &[usize], axis: usize, size: usize) -> Vec<usize> {
-    let mut shape = Vec::from(shape);
-    shape[axis] = size;
-    shape
-}
-
-/// The number of elements in a result, if it is within a limit.
-pub(crate) fn bounded_elements(shape: &[usize], most: usize) -> Result<usize, Problem> {
-    elements(shape)
-        .filter(|&count| count <= most)
-        .ok_or_else(|| alloc::format!("makes a tensor of the dimensions {shape:?}; at most {most} elements are supported"))
 }

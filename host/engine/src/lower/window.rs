@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{Call, Form, Lowering};
 use crate::error::{Result, unsupported};
-use crate::fold::resolve::window as fold;
+use crate::fold::window as fold;
 use crate::ir::{Convolution, LayerKind, Shape, Value};
 use crate::kernels::function::Activation;
 use crate::kernels::pool::{PoolWindow, Pooling};

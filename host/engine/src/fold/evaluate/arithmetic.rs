@@ -1,4 +1,4 @@
-//! Elementwise arithmetic: integers in 64 bits with overflow checks, floats as on pictures.
+//! Elementwise arithmetic: integers in 64 bits with overflow checks, floats with the functions of the kernels.
 
 use alloc::format;
 use alloc::vec;
@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::super::MAX_ELEMENTS;
 use super::super::call::{Operand, Problem, elements, floats_of, integers_of};
-use super::super::operation::{bounded_elements, is_float};
-use super::super::resolve::pointwise::broadcast;
+use super::super::operation::is_float;
+use super::super::types::{bounded_elements, broadcast};
 use super::{integer_numbers, numbers_of};
 use crate::graph::{ElementType, Numbers, Tensor};
 use crate::kernels::function::{Binary, Unary};

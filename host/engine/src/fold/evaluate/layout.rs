@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use super::super::MAX_ELEMENTS;
 use super::super::call::{Operand, Problem, elements, integers_of};
-use super::super::operation::{Operation, PadMode, bounded_elements, with};
-use super::super::resolve::shape::result;
+use super::super::operation::{Operation, PadMode};
+use super::super::types::{bounded_elements, moved, with_side};
 use super::Operands;
 use crate::graph::{Numbers, Tensor};
 use crate::kernels::tensor::View;
@@ -95,7 +95,7 @@ pub(super) fn concat(operands: &Operands<'_>, axis: usize) -> Result<Tensor, Pro
     let first = operands.at(0)?;
     let outer = first.shape[..axis].iter().product();
     let sum = operands.0.iter().flatten().map(|tensor| tensor.shape[axis]).try_fold(0usize, usize::checked_add);
-    let shape = with(&first.shape, axis, sum.ok_or("is too large")?);
+    let shape = with_side(&first.shape, axis, sum.ok_or("is too large")?);
     bounded_elements(&shape, MAX_ELEMENTS)?;
     let numbers = match &first.numbers {
         Numbers::Floats(_) => joined!(Numbers::Floats, outer),
@@ -173,7 +173,7 @@ fn slices(shape: &[usize], indices: &Tensor) -> Result<(Vec<usize>, usize), Prob
 }
 
 pub(super) fn gather_nd(tensor: &Tensor, indices: &Tensor) -> Result<Tensor, Problem> {
-    let shape = result(&Operation::GatherNd, &[Some(Operand::of(tensor)), Some(Operand::of(indices))])?;
+    let shape = moved(&Operation::GatherNd, &[Some(Operand::of(tensor)), Some(Operand::of(indices))])?;
     bounded_elements(&shape, MAX_ELEMENTS)?;
     let (starts, inner) = slices(&tensor.shape, indices)?;
     let places: Vec<usize> = starts.into_iter().flat_map(|start| start..start + inner).collect();
@@ -215,7 +215,7 @@ pub(crate) fn padded_index(at: i64, side: i64, mode: PadMode) -> Option<i64> {
 
 pub(super) fn pad(tensor: &Tensor, before: &[i64], after: &[i64], mode: PadMode, value: f64) -> Result<Tensor, Problem> {
     let operation = Operation::Pad { before: before.into(), after: after.into(), mode, value };
-    let shape = result(&operation, &[Some(Operand::of(tensor))])?;
+    let shape = moved(&operation, &[Some(Operand::of(tensor))])?;
     let count = bounded_elements(&shape, MAX_ELEMENTS)?;
     let mut places = Vec::with_capacity(count);
     for number in 0..count {

@@ -1,4 +1,4 @@
-//! Operations on constants, using the functions that also run on pictures if the elements are floats.
+//! Operations on constants. Where the elements are floats, they use the functions that also compute values that depend on the picture.
 
 mod arithmetic;
 mod layout;
@@ -12,7 +12,8 @@ use alloc::vec::Vec;
 
 use super::MAX_GROWN;
 use super::call::{Operand, Problem, elements};
-use super::operation::{Operation, bounded_elements, is_float};
+use super::operation::{Operation, is_float};
+use super::types::bounded_elements;
 use crate::graph::{ElementType, Numbers, Tensor};
 use crate::kernels::tensor::TensorLayer;
 use crate::simd::Instructions;
@@ -59,7 +60,7 @@ pub(crate) fn evaluate(operation: Operation, operands: &[Option<&Tensor>]) -> Re
 fn layer(operation: &Operation, operands: &Operands<'_>) -> Result<Tensor, Problem> {
     let operands: Vec<Option<Operand<'_>>> = operands.0.iter().map(|operand| operand.map(Operand::of)).collect();
     let results = operation.types(&operands)?;
-    // Resizing has integers behind its operand.
+    // Only the first operand must be of floats: resizing also takes sizes, which are integers.
     let of_floats = operands.first().copied().flatten().is_some_and(|operand| is_float(operand.element));
     let ([kind], true) = (&results[..], of_floats) else {
         return Err("works only on constants, which is not supported; simplify the network (onnxsim) before using it".into());

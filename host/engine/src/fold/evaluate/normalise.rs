@@ -29,12 +29,13 @@ fn wide(tensor: &Tensor) -> Vec<f64> {
     floats_of(tensor).into_iter().map(f64::from).collect()
 }
 
-/// With given statistics.
+/// Batch normalisation with the mean and variance of operands 3 and 4.
 pub(super) fn batch(operands: &Operands<'_>, epsilon: f32) -> Result<Tensor, Problem> {
     normalised(operands, &wide(operands.at(3)?), &wide(operands.at(4)?), epsilon)
 }
 
-/// With the statistics of the numbers themselves (the variance is that of the population), and the running statistics.
+/// Batch normalisation in training mode, with the mean and (population) variance of the operand itself. Also returns the running mean and
+/// variance.
 #[expect(clippy::cast_precision_loss, reason = "a number of elements")]
 pub(super) fn batch_training(operands: &Operands<'_>, epsilon: f32, momentum: f32) -> Result<Vec<Tensor>, Problem> {
     let (values, channels, inner) = by_channel(operands.at(0)?)?;

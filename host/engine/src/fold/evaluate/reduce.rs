@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use super::super::MAX_GROWN;
 use super::super::call::{Operand, Problem, floats_of, integers_of};
-use super::super::operation::{Operation, bounded_elements};
-use super::super::resolve::{dense, reduce::reduced};
+use super::super::operation::Operation;
+use super::super::types::{bounded_elements, broadcast_shapes, matrix_product, reduced};
 use super::integer_numbers;
 use crate::graph::{ElementType, Numbers, Tensor};
 use crate::kernels::tensor::{Reduction, TensorLayer, View};
@@ -134,7 +134,7 @@ pub(super) fn largest(tensor: &Tensor, axis: usize, keep: bool, smallest: bool, 
     Ok(Tensor { element: ElementType::I64, shape, numbers: Numbers::Integers(found) })
 }
 
-/// The largest or smallest elements along an axis, and their indices, as on pictures.
+/// The largest or smallest elements along an axis, and their indices, by the layer that also computes them where they depend on the picture.
 pub(super) fn top(operation: &Operation, tensor: &Tensor) -> Result<Vec<Tensor>, Problem> {
     let floats = Tensor { element: ElementType::F32, shape: tensor.shape.clone(), numbers: Numbers::Floats(floats_of(tensor)) };
     let operands = [Some(Operand::of(&floats))];
@@ -160,16 +160,13 @@ pub(super) fn top(operation: &Operation, tensor: &Tensor) -> Result<Vec<Tensor>,
     Ok(vec![Tensor { element: tensor.element, shape: shape.clone(), numbers }, positions])
 }
 
-/// The product of matrices, with the same order of sums as on pictures.
+/// The product of matrices, added in the same order as where the operands depend on the picture.
 pub(super) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor, Problem> {
-    let shape = dense::result(&Operation::MatMul, &[Some(Operand::of(a)), Some(Operand::of(b))])?;
+    let shape = matrix_product(&Operation::MatMul, &[Some(Operand::of(a)), Some(Operand::of(b))])?;
     let ([rows, inner], [_, columns]) = (matrix(&a.shape, true), matrix(&b.shape, false));
     let count = bounded_elements(&shape, MAX_GROWN)?;
     let batch = |shape: &[usize], matrix: [usize; 2]| [&shape[..shape.len().saturating_sub(2)], &matrix[..]].concat();
-    let outer = super::super::resolve::pointwise::broadcast_shapes(
-        &a.shape[..a.shape.len().saturating_sub(2)],
-        &b.shape[..b.shape.len().saturating_sub(2)],
-    )?;
+    let outer = broadcast_shapes(&a.shape[..a.shape.len().saturating_sub(2)], &b.shape[..b.shape.len().saturating_sub(2)])?;
     let spread = |tensor: &Tensor, matrix: [usize; 2]| -> Result<Vec<f32>, Problem> {
         let to = [&outer[..], &matrix[..]].concat();
         let mut computed = vec![0.0; bounded_elements(&to, MAX_GROWN)?];

@@ -16,8 +16,9 @@ pub(super) fn expand(call: &Call<'_>, parts: &mut Parts) -> Result<bool, Problem
     let (operands, result) = equation.split_once("->").ok_or_else(unsupported)?;
     let operands: Vec<Vec<char>> = operands.split(',').map(|labels| labels.chars().collect()).collect();
     let result: Vec<char> = result.chars().collect();
-    let plain = |labels: &[char]| labels.iter().enumerate().all(|(at, label)| label.is_ascii_alphabetic() && !labels[..at].contains(label));
-    if operands.len() != call.operands.len() || !operands.iter().chain([&result]).all(|labels| plain(labels)) {
+    let distinct =
+        |labels: &[char]| labels.iter().enumerate().all(|(at, label)| label.is_ascii_alphabetic() && !labels[..at].contains(label));
+    if operands.len() != call.operands.len() || !operands.iter().chain([&result]).all(|labels| distinct(labels)) {
         return Err(unsupported());
     }
     for (labels, at) in operands.iter().zip(0..) {

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::{Call, Parts, Problem, input};
 use crate::fold::MAX_GROWN;
 use crate::fold::call::axis_of;
-use crate::fold::operation::{bounded_elements, with};
+use crate::fold::types::{bounded_elements, with_side};
 use crate::graph::Tensor;
 
 pub(super) fn expand(call: &Call<'_>, parts: &mut Parts) -> Result<bool, Problem> {
@@ -44,7 +44,7 @@ pub(super) fn expand(call: &Call<'_>, parts: &mut Parts) -> Result<bool, Problem
     let turned = parts.transpose(input(call, 0), &order)?;
     let flat = parts.reshape(&turned, &[&turned_shape[..last], &[given * width]].concat())?;
     let product = parts.op("MatMul", &[&flat, &matrix], &[]);
-    let apart = parts.reshape(&product, &with(&with(&turned_shape, last, count), last + 1, 2))?;
+    let apart = parts.reshape(&product, &with_side(&with_side(&turned_shape, last, count), last + 1, 2))?;
     let result = parts.transpose(&apart, &order)?;
     parts.give(call, 0, &result);
     Ok(true)

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{Call, Parts, Problem, input};
 use crate::fold::MAX_GROWN;
-use crate::fold::operation::bounded_elements;
+use crate::fold::types::bounded_elements;
 use crate::graph::Tensor;
 
 pub(super) fn expand(call: &Call<'_>, parts: &mut Parts) -> Result<bool, Problem> {

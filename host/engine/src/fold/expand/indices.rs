@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Call, Parts, Problem, input};
-use crate::fold::operation::bounded_elements;
+use crate::fold::types::bounded_elements;
 use crate::graph::{Attribute, Tensor};
 
 /// The largest number of rows: every smaller integer is a float.

@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use super::{Call, Parts, Problem, given, input, integers};
 use crate::fold::MAX_GROWN;
 use crate::fold::call::{axis_of, integers_of};
-use crate::fold::operation::{bounded_elements, is_float};
+use crate::fold::operation::is_float;
+use crate::fold::types::bounded_elements;
 use crate::graph::{Attribute, ElementType, Numbers, Tensor};
 
 pub(super) fn expand(call: &Call<'_>, parts: &mut Parts) -> Result<bool, Problem> {

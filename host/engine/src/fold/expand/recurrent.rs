@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::{Call, Parts, Problem, given, input};
 use crate::fold::MAX_GROWN;
-use crate::fold::operation::bounded_elements;
+use crate::fold::types::bounded_elements;
 use crate::graph::{Attribute, ElementType, Numbers, Tensor};
 
 /// The largest number of steps, of both directions together. Each step becomes about ten layers.

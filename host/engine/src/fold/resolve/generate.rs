@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 
 use super::super::MAX_GROWN;
 use super::super::call::{Call, Problem, elements, integers_of};
-use super::super::operation::{Operation, bounded_elements};
+use super::super::operation::Operation;
+use super::super::types::bounded_elements;
 use crate::graph::{Attribute, ElementType, Numbers, Tensor};
 
 pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operation>, Problem> {

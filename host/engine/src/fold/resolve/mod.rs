@@ -1,12 +1,12 @@
 //! From a node's operator, attributes and operands to an [`Operation`]; one file for each family.
 
-pub(crate) mod dense;
+mod dense;
 mod generate;
 mod normalise;
-pub(crate) mod pointwise;
-pub(crate) mod reduce;
-pub(crate) mod shape;
-pub(crate) mod window;
+mod pointwise;
+mod reduce;
+mod shape;
+mod window;
 
 use alloc::format;
 

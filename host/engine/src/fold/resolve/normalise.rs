@@ -4,6 +4,7 @@ use alloc::format;
 
 use super::super::call::{Call, Operand, Problem, elements};
 use super::super::operation::Operation;
+use super::super::types::broadcast_shapes;
 use super::pointwise::element_of;
 use crate::graph::ElementType;
 
@@ -72,7 +73,7 @@ fn layer(call: &Call<'_>) -> Result<Operation, Problem> {
     let shape = &picture.shape[axis..];
     for index in 1..3 {
         let Some(operand) = call.optional(index) else { continue };
-        if super::pointwise::broadcast_shapes(operand.shape, shape)? != shape {
+        if broadcast_shapes(operand.shape, shape)? != shape {
             return Err(format!("has parameters of {:?} for {shape:?}", operand.shape));
         }
     }

@@ -1,10 +1,8 @@
 //! Elementwise operators.
 
 use alloc::format;
-use alloc::vec;
-use alloc::vec::Vec;
 
-use super::super::call::{Call, Operand, Problem};
+use super::super::call::{Call, Problem};
 use super::super::operation::Operation;
 use crate::graph::ElementType;
 use crate::kernels::function::{Binary, Unary};
@@ -147,24 +145,4 @@ fn check_overflow(operator: &str, call: &Call<'_>) -> Result<(), Problem> {
         && operands().all(|operand| is_small(operand.element))
         && operands().any(|operand| operand.constant.is_none());
     if overflows { Err("of integers of 8 or 16 bits may overflow, which is not supported; cast to floats first".into()) } else { Ok(()) }
-}
-
-/// The shape to which all operands are broadcast.
-pub(crate) fn broadcast(operands: &[Option<Operand<'_>>]) -> Result<Vec<usize>, Problem> {
-    operands.iter().flatten().try_fold(Vec::new(), |shape, operand| broadcast_shapes(&shape, operand.shape))
-}
-
-/// The shape to which two tensors are broadcast.
-pub(crate) fn broadcast_shapes(a: &[usize], b: &[usize]) -> Result<Vec<usize>, Problem> {
-    let rank = a.len().max(b.len());
-    let mut shape = vec![1; rank];
-    for (axis, side) in shape.iter_mut().enumerate() {
-        let of = |shape: &[usize]| (axis + shape.len()).checked_sub(rank).map_or(1, |axis| shape[axis]);
-        *side = match (of(a), of(b)) {
-            (1, side) => side,
-            (side, other) if other == 1 || other == side => side,
-            _ => return Err(format!("the dimensions {a:?} and {b:?} cannot be broadcast")),
-        };
-    }
-    Ok(shape)
 }

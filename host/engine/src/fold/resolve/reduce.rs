@@ -1,7 +1,6 @@
 //! Operators that combine many elements of an axis.
 
 use alloc::format;
-use alloc::vec::Vec;
 
 use super::super::call::{Call, Problem, axes_of, axis_of};
 use super::super::operation::Operation;
@@ -57,12 +56,6 @@ fn reduce(reduction: Reduction, call: &Call<'_>) -> Result<Operation, Problem> {
         return Err(format!("reduces no elements of {shape:?}"));
     }
     Ok(Operation::Reduce { reduction, axes, keep: call.flag("keepdims", true)? })
-}
-
-/// The shape after axes have been reduced.
-pub(crate) fn reduced(shape: &[usize], axes: &[usize], keep: bool) -> Vec<usize> {
-    let sides = shape.iter().enumerate().filter(|(axis, _)| keep || !axes.contains(axis));
-    sides.map(|(axis, &side)| if axes.contains(&axis) { 1 } else { side }).collect()
 }
 
 fn top(call: &Call<'_>) -> Result<Operation, Problem> {

@@ -4,8 +4,9 @@ use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::call::{Call, Operand, Problem, axes_of, axis_of, elements};
-use super::super::operation::{Operation, PadMode, with};
+use super::super::call::{Call, Problem, axes_of, axis_of, elements};
+use super::super::operation::{Operation, PadMode};
+use super::super::types::broadcast_shapes;
 use crate::kernels::tensor::{Beyond, Coordinates, GridSample, Interpolation, Nearest, Resize};
 
 pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operation>, Problem> {
@@ -68,12 +69,12 @@ fn reshape(call: &Call<'_>) -> Result<Operation, Problem> {
             _ => side(value)?,
         });
     }
-    let (have, told) = (elements(operand.shape), elements(&shape));
-    if let (Some(axis), Some(have), Some(told)) = (open, have, told)
-        && told != 0
-        && have % told == 0
+    let (have, known) = (elements(operand.shape), elements(&shape));
+    if let (Some(axis), Some(have), Some(known)) = (open, have, known)
+        && known != 0
+        && have % known == 0
     {
-        shape[axis] = have / told;
+        shape[axis] = have / known;
     }
     if elements(&shape) != have {
         return Err(format!("cannot make {wanted:?} of a tensor of the dimensions {:?}", operand.shape));
@@ -160,7 +161,7 @@ fn expand(call: &Call<'_>) -> Result<Operation, Problem> {
     let shape = call.operand(0)?.shape;
     let wanted = call.integers(1, "shape")?.ok_or("has no shape")?;
     let wanted = wanted.into_iter().map(side).collect::<Result<Vec<_>, _>>()?;
-    Ok(Operation::Expand { shape: super::pointwise::broadcast_shapes(shape, &wanted)? })
+    Ok(Operation::Expand { shape: broadcast_shapes(shape, &wanted)? })
 }
 
 fn tile(call: &Call<'_>) -> Result<Operation, Problem> {
@@ -383,56 +384,5 @@ fn nearest(call: &Call<'_>) -> Result<Nearest, Problem> {
         "floor" => Ok(Nearest::Floor),
         "ceil" => Ok(Nearest::Ceil),
         other => Err(format!("the rounding `{other}` is not supported")),
-    }
-}
-
-/// The shape of the result of an operation of this family.
-pub(crate) fn result(operation: &Operation, operands: &[Option<Operand<'_>>]) -> Result<Vec<usize>, Problem> {
-    let at = |index: usize| operands.get(index).copied().flatten().ok_or("an operand is missing");
-    let shape = at(0)?.shape;
-    let too_large = || Problem::from("makes a tensor that is too large");
-    match operation {
-        Operation::Tile { repeats } => {
-            shape.iter().zip(repeats).map(|(&side, &repeat)| side.checked_mul(repeat)).collect::<Option<_>>().ok_or_else(too_large)
-        }
-        Operation::Concat { axis } => {
-            let sum = operands.iter().flatten().try_fold(0usize, |sum, operand| sum.checked_add(operand.shape[*axis]));
-            Ok(with(shape, *axis, sum.ok_or_else(too_large)?))
-        }
-        Operation::Gather { axis } => Ok([&shape[..*axis], at(1)?.shape, &shape[axis + 1..]].concat()),
-        Operation::GatherElements { .. } => {
-            let indices = at(1)?.shape;
-            if indices.len() != shape.len() {
-                return Err(format!("has indices of {indices:?} for {shape:?}"));
-            }
-            Ok(indices.into())
-        }
-        Operation::GatherNd => {
-            let (tuple, rows) = at(1)?.shape.split_last().ok_or("has indices without dimensions")?;
-            let slice = shape.get(*tuple..).ok_or("has indices for more axes than its operand has")?;
-            Ok([rows, slice].concat())
-        }
-        Operation::Pad { before, after, .. } => shape
-            .iter()
-            .zip(before.iter().zip(after))
-            .map(|(&side, (&before, &after))| {
-                let padded = i64::try_from(side).ok()?.checked_add(before)?.checked_add(after)?;
-                usize::try_from(padded).ok()
-            })
-            .collect::<Option<_>>()
-            .ok_or_else(|| format!("cannot pad {shape:?} by {before:?} and {after:?}")),
-        Operation::GridSample(_) => {
-            let grid = at(1)?.shape;
-            Ok(vec![shape[0], shape[1], grid[1], grid[2]])
-        }
-        Operation::DepthToSpace { block, .. } => {
-            let grown = |side: usize| side.checked_mul(*block).ok_or_else(too_large);
-            Ok(vec![shape[0], shape[1] / (block * block), grown(shape[2])?, grown(shape[3])?])
-        }
-        Operation::SpaceToDepth { block } => {
-            let channels = block.checked_mul(*block).and_then(|area| shape[1].checked_mul(area)).ok_or_else(too_large)?;
-            Ok(vec![shape[0], channels, shape[2] / block, shape[3] / block])
-        }
-        _ => Ok(shape.into()),
     }
 }

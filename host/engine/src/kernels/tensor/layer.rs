@@ -14,17 +14,14 @@ use super::offsets::Offsets;
 use super::order::Order;
 use super::pick::{Pick, Place};
 use super::reduce::Reduction;
-use super::resize::{Blend, nearest};
+use super::resize::{Blend, Interpolation, nearest};
+use super::shape::{MAX_RANK, product};
 use super::window::Sliding;
 use crate::fold::call::{Operand, Problem, TensorType, floats_of};
 use crate::fold::operation::{Operation, PadMode};
 use crate::graph::ElementType;
 use crate::kernels::function::Binary;
-use crate::kernels::tensor::Interpolation;
 use crate::simd::{Instructions, Kernel, Vector, dispatch};
-
-/// The largest number of axes of a tensor.
-pub(super) const MAX_RANK: usize = 8;
 
 /// A layer over tensors. Integers and booleans are stored as floats.
 #[derive(Debug, Clone)]
@@ -247,10 +244,6 @@ impl Kernel for Run<'_> {
             }
         }
     }
-}
-
-pub(super) fn product(dims: &[usize]) -> usize {
-    dims.iter().fold(1, |all, &side| all.saturating_mul(side))
 }
 
 /// The effect of an operation on tensors of these shapes, and its amount of work.

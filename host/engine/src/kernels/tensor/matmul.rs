@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::layer::MAX_RANK;
+use super::shape::MAX_RANK;
 use crate::fold::call::{Operand, Problem};
 use crate::fold::operation::Operation;
 use crate::simd::{LANES, Vector};

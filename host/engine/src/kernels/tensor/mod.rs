@@ -9,6 +9,7 @@ mod order;
 mod pick;
 mod reduce;
 mod resize;
+mod shape;
 mod view;
 mod window;
 

@@ -1,6 +1,7 @@
 //! Normalisations of rows: minus the mean, divided by the deviation, times a scale, plus an offset.
 
 use super::reduce::Reduction;
+use super::shape::product;
 use crate::fold::call::Problem;
 use crate::fold::operation::Operation;
 use crate::simd::square_root;
@@ -19,7 +20,6 @@ pub(crate) struct Normalise {
 
 impl Normalise {
     pub(super) fn new(operation: &Operation, shape: &[usize]) -> Result<Self, Problem> {
-        let product = |dims: &[usize]| dims.iter().fold(1, |all: usize, &side| all.saturating_mul(side));
         let over_pixels = || match shape {
             [_, channels, rest @ ..] if product(shape) > 0 => Ok((*channels, product(rest))),
             _ => Err("is not over channels of pixels"),

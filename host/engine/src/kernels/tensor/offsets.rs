@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::layer::MAX_RANK;
+use super::shape::MAX_RANK;
 use crate::fold::call::Problem;
 
 /// Stands for the fill number.

@@ -3,8 +3,8 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::layer::product;
 use super::offsets::Offsets;
+use super::shape::product;
 use crate::fold::call::Problem;
 use crate::math;
 

@@ -3,7 +3,7 @@
 
 use crate::fold::call::{Operand, Problem};
 use crate::fold::operation::Operation;
-use crate::fold::resolve::window::{PoolKind, Window};
+use crate::fold::window::{PoolKind, Window};
 
 /// A window over three axes; missing axes have size 1.
 #[derive(Debug, Clone)]
