@@ -50,6 +50,21 @@ fn width_of(text: &str) -> usize {
     text.chars().count() * get_raster_width(FontWeight::Regular, RasterHeight::Size16)
 }
 
+/// The words of a text, in lines of at most this width in pixels. A word that is wider has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width_of(line) + width_of(" ") + width_of(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A sheet that is being painted, in RGB.
 struct Sheet {
     width: usize,
@@ -61,10 +76,14 @@ fn page(heading: &str, entries: &[SheetEntry<'_>]) -> Result<Vec<u8>, image::Ima
     let columns = if entries.len() <= IN_ORDER { entries.len().clamp(1, 5) } else { 10 };
     let rows = entries.len().div_ceil(columns);
     let (across, down) = (SHOWN + GAP, SHOWN + 2 * LINE + GAP);
-    let head = LINE + GAP;
-    let (width, height) = (columns * across + GAP, head + rows * down + GAP);
+    let width = columns * across + GAP;
+    let lines = wrapped(heading, width - 2 * GAP);
+    let head = lines.len() * LINE + GAP;
+    let height = head + rows * down + GAP;
     let mut sheet = Sheet { width, height, bytes: vec![PAPER; width * height * 3] };
-    sheet.write(heading, GAP, GAP, width - 2 * GAP);
+    for (number, line) in lines.iter().enumerate() {
+        sheet.write(line, GAP, GAP + number * LINE, width - 2 * GAP);
+    }
     for (i, entry) in entries.iter().enumerate() {
         let (left, top) = (GAP + i % columns * across, head + GAP + i / columns * down);
         sheet.paste(entry.picture, left, top);
@@ -121,5 +140,35 @@ impl Sheet {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TITLE: &str = "mobilenet_v1_025_128 cppn (paper) seed 12345, generation 100000";
+
+    #[test]
+    fn every_word_of_a_title_is_on_the_sheet() {
+        // Sheets of one, two and ten pictures.
+        for (width, most) in [(128, 5), (268, 2), (1388, 1)] {
+            let lines = wrapped(TITLE, width);
+            assert_eq!(lines.join(" "), TITLE);
+            assert!(lines.len() <= most, "{lines:?}");
+            let fit = lines.iter().all(|line| width_of(line) <= width || !line.contains(' '));
+            assert!(fit, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_narrow_sheet_is_higher() {
+        let picture = Picture::new(4, 1);
+        let entry = SheetEntry { class: 0, label: "a", score: 0.5, picture: &picture };
+        let height = |title: &str| {
+            let png = pages(title, vec![entry, entry]).remove(0).unwrap();
+            image::load_from_memory(&png).unwrap().height() as usize
+        };
+        assert_eq!(height(TITLE), height("short") + LINE);
     }
 }
