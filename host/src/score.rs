@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::classifier::{Classifier, ClassifyError, Device, Session};
 use crate::model::Model;
 #[cfg(any(test, feature = "cli"))]
-use crate::model::{Crops, Input};
+use crate::model::{CardInput, Crops};
 #[cfg(any(test, feature = "cli"))]
 use crate::picture::DecodedImage;
 use crate::picture::Picture;
@@ -18,8 +18,8 @@ use crate::util::workers::{Workers, even_chunk};
 /// side, other images are scaled to the size of the input, because cropping would lose part of them.
 #[cfg(any(test, feature = "cli"))]
 #[must_use]
-pub(crate) fn fit(image: DecodedImage, input: &Input) -> Picture {
-    let Input { width, height, picture: side, crops, .. } = *input;
+pub(crate) fn fit(image: DecodedImage, input: &CardInput) -> Picture {
+    let CardInput { width, height, picture: side, crops, .. } = *input;
     let exact = |wanted| (image.width(), image.height()) == wanted;
     let oblong = width != height && crops != Crops::Ten && !exact((side, side));
     let (width, height) = if oblong && (exact((width, height)) || side == width.max(height)) { (width, height) } else { (side, side) };
@@ -106,7 +106,7 @@ pub(crate) fn top(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
 #[cfg(test)]
 mod tests {
     use super::fit;
-    use crate::model::{Crops, Input, Model};
+    use crate::model::{CardInput, Crops, Model};
     use crate::picture::DecodedImage;
 
     fn image(width: usize, height: usize) -> DecodedImage {
@@ -114,8 +114,8 @@ mod tests {
         DecodedImage::read_from(&[format!("P5 {width} {height} 255\n").as_bytes(), &pixels].concat()[..]).unwrap()
     }
 
-    fn input(width: usize, height: usize, picture: usize, crops: Crops) -> Input {
-        Input { width, height, picture, crops, ..Model::builtin("lenet").unwrap().card().input.clone() }
+    fn input(width: usize, height: usize, picture: usize, crops: Crops) -> CardInput {
+        CardInput { width, height, picture, crops, ..Model::builtin("lenet").unwrap().card().input.clone() }
     }
 
     #[test]

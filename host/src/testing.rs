@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use fooling_engine::{Attribute, ElementType, Graph, Input as GraphInput, Node, Tensor};
+use fooling_engine::{Attribute, ElementType, Graph, Input, Node, Tensor};
 
-use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel, Scale};
+use crate::model::{AxisOrder, Card, CardInput, ChannelOrder, Crops, Mean, Output, PerChannel, Scale};
 
 /// The folder of shared test data, `$FOOLING_SHARED` or `../shared` next to the workspace. Without it the test is skipped with a message;
 /// with `CI` set it fails.
@@ -25,15 +25,15 @@ pub(crate) fn shared_cards() -> Vec<Card> {
         file: format!("{file}.onnx"),
         sha256: sha256.into(),
         name: file.into(),
-        labels: (channels == Channels::Grey).then(|| (0..10).map(|digit| digit.to_string()).collect()),
-        labels_file: (channels != Channels::Grey).then(|| "imagenet_labels.txt".into()),
+        labels: (channels == ChannelOrder::Grey).then(|| (0..10).map(|digit| digit.to_string()).collect()),
+        labels_file: (channels != ChannelOrder::Grey).then(|| "imagenet_labels.txt".into()),
         output: Output::Probabilities,
         output_name: None,
         origin: "see README.md".into(),
         licence: "see README.md".into(),
         url: None,
-        input: Input {
-            layout: Layout::Nchw,
+        input: CardInput {
+            layout: AxisOrder::Nchw,
             channels,
             width: side,
             height: side,
@@ -52,19 +52,43 @@ pub(crate) fn shared_cards() -> Vec<Card> {
             "936005ccdd18126989bf9b2df4b54e06a4f865f64d9dedcff031abdf515f8848",
             28,
             28,
-            Channels::Grey,
+            ChannelOrder::Grey,
             1.0 / 256.0,
             zero.clone(),
         ),
-        card("mnist_cntk", "8015e6ef3680fa32ea268983e620659d044a786d0fe0812d47bec56c5f540047", 28, 28, Channels::Grey, 1.0 / 255.0, zero),
-        card("squeezenet_v1_0", "79d8554a44a3bd6b2b64e06bd005388551a771f3d9b63d6c296c9b7d02e32273", 227, 256, Channels::Bgr, 1.0, caffe()),
-        card("squeezenet_v1_1", "651a99db73281cf12bc5be53ad65bf07c61283db90f3c6cf0bf852b13207de5b", 227, 256, Channels::Bgr, 1.0, caffe()),
+        card(
+            "mnist_cntk",
+            "8015e6ef3680fa32ea268983e620659d044a786d0fe0812d47bec56c5f540047",
+            28,
+            28,
+            ChannelOrder::Grey,
+            1.0 / 255.0,
+            zero,
+        ),
+        card(
+            "squeezenet_v1_0",
+            "79d8554a44a3bd6b2b64e06bd005388551a771f3d9b63d6c296c9b7d02e32273",
+            227,
+            256,
+            ChannelOrder::Bgr,
+            1.0,
+            caffe(),
+        ),
+        card(
+            "squeezenet_v1_1",
+            "651a99db73281cf12bc5be53ad65bf07c61283db90f3c6cf0bf852b13207de5b",
+            227,
+            256,
+            ChannelOrder::Bgr,
+            1.0,
+            caffe(),
+        ),
         card(
             "mobilenet_v1_050_160",
             "f7dd865f07ed3fd9406cd14a5f5b23b9ab707581f389973ae5d75b3fa558ea81",
             160,
             160,
-            Channels::Rgb,
+            ChannelOrder::Rgb,
             1.0 / 127.5,
             Mean::All(127.5),
         ),
@@ -73,7 +97,7 @@ pub(crate) fn shared_cards() -> Vec<Card> {
             "7222137328c6fcad9c1c7ebbbafde7412c1025054f28bef76e6330363536b2ca",
             128,
             128,
-            Channels::Rgb,
+            ChannelOrder::Rgb,
             1.0 / 127.5,
             Mean::All(127.5),
         ),
@@ -99,7 +123,7 @@ pub(crate) enum Value<'a> {
 impl Onnx {
     /// A graph with the float input `x` of these dimensions (0: open) and the output `y` of unspecified shape.
     pub(crate) fn new(opset: i64, input: &[i64]) -> Self {
-        let input = GraphInput { name: "x".into(), element: ElementType::F32, shape: open_where_zero(input) };
+        let input = Input { name: "x".into(), element: ElementType::F32, shape: open_where_zero(input) };
         let graph = Graph {
             opset,
             inputs: vec![input],
@@ -192,7 +216,7 @@ pub(crate) fn small_alexnet(batch: i64, side: i64) -> Onnx {
 }
 
 /// A card for an ONNX file built in memory: NCHW, one letter for each class.
-pub(crate) fn card_for(onnx: &[u8], channels: Channels, side: usize, classes: u8) -> Card {
+pub(crate) fn card_for(onnx: &[u8], channels: ChannelOrder, side: usize, classes: u8) -> Card {
     use sha2::Digest;
     let digest = sha2::Sha256::digest(onnx);
     Card {
@@ -206,8 +230,8 @@ pub(crate) fn card_for(onnx: &[u8], channels: Channels, side: usize, classes: u8
         origin: "made by a test".into(),
         licence: "none".into(),
         url: None,
-        input: Input {
-            layout: Layout::Nchw,
+        input: CardInput {
+            layout: AxisOrder::Nchw,
             channels,
             width: side,
             height: side,

@@ -114,7 +114,7 @@ fn a_journal_from_a_gpu_replays_anywhere_but_resumes_only_there() {
     let root = dir.path().join("a");
     let model = Model::named("lenet").unwrap();
     let mock = || Mock::new(10, 16, 28 * 28, 1);
-    let mut config = RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, false);
+    let mut config = RunConfig::defaults("lenet", Variant::Paper, EncodingName::Cppn, 1, false);
     (config.generations, config.initial, config.batch) = (4, 40, 40);
     let there = Elsewhere(mock());
     let setup = Setup { config: config.clone(), model: &model, classifier: &there, threads: 3 };

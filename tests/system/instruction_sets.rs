@@ -11,7 +11,7 @@ use crate::program::scratch;
 /// The value that two machines compare, `decisions_digest`, of a short run against the built-in network.
 fn decisions(encoding: EncodingName, variant: Variant, classifier: &dyn Classifier, threads: usize) -> String {
     let (dir, model) = (scratch(), Model::named("lenet").unwrap());
-    let mut config = RunConfig::of_method("lenet", variant, encoding, 1, false);
+    let mut config = RunConfig::defaults("lenet", variant, encoding, 1, false);
     (config.generations, config.initial, config.batch) = (8, 40, 40);
     let setup = Setup { config, model: &model, classifier, threads };
     fooling::evolve(&setup, &Folder::create(&dir.path().join("a")).unwrap(), &mut ()).unwrap().decisions_digest

@@ -41,7 +41,7 @@ fn evolve(root: &Path, encoding: EncodingName, classifier: &dyn Classifier) -> R
 
 fn evolve_heard(root: &Path, encoding: EncodingName, classifier: &dyn Classifier, heard: &mut Listener) -> Result<Summary, RunError> {
     let model = Model::named("lenet").expect("it is built in");
-    let mut config = RunConfig::of_method("lenet", Variant::Paper, encoding, 1, false);
+    let mut config = RunConfig::defaults("lenet", Variant::Paper, encoding, 1, false);
     (config.generations, config.initial, config.batch) = (GENERATIONS, CHILDREN, CHILDREN);
     let setup = Setup { config, model: &model, classifier, threads: THREADS };
     if journal(root).exists() {

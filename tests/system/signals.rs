@@ -50,11 +50,11 @@ fn a_hangup_ends_a_run_but_not_under_nohup() {
         fooling_core::open_journal(&bytes).map_or(0, |(_, records)| records.flatten().count())
     };
     // A signal that this process ignores is ignored by its children: these tests may be running under nohup.
-    let deaf = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+    let ignores_hangups = std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
         let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
         u64::from_str_radix(ignored.trim(), 16).is_ok_and(|signals| signals & 1 != 0)
     });
-    for (trap, outlives) in [("trap '' HUP; ", true), ("", deaf)] {
+    for (trap, outlives) in [("trap '' HUP; ", true), ("", ignores_hangups)] {
         let _ = std::fs::remove_dir_all(dir.path().join("a"));
         let mut shell = std::process::Command::new("sh");
         let mut running = Running::start(shell.args(["-c", &format!("{trap}{program}")]).current_dir(dir.path()));

@@ -62,7 +62,7 @@ fn configure(name: &str, channels: u8, fields: &str) -> PyResult<RunConfig> {
     let variant = take("variant").map_or(Ok(Variant::Paper), serde_json::from_value).map_err(invalid)?;
     let encoding = take("encoding").map_or(Ok(EncodingName::Cppn), serde_json::from_value).map_err(invalid)?;
     let single = given.get("target").is_some_and(|target| !target.is_null());
-    let defaults = RunConfig::of_method(name, variant, encoding, channels, single);
+    let defaults = RunConfig::defaults(name, variant, encoding, channels, single);
     let mut config = serde_json::to_value(&defaults).map_err(invalid)?;
     let rates = given.remove("rates").filter(|rates| !rates.is_null());
     let batch = given.get("batch").filter(|batch| !batch.is_null()).cloned();

@@ -372,7 +372,7 @@ impl Audit<'_> {
     {
         let model = self.subject.model;
         let (_, channels) = self.shape();
-        let mut config = RunConfig::of_method(model.name(), Variant::Paper, encoding, channels as u8, false);
+        let mut config = RunConfig::defaults(model.name(), Variant::Paper, encoding, channels as u8, false);
         config.seed = seed;
         // A small budget is still spent in several generations.
         let batch = (self.plan.budget / 10).clamp(1, u64::from(config.batch)) as u32;

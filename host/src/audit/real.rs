@@ -6,6 +6,7 @@ use crate::mnist;
 use crate::model::Model;
 use crate::picture::{DecodedImage, Picture};
 use crate::score::fit;
+use crate::util::files::FileError;
 
 /// A real picture in the network's size and colours.
 #[derive(Clone, Debug)]
@@ -55,7 +56,7 @@ pub(crate) fn load_real(dir: &Path, model: &Model) -> Result<Vec<RealPicture>, S
 }
 
 fn sorted(dir: &Path) -> Result<Vec<std::path::PathBuf>, String> {
-    let fault = |error: std::io::Error| format!("cannot read the folder {}: {error}", dir.display());
+    let fault = |error| FileError::new("read the folder", dir, error).to_string();
     let mut paths = std::fs::read_dir(dir)
         .map_err(fault)?
         .map(|entry| entry.map(|entry| entry.path()))

@@ -66,14 +66,14 @@ fn open_tract(model: &Model, refusal: Option<ModelError>) -> Result<Box<dyn Clas
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Channels;
+    use crate::model::ChannelOrder;
     use crate::testing::{Onnx, Value, card_for, small_alexnet, weight};
 
     fn opened(onnx: Onnx, engine: Option<Engine>) -> Result<Option<Engine>, String> {
         let onnx = onnx.bytes();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("net.onnx"), &onnx).unwrap();
-        let model = Model::from_card_in(card_for(&onnx, Channels::Rgb, 16, 7), folder.path()).unwrap();
+        let model = Model::from_card_in(card_for(&onnx, ChannelOrder::Rgb, 16, 7), folder.path()).unwrap();
         let classifier = open_cpu(&model, engine).map_err(|error| error.to_string())?;
         Ok(Engine::described(&classifier.description()))
     }

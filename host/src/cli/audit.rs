@@ -11,7 +11,7 @@ use clap::{Args, ValueHint};
 use fooling::audit::{self, AuditPlan, Limits, ShareLimit, Subject};
 use fooling::classifier::{DeviceChoice, Engine};
 use fooling::model::CardOptions;
-use fooling::util::files::write_file;
+use fooling::util::files::{FileError, write_file};
 
 use super::classes::Classes;
 use super::interrupts::{catch_interrupts, interrupted};
@@ -72,7 +72,7 @@ pub(super) struct AuditArgs {
     /// An earlier audit.json to compare with
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// A second network: how sure it is of the pictures that fool the first
+    /// A second network, which is asked about the pictures that fool the first
     #[arg(long, value_name = "MODEL")]
     against: Option<String>,
     /// Folder for the audit [default: audits/MODEL]
@@ -164,7 +164,7 @@ fn limits(args: &AuditArgs) -> anyhow::Result<Limits> {
     let beside =
         || Some(Path::new(&args.model).parent()?.join("audit.toml")).filter(|path| Path::new(&args.model).is_file() && path.is_file());
     let Some(path) = args.limits.clone().or_else(beside) else { return Ok(given) };
-    let text = std::fs::read_to_string(&path).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| FileError::new("read", &path, error))?;
     let file = Limits::from_toml(&text).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()))?;
     Ok(given.or(file))
 }

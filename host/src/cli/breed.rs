@@ -16,11 +16,11 @@ use super::scoring::ScoringOptions;
 /// The default port. It is fixed because browsers store the family tree under the page's address, which includes the port.
 const PORT: u16 = 4747;
 
-/// Breed pictures by hand in a browser, with what a network calls them
+/// Breed pictures by hand in a browser, and see what a network calls them
 ///
-/// Serves a page on this computer's loopback address, which other computers cannot reach: pick pictures, and their offspring take their
-/// place. Under each picture is what the network calls it. The picks are recorded in a run folder, which fooling show, report, replay and
-/// render read; a branch of the family tree is a run folder of its own. Ctrl-C ends the program.
+/// Serves a page on this computer's loopback address, which other computers cannot reach. On the page you pick pictures, and their
+/// offspring replace them; under each picture is what the network calls it. The picks are recorded in a run folder, which fooling show,
+/// report, replay and render read; a branch of the family tree is a run folder of its own. Ctrl-C ends the program.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

@@ -180,7 +180,7 @@ fn config(args: &EvolveArgs, model: &Model) -> anyhow::Result<RunConfig> {
     // The run may be resumed from another folder.
     let path = Path::new(&args.model);
     let name = if path.exists() { std::path::absolute(path)?.to_string_lossy().into_owned() } else { args.model.clone() };
-    let mut config = RunConfig::of_method(&name, args.variant, args.encoding, channels, target.is_some()).with_search(args.search);
+    let mut config = RunConfig::defaults(&name, args.variant, args.encoding, channels, target.is_some()).with_search(args.search);
     config.seed = args.seed;
     config.generations = args.generations.unwrap_or(config.generations);
     config.initial = args.initial.or(args.batch).unwrap_or(config.initial);

@@ -9,7 +9,7 @@ use fooling::export::{Exported, PictureLayout, Selection, export};
 
 /// Write the pictures of runs as a data set for other programs, with a table of where each comes from
 ///
-/// Needs the journals alone, not the network. The table, pictures.csv, has for each picture its file, class, label, confidence, seed,
+/// Needs only the journals, not the network. The table, pictures.csv, has for each picture its file, class, label, confidence, seed,
 /// generation, the generation in which it was born, encoding, run folder, model, the SHA-256 of the model, and the digest of the run's
 /// decisions up to that generation.
 #[derive(Debug, Args)]

@@ -25,7 +25,7 @@ use fooling_core::{ColourSpace, Coordinates, MAX_SIDE, PictureSpec};
     allow_negative_numbers = true,
     after_help = "Examples:
   fooling render elites.jsonl --out pictures                     the pictures as evolved
-  fooling render elites.jsonl --enlarge 10 --out pictures        the same, each pixel as 10 x 10 pixels
+  fooling render elites.jsonl --enlarge 10 --out pictures        the same, ten times as large
   fooling render elites.jsonl --size 512 --out pictures          drawn again at 512 x 512 pixels
   fooling show runs/lenet-cppn-1 --genomes | fooling render - --out pictures
   fooling render elites.jsonl --raw bytes.bin                    bytes before colour conversion"

@@ -18,13 +18,13 @@ Examples:
   fooling reproduce mnist-cppn
   fooling reproduce mnist-direct --models networks --out runs/direct
   fooling reproduce transfer --models networks --quick
-  fooling reproduce retrain --data mnist                                   (needs a build with --features train)
+  fooling reproduce retrain --data mnist                                   (needs the feature train)
   fooling reproduce imagenet-cppn --models networks --hours 8 --seeds 1")]
 pub(super) struct ReproduceArgs {
     /// Experiment
     #[arg(value_enum)]
     experiment: Experiment,
-    /// Use small runs that take minutes; the results are meaningless
+    /// Use small runs that take minutes and are too short for conclusions
     #[arg(long)]
     quick: bool,
     /// Folder with the four MNIST files

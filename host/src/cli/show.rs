@@ -12,7 +12,7 @@ use fooling::run::{Folder, Rebuilt, RebuiltElite, rebuild};
 
 use super::classes::Classes;
 
-/// Show the elite of each class of a run, or their genomes
+/// Show the elite of each class of a run, or the genomes of the elites
 ///
 /// Columns: class, name, confidence, the generation in which the elite was born, nodes and links of its CPPN, how often the elite
 /// was replaced, and how often by an offspring whose parent was not the previous elite (goal switches).
@@ -22,7 +22,7 @@ Examples:
   fooling show runs/lenet-cppn-1
   fooling show runs/lenet-cppn-1 --by-score
   fooling show runs/big --classes 0-99,tabby --by-score
-  fooling show runs/lenet-cppn-1 --genomes > elites.jsonl && fooling render elites.jsonl --enlarge 10")]
+  fooling show runs/lenet-cppn-1 --genomes | fooling render - --enlarge 10 --out pictures")]
 pub(super) struct ShowArgs {
     /// Run folder
     #[arg(value_hint = ValueHint::DirPath)]

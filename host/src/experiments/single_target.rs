@@ -116,7 +116,7 @@ fn pair(workspace: &mut Workspace<'_>, contest: &Contest<'_>, seed: u64) -> Resu
 
 /// The single-objective EA for one class, with this many evaluations (or slightly fewer, to complete a generation).
 fn single(network: &Network, encoding: EncodingName, seed: u64, target: usize, evaluations: u32) -> RunConfig {
-    let mut config = RunConfig::of_method(&network.key, Variant::Paper, encoding, network.channels(), true);
+    let mut config = RunConfig::defaults(&network.key, Variant::Paper, encoding, network.channels(), true);
     // A different seed for each: runs with the same seed start with the same random genomes.
     (config.seed, config.target) = (1000 * (1 + target as u64) + seed, Some(target));
     if evaluations < 4 * config.initial {

@@ -72,7 +72,7 @@ impl Workspace<'_> {
 
     /// The default configuration for a network.
     pub(super) fn config(&self, network: &Network, encoding: EncodingName, variant: Variant, seed: u64) -> RunConfig {
-        let mut config = RunConfig::of_method(&network.key, variant, encoding, network.channels(), false);
+        let mut config = RunConfig::defaults(&network.key, variant, encoding, network.channels(), false);
         config.seed = seed;
         if self.plan.quick {
             (config.generations, config.initial, config.batch) = (20, 50, 50);

@@ -2,7 +2,7 @@
 
 use fooling_core::{ColourSpace, Coordinates, PictureSpec, StandardGenome, StandardProgram};
 
-use crate::model::{Channels, Layout, Preprocess};
+use crate::model::{AxisOrder, ChannelOrder, Preprocess};
 
 /// The kernel's `View`: everything that is the same for all pictures of a run, in the order of the kernel's text.
 #[repr(C)]
@@ -22,7 +22,7 @@ impl View {
     pub(crate) fn new(picture: PictureSpec, preprocess: &Preprocess) -> Self {
         let [_, rest @ ..] = preprocess.shape(1);
         let kind = preprocess.channels();
-        let last = preprocess.layout() == Layout::Nhwc;
+        let last = preprocess.layout() == AxisOrder::Nhwc;
         let [height, width] = if last { [rest[0], rest[1]] } else { [rest[1], rest[2]] };
         Self {
             side: picture.side.into(),
@@ -34,7 +34,7 @@ impl View {
             },
             width: int(width),
             height: int(height),
-            channels: if kind == Channels::Bgr { -3 } else { int(kind.count()) },
+            channels: if kind == ChannelOrder::Bgr { -3 } else { int(kind.count()) },
             last: last.into(),
             crops: int(preprocess.crops()),
         }

@@ -10,7 +10,7 @@ use fooling_core::{Birth, ColourSpace, Coordinates, Encoding as _, PictureSpec, 
 
 use super::emulated::{Kernel, Launch};
 use super::plan::{Programs, View};
-use crate::model::{Channels, Crops, Input, InputTables, Layout, Mean, MeanValues, PerChannel, Preprocess, Scale};
+use crate::model::{AxisOrder, CardInput, ChannelOrder, Crops, InputTables, Mean, MeanValues, PerChannel, Preprocess, Scale};
 use crate::run::encoding::{CppnRenderer, StandardCppn};
 
 /// The result of one launch: the bytes of all pictures, and the network's input.
@@ -39,9 +39,9 @@ fn expected(picture: PictureSpec, genomes: &[StandardGenome], preprocess: &Prepr
     (bytes, numbers)
 }
 
-fn input(side: usize, size: usize, channels: Channels, layout: Layout, crops: Crops) -> Input {
+fn input(side: usize, size: usize, channels: ChannelOrder, layout: AxisOrder, crops: Crops) -> CardInput {
     let std = PerChannel::Channel([0.229, 0.224, 0.225][..channels.count()].to_vec());
-    Input {
+    CardInput {
         layout,
         channels,
         width: size,
@@ -55,9 +55,9 @@ fn input(side: usize, size: usize, channels: Channels, layout: Layout, crops: Cr
 }
 
 /// The whole picture, with one mean for each channel.
-fn whole(side: usize, channels: Channels) -> Preprocess {
+fn whole(side: usize, channels: ChannelOrder) -> Preprocess {
     let mean = MeanValues::Channel([104.1, 117.2, 123.3][..channels.count()].to_vec());
-    Preprocess::new(&input(side, side, channels, Layout::Nchw, Crops::Whole), mean)
+    Preprocess::new(&input(side, side, channels, AxisOrder::Nchw, Crops::Whole), mean)
 }
 
 /// Compares one launch for all genomes with core.
@@ -94,7 +94,7 @@ fn drifted(outputs: u8, count: u32, mutations: u32) -> Vec<StandardGenome> {
 
 #[test]
 fn a_batch_of_drifted_genomes_in_one_launch() {
-    for (outputs, channels) in [(1, Channels::Grey), (3, Channels::Rgb)] {
+    for (outputs, channels) in [(1, ChannelOrder::Grey), (3, ChannelOrder::Rgb)] {
         let mut genomes = drifted(outputs, 24, 40);
         genomes.extend(drifted(outputs, 3, 600));
         for coordinates in COORDINATES {
@@ -109,8 +109,8 @@ fn a_batch_of_drifted_genomes_in_one_launch() {
 fn every_way_into_a_tensor() {
     for outputs in [1, 3] {
         let genomes = drifted(outputs, 3, 30);
-        for channels in [Channels::Grey, Channels::Rgb, Channels::Bgr] {
-            for layout in [Layout::Nchw, Layout::Nhwc] {
+        for channels in [ChannelOrder::Grey, ChannelOrder::Rgb, ChannelOrder::Bgr] {
+            for layout in [AxisOrder::Nchw, AxisOrder::Nhwc] {
                 for crops in [Crops::Centre, Crops::Ten] {
                     let input = input(40, 33, channels, layout, crops);
                     let image = (0..33 * 33 * channels.count()).map(|i| (i % 251) as f32 * 0.97).collect();
@@ -166,7 +166,7 @@ mod on_a_card {
                 for coordinates in COORDINATES {
                     for colour in [None, Some(ColourSpace::Rgb), Some(ColourSpace::Hsv), Some(ColourSpace::Hls)] {
                         let picture = PictureSpec { side, coordinates, colour };
-                        let channels = if genome.outputs() == 1 { Channels::Grey } else { Channels::Bgr };
+                        let channels = if genome.outputs() == 1 { ChannelOrder::Grey } else { ChannelOrder::Bgr };
                         let preprocess = whole(side.into(), channels);
                         let made = launch::bytes(&[&genome], picture, &preprocess).unwrap();
                         let (bytes, _) = expected(picture, std::slice::from_ref(&genome), &preprocess);
@@ -197,9 +197,9 @@ mod on_a_card {
         for outputs in [1, 3] {
             let mut genomes = drifted(outputs, 40, 40);
             genomes.extend(drifted(outputs, 3, 600));
-            for channels in [Channels::Grey, Channels::Rgb, Channels::Bgr] {
+            for channels in [ChannelOrder::Grey, ChannelOrder::Rgb, ChannelOrder::Bgr] {
                 for crops in [Crops::Centre, Crops::Ten] {
-                    let input = input(96, 80, channels, Layout::Nchw, crops);
+                    let input = input(96, 80, channels, AxisOrder::Nchw, crops);
                     let per_channel = [104.1, 117.2, 123.3][..channels.count()].to_vec();
                     let image = (0..80 * 80 * channels.count()).map(|i| (i % 251) as f32 * 0.97).collect();
                     for mean in [MeanValues::Channel(per_channel), MeanValues::Image(image)] {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use fooling_engine::{ElementType, Graph, Input as GraphInput};
+use fooling_engine::{ElementType, Graph, Input};
 
-use super::card::{Card, Channels, Crops, Input, Layout, MAX_CLASSES, Mean, Output, PerChannel, Scale, check_labels};
+use super::card::{AxisOrder, Card, CardInput, ChannelOrder, Crops, MAX_CLASSES, Mean, Output, PerChannel, Scale, check_labels};
 use super::normalisation::{self, Range};
 use super::options::{CardOptions, Preset, Size};
 use super::{ModelError, labels};
@@ -17,7 +17,7 @@ const IMAGENET: usize = 1000;
 /// The size of a network's input and the order of its axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Shape {
-    layout: Layout,
+    layout: AxisOrder,
     channels: usize,
     height: usize,
     width: usize,
@@ -41,9 +41,9 @@ pub(super) fn card(path: &Path, sha256: String, network: &Network, options: &Car
         origin: unknown.into(),
         licence: unknown.into(),
         url: None,
-        input: Input {
+        input: CardInput {
             layout,
-            channels: if channels == 1 { Channels::Grey } else { Channels::Rgb },
+            channels: if channels == 1 { ChannelOrder::Grey } else { ChannelOrder::Rgb },
             width,
             height,
             picture: width.max(height),
@@ -57,7 +57,12 @@ pub(super) fn card(path: &Path, sha256: String, network: &Network, options: &Car
 
 /// Sets the preprocessing: as the user says, or as the graph tells, or as is usual for networks with that many classes. Returns the
 /// assumptions, in words.
-pub(super) fn preprocess(input: &mut Input, network: &Network, classes: usize, options: &CardOptions) -> Result<Vec<String>, ModelError> {
+pub(super) fn preprocess(
+    input: &mut CardInput,
+    network: &Network,
+    classes: usize,
+    options: &CardOptions,
+) -> Result<Vec<String>, ModelError> {
     let mut said = Vec::new();
     if options.preprocess.is_none() {
         let (preset, why) = usual(input.channels, network.facts(), normalisation::range(network.graph()), classes);
@@ -65,7 +70,7 @@ pub(super) fn preprocess(input: &mut Input, network: &Network, classes: usize, o
         said.push(format!("{} ({}){why}", in_words(preset), setting_to("preprocess", preset.name())));
     }
     options.apply_to_input(input)?;
-    if input.channels == Channels::Rgb {
+    if input.channels == ChannelOrder::Rgb {
         said.push(format!("the channels are red, green, blue (not blue, green, red, which is {})", setting("bgr")));
     }
     if input.crops == Crops::Centre {
@@ -83,13 +88,15 @@ fn in_words(preset: Preset) -> &'static str {
 }
 
 /// The preprocessing of a network about which the user says nothing, and why.
-fn usual(channels: Channels, facts: &Facts, range: Option<Range>, classes: usize) -> (Preset, &'static str) {
+fn usual(channels: ChannelOrder, facts: &Facts, range: Option<Range>, classes: usize) -> (Preset, &'static str) {
     match range {
         _ if facts.input_element == ElementType::U8 => (Preset::Bytes, ", because the network takes uint8"),
         Some(Range::Bytes) => (Preset::Bytes, ", because the network scales them itself"),
         Some(Range::Unit) => (Preset::Unit, ", because the network normalises them itself"),
         None if facts.names.is_some() => (Preset::Unit, ", as networks with the names of their classes in the file usually take them"),
-        None if channels != Channels::Grey && classes == IMAGENET => (Preset::ImageNet, ", because it has the 1000 classes of ImageNet"),
+        None if channels != ChannelOrder::Grey && classes == IMAGENET => {
+            (Preset::ImageNet, ", because it has the 1000 classes of ImageNet")
+        }
         None => (Preset::Unit, ""),
     }
 }
@@ -135,18 +142,18 @@ pub(super) fn labels(network: &Network, classes: usize, options: &CardOptions) -
 }
 
 /// The input that has these dimensions, the batch first. `first` tells the layout and channels by the first layer.
-fn shape(dims: &[Option<usize>], size: Option<Size>, first: impl Fn() -> Option<(Layout, usize)>) -> Result<Shape, String> {
+fn shape(dims: &[Option<usize>], size: Option<Size>, first: impl Fn() -> Option<(AxisOrder, usize)>) -> Result<Shape, String> {
     let colours = |dim: Option<usize>| dim.filter(|channels| [1, 3].contains(channels));
     match *dims {
-        [_, dim, height, width] if colours(dim).is_some() => sized(Layout::Nchw, dim.unwrap_or(1), height, width, size),
-        [_, height, width, dim] if colours(dim).is_some() => sized(Layout::Nhwc, dim.unwrap_or(1), height, width, size),
+        [_, dim, height, width] if colours(dim).is_some() => sized(AxisOrder::Nchw, dim.unwrap_or(1), height, width, size),
+        [_, height, width, dim] if colours(dim).is_some() => sized(AxisOrder::Nhwc, dim.unwrap_or(1), height, width, size),
         [_, a, b, c] => match first() {
-            Some((Layout::Nchw, channels)) if a.is_none() => sized(Layout::Nchw, channels, b, c, size),
-            Some((Layout::Nhwc, channels)) if c.is_none() => sized(Layout::Nhwc, channels, a, b, size),
+            Some((AxisOrder::Nchw, channels)) if a.is_none() => sized(AxisOrder::Nchw, channels, b, c, size),
+            Some((AxisOrder::Nhwc, channels)) if c.is_none() => sized(AxisOrder::Nhwc, channels, a, b, size),
             _ => Err("has neither 1 nor 3 channels; write a model card for it (fooling models card)".into()),
         },
         [Some(3), _, _] => Err("has three dimensions, the first of which is 3: export the network with a batch (N x C x H x W)".into()),
-        [_, height, width] => sized(Layout::Nchw, 1, height, width, size),
+        [_, height, width] => sized(AxisOrder::Nchw, 1, height, width, size),
         [_, numbers] => flat(numbers, size),
         _ => {
             Err(format!("has {} dimensions; a picture classifier takes N x C x H x W, N x H x W x C, N x H x W or N x numbers", dims.len()))
@@ -154,7 +161,7 @@ fn shape(dims: &[Option<usize>], size: Option<Size>, first: impl Fn() -> Option<
     }
 }
 
-fn sized(layout: Layout, channels: usize, height: Option<usize>, width: Option<usize>, size: Option<Size>) -> Result<Shape, String> {
+fn sized(layout: AxisOrder, channels: usize, height: Option<usize>, width: Option<usize>, size: Option<Size>) -> Result<Shape, String> {
     let (Some(height), Some(width)) = (height.or(size.map(|size| size.height)), width.or(size.map(|size| size.width))) else {
         let size = setting_to("size", "224");
         return Err(format!("leaves height and width open: say which to use ({size}, or width and height in a model card)"));
@@ -168,8 +175,8 @@ fn sized(layout: Layout, channels: usize, height: Option<usize>, width: Option<u
 /// The picture of a flat input: square, grey if that is possible.
 fn flat(numbers: Option<usize>, size: Option<Size>) -> Result<Shape, String> {
     let square = |pixels: usize| Some(pixels.isqrt()).filter(|side| *side > 0 && side * side == pixels);
-    let of = |channels, side| Shape { layout: Layout::Nchw, channels, height: side, width: side };
-    let whole = |channels: usize, size: Size| Shape { layout: Layout::Nchw, channels, height: size.height, width: size.width };
+    let of = |channels, side| Shape { layout: AxisOrder::Nchw, channels, height: side, width: side };
+    let whole = |channels: usize, size: Size| Shape { layout: AxisOrder::Nchw, channels, height: size.height, width: size.width };
     let found = match (numbers, size) {
         (None, size) => size.map(|size| whole(1, size)),
         (Some(numbers), Some(size)) => {
@@ -187,10 +194,10 @@ fn flat(numbers: Option<usize>, size: Option<Size>) -> Result<Shape, String> {
 }
 
 /// The layout and the channels of the input by the first convolution, if nothing but a transposition or arithmetic is before it.
-fn first_convolution(graph: &Graph) -> Option<(Layout, usize)> {
+fn first_convolution(graph: &Graph) -> Option<(AxisOrder, usize)> {
     const MOST_STEPS: usize = 16;
-    let GraphInput { name, .. } = graph.inputs.first()?;
-    let (mut value, mut layout) = (name.as_str(), Layout::Nchw);
+    let Input { name, .. } = graph.inputs.first()?;
+    let (mut value, mut layout) = (name.as_str(), AxisOrder::Nchw);
     for _ in 0..MOST_STEPS {
         let node = graph.nodes.iter().find(|node| !node.is("Shape") && node.inputs.iter().any(|input| input == value))?;
         if node.is("Conv") {
@@ -199,7 +206,7 @@ fn first_convolution(graph: &Graph) -> Option<(Layout, usize)> {
             return (node.int("group", 1) == 1 && [1, 3].contains(&channels)).then_some((layout, channels));
         }
         if node.is("Transpose") && node.ints("perm") == Some(&[0, 3, 1, 2]) {
-            layout = Layout::Nhwc;
+            layout = AxisOrder::Nhwc;
         } else if !["Cast", "Identity", "Add", "Sub", "Mul", "Div", "Pad"].iter().any(|operator| node.is(operator)) {
             return None;
         }
@@ -212,14 +219,14 @@ fn first_convolution(graph: &Graph) -> Option<(Layout, usize)> {
 mod tests {
     use super::*;
 
-    fn found(dims: &[Option<usize>], size: Option<&str>) -> Result<(Layout, usize, usize, usize), String> {
+    fn found(dims: &[Option<usize>], size: Option<&str>) -> Result<(AxisOrder, usize, usize, usize), String> {
         let size = size.map(|size| size.parse().unwrap());
-        shape(dims, size, || Some((Layout::Nhwc, 3))).map(|Shape { layout, channels, height, width }| (layout, channels, height, width))
+        shape(dims, size, || Some((AxisOrder::Nhwc, 3))).map(|Shape { layout, channels, height, width }| (layout, channels, height, width))
     }
 
     #[test]
     fn shapes_are_read_in_every_usual_order() {
-        let (nchw, nhwc) = (Layout::Nchw, Layout::Nhwc);
+        let (nchw, nhwc) = (AxisOrder::Nchw, AxisOrder::Nhwc);
         assert_eq!(found(&[None, Some(3), Some(8), Some(9)], None), Ok((nchw, 3, 8, 9)));
         assert_eq!(found(&[Some(1), Some(8), Some(9), Some(1)], None), Ok((nhwc, 1, 8, 9)));
         assert_eq!(found(&[None, Some(28), Some(28)], None), Ok((nchw, 1, 28, 28)));

@@ -67,7 +67,7 @@ pub struct Card {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// How a picture becomes the network's input.
-    pub input: Input,
+    pub input: CardInput,
 }
 
 /// The meaning of the network's output.
@@ -90,11 +90,11 @@ pub enum Output {
 /// The `[input]` table of a card.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Input {
+pub struct CardInput {
     /// Order of the axes of the input tensor.
-    pub layout: Layout,
+    pub layout: AxisOrder,
     /// The channels, in the network's order.
-    pub channels: Channels,
+    pub channels: ChannelOrder,
     /// Width of the network's input in pixels.
     pub width: usize,
     /// Height of the network's input in pixels.
@@ -113,7 +113,7 @@ pub struct Input {
 
 /// Order of the axes of the input tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Layout {
+pub enum AxisOrder {
     /// Batch, channel, row, column.
     #[serde(rename = "NCHW")]
     Nchw,
@@ -125,7 +125,7 @@ pub enum Layout {
 /// The channels of the network's input, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Channels {
+pub enum ChannelOrder {
     /// One channel; 255 is white.
     Grey,
     /// Red, green, blue.
@@ -134,7 +134,7 @@ pub enum Channels {
     Bgr,
 }
 
-impl Channels {
+impl ChannelOrder {
     /// The number of channels: 1 or 3.
     #[must_use]
     pub fn count(self) -> usize {
@@ -350,7 +350,7 @@ pub(crate) fn check_labels(labels: &[String], file: &str, field: &str) -> Result
     }
 }
 
-impl Input {
+impl CardInput {
     pub(crate) fn check(&self, file: &str) -> Result<(), ModelError> {
         let fail = |field: &str, problem: String| Err(ModelError::card(file, format!("input.{field}"), problem));
         for (field, side) in [("width", self.width), ("height", self.height), ("picture", self.picture)] {
@@ -400,8 +400,8 @@ impl Input {
     #[must_use]
     pub fn picture_channels(&self) -> u8 {
         match self.channels {
-            Channels::Grey => 1,
-            Channels::Rgb | Channels::Bgr => 3,
+            ChannelOrder::Grey => 1,
+            ChannelOrder::Rgb | ChannelOrder::Bgr => 3,
         }
     }
 

@@ -201,7 +201,7 @@ fn cache_folder_from(variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
 mod tests {
     use super::*;
     use crate::model::tests::hex_digest;
-    use crate::model::{Channels, Crops, Scale};
+    use crate::model::{ChannelOrder, Crops, Scale};
     use crate::testing::{card_for, shared, small_alexnet};
 
     #[test]
@@ -314,7 +314,7 @@ mod tests {
     fn a_card_next_to_the_file_takes_precedence() {
         let folder = tempfile::tempdir().unwrap();
         let onnx = small_alexnet(1, 16).output_shape(&[1, 7]).bytes();
-        let mut card = card_for(&onnx, Channels::Bgr, 16, 7);
+        let mut card = card_for(&onnx, ChannelOrder::Bgr, 16, 7);
         (card.file, card.input.crops) = ("caffenet-12.onnx".into(), Crops::Centre);
         std::fs::write(folder.path().join("caffenet-12.onnx"), &onnx).unwrap();
         std::fs::write(folder.path().join("caffenet-12.toml"), card.to_toml()).unwrap();

@@ -20,10 +20,10 @@ use std::path::{Component, Path, PathBuf};
 use fooling_engine::ElementType;
 use sha2::{Digest, Sha256};
 
-pub use card::{Card, Crops, Output};
 #[allow(unused_imports, reason = "for training, GPUs and tests")]
-pub(crate) use card::{Channels, Fraction, Layout, PerChannel, Scale};
-pub(crate) use card::{Input, MAX_CLASSES, Mean};
+pub(crate) use card::{AxisOrder, ChannelOrder, Fraction, PerChannel, Scale};
+pub use card::{Card, Crops, Output};
+pub(crate) use card::{CardInput, MAX_CLASSES, Mean};
 pub use error::ModelError;
 #[cfg(feature = "cli")]
 pub(crate) use known::cache_folder;
@@ -320,7 +320,7 @@ impl Model {
 
     /// The number of outputs of a network for a picture, and their meaning: from its graph or, if that does not tell, from scoring a few
     /// pictures.
-    fn try_output(network: &Network, input: &Input, options: &CardOptions) -> Result<(usize, Output), ModelError> {
+    fn try_output(network: &Network, input: &CardInput, options: &CardOptions) -> Result<(usize, Output), ModelError> {
         let known = options.output_kind.or(match network.meaning() {
             Meaning::Known(output) => Some(output),
             Meaning::Unbounded => Some(Output::Logits),
@@ -540,7 +540,7 @@ impl Folder {
         labels::parse(&bytes, &file)
     }
 
-    fn mean_image(&self, card: &str, name: &str, input: &Input) -> Result<Vec<f32>, ModelError> {
+    fn mean_image(&self, card: &str, name: &str, input: &CardInput) -> Result<Vec<f32>, ModelError> {
         let bytes_wanted = 4 * input.crop_len();
         let (bytes, file) = self.read(card, "input.mean", name, bytes_wanted as u64)?;
         let fail = |problem: String| Err(ModelError::card(&file, "input.mean", problem));

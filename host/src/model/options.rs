@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::card::{Card, Channels, Crops, Input, MAX_SIDE, Mean, Output, PerChannel, Scale};
+use super::card::{Card, CardInput, ChannelOrder, Crops, MAX_SIDE, Mean, Output, PerChannel, Scale};
 use super::{ModelError, labels};
 
 /// Preprocessing, class names and output of a network. Each field that is set overrides the card, or the assumption made without a card.
@@ -77,10 +77,10 @@ impl Preset {
     }
 
     /// Sets scale, mean, standard deviation and the order of the channels.
-    pub(super) fn apply(self, input: &mut Input) -> Result<(), ModelError> {
+    pub(super) fn apply(self, input: &mut CardInput) -> Result<(), ModelError> {
         let fits = match self {
-            Self::ImageNet | Self::Caffe => input.channels != Channels::Grey,
-            Self::Mnist => input.channels == Channels::Grey,
+            Self::ImageNet | Self::Caffe => input.channels != ChannelOrder::Grey,
+            Self::Mnist => input.channels == ChannelOrder::Grey,
             Self::Tf | Self::Unit | Self::Bytes => true,
         };
         if !fits {
@@ -98,8 +98,8 @@ impl Preset {
         };
         (input.scale, input.mean, input.std) = (Scale::one_over(scale), mean, std);
         match self {
-            Self::Caffe => input.channels = Channels::Bgr,
-            Self::ImageNet => input.channels = Channels::Rgb,
+            Self::Caffe => input.channels = ChannelOrder::Bgr,
+            Self::ImageNet => input.channels = ChannelOrder::Rgb,
             _ => {}
         }
         Ok(())
@@ -191,26 +191,26 @@ impl CardOptions {
     }
 
     /// Applies the options about preprocessing.
-    pub(super) fn apply_to_input(&self, input: &mut Input) -> Result<(), ModelError> {
+    pub(super) fn apply_to_input(&self, input: &mut CardInput) -> Result<(), ModelError> {
         if let Some(preset) = self.preprocess {
             preset.apply(input)?;
         }
         if self.bgr {
-            if input.channels == Channels::Grey {
+            if input.channels == ChannelOrder::Grey {
                 return Err(ModelError::card("options", "bgr", "is for colour pictures, but the network takes grey"));
             }
             // Caffe's means are in that order already.
-            if input.channels == Channels::Rgb {
+            if input.channels == ChannelOrder::Rgb {
                 reverse(input)?;
             }
-            input.channels = Channels::Bgr;
+            input.channels = ChannelOrder::Bgr;
         }
         Ok(())
     }
 }
 
 /// Reverses the order of the means and deviations of channels.
-fn reverse(input: &mut Input) -> Result<(), ModelError> {
+fn reverse(input: &mut CardInput) -> Result<(), ModelError> {
     match &mut input.mean {
         Mean::All(_) => {}
         Mean::Channel(means) => means.reverse(),
@@ -222,7 +222,7 @@ fn reverse(input: &mut Input) -> Result<(), ModelError> {
     Ok(())
 }
 
-impl Input {
+impl CardInput {
     /// Another size of the network's input, with pictures as large as its longer side.
     pub(super) fn resize(&mut self, Size { width, height }: Size) {
         (self.width, self.height, self.picture) = (width, height, width.max(height));
@@ -237,8 +237,8 @@ mod tests {
     use super::super::Model;
     use super::*;
 
-    fn input(channels: Channels) -> Input {
-        Input { channels, ..Model::builtin("lenet").unwrap().card().input.clone() }
+    fn input(channels: ChannelOrder) -> CardInput {
+        CardInput { channels, ..Model::builtin("lenet").unwrap().card().input.clone() }
     }
 
     #[test]
@@ -257,18 +257,18 @@ mod tests {
             let mut input = input(channels);
             preset.apply(&mut input).map(|()| input)
         };
-        let caffe = applied(Preset::Caffe, Channels::Rgb).unwrap();
-        assert_eq!((caffe.channels, caffe.mean), (Channels::Bgr, Mean::Channel(vec![103.939, 116.779, 123.68])));
-        assert_eq!(applied(Preset::Mnist, Channels::Grey).unwrap().mean, Mean::All(0.1307));
-        let error = applied(Preset::ImageNet, Channels::Grey).unwrap_err().to_string();
+        let caffe = applied(Preset::Caffe, ChannelOrder::Rgb).unwrap();
+        assert_eq!((caffe.channels, caffe.mean), (ChannelOrder::Bgr, Mean::Channel(vec![103.939, 116.779, 123.68])));
+        assert_eq!(applied(Preset::Mnist, ChannelOrder::Grey).unwrap().mean, Mean::All(0.1307));
+        let error = applied(Preset::ImageNet, ChannelOrder::Grey).unwrap_err().to_string();
         assert_eq!(error, "options: preprocess: `imagenet` is for colour pictures, but the network takes grey");
-        assert!(applied(Preset::Mnist, Channels::Rgb).is_err());
+        assert!(applied(Preset::Mnist, ChannelOrder::Rgb).is_err());
     }
 
     #[test]
     fn options_win_over_a_card_and_survive_run_toml() {
         let mut card = Model::builtin("lenet").unwrap().card().clone();
-        card.input.channels = Channels::Rgb;
+        card.input.channels = ChannelOrder::Rgb;
         let options = CardOptions {
             preprocess: Some(Preset::ImageNet),
             labels: Some("imagenet".into()),
@@ -280,7 +280,7 @@ mod tests {
         options.apply(&mut card).unwrap();
         assert_eq!(card.labels.as_ref().map(Vec::len), Some(1000));
         assert_eq!((card.input.width, card.input.height, card.input.picture, card.input.crops), (64, 48, 64, Crops::Centre));
-        assert_eq!((card.input.channels, &card.input.mean), (Channels::Bgr, &Mean::Channel(vec![0.406, 0.456, 0.485])));
+        assert_eq!((card.input.channels, &card.input.mean), (ChannelOrder::Bgr, &Mean::Channel(vec![0.406, 0.456, 0.485])));
         assert_eq!((card.output, card.output_name.as_deref()), (Output::Logits, Some("scores")));
         let text = toml::to_string(&options).unwrap();
         assert_eq!(toml::from_str::<CardOptions>(&text).unwrap(), options, "{text}");

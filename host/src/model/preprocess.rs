@@ -8,7 +8,7 @@ use std::convert::Infallible;
 
 use fooling_core::{Canvas, Region, Row};
 
-use super::card::{Channels, Crops, Input, Layout, Scale};
+use super::card::{AxisOrder, CardInput, ChannelOrder, Crops, Scale};
 use crate::picture::luma;
 use fooling_engine::ImageInput;
 use fooling_engine::simd::{Instructions, Kernel, Vector, dispatch};
@@ -19,8 +19,8 @@ pub struct Preprocess {
     picture: usize,
     width: usize,
     height: usize,
-    channels: Channels,
-    layout: Layout,
+    channels: ChannelOrder,
+    layout: AxisOrder,
     crops: Vec<Crop>,
     values: Values,
 }
@@ -111,7 +111,7 @@ pub(crate) struct InputTables {
 
 impl Preprocess {
     /// `input` has been checked, and `mean` has the length that it requires.
-    pub(crate) fn new(input: &Input, mean: MeanValues) -> Self {
+    pub(crate) fn new(input: &CardInput, mean: MeanValues) -> Self {
         let std = input.std.values(input.channels.count());
         let values = match mean {
             MeanValues::Channel(means) => {
@@ -135,7 +135,7 @@ impl Preprocess {
     }
 
     /// Uses the crops of another input of the same size, which has been checked.
-    pub(crate) fn cut_as(&mut self, input: &Input) {
+    pub(crate) fn cut_as(&mut self, input: &CardInput) {
         self.picture = input.picture;
         self.crops = crops(input);
     }
@@ -150,10 +150,10 @@ impl Preprocess {
         if self.crops.len() > 1 || [self.width, self.height] != [self.picture; 2] {
             return Err("crops");
         }
-        if self.layout != Layout::Nchw {
+        if self.layout != AxisOrder::Nchw {
             return Err("an input with the channels last (NHWC)");
         }
-        Ok(ImageInput { tables: tables.clone(), reversed: self.channels == Channels::Bgr })
+        Ok(ImageInput { tables: tables.clone(), reversed: self.channels == ChannelOrder::Bgr })
     }
 
     /// Side of the square picture, in pixels.
@@ -198,8 +198,8 @@ impl Preprocess {
     pub fn shape(&self, crops: usize) -> [usize; 4] {
         let channels = self.channels.count();
         match self.layout {
-            Layout::Nchw => [crops, channels, self.height, self.width],
-            Layout::Nhwc => [crops, self.height, self.width, channels],
+            AxisOrder::Nchw => [crops, channels, self.height, self.width],
+            AxisOrder::Nhwc => [crops, self.height, self.width, channels],
         }
     }
 
@@ -215,13 +215,13 @@ impl Preprocess {
 
     /// The channels that the network sees, and their order.
     #[cfg(any(test, feature = "cuda"))]
-    pub(crate) fn channels(&self) -> Channels {
+    pub(crate) fn channels(&self) -> ChannelOrder {
         self.channels
     }
 
     /// The order of the axes of the network's input.
     #[cfg(any(test, feature = "cuda"))]
-    pub(crate) fn layout(&self) -> Layout {
+    pub(crate) fn layout(&self) -> AxisOrder {
         self.layout
     }
 
@@ -275,7 +275,7 @@ impl Preprocess {
     fn write_crop_row(&self, tensor: &mut [f32], crop: Crop, y: usize, row: &[u8], colour: bool) {
         let bytes_a_pixel = if colour { 3 } else { 1 };
         let row = &row[crop.left * bytes_a_pixel..][..self.width * bytes_a_pixel];
-        if let (true, false, Layout::Nchw, Values::Table { formulas, .. }) = (colour, crop.mirrored, self.layout, &self.values)
+        if let (true, false, AxisOrder::Nchw, Values::Table { formulas, .. }) = (colour, crop.mirrored, self.layout, &self.values)
             && let Some(planes) = self.planes(tensor, y, formulas)
         {
             return dispatch(Instructions::widest(), Paint { pixels: row.as_chunks().0, planes });
@@ -283,14 +283,14 @@ impl Preprocess {
         for channel in 0..self.channels.count() {
             match (colour, self.channels) {
                 (false, _) => self.write_channel(tensor, crop, y, channel, row.iter().copied()),
-                (true, Channels::Grey) => {
+                (true, ChannelOrder::Grey) => {
                     let lumas = row.as_chunks().0.iter().map(|&pixel| luma(pixel));
                     self.write_channel(tensor, crop, y, channel, lumas);
                 }
                 (true, channels) => {
                     let pixels = row.as_chunks::<3>().0.iter();
                     // One loop for each position in a pixel: a constant position needs no bounds check.
-                    match if channels == Channels::Bgr { 2 - channel } else { channel } {
+                    match if channels == ChannelOrder::Bgr { 2 - channel } else { channel } {
                         0 => self.write_channel(tensor, crop, y, channel, pixels.map(|p| p[0])),
                         1 => self.write_channel(tensor, crop, y, channel, pixels.map(|p| p[1])),
                         _ => self.write_channel(tensor, crop, y, channel, pixels.map(|p| p[2])),
@@ -305,7 +305,7 @@ impl Preprocess {
         let rows = tensor.chunks_exact_mut(self.height * self.width).map(|plane| &mut plane[y * self.width..][..self.width]);
         let mut rows = rows.zip(formulas.iter().copied());
         let mut planes = [rows.next()?, rows.next()?, rows.next()?];
-        if self.channels == Channels::Bgr {
+        if self.channels == ChannelOrder::Bgr {
             planes.reverse();
         }
         Some(planes)
@@ -331,8 +331,8 @@ impl Preprocess {
         let (width, channels) = (self.width, self.channels.count());
         let plane_row = (channel * self.height + y) * width;
         let numbers = match self.layout {
-            Layout::Nchw => Places { from: tensor[plane_row..][..width].iter_mut(), step: 1 },
-            Layout::Nhwc => {
+            AxisOrder::Nchw => Places { from: tensor[plane_row..][..width].iter_mut(), step: 1 },
+            AxisOrder::Nhwc => {
                 let row = &mut tensor[y * width * channels..][..width * channels];
                 Places { from: row[channel..].iter_mut(), step: channels }
             }
@@ -426,7 +426,7 @@ fn table(formula: Formula) -> [f32; 256] {
 }
 
 /// The positions of the crops of a picture, in the order that [`Crops`] documents.
-fn crops(input: &Input) -> Vec<Crop> {
+fn crops(input: &CardInput) -> Vec<Crop> {
     let (right, bottom) = (input.picture - input.width, input.picture - input.height);
     let at = |left, top| Crop { left, top, mirrored: false };
     let centre = at(right / 2, bottom / 2);
@@ -446,8 +446,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn input(layout: Layout, channels: Channels, size: (usize, usize), picture: usize, crops: Crops) -> Input {
-        Input {
+    fn input(layout: AxisOrder, channels: ChannelOrder, size: (usize, usize), picture: usize, crops: Crops) -> CardInput {
+        CardInput {
             layout,
             channels,
             width: size.0,
@@ -460,12 +460,12 @@ mod tests {
         }
     }
 
-    fn means(channels: Channels) -> Vec<f32> {
+    fn means(channels: ChannelOrder) -> Vec<f32> {
         [104.1, 117.2, 123.3][..channels.count()].to_vec()
     }
 
     /// The tensor as the documentation describes it, pixel by pixel, from a whole picture.
-    fn by_the_book(input: &Input, mean: &MeanValues, pixels: &[[u8; 3]], grey: bool) -> Vec<f32> {
+    fn by_the_book(input: &CardInput, mean: &MeanValues, pixels: &[[u8; 3]], grey: bool) -> Vec<f32> {
         let (w, h, side, channels) = (input.width, input.height, input.picture, input.channels.count());
         let std = input.std.values(channels);
         let mut tensor = Vec::new();
@@ -476,17 +476,17 @@ mod tests {
                 let pixel = pixels[(crop.top + y) * side + column];
                 let byte = match input.channels {
                     _ if grey => pixel[0],
-                    Channels::Grey => luma(pixel),
-                    Channels::Rgb => pixel[c],
-                    Channels::Bgr => pixel[2 - c],
+                    ChannelOrder::Grey => luma(pixel),
+                    ChannelOrder::Rgb => pixel[c],
+                    ChannelOrder::Bgr => pixel[2 - c],
                 };
                 let mean = match mean {
                     MeanValues::Channel(means) => means[c],
                     MeanValues::Image(image) => image[(c * h + y) * w + x],
                 };
                 let place = match input.layout {
-                    Layout::Nchw => (c * h + y) * w + x,
-                    Layout::Nhwc => (y * w + x) * channels + c,
+                    AxisOrder::Nchw => (c * h + y) * w + x,
+                    AxisOrder::Nhwc => (y * w + x) * channels + c,
                 };
                 let byte = f32::from(byte);
                 part[place] = match input.scale {
@@ -499,7 +499,7 @@ mod tests {
         tensor
     }
 
-    fn by_rows(input: &Input, mean: &MeanValues, pixels: &[[u8; 3]], grey: bool) -> Vec<f32> {
+    fn by_rows(input: &CardInput, mean: &MeanValues, pixels: &[[u8; 3]], grey: bool) -> Vec<f32> {
         let preprocess = Preprocess::new(input, mean.clone());
         let mut tensor = vec![f32::NAN; preprocess.slot_len()];
         for (y, row) in pixels.chunks_exact(input.picture).enumerate() {
@@ -518,8 +518,8 @@ mod tests {
         fn rows_give_the_bits_of_the_formula(
             pixels in proptest::collection::vec(any::<[u8; 3]>(), 81),
             image in proptest::option::of(proptest::collection::vec(0.0_f32..255.0, 3 * 6 * 5)),
-            layout in prop_oneof![Just(Layout::Nchw), Just(Layout::Nhwc)],
-            channels in prop_oneof![Just(Channels::Grey), Just(Channels::Rgb), Just(Channels::Bgr)],
+            layout in prop_oneof![Just(AxisOrder::Nchw), Just(AxisOrder::Nhwc)],
+            channels in prop_oneof![Just(ChannelOrder::Grey), Just(ChannelOrder::Rgb), Just(ChannelOrder::Bgr)],
             ten: bool,
             grey: bool,
             fraction: bool,
@@ -555,8 +555,8 @@ mod tests {
     #[test]
     fn a_canvas_needs_what_the_crops_show() {
         let region = |size, crops| {
-            let input = input(Layout::Nchw, Channels::Bgr, size, 256, crops);
-            Preprocess::new(&input, MeanValues::Channel(means(Channels::Bgr))).region()
+            let input = input(AxisOrder::Nchw, ChannelOrder::Bgr, size, 256, crops);
+            Preprocess::new(&input, MeanValues::Channel(means(ChannelOrder::Bgr))).region()
         };
         assert_eq!(region((227, 227), Crops::Centre), Region { rows: 14..241, columns: 14..241 });
         assert_eq!(region((227, 227), Crops::Ten), Region::whole(256));
@@ -566,7 +566,7 @@ mod tests {
 
     #[test]
     fn ten_crops_lie_where_caffe_puts_them() {
-        let input = input(Layout::Nchw, Channels::Bgr, (227, 227), 256, Crops::Ten);
+        let input = input(AxisOrder::Nchw, ChannelOrder::Bgr, (227, 227), 256, Crops::Ten);
         let corners: Vec<_> = crops(&input).iter().map(|c| (c.left, c.top, c.mirrored)).collect();
         let plain = [(0, 0), (29, 0), (0, 29), (29, 29), (14, 14)];
         let expected: Vec<_> = [false, true].iter().flat_map(|&m| plain.map(|(left, top)| (left, top, m))).collect();
@@ -576,10 +576,10 @@ mod tests {
     #[test]
     fn shape_follows_the_layout() {
         let of = |layout| {
-            let input = input(layout, Channels::Rgb, (6, 5), 6, Crops::Centre);
-            Preprocess::new(&input, MeanValues::Channel(means(Channels::Rgb))).shape(7)
+            let input = input(layout, ChannelOrder::Rgb, (6, 5), 6, Crops::Centre);
+            Preprocess::new(&input, MeanValues::Channel(means(ChannelOrder::Rgb))).shape(7)
         };
-        assert_eq!(of(Layout::Nchw), [7, 3, 5, 6]);
-        assert_eq!(of(Layout::Nhwc), [7, 5, 6, 3]);
+        assert_eq!(of(AxisOrder::Nchw), [7, 3, 5, 6]);
+        assert_eq!(of(AxisOrder::Nhwc), [7, 5, 6, 3]);
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn hex_digest(bytes: &[u8]) -> String {
 fn folder(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let onnx = small_alexnet(1, 16).output_shape(&[1, 7]).bytes();
-    let card = card_for(&onnx, Channels::Rgb, 16, 7).to_toml();
+    let card = card_for(&onnx, ChannelOrder::Rgb, 16, 7).to_toml();
     fs::write(folder.path().join("net.onnx"), onnx).unwrap();
     fs::write(folder.path().join("net.toml"), change(card)).unwrap();
     folder
@@ -276,7 +276,7 @@ fn without_a_card_an_unclear_input_is_an_error() {
 #[test]
 fn built_in_models_load_from_memory() {
     let onnx: &'static [u8] = small_alexnet(1, 16).bytes().leak();
-    let card: &'static str = card_for(onnx, Channels::Rgb, 16, 7).to_toml().leak();
+    let card: &'static str = card_for(onnx, ChannelOrder::Rgb, 16, 7).to_toml().leak();
     let files: &'static [_] = vec![("net.onnx", onnx)].leak();
     let model = Model::from_builtin(&Builtin { name: "net", card, files }).unwrap();
     assert_eq!(model.classes(), 7);

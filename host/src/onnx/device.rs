@@ -77,7 +77,7 @@ fn drop_idle_nodes(graph: &mut Graph) {
 
 /// A window along one axis: how the outputs read the inputs.
 #[derive(Clone, Copy, Debug)]
-struct Window {
+struct AxisWindow {
     kernel: usize,
     stride: usize,
     dilation: usize,
@@ -86,7 +86,7 @@ struct Window {
     output: usize,
 }
 
-impl Window {
+impl AxisWindow {
     /// The window of a node along the spatial axis `axis` (0 rows, 1 columns).
     fn of(node: &Node, axis: usize, kernel: usize, input: usize, output: usize) -> Option<Self> {
         let number = |name: &str, at: usize, default: usize| match node.ints(name) {
@@ -166,11 +166,11 @@ impl Writer {
     }
 
     /// Rows and columns of a node that reads a picture of four axes, with a kernel of this size.
-    fn windows(&self, node: &Node, kernel: [usize; 2]) -> Option<[Window; 2]> {
+    fn windows(&self, node: &Node, kernel: [usize; 2]) -> Option<[AxisWindow; 2]> {
         let [_, _, input @ ..] = self.shapes.get(node.inputs.first()?)?.as_slice() else { return None };
         let [_, _, output @ ..] = self.shapes.get(node.outputs.first()?)?.as_slice() else { return None };
         let ([height, width], [rows, columns]) = (input, output) else { return None };
-        Some([Window::of(node, 0, kernel[0], *height, *rows)?, Window::of(node, 1, kernel[1], *width, *columns)?])
+        Some([AxisWindow::of(node, 0, kernel[0], *height, *rows)?, AxisWindow::of(node, 1, kernel[1], *width, *columns)?])
     }
 
     fn max_pool(&mut self, node: &Node) -> Option<String> {
@@ -183,15 +183,15 @@ impl Writer {
     }
 
     /// Pads and cuts both axes to whole groups.
-    fn fit(&mut self, input: String, rows: Window, columns: Window, fill: f32) -> Option<String> {
+    fn fit(&mut self, input: String, rows: AxisWindow, columns: AxisWindow, fill: f32) -> Option<String> {
         let mut value = input;
-        let excess = |w: &Window| (w.before + w.input).saturating_sub(w.grouped());
+        let excess = |w: &AxisWindow| (w.before + w.input).saturating_sub(w.grouped());
         for (axis, window) in [(2, rows), (3, columns)] {
             if excess(&window) > 0 {
                 value = self.slice(&value, axis, 0, window.input.checked_sub(excess(&window))?, None);
             }
         }
-        let after = |w: &Window| w.grouped().saturating_sub(w.before + w.input);
+        let after = |w: &AxisWindow| w.grouped().saturating_sub(w.before + w.input);
         let pads = [0, 0, rows.before, columns.before, 0, 0, after(&rows), after(&columns)];
         if pads.iter().any(|&pad| pad > 0) {
             value = self.pad(&value, &pads, fill);
@@ -201,8 +201,8 @@ impl Writer {
 
     /// The maximum over the window along one axis of a value that has been [fitted](Self::fit). `width` is the length of the last axis, if
     /// `axis` is another one.
-    fn max_along(&mut self, value: String, axis: usize, window: Window, width: usize, output: Option<&String>) -> Option<String> {
-        let Window { kernel, stride, dilation, output: length, .. } = window;
+    fn max_along(&mut self, value: String, axis: usize, window: AxisWindow, width: usize, output: Option<&String>) -> Option<String> {
+        let AxisWindow { kernel, stride, dilation, output: length, .. } = window;
         if kernel == 1 && stride == 1 {
             return Some(if output.is_some() { self.operation("Identity", &[value], output) } else { value });
         }
@@ -256,7 +256,7 @@ impl Writer {
             self.nodes.push(conv);
         }
         if !counted {
-            let share = |w: &Window, at: usize| {
+            let share = |w: &AxisWindow, at: usize| {
                 let taps = (0..w.kernel).filter(|j| (w.before..w.before + w.input).contains(&(at * w.stride + j * w.dilation)));
                 taps.count().max(1)
             };
@@ -283,7 +283,7 @@ impl Writer {
         let [top, left, bottom, right] = pads[..] else { return None };
         let strided = [height, width] == [1, 1] && windows.iter().any(|w| w.stride > 1) && top + left + bottom + right == 0;
         if strided {
-            let [rows, columns] = windows.map(|window| Window { kernel: 1, ..window });
+            let [rows, columns] = windows.map(|window| AxisWindow { kernel: 1, ..window });
             let fitted = self.fit(node.inputs[0].clone(), rows, columns, 0.0)?;
             let taken = self.max_along(fitted, 2, rows, columns.grouped(), None)?;
             let taken = self.max_along(taken, 3, columns, 0, None)?;

@@ -5,7 +5,7 @@ use fooling_engine::ElementType;
 use super::decode::{Decoded, Described};
 use super::tensor::{element, element_name};
 use super::{Fault, part};
-use crate::model::card::{Input, Layout};
+use crate::model::card::{AxisOrder, CardInput};
 
 /// What the file says, before any engine has looked at it.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,12 +97,12 @@ pub(super) fn said(shape: &[Option<usize>]) -> String {
 
 /// The dimensions, except the batch, of an input of this shape for a card's pictures: with channels, without them if there is only one, or
 /// flat.
-pub(super) fn dimensions(shape: &[Option<usize>], picture: &Input) -> Result<Vec<usize>, String> {
+pub(super) fn dimensions(shape: &[Option<usize>], picture: &CardInput) -> Result<Vec<usize>, String> {
     let (channels, height, width) = (picture.channels.count(), picture.height, picture.width);
     let dims = match shape.len() {
         2 => vec![channels * height * width],
         3 if channels == 1 => vec![height, width],
-        4 if picture.layout == Layout::Nchw => vec![channels, height, width],
+        4 if picture.layout == AxisOrder::Nchw => vec![channels, height, width],
         4 => vec![height, width, channels],
         _ => {
             let problem =

@@ -32,7 +32,7 @@ use std::collections::HashSet;
 
 use fooling_engine::{ElementType, Graph, Node};
 
-use crate::model::card::{Input, Output};
+use crate::model::card::{CardInput, Output};
 use crate::model::error::ModelError;
 use crate::util::text::printable;
 #[cfg(any(all(test, feature = "tract"), feature = "cuda", feature = "metal"))]
@@ -178,7 +178,7 @@ impl Network {
     }
 
     /// Makes the network take pictures as a card describes them, one at a time and as 32-bit floats, however it was exported.
-    pub(crate) fn fit(&mut self, picture: &Input) -> Result<(), ModelError> {
+    pub(crate) fn fit(&mut self, picture: &CardInput) -> Result<(), ModelError> {
         let Facts { input_name, input, input_element, .. } = &self.facts;
         let dims = facts::dimensions(input, picture);
         let dims = dims.or_else(|problem| self.fail(part("input", input_name), problem))?;

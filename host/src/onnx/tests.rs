@@ -4,7 +4,7 @@ use fooling_engine::{Attribute, ElementType, Numbers, Tensor};
 
 use super::wire::{Memory, Message};
 use super::*;
-use crate::model::{Channels, Output};
+use crate::model::{ChannelOrder, Output};
 use crate::testing::{Onnx, Value, card_for, shared, small_alexnet, weight};
 
 fn decode_bytes(bytes: &[u8]) -> Result<Network, String> {
@@ -111,7 +111,7 @@ fn every_cut_of_a_file_is_an_error_or_a_smaller_network() {
 #[test]
 fn flipped_bits_never_panic() {
     let bytes = simple().bytes();
-    let picture = card_for(&bytes, Channels::Grey, 4, 3).input;
+    let picture = card_for(&bytes, ChannelOrder::Grey, 4, 3).input;
     let (mut taken, mut refused) = (0, 0);
     for bit in 0..bytes.len() * 8 {
         let mut bytes = bytes.clone();
@@ -343,7 +343,7 @@ fn graphs_that_are_not_classifiers_are_refused() {
 
     let fit = |shape: &[i64]| {
         let onnx = Onnx::new(13, shape).node("Relu", &["x"], "y", &[]).bytes();
-        let picture = card_for(&onnx, Channels::Grey, 4, 3).input;
+        let picture = card_for(&onnx, ChannelOrder::Grey, 4, 3).input;
         decode_bytes(&onnx).unwrap().fit(&picture).map_err(|error| error.to_string())
     };
     for sound in [&[0, 1, 4, 4][..], &[1, 1, 0, 0], &[0, 4, 4], &[0, 16], &[7, 0]] {
@@ -398,7 +398,7 @@ fn a_fixed_batch_becomes_one() {
         .node("Gemm", &["f", "w"], "y", &[("transB", Value::Int(1))])
         .bytes();
     let mut network = decode_bytes(&onnx).unwrap();
-    network.fit(&card_for(&onnx, Channels::Grey, 4, 3).input).unwrap();
+    network.fit(&card_for(&onnx, ChannelOrder::Grey, 4, 3).input).unwrap();
     assert_eq!(network.input_shape(1), [1, 1, 4, 4]);
     let trial = network.try_pictures(&[(0..16).map(weight).collect()]).unwrap();
     let expected: f32 = (0..16).map(|i| weight(i) * weight(i)).sum();

@@ -145,7 +145,7 @@ mod tests {
 
     fn run(generations: u32) -> (tempfile::TempDir, Folder) {
         let (dir, model) = (tempfile::tempdir().unwrap(), Model::builtin("lenet").unwrap());
-        let mut config = RunConfig::of_method("lenet", Variant::Released, EncodingName::Cppn, 1, false);
+        let mut config = RunConfig::defaults("lenet", Variant::Released, EncodingName::Cppn, 1, false);
         (config.generations, config.initial, config.batch) = (generations, 40, 20);
         let folder = Folder::create(dir.path()).unwrap();
         let classifier = Mock::new(10, 8, 784, 5);

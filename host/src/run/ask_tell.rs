@@ -13,7 +13,7 @@ use fooling_core::{Elite, JournalHeader, Placement, Region, Rows, Search as Core
 use serde::{Deserialize, Serialize};
 
 use super::encoding::HostEncoding;
-use super::evolve::{Finished, Progress, Recorded, Timing, note_generations, reopen};
+use super::evolve::{Finished, Progress, Recorded, Timing, reopen, store_generations};
 use super::journal_file::JournalFile;
 use super::repeats::{self, LastDigests, NO_SCORE, Repeats};
 use super::replay::replay_all;
@@ -56,7 +56,7 @@ struct Shape {
 /// # let dir = tempfile::tempdir().unwrap();
 /// let labels = vec!["dark".to_owned(), "light".to_owned()];
 /// let scorer = Scorer { name: "brightness".into(), version: "1".into(), labels, output: Output::Probabilities };
-/// let mut config = RunConfig::of_method(&scorer.name, Variant::Paper, EncodingName::Cppn, 1, false);
+/// let mut config = RunConfig::defaults(&scorer.name, Variant::Paper, EncodingName::Cppn, 1, false);
 /// (config.initial, config.batch, config.generations) = (20, 20, 5);
 ///
 /// let mut search = Search::create(config, 16, 1, &scorer, Folder::create(&dir.path().join("run"))?, 2)?;
@@ -347,9 +347,9 @@ impl Search {
         let (generation, children, asked) = (self.generation(), self.children(), self.asked.unwrap_or(told));
         let offered = Instant::now();
         let (steps, best) = (&mut self.steps, &mut self.best);
-        let (bad, decided) = self.journal.append(generation, |decide| {
+        let (bad, decided) = self.journal.append(generation, |record| {
             let bad = steps.tell(&wanted, &mut |placement| {
-                decide(placement);
+                record(placement);
                 best.place(placement);
             })?;
             Ok((bad, (bad, Instant::now())))
@@ -379,7 +379,7 @@ impl Search {
     pub(crate) fn close(self) -> Result<(Folder, Finished), RunError> {
         let Self { journal, steps, settings, folder, timing, generations, .. } = self;
         journal.finish()?;
-        note_generations(generations.max(steps.generation().saturating_sub(1)), &folder)?;
+        store_generations(generations.max(steps.generation().saturating_sub(1)), &folder)?;
         Ok((folder, Finished { settings, elites: steps.elites(), timing }))
     }
 
@@ -589,7 +589,7 @@ mod tests {
     use crate::score::score_all;
 
     fn config(encoding: EncodingName) -> RunConfig {
-        let mut config = RunConfig::of_method("lenet", Variant::Paper, encoding, 1, false);
+        let mut config = RunConfig::defaults("lenet", Variant::Paper, encoding, 1, false);
         (config.initial, config.batch, config.generations) = (30, 20, 4);
         config
     }
@@ -647,7 +647,7 @@ mod tests {
     fn repeated_pictures_are_left_out_and_no_decision_changes() {
         let dir = tempfile::tempdir().unwrap();
         let run = |name: &str, single: bool, skips: bool| {
-            let mut config = RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, single);
+            let mut config = RunConfig::defaults("lenet", Variant::Paper, EncodingName::Cppn, 1, single);
             (config.initial, config.batch, config.generations, config.target) = (60, 60, 30, single.then_some(3));
             let open = |search: Search| if skips { search.skipping_repeats() } else { search };
             let root = dir.path().join(name);

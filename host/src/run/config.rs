@@ -286,7 +286,7 @@ impl RunConfig {
 
     /// The defaults for a variant and an encoding, for pictures with this many channels.
     #[must_use]
-    pub fn of_method(model: &str, variant: Variant, encoding: EncodingName, channels: u8, single: bool) -> Self {
+    pub fn defaults(model: &str, variant: Variant, encoding: EncodingName, channels: u8, single: bool) -> Self {
         let (initial, batch) = match (single, channels, encoding) {
             (true, ..) => (100, 100 - KEEP),
             (_, 3, EncodingName::Cppn) => (400, 400),
@@ -345,7 +345,7 @@ impl RunConfig {
         let settings = Settings {
             seed: self.seed,
             picture: PictureSpec { side, coordinates: self.coordinates.into(), colour },
-            channels: if channels == 1 { Channels::Grey } else { Channels::Colour },
+            channels: Channels::from_count(channels.into()).ok_or_else(|| format!("pictures have 1 or 3 channels, not {channels}"))?,
             encoding: self.encoding_settings(channels)?,
             selection,
             sizes: BatchSizes { initial: self.initial, batch: self.batch },
@@ -355,7 +355,7 @@ impl RunConfig {
     }
 
     /// Whether these settings follow from this configuration, for a model whose number of classes is not known.
-    pub(super) fn give(&self, settings: &Settings) -> bool {
+    pub(super) fn yields(&self, settings: &Settings) -> bool {
         let classes = match settings.selection {
             Selection::MapElites { cells } | Selection::Young { cells, .. } => {
                 self.classes.iter().max().map_or(cells as usize, |most| most.saturating_add(1))
@@ -535,7 +535,7 @@ impl RunConfigBuilder<'_> {
         let input = &self.model.card().input;
         let channels = input.picture_channels();
         let defaults =
-            RunConfig::of_method(self.model.name(), self.variant, self.encoding, channels, self.target.is_some()).with_search(self.search);
+            RunConfig::defaults(self.model.name(), self.variant, self.encoding, channels, self.target.is_some()).with_search(self.search);
         let capacity = self.capacity.unwrap_or(Capacity { nodes: defaults.max_nodes, links: defaults.max_links });
         let names = |activations: Vec<Activation>| activations.iter().map(|activation| activation.name().to_owned()).collect();
         let origin = self.model.origin();
@@ -596,7 +596,7 @@ mod tests {
 
     #[test]
     fn a_tuned_search_changes_constants_and_with_many_classes_whom_to_change() {
-        let tuned = |encoding| RunConfig::of_method("x", Variant::Paper, encoding, 3, false).with_search(SearchName::Tuned);
+        let tuned = |encoding| RunConfig::defaults("x", Variant::Paper, encoding, 3, false).with_search(SearchName::Tuned);
         let (cppn, direct) = (tuned(EncodingName::Cppn), tuned(EncodingName::Direct));
         assert_eq!((cppn.coordinates, cppn.eta, direct.eta), (CoordinatesName::Unit, 15, 2));
         let selection = |classes: usize| cppn.settings(classes, 64, 3).unwrap().selection;
@@ -605,17 +605,17 @@ mod tests {
             let expected = if draws == 1 { Selection::MapElites { cells } } else { Selection::Young { cells, draws } };
             assert_eq!(selection(classes), expected);
         }
-        assert!(cppn.give(&cppn.settings(1000, 64, 3).unwrap()));
+        assert!(cppn.yields(&cppn.settings(1000, 64, 3).unwrap()));
         let single = RunConfig { target: Some(3), ..cppn };
         assert!(single.settings(10, 64, 3).unwrap_err().contains("(setting search)"));
-        let paper = RunConfig::of_method("x", Variant::Paper, EncodingName::Cppn, 3, false);
+        let paper = RunConfig::defaults("x", Variant::Paper, EncodingName::Cppn, 3, false);
         assert!(!toml::to_string(&paper).unwrap().contains("search"), "run.toml of a run as in the paper is what it was");
     }
 
     /// Decimals are repeated here, because core's rates are integers in units of 2^-32.
     #[test]
     fn the_default_rates_are_those_of_core() {
-        let settings = |encoding| RunConfig::of_method("lenet", Variant::Paper, encoding, 1, false).settings(10, 28, 1).unwrap().encoding;
+        let settings = |encoding| RunConfig::defaults("lenet", Variant::Paper, encoding, 1, false).settings(10, 28, 1).unwrap().encoding;
         assert!(matches!(settings(EncodingName::Cppn), EncodingSettings::Cppn(cppn) if cppn.rates == CppnRates::PAPER));
         assert_eq!(settings(EncodingName::Direct), EncodingSettings::Direct(DirectSettings::PAPER));
     }

@@ -156,7 +156,7 @@ pub(super) fn reopen(
     let records = read_records(&path, &journal)?;
     let warnings: Vec<String> = records.warning.iter().cloned().chain(remarks).collect();
     // Everything has been checked; only now are files changed.
-    note_generations(generations.max(records.generations.saturating_sub(1)), folder)?;
+    store_generations(generations.max(records.generations.saturating_sub(1)), folder)?;
     let journal_file = JournalFile::resume(&path, held, &records.good)?;
     let good = records.good.good_bytes();
     journal.truncate(good);
@@ -165,7 +165,7 @@ pub(super) fn reopen(
 }
 
 /// If the number of generations has changed, run.toml is updated.
-pub(super) fn note_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
+pub(super) fn store_generations(generations: u32, folder: &Folder) -> Result<(), RunError> {
     let mut run = RunToml::read(folder)?;
     if run.config.generations == generations {
         return Ok(());
@@ -289,9 +289,9 @@ impl Evolve<'_> {
             pictures += evaluated.offspring.len() as u64;
             repeated += evaluated.repeated as u64;
             let evaluated_at = Instant::now();
-            let (bad, told_at) = self.journal.append(generation, |decide| {
+            let (bad, told_at) = self.journal.append(generation, |record| {
                 let told = search.tell(evaluated.offspring, evaluated.scores, |placement| {
-                    decide(placement);
+                    record(placement);
                     scores.place(placement);
                 });
                 let bad = told.map_err(|error| RunError::Config(error.to_string()))?;

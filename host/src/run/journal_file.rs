@@ -189,7 +189,7 @@ mod tests {
     fn a_journal_never_exceeds_the_size_that_can_be_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal.fool");
-        let settings = RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, false).settings(10, 28, 1).unwrap();
+        let settings = RunConfig::defaults("lenet", Variant::Paper, EncodingName::Cppn, 1, false).settings(10, 28, 1).unwrap();
         let mut log = JournalFile::begin(&path, &settings, "").unwrap();
         let record = |log: &mut JournalFile, generation| log.append(generation, |_| Ok((0, ())));
         log.largest = log.length + 40;

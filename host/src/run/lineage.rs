@@ -184,7 +184,7 @@ mod tests {
 
     fn run(encoding: EncodingName, variant: Variant, target: Option<usize>) -> (tempfile::TempDir, Folder) {
         let (dir, model) = (tempfile::tempdir().unwrap(), Model::builtin("lenet").unwrap());
-        let mut config = RunConfig::of_method("lenet", variant, encoding, 1, target.is_some());
+        let mut config = RunConfig::defaults("lenet", variant, encoding, 1, target.is_some());
         (config.generations, config.initial, config.batch, config.target) = (25, 70, 30, target);
         let classifier = Mock::new(10, 8, 784, 5);
         let folder = Folder::create(dir.path()).unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use fooling_core::{Archive, Birth, Cell, Elite, EliteSlot, Placement, Search, Settings, StandardEncoding, StandardGenome, open_journal};
 
-use super::evolve::{Finished, Timing, note_generations, reopen};
+use super::evolve::{Finished, Timing, reopen, store_generations};
 use super::journal_file::{self, JournalFile};
 use super::provenance::PERSON;
 use super::replay::read_records;
@@ -37,7 +37,7 @@ pub(crate) struct Picks {
 
 /// The defaults of such a run.
 pub(crate) fn config(channels: u8) -> RunConfig {
-    let config = RunConfig::of_method(PERSON, super::Variant::Paper, super::EncodingName::Cppn, channels, false);
+    let config = RunConfig::defaults(PERSON, super::Variant::Paper, super::EncodingName::Cppn, channels, false);
     RunConfig { initial: OFFSPRING, batch: OFFSPRING, generations: 0, ..config }
 }
 
@@ -210,14 +210,14 @@ impl Kept {
             let generation = self.picks.picked().len();
             let mut next = self.picks.clone();
             let placements = next.pick(picked).map_err(RunError::Config)?;
-            journal.append(generation as u32, |decide| {
-                placements.into_iter().for_each(decide);
+            journal.append(generation as u32, |record| {
+                placements.into_iter().for_each(record);
                 Ok((0, ()))
             })?;
             // The state advances only after the record has been written.
             self.picks = next;
         }
-        note_generations(self.picks.picked().len() as u32 - 1, folder)
+        store_generations(self.picks.picked().len() as u32 - 1, folder)
     }
 
     /// The folder and the state of a run that was extended; none of one that was only found.

@@ -270,7 +270,7 @@ impl RunToml {
     pub(super) fn fits(&self, header: &JournalHeader<'_>) -> Result<(), &'static str> {
         let settings = &header.settings;
         let classes = self.config.cell_classes(settings.cells() as usize);
-        if !self.config.give(settings) || !classes.into_iter().eq(self.cells.iter().map(|cell| cell.class)) {
+        if !self.config.yields(settings) || !classes.into_iter().eq(self.cells.iter().map(|cell| cell.class)) {
             return Err(SETTINGS_DIFFER);
         }
         let provenance = header.provenance;

@@ -205,7 +205,7 @@ mod tests {
         let model = Model::builtin("lenet").unwrap();
         let exact = Exact::new(&model).unwrap();
         let of = |encoding, target| {
-            let mut config = RunConfig::of_method("lenet", Variant::Paper, encoding, 1, target);
+            let mut config = RunConfig::defaults("lenet", Variant::Paper, encoding, 1, target);
             (config.initial, config.batch, config.target) = (60, 60, target.then_some(3));
             config
         };

@@ -204,8 +204,8 @@ impl Together<'_> {
     /// Appends a record, on rank 0.
     fn record(&mut self, generation: u32, placements: &[Placement], refused: u32) -> Result<(), RunError> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        journal.append(generation, |decide| {
-            placements.iter().for_each(|&placement| decide(placement));
+        journal.append(generation, |record| {
+            placements.iter().for_each(|&placement| record(placement));
             Ok((refused, ()))
         })
     }
@@ -245,7 +245,7 @@ mod tests {
 
     /// Both encodings, and a single target.
     fn configs() -> [RunConfig; 3] {
-        let config = |encoding, single| RunConfig::of_method("lenet", Variant::Paper, encoding, 1, single);
+        let config = |encoding, single| RunConfig::defaults("lenet", Variant::Paper, encoding, 1, single);
         let mut configs = [config(EncodingName::Cppn, false), config(EncodingName::Direct, false), config(EncodingName::Cppn, true)];
         configs[2].target = Some(3);
         for config in &mut configs {

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Epoch, SCALE, TrainingConfig};
 use crate::mnist::{CLASSES, SIDE};
-use crate::model::{Card, Channels, Crops, Input, Layout, Mean, Output, PerChannel, Scale};
+use crate::model::{AxisOrder, Card, CardInput, ChannelOrder, Crops, Mean, Output, PerChannel, Scale};
 use crate::util::text::hex;
 
 /// The card of a LeNet with `classes` classes whose ONNX file has these `bytes`. The classes after the digits are labelled `fooling`,
@@ -25,9 +25,9 @@ pub(crate) fn lenet_card(file: &Path, bytes: &[u8], classes: usize, origin: Stri
         origin,
         licence: env!("CARGO_PKG_LICENSE").into(),
         url: None,
-        input: Input {
-            layout: Layout::Nchw,
-            channels: Channels::Grey,
+        input: CardInput {
+            layout: AxisOrder::Nchw,
+            channels: ChannelOrder::Grey,
             width: SIDE,
             height: SIDE,
             picture: SIDE,

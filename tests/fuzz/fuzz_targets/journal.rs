@@ -16,7 +16,7 @@ static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// A run.toml with this many cells.
 fn run_toml(cells: u32) -> RunToml {
     RunToml {
-        config: RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, false),
+        config: RunConfig::defaults("lenet", Variant::Paper, EncodingName::Cppn, 1, false),
         provenance: Provenance::default(),
         cells: (0..cells as usize).map(|class| CellName { class, label: String::new() }).collect(),
     }

@@ -4,7 +4,7 @@
 use super::super::TractCpu;
 use super::super::conformance;
 use super::*;
-use crate::model::{Card, Channels, Output};
+use crate::model::{Card, ChannelOrder, Output};
 use crate::testing::{Onnx, Value, card_for, shared, shared_cards, small_alexnet, weight};
 
 fn model(folder: &std::path::Path, card: &Card) -> Model {
@@ -19,7 +19,7 @@ pub(super) fn model_for(onnx: Onnx) -> (Model, tempfile::TempDir) {
 /// A model for colour pictures of this side, and the folder of its file.
 pub(super) fn of_bytes(onnx: &[u8], side: usize, classes: u8, output: Output) -> (Model, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let card = Card { output, ..card_for(onnx, Channels::Rgb, side, classes) };
+    let card = Card { output, ..card_for(onnx, ChannelOrder::Rgb, side, classes) };
     std::fs::write(folder.path().join("net.onnx"), onnx).unwrap();
     (Model::from_card_in(card, folder.path()).unwrap(), folder)
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::super::conformance;
 use super::*;
-use crate::model::{Card, Channels, Output};
+use crate::model::{Card, ChannelOrder, Output};
 use crate::testing::{Onnx, Value, card_for, shared, shared_cards, small_alexnet, weight};
 
 fn model(folder: &std::path::Path, card: &Card) -> Model {
@@ -14,7 +14,7 @@ fn model(folder: &std::path::Path, card: &Card) -> Model {
 /// A model in its own folder.
 fn model_for(onnx: Vec<u8>, change: impl FnOnce(&mut Card)) -> (tempfile::TempDir, Result<Model, ModelError>) {
     let folder = tempfile::tempdir().unwrap();
-    let mut card = card_for(&onnx, Channels::Rgb, 16, 7);
+    let mut card = card_for(&onnx, ChannelOrder::Rgb, 16, 7);
     change(&mut card);
     std::fs::write(folder.path().join("net.onnx"), onnx).unwrap();
     let model = Model::from_card_in(card, folder.path());

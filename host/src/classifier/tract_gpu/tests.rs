@@ -18,7 +18,7 @@ fn on_cpu(model: &Model, batch: usize) -> TractGpu {
 fn model_for(onnx: &[u8], side: usize, classes: u8) -> (tempfile::TempDir, Model) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("net.onnx"), onnx).unwrap();
-    let card = card_for(onnx, crate::model::Channels::Rgb, side, classes);
+    let card = card_for(onnx, crate::model::ChannelOrder::Rgb, side, classes);
     let model = Model::from_card_in(card, folder.path()).unwrap();
     (folder, model)
 }

@@ -176,7 +176,7 @@ fn a_strided_slice_after_a_convolution_is_found() {
         .node("Flatten", &["s"], "f", &[])
         .node("Gemm", &["f", "d"], "y", &[("transB", Value::Int(1))]);
     let mut network = decode(onnx.clone());
-    network.fit(&crate::testing::card_for(&onnx.bytes(), crate::model::Channels::Rgb, 16, 7).input).unwrap();
+    network.fit(&crate::testing::card_for(&onnx.bytes(), crate::model::ChannelOrder::Rgb, 16, 7).input).unwrap();
     let shape = network.input_shape(1);
     let picture: Vec<f32> = (0..shape.iter().product()).map(weight).collect();
     let planned = compile(network.clone(), &shape).unwrap();

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn another_cpu_is_refused_only_where_it_decides_bits() {
-        let config = RunConfig::of_method("net", Variant::Paper, EncodingName::Cppn, 1, false);
+        let config = RunConfig::defaults("net", Variant::Paper, EncodingName::Cppn, 1, false);
         let settings = config.settings(10, 28, 1).unwrap();
         let agreed = |same_everywhere| {
             on_ranks(4, |thread| {

@@ -175,7 +175,7 @@ mod tests {
     use crate::run::{EncodingName, RunConfig, Variant};
 
     fn settings(single: bool) -> Settings {
-        let mut config = RunConfig::of_method("lenet", Variant::Paper, EncodingName::Cppn, 1, single);
+        let mut config = RunConfig::defaults("lenet", Variant::Paper, EncodingName::Cppn, 1, single);
         config.target = single.then_some(1);
         config.settings(3, 28, 1).unwrap()
     }
