@@ -1,7 +1,7 @@
 //! Pictures of runs as a data set for other programs, from the journals alone.
 //!
 //! Two layouts: that of the authors' set of 2014, which pytorch-ood's `FoolingImages` reads, and one folder for each class, which
-//! torchvision's `ImageFolder` reads. `pictures.csv` says of each picture where it comes from.
+//! torchvision's `ImageFolder` reads. `pictures.csv` says where each picture comes from.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -95,7 +95,7 @@ fn cases() -> [Case; 2] {
     ]
 }
 
-/// After any fault: what there is of the journal is valid, and the run ends as if nothing had happened.
+/// After any fault: what was written of the journal is valid, and the run ends as if nothing had happened.
 fn recovers(what: &str, dir: &Path, whole: &BTreeMap<String, Vec<u8>>) {
     let run = dir.join("a");
     let line = match std::fs::read(journal(&run)) {

@@ -469,7 +469,7 @@ impl Audit<'_> {
         Some(class).filter(same).or_else(|| others.iter().position(|other| other == label))
     }
 
-    /// What a second network says of the pictures that fool the first at 99 %.
+    /// How a second network scores the pictures that fool the first at 99 %.
     fn transfer(&self, elites: &[(EncodingName, u64, RebuiltElite)], other: &Subject<'_>) -> Result<Transfer, AuditError> {
         let classes: Vec<Option<usize>> = (0..self.classes()).map(|class| self.class_in(other, class)).collect();
         if classes.iter().all(Option::is_none) {

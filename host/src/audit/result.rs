@@ -308,7 +308,7 @@ pub(crate) struct Surest {
     pub(crate) other_confidence: Option<f32>,
 }
 
-/// What a second network says of the evolved pictures that fool the audited one at 99 % or more, over all seeds and both encodings.
+/// How a second network scores the evolved pictures that fool the audited one at 99 % or more, over all seeds and both encodings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transfer {
     /// The name of the second network.

@@ -9,9 +9,9 @@ pub enum Scoring {
     Probabilities,
     /// The probabilities, then the largest logit, then the logarithm of the sum of the logits' exponentials (the negative energy).
     WithDetectors,
-    /// For each class its logit: the largest logit, less the distance of the class from the surest one. For evolution against a detector.
+    /// For each class its logit: the largest logit minus the distance of the class from the surest one. For evolution against a detector.
     MaximumLogit,
-    /// For each class the negative energy at temperature 1 (Liu et al. 2020), less the distance of its logit from the largest.
+    /// For each class the negative energy at temperature 1 (Liu et al. 2020) minus the distance of its logit from the largest.
     Energy,
 }
 

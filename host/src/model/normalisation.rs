@@ -1,7 +1,7 @@
 //! Whether a graph normalises its own input, and from which range.
 //!
 //! Many exporters put the first steps of preprocessing into the graph: a division by 255, the subtraction of a mean, a batch
-//! normalisation of the pixels. What they subtract and divide by tells whether the network is to be fed bytes or numbers from 0 to 1.
+//! normalisation of the pixels. What they subtract and divide by tells whether the network expects bytes or numbers from 0 to 1.
 
 use fooling_engine::{Attribute, Graph, Node, Numbers, Tensor};
 

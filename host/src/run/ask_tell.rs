@@ -207,7 +207,7 @@ impl Search {
         self.steps.generation()
     }
 
-    /// The last generation of the run configuration. Asking and telling may go on after it.
+    /// The last generation of the run configuration. Asking and telling may continue after it.
     #[must_use]
     pub fn generations(&self) -> u32 {
         self.generations

@@ -307,7 +307,7 @@ impl<'a> Trainer<'a> {
         Ok(loss.to_scalar()?)
     }
 
-    /// Mean cross-entropy between the uniform distribution and what the network says of fresh noise, in nats.
+    /// Mean cross-entropy between the uniform distribution and the network's output for fresh noise, in nats.
     fn outlier_loss(&mut self) -> Result<Tensor, TrainError> {
         let noise: Vec<u8> = (0..self.settings.outliers * PIXELS).map(|_| (self.rng.next_u32() >> 24) as u8).collect();
         let logits = self.network.logits(&batch(&scaled(&noise))?, true)?;

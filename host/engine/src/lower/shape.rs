@@ -184,7 +184,7 @@ impl<'g> Lowering<'g> {
     }
 }
 
-/// The axis of a new shape that divides the elements as an axis of the old one does.
+/// The axis of the new shape that splits the elements in the same way as an axis of the old shape.
 fn same_place(from: &[usize], axis: usize, to: &[usize]) -> Option<usize> {
     let before = product(&from[..axis]);
     let fits = |&at: &usize| to[at] == from[axis] && product(&to[..at]) == before;

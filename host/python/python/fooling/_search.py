@@ -167,7 +167,7 @@ class Search:
 
     @property
     def generations(self) -> int:
-        """The last generation. Asking and telling may go on after it."""
+        """The last generation. Asking and telling may continue after it."""
         return self._native.generations
 
     @property
