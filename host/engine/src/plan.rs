@@ -23,7 +23,7 @@ use crate::kernels::vectors;
 use crate::layout::{Layout, blocks_of};
 use crate::limits::MAX_ELEMENTS;
 use crate::simd::{F32x16, Instructions, LANES, tile_blocks};
-use crate::step::{Buffer, Operation, Source};
+use crate::step::{Buffer, ImageOperation, Source};
 
 /// A function of two numbers, laid out for the kernel.
 #[derive(Debug)]
@@ -85,17 +85,17 @@ pub(crate) enum StepKind {
 
 impl StepKind {
     /// The step as an operation of an image; none if an image cannot contain it.
-    pub(crate) fn operation(&self) -> Option<Operation<'_>> {
+    pub(crate) fn operation(&self) -> Option<ImageOperation<'_>> {
         Some(match self {
-            Self::ClearHalo => Operation::ClearHalo,
-            Self::FirstConvolution(convolution) => Operation::FirstConvolution(convolution.view()),
-            Self::Convolution(convolution, from) => Operation::Convolution(convolution.view(), *from),
-            Self::Pool(pool, from) => Operation::Pool(*pool, *from),
-            Self::GlobalPool(pooling, from) => Operation::GlobalPool(*pooling, *from),
-            Self::Map(activation, from) => Operation::Map(*activation, *from),
-            Self::Copy(from, channel) => Operation::Copy(*from, *channel),
-            Self::ToTensor(inner, from) => Operation::ToTensor(*inner, *from),
-            Self::ToHead(from) => Operation::ToHead(*from),
+            Self::ClearHalo => ImageOperation::ClearHalo,
+            Self::FirstConvolution(convolution) => ImageOperation::FirstConvolution(convolution.view()),
+            Self::Convolution(convolution, from) => ImageOperation::Convolution(convolution.view(), *from),
+            Self::Pool(pool, from) => ImageOperation::Pool(*pool, *from),
+            Self::GlobalPool(pooling, from) => ImageOperation::GlobalPool(*pooling, *from),
+            Self::Map(activation, from) => ImageOperation::Map(*activation, *from),
+            Self::Copy(from, channel) => ImageOperation::Copy(*from, *channel),
+            Self::ToTensor(inner, from) => ImageOperation::ToTensor(*inner, *from),
+            Self::ToHead(from) => ImageOperation::ToHead(*from),
             _ => return None,
         })
     }

@@ -40,7 +40,7 @@ pub(crate) enum Source {
 
 /// A step that an image can contain. Its weights are borrowed, from a prepared network or from an image.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Operation<'a> {
+pub(crate) enum ImageOperation<'a> {
     /// Writes zeros into the halo of a picture, before the picture is computed.
     ClearHalo,
     /// A convolution of the network's input.
@@ -68,7 +68,7 @@ pub(crate) struct Memory<'w> {
     pub(crate) output: &'w mut [F32x16],
 }
 
-impl Operation<'_> {
+impl ImageOperation<'_> {
     /// Computes the step's result, whose layout is `to`. `row` is the number of the picture among the `rows` of
     /// the head.
     pub(crate) fn run(self, set: Instructions, memory: Memory<'_>, to: Layout, [row, rows]: [usize; 2]) {

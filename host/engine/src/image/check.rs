@@ -7,7 +7,7 @@ use crate::kernels::convolution::{ConvolutionView, Geometry, Group, Tap};
 use crate::kernels::pool::Pool;
 use crate::layout::Layout;
 use crate::simd::LANES;
-use crate::step::{Buffer, Operation, Source};
+use crate::step::{Buffer, ImageOperation, Source};
 
 /// The largest number of elements in a layout: that of a network (`MAX_ELEMENTS`).
 const MAX_LEN: u64 = 1 << 28;
@@ -48,33 +48,35 @@ impl Image<'_> {
     }
 
     /// [`Self::contains`] has accepted `to`. Arithmetic with the layout of `from` may overflow until `reads` has accepted it.
-    fn step_is_sound(&self, operation: Operation<'_>, to: &Buffer) -> bool {
+    fn step_is_sound(&self, operation: ImageOperation<'_>, to: &Buffer) -> bool {
         let reads = |from: &Buffer| self.contains(from) && (from.range().end <= to.start || to.range().end <= from.start);
         match operation {
-            Operation::ClearHalo | Operation::ToHead(Source::Input) => true,
-            Operation::FirstConvolution(convolution) => convolution.geometry.input == self.input && convolution_is_sound(&convolution, to),
-            Operation::Convolution(convolution, from) => {
+            ImageOperation::ClearHalo | ImageOperation::ToHead(Source::Input) => true,
+            ImageOperation::FirstConvolution(convolution) => {
+                convolution.geometry.input == self.input && convolution_is_sound(&convolution, to)
+            }
+            ImageOperation::Convolution(convolution, from) => {
                 let input = convolution.geometry.input;
                 let fits = || input.lanes == LANES && len(input).is_some() && input.len() <= from.layout.len();
                 reads(&from) && fits() && convolution_is_sound(&convolution, to)
             }
-            Operation::Pool(pool, from) => reads(&from) && pool_is_sound(&pool),
-            Operation::GlobalPool(_, from) => reads(&from) && from.layout.blocks() <= to.layout.blocks(),
-            Operation::Map(_, from) => {
+            ImageOperation::Pool(pool, from) => reads(&from) && pool_is_sound(&pool),
+            ImageOperation::GlobalPool(_, from) => reads(&from) && from.layout.blocks() <= to.layout.blocks(),
+            ImageOperation::Map(_, from) => {
                 let (from_layout, to) = (from.layout, to.layout);
                 reads(&from) && from_layout.blocks() >= to.blocks() && from_layout.height >= to.height && from_layout.width >= to.width
             }
-            Operation::Copy(from, channel) => {
+            ImageOperation::Copy(from, channel) => {
                 let (part, to) = (from.layout, to.layout);
                 let fits = channel as u64 + part.channels as u64 <= to.channels as u64;
                 reads(&from) && fits && part.height <= to.height && part.width <= to.width
             }
-            Operation::ToTensor(inner, from) => {
+            ImageOperation::ToTensor(inner, from) => {
                 let pixels = || from.layout.height * from.layout.width;
                 let divides = || inner > 0 && pixels().is_multiple_of(inner);
                 reads(&from) && divides() && (from.layout.channels * pixels()).div_ceil(LANES) <= to.layout.len()
             }
-            Operation::ToHead(Source::Buffer(from)) => reads(&from),
+            ImageOperation::ToHead(Source::Buffer(from)) => reads(&from),
         }
     }
 }

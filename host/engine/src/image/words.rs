@@ -6,7 +6,7 @@ use crate::kernels::pool::Pool;
 use crate::kernels::pool::{PoolWindow, Pooling};
 use crate::layout::Layout;
 use crate::simd::F32x16;
-use crate::step::{Buffer, Operation, Source};
+use crate::step::{Buffer, ImageOperation, Source};
 
 /// The kinds of steps: the first word of each step.
 pub(super) const CLEAR_HALO: u32 = 0;
@@ -88,30 +88,30 @@ impl<'a> Words<'a> {
     }
 
     /// The next step and where its result goes; none at the end, or if the words are not a step.
-    pub(super) fn step(&mut self, weights: &'a [F32x16]) -> Option<(Operation<'a>, Buffer)> {
+    pub(super) fn step(&mut self, weights: &'a [F32x16]) -> Option<(ImageOperation<'a>, Buffer)> {
         let (kind, to) = (self.word()?, self.buffer()?);
         let operation = match kind {
-            CLEAR_HALO => Operation::ClearHalo,
-            FIRST => Operation::FirstConvolution(self.convolution(weights)?),
-            CONVOLUTION => Operation::Convolution(self.convolution(weights)?, self.buffer()?),
+            CLEAR_HALO => ImageOperation::ClearHalo,
+            FIRST => ImageOperation::FirstConvolution(self.convolution(weights)?),
+            CONVOLUTION => ImageOperation::Convolution(self.convolution(weights)?, self.buffer()?),
             POOL => {
                 let (kernel, stride, before, after) = (self.pair()?, self.pair()?, self.pair()?, self.pair()?);
                 let window = PoolWindow { kernel, stride, before, after };
                 let (pooling, from) = (self.pooling()?, self.buffer()?);
-                Operation::Pool(Pool { pooling, window, input: from.layout, output: to.layout }, from)
+                ImageOperation::Pool(Pool { pooling, window, input: from.layout, output: to.layout }, from)
             }
-            GLOBAL_POOL => Operation::GlobalPool(self.pooling()?, self.buffer()?),
-            MAP => Operation::Map(self.activation()?, self.buffer()?),
+            GLOBAL_POOL => ImageOperation::GlobalPool(self.pooling()?, self.buffer()?),
+            MAP => ImageOperation::Map(self.activation()?, self.buffer()?),
             COPY => {
                 let channel = self.number()?;
-                Operation::Copy(self.buffer()?, channel)
+                ImageOperation::Copy(self.buffer()?, channel)
             }
             TO_TENSOR => {
                 let inner = self.number()?;
-                Operation::ToTensor(inner, self.buffer()?)
+                ImageOperation::ToTensor(inner, self.buffer()?)
             }
-            INPUT_TO_HEAD => Operation::ToHead(Source::Input),
-            TO_HEAD => Operation::ToHead(Source::Buffer(self.buffer()?)),
+            INPUT_TO_HEAD => ImageOperation::ToHead(Source::Input),
+            TO_HEAD => ImageOperation::ToHead(Source::Buffer(self.buffer()?)),
             _ => return None,
         };
         Some((operation, to))

@@ -13,7 +13,7 @@ use crate::layout::Layout;
 use crate::network::Layers;
 use crate::plan::{Plan, Step, plan};
 use crate::simd::{F32x16, Instructions, LANES, floats};
-use crate::step::{Buffer, Operation, Source};
+use crate::step::{Buffer, ImageOperation, Source};
 
 /// How the bytes of a picture become the numbers of a network's input.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,46 +113,46 @@ impl Writer {
         self.operation(operation, step.to).or_else(|problem| unsupported(place(&problem.0)))
     }
 
-    fn operation(&mut self, operation: Operation<'_>, to: Buffer) -> Result<()> {
+    fn operation(&mut self, operation: ImageOperation<'_>, to: Buffer) -> Result<()> {
         self.words.push(match operation {
-            Operation::ClearHalo => CLEAR_HALO,
-            Operation::FirstConvolution(_) => FIRST,
-            Operation::Convolution(..) => CONVOLUTION,
-            Operation::Pool(..) => POOL,
-            Operation::GlobalPool(..) => GLOBAL_POOL,
-            Operation::Map(..) => MAP,
-            Operation::Copy(..) => COPY,
-            Operation::ToTensor(..) => TO_TENSOR,
-            Operation::ToHead(Source::Input) => INPUT_TO_HEAD,
-            Operation::ToHead(Source::Buffer(_)) => TO_HEAD,
+            ImageOperation::ClearHalo => CLEAR_HALO,
+            ImageOperation::FirstConvolution(_) => FIRST,
+            ImageOperation::Convolution(..) => CONVOLUTION,
+            ImageOperation::Pool(..) => POOL,
+            ImageOperation::GlobalPool(..) => GLOBAL_POOL,
+            ImageOperation::Map(..) => MAP,
+            ImageOperation::Copy(..) => COPY,
+            ImageOperation::ToTensor(..) => TO_TENSOR,
+            ImageOperation::ToHead(Source::Input) => INPUT_TO_HEAD,
+            ImageOperation::ToHead(Source::Buffer(_)) => TO_HEAD,
         });
         self.buffer(to);
         let from = match operation {
-            Operation::ClearHalo | Operation::ToHead(Source::Input) => return Ok(()),
-            Operation::FirstConvolution(convolution) => return self.convolution(&convolution),
-            Operation::Convolution(convolution, from) => {
+            ImageOperation::ClearHalo | ImageOperation::ToHead(Source::Input) => return Ok(()),
+            ImageOperation::FirstConvolution(convolution) => return self.convolution(&convolution),
+            ImageOperation::Convolution(convolution, from) => {
                 self.convolution(&convolution)?;
                 from
             }
-            Operation::Pool(pool, from) => {
+            ImageOperation::Pool(pool, from) => {
                 let window = pool.window;
                 self.numbers([window.kernel, window.stride, window.before, window.after].as_flattened());
                 self.pooling(pool.pooling);
                 from
             }
-            Operation::GlobalPool(pooling, from) => {
+            ImageOperation::GlobalPool(pooling, from) => {
                 self.pooling(pooling);
                 from
             }
-            Operation::Map(activation, from) => {
+            ImageOperation::Map(activation, from) => {
                 self.activation(activation)?;
                 from
             }
-            Operation::Copy(from, number) | Operation::ToTensor(number, from) => {
+            ImageOperation::Copy(from, number) | ImageOperation::ToTensor(number, from) => {
                 self.numbers(&[number]);
                 from
             }
-            Operation::ToHead(Source::Buffer(from)) => from,
+            ImageOperation::ToHead(Source::Buffer(from)) => from,
         };
         self.buffer(from);
         Ok(())

@@ -12,7 +12,7 @@ use super::matmul::MatMul;
 use super::normalise::Normalise;
 use super::offsets::Offsets;
 use super::order::Order;
-use super::pick::{Pick, Place};
+use super::pick::{Pick, ScatterRows};
 use super::reduce::Reduction;
 use super::resize::{Blend, Interpolation, nearest};
 use super::shape::{MAX_RANK, product};
@@ -90,7 +90,7 @@ enum Kind {
         positions: [bool; 2],
     },
     Pick(Pick),
-    Place(Place),
+    Scatter(ScatterRows),
     /// Channels, rows and columns; positions for each picture.
     GridSample {
         sample: GridSample,
@@ -153,7 +153,7 @@ impl TensorLayer {
             Kind::Window(_) => "a convolution or pooling of a tensor",
             Kind::Quantize { .. } | Kind::Dequantize { .. } => "a quantisation of a tensor",
             Kind::Order { .. } => "sorting of a tensor",
-            Kind::Pick(_) | Kind::Place(_) => "picking elements of a tensor",
+            Kind::Pick(_) | Kind::Scatter(_) => "picking elements of a tensor",
         }
     }
 
@@ -219,7 +219,7 @@ impl Kernel for Run<'_> {
             Kind::Window(window) => window.run(operand(0), operand(1), operand(2), output),
             Kind::Order { order, positions } => order.run(operand(0), output, positions.get(result) == Some(&true), scratch),
             Kind::Pick(pick) => pick.run(operand(0), operand(1), output),
-            Kind::Place(place) => place.run(operand(0), operand(1), operand(2), output),
+            Kind::Scatter(scatter) => scatter.run(operand(0), operand(1), operand(2), output),
             Kind::GridSample { sample, dims, pixels } => sample.run(operand(0), operand(1), output, *dims, *pixels),
             Kind::Quantize { inner, low, high } => {
                 let (scale, zero) = (operand(1), operand(2));
@@ -300,7 +300,7 @@ fn make(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize]
             }
             Kind::Pick(Pick { side: shape[*axis], inner: product(&shape[axis + 1..]) })
         }
-        Operation::ScatterNd => place(operands, shape)?,
+        Operation::ScatterNd => scatter_rows(operands, shape)?,
         Operation::GridSample(sample) => {
             let (&[_, channels, rows, columns], &[.., down, across]) = (shape, result) else {
                 return Err("is not over rows and columns".into());
@@ -345,10 +345,10 @@ fn order(operation: &Operation, shape: &[usize]) -> Result<(Kind, usize), Proble
 }
 
 /// Whole rows are replaced, each with one index: folding turns other indices that depend on the picture into these.
-fn place(operands: &[Option<Operand<'_>>], shape: &[usize]) -> Result<Kind, Problem> {
+fn scatter_rows(operands: &[Option<Operand<'_>>], shape: &[usize]) -> Result<Kind, Problem> {
     let depth = operands.get(1).copied().flatten().and_then(|operand| operand.shape.last().copied());
     match (depth, shape.split_first()) {
-        (Some(1), Some((&rows, rest))) => Ok(Kind::Place(Place { rows, inner: product(rest) })),
+        (Some(1), Some((&rows, rest))) => Ok(Kind::Scatter(ScatterRows { rows, inner: product(rest) })),
         _ => Err("has indices that depend on the picture".into()),
     }
 }

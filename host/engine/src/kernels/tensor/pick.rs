@@ -33,12 +33,12 @@ impl Pick {
 
 /// A copy of the first operand, with rows of `inner` elements replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ScatterRows {
     pub(super) rows: usize,
     pub(super) inner: usize,
 }
 
-impl Place {
+impl ScatterRows {
     pub(super) fn run(&self, input: &[f32], positions: &[f32], updates: &[f32], output: &mut [f32]) {
         output.copy_from_slice(input);
         for (update, &position) in updates.chunks_exact(self.inner.max(1)).zip(positions) {
