@@ -207,6 +207,9 @@ fn few_elements_do_not_become_many() {
     assert!(big.contains("at most 16777216 elements are supported"), "{big}");
     let overflow = Builder::new().integers("w", &[i64::MAX]).node("c = Add(w, w)").node("y = Reshape(x, c)").problem();
     assert_eq!(overflow, "node `c` (Add): overflows, or divides by 0");
+    let kernel = Attribute::Ints([i64::MAX, 3].into());
+    let overflow = Builder::new().node_with("y = LpPool(x)", [("kernel_shape", kernel)]).problem();
+    assert_eq!(overflow, "node `y` (LpPool): has a kernel that is too large");
 }
 
 #[test]

@@ -112,7 +112,8 @@ fn global_lp(call: &Call<'_>, parts: &mut Parts) -> Result<alloc::string::String
 
 /// The mean of powers times the number of elements in the window.
 fn lp_pool(call: &Call<'_>, parts: &mut Parts) -> Result<alloc::string::String, Problem> {
-    let size: i64 = call.ints("kernel_shape")?.ok_or("has no kernel")?.iter().product();
+    let kernel = call.ints("kernel_shape")?.ok_or("has no kernel")?;
+    let size = kernel.iter().try_fold(1_i64, |size, &side| size.checked_mul(side)).ok_or("has a kernel that is too large")?;
     let magnitude = parts.op("Abs", &[input(call, 0)], &[]);
     let root = match call.int_or("p", 2)? {
         1 => false,
