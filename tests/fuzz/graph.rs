@@ -105,6 +105,10 @@ const OPERATORS: &[(&str, usize)] = &[
     ("LpPool", 1),
     ("LSTM", 4),
     ("GRU", 4),
+    ("QLinearConv", 9),
+    ("QLinearMatMul", 8),
+    ("MatMulInteger", 4),
+    ("ReduceLogSumExp", 2),
 ];
 const NUMBERS: &[&str] = &[
     "axis",

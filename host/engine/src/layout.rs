@@ -45,6 +45,13 @@ impl Layout {
         self.blocks() * self.plane()
     }
 
+    /// [`Layout::len`], if it is a `usize`.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn checked_len(&self) -> Option<usize> {
+        let side = |axis: usize, length: usize| self.halo[axis].checked_add(length)?.checked_add(self.far_halo[axis]);
+        side(0, self.height)?.checked_mul(side(1, self.width)?)?.checked_mul(self.blocks())
+    }
+
     /// The position of a pixel.
     pub(crate) fn at(&self, block: usize, y: usize, x: usize) -> usize {
         block * self.plane() + (self.halo[0] + y) * self.row() + self.halo[1] + x

@@ -180,11 +180,15 @@ pub(crate) struct Plan {
     pub(crate) workspace: usize,
 }
 
+const TOO_LARGE: &str = "its layers are too large; choose a smaller batch";
+
 pub(crate) fn plan(lowered: &Lowered, rows: usize, instructions: Instructions) -> Result<Plan> {
     let head = head(lowered);
-    let storage = Storage::of(lowered, &head);
-    let inputs = lowered.shapes[0].len();
     let input = input_layout(lowered);
+    let Some(storage) = Storage::of(lowered, &head).filter(|_| input.checked_len().is_some()) else {
+        return unsupported(TOO_LARGE);
+    };
+    let inputs = lowered.shapes[0].len();
     let padded = if input.has_halo() { blocks_of(input.len()) } else { 0 };
     let scratch = lowered.layers.iter().map(|layer| scratch(layer, lowered)).max().unwrap_or(0);
     let mut next = scratch.saturating_add(padded);
@@ -203,7 +207,7 @@ pub(crate) fn plan(lowered: &Lowered, rows: usize, instructions: Instructions) -
         }
     }
     if next.saturating_mul(LANES).saturating_add(inputs.saturating_mul(rows)) > MAX_ELEMENTS {
-        return unsupported("its layers are too large; choose a smaller batch");
+        return unsupported(TOO_LARGE);
     }
     let planner = Planner { lowered, storage, slots, vectors, rows, blocks: tile_blocks(instructions) };
     let (body, head) = planner.steps(&head, input);
@@ -461,9 +465,13 @@ struct Storage {
 }
 
 impl Storage {
-    fn of(lowered: &Lowered, head: &[bool]) -> Self {
+    /// None if a layout is longer than a `usize` can say.
+    fn of(lowered: &Lowered, head: &[bool]) -> Option<Self> {
         let (roots, first_blocks) = roots(lowered);
         let layouts = layouts(lowered, &roots, head);
+        if layouts.iter().any(|layout| layout.checked_len().is_none()) {
+            return None;
+        }
         let lives = lives(lowered, &roots, head);
         let (slot_of, slots) = assign_slots(&layouts, &lives);
         let place = |value: Value| {
@@ -474,7 +482,7 @@ impl Storage {
         let places = (0..lowered.shapes.len()).map(place).collect();
         let begins =
             lowered.layers.iter().enumerate().map(|(number, layer)| lives[roots[layer.output]].is_some_and(|(first, _)| first == number));
-        Self { begins: begins.collect(), places, slots, roots }
+        Some(Self { begins: begins.collect(), places, slots, roots })
     }
 }
 

@@ -130,11 +130,13 @@ fn check_constants(graph: &Graph) -> Result<(), FoldError> {
     Ok(())
 }
 
+/// A tensor without elements must not have other sides whose product is too large, because strides are products of some of the sides.
 fn check_shape(shape: &[usize]) -> Result<(), Problem> {
     if shape.len() > MAX_RANK {
         return Err(format!("a tensor of {} dimensions; at most {MAX_RANK} are supported", shape.len()));
     }
-    bounded_elements(shape, MAX_ELEMENTS).map(drop)
+    let sides: Vec<usize> = shape.iter().map(|&side| side.max(1)).collect();
+    bounded_elements(&sides, MAX_ELEMENTS).map(drop)
 }
 
 /// For each node, whether an output depends on it.

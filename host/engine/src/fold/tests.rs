@@ -210,6 +210,27 @@ fn few_elements_do_not_become_many() {
     let kernel = Attribute::Ints([i64::MAX, 3].into());
     let overflow = Builder::new().node_with("y = LpPool(x)", [("kernel_shape", kernel)]).problem();
     assert_eq!(overflow, "node `y` (LpPool): has a kernel that is too large");
+    let kernel = Attribute::Ints([2, 2].into());
+    let cut = Builder::new().node_with("y = LpPool(x)", [("kernel_shape", kernel), ("ceil_mode", Attribute::Int(1))]).problem();
+    assert_eq!(cut, "node `y` (LpPool): has ceil_mode, which is not supported");
+    // 3 + (-2^62) + 2^62 would fit.
+    let pads = Builder::new().integers("pads", &[0, -(1 << 62), 0, 0, 0, 1 << 62, 0, 0]).node("y = Pad(x, pads)").problem();
+    assert!(pads.contains("pads by -4611686018427387904"), "{pads}");
+    let row = Builder::new().integers("w", &[1, 1, 1, 4]).node("c = ConstantOfShape(w)").integers("none", &[]);
+    let wide = row.integers("sizes", &[1, 1, 1, 1 << 21]).node("y = Resize(c, none, none, sizes)").problem();
+    assert!(wide.contains("at most"), "{wide}");
+}
+
+/// Strides are products of sides, which must not overflow because another side is 0.
+#[test]
+fn tensors_without_elements_have_bounded_sides() {
+    let empty = || Builder::new().integers("w", &[0, 4, 1 << 40, 1 << 40]).node("c = ConstantOfShape(w)");
+    for line in
+        ["y = Concat(c, c)", "y = Gather(c, w)", "y = GatherElements(c, w)", "y = DepthToSpace(c)", "y = CumSum(c, w)", "y = TopK(c, w)"]
+    {
+        let problem = empty().node(line).problem();
+        assert!(problem.starts_with("node `c` (ConstantOfShape): makes a tensor of the dimensions"), "{problem}");
+    }
 }
 
 #[test]

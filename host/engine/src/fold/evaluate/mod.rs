@@ -1,4 +1,4 @@
-//! Operations on constants. Where the elements are floats, they use the functions that also compute values that depend on the picture.
+//! Operations on constants. Functions of single floats, and most layers, are those that also compute values that depend on the picture.
 
 mod arithmetic;
 mod layout;
@@ -65,11 +65,11 @@ fn layer(operation: &Operation, operands: &Operands<'_>) -> Result<Tensor, Probl
     let ([kind], true) = (&results[..], of_floats) else {
         return Err("works only on constants, which is not supported; simplify the network (onnxsim) before using it".into());
     };
-    let layer = TensorLayer::new(operation, &operands, &results)?;
     let mut output = vec![0.0; bounded_elements(&kind.shape, MAX_GROWN)?];
     if output.is_empty() {
         return Ok(Tensor { element: kind.element, shape: kind.shape.clone(), numbers: Numbers::Floats(output) });
     }
+    let layer = TensorLayer::new(operation, &operands, &results)?;
     let mut scratch = vec![0.0; layer.scratch()];
     layer.run(Instructions::Baseline, &[], 0, &mut output, &mut scratch);
     Ok(Tensor { element: kind.element, shape: kind.shape.clone(), numbers: Numbers::Floats(output) })

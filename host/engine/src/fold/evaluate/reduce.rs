@@ -55,6 +55,9 @@ fn floats(values: &[f32], reduction: Reduction) -> f32 {
         Reduction::LogSum => math::ln(sum(|value| value)),
         Reduction::LogSumExp => {
             let most = most();
+            if !most.is_finite() {
+                return most;
+            }
             most + math::ln(values.iter().fold(0.0, |sum, &value| sum + math::exp(value - most)))
         }
     }

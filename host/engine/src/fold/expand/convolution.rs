@@ -1,4 +1,4 @@
-//! `ConvTranspose` with constant weights: a convolution of the picture with zeros between its pixels.
+//! `ConvTranspose`: a convolution of the picture with zeros between its pixels.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ pub(super) fn expand(call: &Call<'_>, parts: &mut Parts) -> Result<bool, Problem
     let [batch, channels, sides @ ..] = picture else { return Err("has no channels".into()) };
     let [inputs, outputs, kernel @ ..] = weights else { return Err("has no weights".into()) };
     let groups = usize::try_from(call.int_or("group", 1)?).ok().filter(|&groups| groups > 0).ok_or("has no groups")?;
-    if inputs != channels || sides.len() != kernel.len() || sides.is_empty() || channels % groups != 0 {
+    if inputs != channels || sides.len() != kernel.len() || sides.is_empty() || channels % groups != 0 || groups > *channels {
         return Err("has weights that do not fit its picture".into());
     }
     let axes = sides.len();

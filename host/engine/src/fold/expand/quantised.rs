@@ -146,7 +146,7 @@ fn convolution(call: &Call<'_>, parts: &mut Parts) -> Result<(), Problem> {
     let sums = integer_convolution(call, parts, [0, 2], [3, 5], &bias)?;
     let channels = call.operand(3)?.shape.first().copied().unwrap_or(1);
     let mut by_channel = vec![1; rank];
-    by_channel[1] = channels;
+    *by_channel.get_mut(1).ok_or("is not over channels of pixels")? = channels;
     requantise(call, parts, &sums, [1, 4, 6, 7], &by_channel)
 }
 

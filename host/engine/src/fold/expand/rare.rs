@@ -112,6 +112,10 @@ fn global_lp(call: &Call<'_>, parts: &mut Parts) -> Result<alloc::string::String
 
 /// The mean of powers times the number of elements in the window.
 fn lp_pool(call: &Call<'_>, parts: &mut Parts) -> Result<alloc::string::String, Problem> {
+    // The mean over a window that exceeds the padding counts only the elements inside.
+    if call.flag("ceil_mode", false)? {
+        return Err("has ceil_mode, which is not supported".into());
+    }
     let kernel = call.ints("kernel_shape")?.ok_or("has no kernel")?;
     let size = kernel.iter().try_fold(1_i64, |size, &side| size.checked_mul(side)).ok_or("has a kernel that is too large")?;
     let magnitude = parts.op("Abs", &[input(call, 0)], &[]);

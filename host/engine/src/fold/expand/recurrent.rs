@@ -95,10 +95,10 @@ struct Cell {
     batch: usize,
     /// Steps x batch x all gates: the inputs times their weights, plus the bias.
     inputs: String,
-    /// Hidden x all gates.
-    recurrent: String,
-    /// The bias of the recurrent product; empty if it is part of the inputs.
-    bias: String,
+    /// Hidden x all gates; of a GRU, those of two gates and of the new state.
+    recurrent: Vec<String>,
+    /// The bias of the recurrent products of a GRU; empty if it is part of the inputs.
+    bias: Vec<String>,
     activation: String,
 }
 
@@ -110,8 +110,8 @@ impl Cell {
             hidden,
             batch,
             inputs: String::new(),
-            recurrent: String::new(),
-            bias: String::new(),
+            recurrent: Vec::new(),
+            bias: Vec::new(),
             activation: match call.attribute("activations") {
                 Some(Attribute::Texts(names)) if gates == 1 && !names.is_empty() => names[0].clone(),
                 _ => "Tanh".into(),
@@ -120,7 +120,8 @@ impl Cell {
         let weights = cell.at(parts, input(call, 1), direction)?;
         let weights = parts.transpose(&weights, &[1, 0])?;
         let recurrent = cell.at(parts, input(call, 2), direction)?;
-        cell.recurrent = parts.transpose(&recurrent, &[1, 0])?;
+        let recurrent = parts.transpose(&recurrent, &[1, 0])?;
+        cell.recurrent = if gates == 3 { cell.split(parts, &recurrent, &[2, 1])? } else { vec![recurrent] };
         cell.inputs = parts.op("MatMul", &[input(call, 0), &weights], &[]);
         if given(call, 3) {
             let bias = cell.at(parts, input(call, 3), direction)?;
@@ -130,7 +131,7 @@ impl Cell {
             let bias = if inside { halves[0].clone() } else { parts.op("Add", &[&halves[0], &halves[1]], &[]) };
             cell.inputs = parts.op("Add", &[&cell.inputs, &bias], &[]);
             if inside {
-                cell.bias.clone_from(&halves[1]);
+                cell.bias = cell.split(parts, &halves[1], &[2, 1])?;
             }
         }
         Ok(cell)
@@ -159,7 +160,7 @@ impl Cell {
     }
 
     fn rnn(&self, parts: &mut Parts, row: &str, state: &str) -> String {
-        let product = parts.op("MatMul", &[state, &self.recurrent], &[]);
+        let product = parts.op("MatMul", &[state, &self.recurrent[0]], &[]);
         let sum = parts.op("Add", &[row, &product], &[]);
         parts.op(&self.activation, &[&sum], &[])
     }
@@ -167,24 +168,22 @@ impl Cell {
     /// Gates: update, reset, new.
     fn gru(&self, call: &Call<'_>, parts: &mut Parts, row: &str, state: &str) -> Result<String, Problem> {
         let rows = self.split(parts, row, &[2, 1])?;
-        let weights = self.split(parts, &self.recurrent, &[2, 1])?;
-        let biases = if self.bias.is_empty() { Vec::new() } else { self.split(parts, &self.bias, &[2, 1])? };
-        let mut product = parts.op("MatMul", &[state, &weights[0]], &[]);
-        if let Some(bias) = biases.first() {
+        let mut product = parts.op("MatMul", &[state, &self.recurrent[0]], &[]);
+        if let Some(bias) = self.bias.first() {
             product = parts.op("Add", &[&product, bias], &[]);
         }
         let sum = parts.op("Add", &[&rows[0], &product], &[]);
         let both = parts.op("Sigmoid", &[&sum], &[]);
         let both = self.split(parts, &both, &[1, 1])?;
         let inner = if call.flag("linear_before_reset", false)? {
-            let mut product = parts.op("MatMul", &[state, &weights[1]], &[]);
-            if let Some(bias) = biases.get(1) {
+            let mut product = parts.op("MatMul", &[state, &self.recurrent[1]], &[]);
+            if let Some(bias) = self.bias.get(1) {
                 product = parts.op("Add", &[&product, bias], &[]);
             }
             parts.op("Mul", &[&both[1], &product], &[])
         } else {
             let reset = parts.op("Mul", &[&both[1], state], &[]);
-            parts.op("MatMul", &[&reset, &weights[1]], &[])
+            parts.op("MatMul", &[&reset, &self.recurrent[1]], &[])
         };
         let sum = parts.op("Add", &[&rows[1], &inner], &[]);
         let new = parts.op("Tanh", &[&sum], &[]);
@@ -195,7 +194,7 @@ impl Cell {
 
     /// Gates: input, output, forget, cell.
     fn lstm(&self, parts: &mut Parts, row: &str, state: &str, memory: &str) -> (String, String) {
-        let product = parts.op("MatMul", &[state, &self.recurrent], &[]);
+        let product = parts.op("MatMul", &[state, &self.recurrent[0]], &[]);
         let sum = parts.op("Add", &[row, &product], &[]);
         let gates = parts.ops("Split", &[&sum], self.gates, &[("axis", Attribute::Int(-1))]);
         let [input, output, forget] = [0, 1, 2].map(|gate| parts.op("Sigmoid", &[&gates[gate]], &[]));

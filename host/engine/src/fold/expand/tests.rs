@@ -265,6 +265,9 @@ fn quantised_convolution_is_scaled_and_rounded() {
         .collect();
     let operands = [Some(&x), Some(&two), Some(&zero), Some(&w), Some(&scales), Some(&none), Some(&eight), Some(&zero), Some(&bias)];
     close(&result(("", "QLinearConv"), &operands, &[], (1, 0)).unwrap(), &right, 0.0);
+    let flat = bytes(1, &[18], ElementType::U8);
+    let operands = [Some(&flat), Some(&two), Some(&zero), Some(&w), Some(&scales), Some(&none), Some(&eight), Some(&zero), Some(&bias)];
+    assert!(result(("", "QLinearConv"), &operands, &[], (1, 0)).is_err());
 }
 
 #[test]
@@ -275,6 +278,15 @@ fn cumulative_sums_one_hot_and_triangles() {
     let values = Tensor { element: ElementType::F32, shape: vec![2], numbers: Numbers::Floats(vec![-1.0, 5.0]) };
     let got = result(("", "OneHot"), &[Some(&indices), Some(&depth), Some(&values)], &[], (1, 0)).unwrap();
     assert_eq!(got, [-1.0, -1.0, 5.0, -1.0, -1.0, 5.0, 5.0, -1.0, -1.0]);
+}
+
+#[test]
+fn a_sum_of_exponentials_of_infinities_is_infinite() {
+    for infinity in [f32::NEG_INFINITY, f32::INFINITY] {
+        let row = Tensor { element: ElementType::F32, shape: vec![1, 2], numbers: Numbers::Floats(vec![infinity; 2]) };
+        let sum = result(("", "ReduceLogSumExp"), &[Some(&row)], &[("axes", Attribute::Ints(vec![1]))], (1, 0)).unwrap();
+        assert_eq!(sum, [f64::from(infinity)]);
+    }
 }
 
 #[test]

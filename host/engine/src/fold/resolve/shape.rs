@@ -8,6 +8,7 @@ use super::super::call::{Call, Problem, axes_of, axis_of, elements};
 use super::super::operation::{Operation, PadMode};
 use super::super::types::broadcast_shapes;
 use crate::kernels::tensor::{Beyond, Coordinates, GridSample, Interpolation, Nearest, Resize};
+use crate::limits::MAX_ELEMENTS;
 
 pub(super) fn resolve(operator: &str, call: &Call<'_>) -> Result<Option<Operation>, Problem> {
     let operation = match operator {
@@ -232,6 +233,9 @@ fn pad(call: &Call<'_>) -> Result<Operation, Problem> {
     };
     if Some(pads.len()) != axes.len().checked_mul(2) {
         return Err("does not have two pads for each axis".into());
+    }
+    if let Some(pad) = pads.iter().find(|pad| pad.unsigned_abs() > MAX_ELEMENTS as u64) {
+        return Err(format!("pads by {pad}; at most {MAX_ELEMENTS} are supported"));
     }
     let value = match call.float("value")? {
         Some(value) => f64::from(value),

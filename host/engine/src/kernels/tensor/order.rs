@@ -25,7 +25,11 @@ impl Order {
                 let element = |at: usize| input[at * self.inner + column];
                 let order = &mut scratch[..self.size];
                 order.iter_mut().enumerate().for_each(|(at, position)| *position = at as f32);
-                order.sort_unstable_by(|&a, &b| self.compare(&element, a as usize, b as usize));
+                let compare = |&a: &f32, &b: &f32| self.compare(&element, a as usize, b as usize);
+                if self.count < self.size {
+                    order.select_nth_unstable_by(self.count, compare);
+                }
+                order[..self.count].sort_unstable_by(compare);
                 for (taken, &position) in order[..self.count].iter().enumerate() {
                     output[taken * self.inner + column] = if positions { position } else { element(position as usize) };
                 }

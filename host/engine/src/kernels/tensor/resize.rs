@@ -1,5 +1,6 @@
 //! Resizes pictures.
 
+use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -8,8 +9,15 @@ use super::shape::product;
 use crate::fold::call::Problem;
 use crate::math;
 
-/// The largest length of an axis that is resized with antialiasing. Floats must represent every position.
+/// The largest length of an axis of a resized tensor. Floats must represent every position, and each has its weights in memory.
 const MAX_SIDE: usize = 1 << 20;
+
+fn check_sides(from: &[usize], to: &[usize]) -> Result<(), Problem> {
+    match from.iter().chain(to).find(|&&side| side > MAX_SIDE) {
+        Some(side) => Err(format!("resizes an axis of {side} elements; at most {MAX_SIDE} are supported")),
+        None => Ok(()),
+    }
+}
 
 /// How a picture is resized.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,6 +222,7 @@ fn cubic_far(a: f32, x: f32) -> f32 {
 
 /// Resizing by nearest elements.
 pub(super) fn nearest(resize: &Resize, from: &[usize], to: &[usize]) -> Result<Offsets, Problem> {
+    check_sides(from, to)?;
     let mut offsets = Offsets::new(from);
     for (axis, (&from, &to)) in from.iter().zip(to).enumerate() {
         offsets.choose(axis, (0..to).map(|at| index(resize.nearest(resize.place(axis, at, from, to)), from)))?;
@@ -245,11 +254,12 @@ impl Blend {
         if resize.exclude_outside && resize.interpolation != Interpolation::Cubic && !resize.antialias {
             return Err("is resized without what is outside, which is not supported".into());
         }
+        check_sides(from, to)?;
         let mut shape = Vec::from(from);
         let mut axes = Vec::new();
         for axis in 0..from.len() {
             let (side, wanted) = (from[axis], to[axis]);
-            let taps = if resize.antialias { Taps::runs(resize, axis, side, wanted)? } else { Taps::around(resize, axis, side, wanted) };
+            let taps = if resize.antialias { Taps::runs(resize, axis, side, wanted) } else { Taps::around(resize, axis, side, wanted) };
             let Some(taps) = taps else { continue };
             shape[axis] = wanted;
             axes.push(Self { side, inner: product(&shape[axis + 1..]), taps, len: product(&shape) });
@@ -323,14 +333,9 @@ impl Taps {
     }
 
     /// The same with antialiasing.
-    fn runs(resize: &Resize, axis: usize, side: usize, wanted: usize) -> Result<Option<Self>, Problem> {
-        if side == wanted && resize.scales.get(axis).is_none_or(|scale| scale.to_bits() == 1.0f32.to_bits()) {
-            return Ok(None);
-        }
-        if side > MAX_SIDE || wanted > MAX_SIDE {
-            return Err("is resized with more weights than supported".into());
-        }
-        Ok(Some(Self::Runs((0..wanted).map(|at| resize.run(axis, at, side, wanted)).collect())))
+    fn runs(resize: &Resize, axis: usize, side: usize, wanted: usize) -> Option<Self> {
+        let unchanged = side == wanted && resize.scales.get(axis).is_none_or(|scale| scale.to_bits() == 1.0f32.to_bits());
+        (!unchanged).then(|| Self::Runs((0..wanted).map(|at| resize.run(axis, at, side, wanted)).collect()))
     }
 }
 
