@@ -180,6 +180,14 @@ pub(crate) fn axis_of(axis: i64, rank: usize) -> Result<usize, Problem> {
     })
 }
 
+/// An index in ONNX's form, which counts from the end if it is negative.
+pub(crate) fn index_of(index: i64, side: usize) -> Result<usize, Problem> {
+    let size = i64::try_from(side).map_err(|_| "is too large")?;
+    let from_front = if index < 0 { index.saturating_add(size) } else { index };
+    let found = usize::try_from(from_front).ok().filter(|&index| index < side);
+    found.ok_or_else(|| format!("the index {index} exceeds an axis of {side} elements"))
+}
+
 /// Distinct axes, in ascending order.
 pub(crate) fn axes_of(axes: &[i64], rank: usize) -> Result<Vec<usize>, Problem> {
     let mut found = axes.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;

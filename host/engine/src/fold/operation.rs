@@ -113,6 +113,22 @@ pub(crate) enum PadMode {
     Wrap,
 }
 
+impl PadMode {
+    /// The element of an axis that fills a position, which is relative to the first element; none for the padding number. The axis must not be
+    /// empty, and a mirrored or wrapped position must be at most as far outside as there are elements, which [`Operation::Pad`] guarantees.
+    pub(crate) fn element(self, at: i64, side: i64) -> Option<usize> {
+        let element = match self {
+            _ if (0..side).contains(&at) => at,
+            Self::Constant => return None,
+            Self::Edge => at.clamp(0, side - 1),
+            Self::Reflect if at < 0 => -at,
+            Self::Reflect => 2 * (side - 1) - at,
+            Self::Wrap => at.rem_euclid(side),
+        };
+        usize::try_from(element).ok()
+    }
+}
+
 impl Operation {
     /// Whether the result equals the operand, element by element, if shapes are ignored.
     pub(crate) fn keeps(&self, operand: Operand<'_>) -> bool {

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::super::MAX_ELEMENTS;
-use super::super::call::{Operand, Problem, elements, integers_of};
+use super::super::call::{Operand, Problem, elements, index_of, integers_of};
 use super::super::operation::{Operation, PadMode};
 use super::super::types::{bounded_elements, moved, with_side};
 use super::Operands;
@@ -105,13 +105,6 @@ pub(super) fn concat(operands: &Operands<'_>, axis: usize) -> Result<Tensor, Pro
     Ok(Tensor { element: first.element, shape, numbers })
 }
 
-/// An index in ONNX's form, which counts from the end if it is negative.
-pub(crate) fn index_of(index: i64, side: usize) -> Result<usize, Problem> {
-    let size = i64::try_from(side).map_err(|_| "is too large")?;
-    let index = if index < 0 { index.saturating_add(size) } else { index };
-    usize::try_from(index).ok().filter(|&index| index < side).ok_or_else(|| format!("the index {index} exceeds an axis of {side} elements"))
-}
-
 pub(super) fn gather(tensor: &Tensor, indices: &Tensor, axis: usize) -> Result<Tensor, Problem> {
     let shape = [&tensor.shape[..axis], &indices.shape, &tensor.shape[axis + 1..]].concat();
     let count = bounded_elements(&shape, MAX_ELEMENTS)?;
@@ -200,19 +193,6 @@ pub(super) fn scatter_nd(tensor: &Tensor, indices: &Tensor, updates: &Tensor) ->
     Ok(computed)
 }
 
-/// The element at a position of the padded axis; none if the padding is a number.
-pub(crate) fn padded_index(at: i64, side: i64, mode: PadMode) -> Option<i64> {
-    if (0..side).contains(&at) {
-        return Some(at);
-    }
-    match mode {
-        PadMode::Constant => None,
-        PadMode::Edge => Some(at.clamp(0, side - 1)),
-        PadMode::Reflect => Some(if at < 0 { -at } else { 2 * (side - 1) - at }),
-        PadMode::Wrap => Some(at.rem_euclid(side)),
-    }
-}
-
 pub(super) fn pad(tensor: &Tensor, before: &[i64], after: &[i64], mode: PadMode, value: f64) -> Result<Tensor, Problem> {
     let operation = Operation::Pad { before: before.into(), after: after.into(), mode, value };
     let shape = moved(&operation, &[Some(Operand::of(tensor))])?;
@@ -223,8 +203,7 @@ pub(super) fn pad(tensor: &Tensor, before: &[i64], after: &[i64], mode: PadMode,
         for axis in (0..shape.len()).rev() {
             let at = i64::try_from(rest % shape[axis]).map_err(|_| "is too large")? - before[axis];
             rest /= shape[axis];
-            let index = padded_index(at, i64::try_from(tensor.shape[axis]).map_err(|_| "is too large")?, mode);
-            let index = index.and_then(|index| usize::try_from(index).ok()).filter(|&index| index < tensor.shape[axis]);
+            let index = mode.element(at, i64::try_from(tensor.shape[axis]).map_err(|_| "is too large")?);
             place = place.zip(index).map(|(place, index)| place + step * index);
             step *= tensor.shape[axis];
         }

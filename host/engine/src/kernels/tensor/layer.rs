@@ -17,8 +17,8 @@ use super::reduce::Reduction;
 use super::resize::{Blend, Interpolation, nearest};
 use super::shape::{MAX_RANK, product};
 use super::window::Sliding;
-use crate::fold::call::{Operand, Problem, TensorType, floats_of};
-use crate::fold::operation::{Operation, PadMode};
+use crate::fold::call::{Operand, Problem, TensorType, floats_of, index_of, integers_of};
+use crate::fold::operation::Operation;
 use crate::graph::ElementType;
 use crate::kernels::function::Binary;
 use crate::simd::{Instructions, Kernel, Vector, dispatch};
@@ -404,10 +404,8 @@ fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize
         Operation::Gather { axis } => {
             let indices =
                 operands.get(1).copied().flatten().and_then(|operand| operand.constant).ok_or("has indices that depend on the picture")?;
-            let indices = crate::fold::call::integers_of(indices).ok_or("has indices that are no integers")?;
-            let side = shape[*axis];
-            let place = |&index: &i64| usize::try_from(if index < 0 { index.checked_add_unsigned(side as u64)? } else { index }).ok();
-            let places = indices.iter().map(place).collect::<Option<Vec<_>>>().ok_or("has an index outside of its axis")?;
+            let indices = integers_of(indices).ok_or("has indices that are no integers")?;
+            let places = indices.into_iter().map(|index| index_of(index, shape[*axis])).collect::<Result<Vec<_>, _>>()?;
             let mut offsets = whole();
             offsets.choose(*axis, places.into_iter())?;
             one(offsets)
@@ -417,7 +415,7 @@ fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize
             offsets.fill = *value as f32;
             for axis in 0..shape.len() {
                 let side = i64::try_from(shape[axis]).map_err(|_| "is too large")?;
-                let places = (-before[axis]..side + after[axis]).map(|at| padded(at, side, *mode));
+                let places = (-before[axis]..side + after[axis]).map(|at| mode.element(at, side));
                 offsets.choose_or_fill(axis, places)?;
             }
             one(offsets)
@@ -426,24 +424,6 @@ fn moves(operation: &Operation, operands: &[Option<Operand<'_>>], shape: &[usize
         Operation::SpaceToDepth { block } => one(space_to_depth(shape, *block)?),
         _ => Err("this engine does not support the operator".into()),
     }
-}
-
-/// The position from which a position of a padded axis is filled; none for the padding number.
-fn padded(at: i64, side: i64, mode: PadMode) -> Option<usize> {
-    let inside = (0..side).contains(&at);
-    let place = match mode {
-        _ if inside => at,
-        PadMode::Constant => return None,
-        PadMode::Edge => at.clamp(0, side - 1),
-        PadMode::Wrap => at.rem_euclid(side),
-        PadMode::Reflect if side == 1 => 0,
-        PadMode::Reflect => {
-            let period = 2 * (side - 1);
-            let at = at.rem_euclid(period);
-            if at < side { at } else { period - at }
-        }
-    };
-    usize::try_from(place).ok()
 }
 
 fn depth_to_space(shape: &[usize], block: usize, columns_first: bool) -> Result<Offsets, Problem> {
