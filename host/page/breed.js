@@ -20,8 +20,6 @@ function introduce({ model, side, colour }) {
   find("breed-lead").textContent = `Pick the pictures that you like, then breed: sixteen offspring take their place. Under each picture is what ${model} takes it for.`;
   find("kind").value = colour ? "unit colour" : "unit";
   find("about").textContent = "Pictures are drawn and named by fooling on this computer. ";
-  // It is part of what decides a run.
-  find("strength").onchange = () => say("Another strength of mutation applies from the next new start.");
 }
 
 export async function openBreed() {
@@ -36,7 +34,8 @@ export async function openBreed() {
   let looks = [];
 
   const picks = () => here.picked;
-  const nextId = () => Math.max(0, ...generations.keys()) + 1;
+  // Increasing, and different in two tabs, which do not see each other's generations.
+  const nextId = () => Math.max(Date.now(), ...[...generations.keys()].map((id) => id + 1));
 
   /** Makes a generation the current one. `known` has its pictures if they have just been made. */
   async function go(id, known) {
@@ -82,10 +81,9 @@ export async function openBreed() {
   async function bred({ parent, from, spec, colour }) {
     const seed = randomSeed();
     const depth = depthBelow(parent);
-    const request = { parents: from.map(({ genome }) => genome), colour, strength: Number(find("strength").value), seed, generation: depth, sure: find("sure").checked, spec, side: shownSide(spec) };
+    const request = { parents: from, colour, strength: Number(find("strength").value), seed, generation: depth, sure: find("sure").checked, spec, side: shownSide(spec) };
     const children = await ask("breed", request);
-    const parents = children.map((child) => (child.from < 0 ? -1 : from[child.from].place));
-    await add({ parent, depth, spec, genomes: children.map(({ genome }) => genome), parents }, children);
+    await add({ parent, depth, spec, genomes: children.map(({ genome }) => genome) }, children);
   }
 
   async function next() {
@@ -96,8 +94,8 @@ export async function openBreed() {
       const chosen = [...here.chosen, picks().map((place) => here.numbers[place])];
       return recorded({ parent: here.id, spec: here.spec, run: here.run, chosen });
     }
-    const from = picks().map((place) => ({ place, genome: here.genomes[place] }));
-    await bred({ parent: here.id, from, spec: here.spec, colour: parts(from[0].genome).outputs === 3 });
+    // A genome keeps the number of its outputs, so `colour` is for random ones.
+    await bred({ parent: here.id, from: picks().map((place) => here.genomes[place]), spec: here.spec, colour: false });
   }
 
   const children = (id) => [...generations.values()].filter(({ parent }) => parent === id);
@@ -133,22 +131,25 @@ export async function openBreed() {
 
   /** A genome from a link or a file becomes a generation of its own: it and fifteen offspring. */
   async function bring({ bytes, spec }) {
-    await ask("draw", { genome: bytes, side: SIDE, spec }); // Refuses damaged genomes.
+    const side = shownSide(spec);
+    const [itself] = await ask("show", { genomes: [bytes], side, spec }); // Refuses damaged genomes.
     if (here) note();
-    const request = { parents: [bytes], colour: false, strength: 1, seed: 1n, generation: 0, sure: false, spec, side: SIDE };
-    const offspring = await ask("breed", request);
-    await add({ parent: null, depth: 0, spec, genomes: [bytes, ...offspring.slice(0, 15).map(({ genome }) => genome)], parents: Array(16).fill(-1), picked: [0] });
+    const offspring = await ask("breed", { parents: [bytes], colour: false, strength: 1, seed: 1n, generation: 0, sure: false, spec, side });
+    const pictures = [itself, ...offspring.slice(0, 15)];
+    await add({ parent: null, depth: 0, spec, genomes: pictures.map(({ genome }) => genome), picked: [0] }, pictures);
   }
 
   function draw() {
+    const drawn = here;
     const slots = looks.map(({ pixels, label, score, others }, place) => {
       const picture = element("button", { className: "picture" }, paint(element("canvas"), pixels), element("div", { className: "label" }, element("b", { textContent: label }), element("span", { textContent: percent(score) })));
       picture.setAttribute("aria-pressed", picks().includes(place));
       if (others) picture.title = others.map(([name, confidence]) => `${name} ${percent(confidence)}`).join(", ");
       picture.setAttribute("aria-label", `Picture ${place + 1}: the network says ${label}, ${percent(score)}`);
-      picture.onclick = guard(() => pick(place));
+      // A click that waited until other pictures were shown is not about those.
+      picture.onclick = guard(() => here === drawn && pick(place));
       const more = element("button", { className: "more", textContent: "⋯", ariaLabel: `More about picture ${place + 1}` });
-      more.onclick = guard(() => detail(here.genomes[place], here.spec));
+      more.onclick = guard(() => detail(drawn.genomes[place], drawn.spec));
       return element("div", { className: "slot" }, picture, more);
     });
     const focused = [...find("pictures16").querySelectorAll("button")].indexOf(document.activeElement);
@@ -161,12 +162,12 @@ export async function openBreed() {
     drawTree().catch((error) => say(error.message));
   }
 
+  const thumbnails = new WeakMap(); // Of genomes.
+  let drawings = 0;
   /** The family tree: generations from left to right, each with the first picture that was picked in it. */
-  const thumbnails = new Map();
   async function drawTree() {
     const [size, gap] = [44, 22];
-    // Other generations may be bred while thumbnails are drawn.
-    const [shown, marked] = [[...generations.values()], here];
+    const [number, shown] = [++drawings, [...generations.values()]];
     const rows = new Map();
     let row = 0;
     const lay = (id) => {
@@ -193,16 +194,16 @@ export async function openBreed() {
         drawing.append(svg("path", { class: "branch", d: `M${px + size} ${py + size / 2}C${px + size + gap / 2} ${py + size / 2} ${x - gap / 2} ${y + size / 2} ${x} ${y + size / 2}` }));
       }
     }
-    for (const generation of shown) {
+    for (const [place, generation] of shown.entries()) {
       const [x, y] = at(generation);
       const genome = generation.genomes[generation.picked[0] ?? 0];
-      const name = toHash(genome, generation.spec);
-      if (!thumbnails.has(name)) {
+      if (!thumbnails.has(genome)) {
         const pixels = await ask("draw", { genome, side: SIDE, spec: generation.spec });
-        thumbnails.set(name, paint(element("canvas"), pixels).toDataURL());
+        if (number !== drawings) return; // A later call draws what has changed.
+        thumbnails.set(genome, paint(element("canvas"), pixels).toDataURL());
       }
-      const link = svg("a", { href: "#breed", class: generation === marked ? "here" : "", "aria-label": `Generation ${generation.depth}, number ${generation.id}` });
-      link.append(svg("image", { x, y, width: size, height: size, href: thumbnails.get(name) }), svg("rect", { x, y, width: size, height: size, rx: 4 }));
+      const link = svg("a", { href: "#breed", class: generation === here ? "here" : "", "aria-label": `Generation ${generation.depth}, number ${place + 1}` });
+      link.append(svg("image", { x, y, width: size, height: size, href: thumbnails.get(genome) }), svg("rect", { x, y, width: size, height: size, rx: 4 }));
       const jump = guard(() => {
         note();
         return go(generation.id);
@@ -213,7 +214,6 @@ export async function openBreed() {
       };
       drawing.append(link);
     }
-    if (marked !== here || shown.length !== generations.size) return; // A later call draws it.
     find("tree").replaceChildren(drawing);
     find("tree").querySelector(".here")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
@@ -234,7 +234,9 @@ export async function openBreed() {
       const value = element("output", { textContent: link.weight.toFixed(1) });
       const slider = element("input", { type: "range", min: -10, max: 10, step: 0.1, value: link.weight, ariaLabel: `Weight from node ${link.source} to node ${link.target}` });
       slider.oninput = guard(async () => {
-        link.weight = Math.fround(Number(slider.value));
+        const weight = Math.fround(Number(slider.value));
+        if (weight === link.weight) return; // Earlier events of the same movement.
+        link.weight = weight;
         value.textContent = link.weight.toFixed(1);
         current = assemble(genome);
         await look();
@@ -288,9 +290,15 @@ export async function openBreed() {
     const linked = fromHash(location.hash);
     if (linked) {
       await bring(linked);
+      globalThis.history.replaceState(null, "", "#breed"); // So that the same link can be opened again, and a reload does not.
       say("");
     }
   });
+  const place = await store.place();
+  if (generations.has(place)) await go(place);
+  else if (generations.size) await go(Math.max(...generations.keys()));
+  await fromLink();
+  if (!here) await fresh();
   for (const [id, action] of Object.entries({ next, back, forward, undo, fresh })) find(id).onclick = guard(action);
   find("open").onchange = guard(async () => {
     const file = find("open").files[0];
@@ -301,10 +309,6 @@ export async function openBreed() {
     say("");
   });
   addEventListener("hashchange", fromLink);
-  const place = await store.place();
-  if (generations.has(place)) await go(place);
-  else if (generations.size) await go(Math.max(...generations.keys()));
-  await fromLink();
-  if (!here) await fresh();
+  find("strength").onchange = () => here.run && say("Another strength of mutation applies from the next new start."); // It is part of what decides a run.
   return {};
 }

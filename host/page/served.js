@@ -38,7 +38,7 @@ const actions = {
   async breed({ parents, strength, seed, generation, sure, side, spec }) {
     const lines = parents.map((parent) => toLine(parent, spec));
     const { pictures } = await question({ action: "breed", parents: lines, strength, seed: String(seed), generation, sure, side });
-    return pictures.map((picture) => ({ ...look(picture), from: picture.child }));
+    return pictures.map(look);
   },
   /** The offspring of a generation of a run: the program records what was picked. */
   async pick({ run, picked, sure, side }) {

@@ -1,12 +1,10 @@
 // Watch: a run against the built-in network, live.
-import { SIDE, png, runToml, tar } from "./fooling.js";
+import { SIDE, png, runToml, tar, toHash } from "./fooling.js";
 import { element, find, graph, paint, percent, say, save, sequence, startWorker } from "./view.js";
 
 export async function openWatch() {
   const ask = startWorker();
   const [about] = await Promise.all([fetch("lenet.json").then((answer) => answer.json()), ask("open")]);
-  const cells = about.labels.map((label, cell) => makeCell(label, () => showCell(cell)));
-  find("cells").replaceChildren(...cells.map(({ button }) => button));
   let run;
   let playing = true;
   let visible = true;
@@ -19,6 +17,8 @@ export async function openWatch() {
       say(error.message);
     });
   const takeStep = guard(step);
+  const cells = about.labels.map((label, cell) => makeCell(label, guard(() => showCell(cell))));
+  find("cells").replaceChildren(...cells.map(({ button }) => button));
 
   function readSettings() {
     const value = (id) => find(id).value;
@@ -80,7 +80,7 @@ export async function openWatch() {
   }
 
   async function showCell(cell) {
-    const elite = run.elites[cell];
+    const elite = run?.elites[cell];
     if (!elite) return;
     const ancestors = [];
     for (let one = elite; one; one = run.known.get(one.parent)) ancestors.unshift(one);
@@ -96,8 +96,7 @@ export async function openWatch() {
       const spec = { coordinates: run.settings.coordinates };
       find("detail-body").append(element("h2", {}, "Its genome"), await graph(ask, elite.genome, spec));
       const breed = element("button", { textContent: "Breed from it" });
-      breed.onclick = async () => {
-        const { toHash } = await import("./fooling.js");
+      breed.onclick = () => {
         find("detail").close();
         location.hash = toHash(elite.genome, spec);
       };

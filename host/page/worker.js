@@ -26,23 +26,21 @@ const actions = {
   draw: ({ genome, side, spec }) => program.draw(genome, side, spec),
   /** Sixteen different pictures: random ones, or offspring of the picked parents; if `sure`, the ones with the highest confidence of many. */
   breed({ parents, colour, strength, seed, generation, sure, spec, side }) {
-    const found = new Map();
-    for (const parent of parents) found.set(program.draw(parent, SIDE, spec).join(), null);
+    const found = new Set(parents.map((parent) => program.draw(parent, SIDE, spec).join()));
     const wantedCount = sure ? CANDIDATES : 16;
     const children = [];
     for (let child = 0; children.length < wantedCount && child < 8 * wantedCount; child++) {
-      const from = parents.length ? child % parents.length : -1;
-      const genome = program.breed(parents[from], { colour, strength, seed, generation, child });
+      const genome = program.breed(parents[child % parents.length], { colour, strength, seed, generation, child });
       const pixels = program.draw(genome, SIDE, spec);
       // Pictures of one colour, and copies, are left out as long as there are others.
       const plain = pixels.every((byte, i) => byte === pixels[i % (pixels.length / SIDE ** 2)]);
       const name = pixels.join();
       if (child < 6 * wantedCount && (plain || found.has(name))) continue;
-      found.set(name, genome);
-      children.push({ genome, from, best: Math.max(...program.score(genome, spec)) });
+      found.add(name);
+      children.push({ genome, best: sure ? Math.max(...program.score(genome, spec)) : 0 });
     }
     if (sure) children.sort((a, b) => b.best - a.best);
-    return children.slice(0, 16).map(({ genome, from }) => ({ from, ...look(genome, side, spec) }));
+    return children.slice(0, 16).map(({ genome }) => look(genome, side, spec));
   },
 };
 

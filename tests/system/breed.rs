@@ -204,6 +204,7 @@ fn rubbish_is_answered_and_ends_nothing() {
     assert!(!dir.path().join("bred").exists(), "invalid picks are not recorded");
     // More connections than are served at once, which say nothing: later ones are refused, and everything works when they have gone.
     let idle: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    assert_ne!(server.get("/main.js", "").0, 200, "there are too many connections");
     drop(idle);
     let alive = || TcpStream::connect(server.address).is_ok() && server.get("/main.js", "").0 == 200;
     assert!((0..50).any(|_| {

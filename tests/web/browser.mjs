@@ -156,6 +156,11 @@ await check("a genome: graph, sliders, PNG, file, and a link that opens the same
   const linked = await open(link);
   await bred(linked);
   hold((await pictures(linked))[0] === shown, "the link shows another picture");
+  const roots = () => linked.waitForFunction(() => document.querySelectorAll("#tree a").length).then((count) => count.jsonValue());
+  const before = await roots();
+  await linked.reload();
+  await bred(linked);
+  hold((await roots()) === before, "a reload brings the genome of the link again");
   await linked.close();
   await breed.keyboard.press("Escape");
 });

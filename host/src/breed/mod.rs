@@ -9,7 +9,7 @@ mod page;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use fooling_core::{
     Birth, Channels, ColourSpace, Coordinates, CppnSettings, Encoding as _, PictureSpec, Purpose, Settings, StandardEncoding,
@@ -96,7 +96,7 @@ struct Shown {
     /// The genome, if it is new to the page.
     #[serde(skip_serializing_if = "Option::is_none")]
     genome: Option<String>,
-    /// Its number in the generation, or the place of its parent among those in the request.
+    /// Its number in the generation of a run.
     #[serde(skip_serializing_if = "Option::is_none")]
     child: Option<u32>,
     /// What the network calls it, and the confidence, most confident first; none if the scores are invalid.
@@ -110,16 +110,24 @@ struct Drawn {
     genome: StandardGenome,
     /// Its side is that of the pictures that the network sees.
     spec: PictureSpec,
-    child: u32,
+    /// Its number in the generation of a run.
+    child: Option<u32>,
+    /// Drawn when it is first needed.
+    seen: OnceLock<Picture>,
 }
 
 impl Drawn {
+    fn new(genome: StandardGenome, spec: PictureSpec) -> Self {
+        Self { genome, spec, child: None, seen: OnceLock::new() }
+    }
+
     fn picture(&self, side: u16) -> Picture {
         draw(&self.genome, PictureSpec { side, ..self.spec })
     }
 
-    fn seen(&self) -> Picture {
-        self.picture(self.spec.side)
+    /// What the network sees.
+    fn seen(&self) -> &Picture {
+        self.seen.get_or_init(|| self.picture(self.spec.side))
     }
 }
 
@@ -191,7 +199,7 @@ impl<'m> Breeder<'m> {
         let entry = genomes::from_line(line)?;
         let colour = (entry.genome.outputs() == 3).then(|| entry.colour.unwrap_or(ColourSpace::Hsv));
         let spec = PictureSpec { side: self.side(), coordinates: entry.coordinates.unwrap_or(Coordinates::Pixel), colour };
-        Ok(Drawn { genome: entry.genome, spec, child: 0 })
+        Ok(Drawn::new(entry.genome, spec))
     }
 
     fn read_all(&self, lines: &[String]) -> Result<Vec<Drawn>, String> {
@@ -224,7 +232,7 @@ impl<'m> Breeder<'m> {
             answer.pictures.push(Shown {
                 length: picture.bytes().len(),
                 genome: fresh.then(|| genomes::to_line(&one.genome, one.spec)),
-                child: fresh.then_some(one.child),
+                child: one.child,
                 names: valid.then(|| top(scores, NAMES).into_iter().map(name).collect()),
             });
             answer.pixels.extend_from_slice(picture.bytes());
@@ -238,8 +246,8 @@ impl<'m> Breeder<'m> {
         let made: Vec<Mutex<Option<X>>> = drawn.iter().map(|_| Mutex::new(None)).collect();
         let picture = |at: usize| {
             let seen = drawn[at].seen();
-            *made[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(make(&drawn[at], &seen));
-            Cow::Owned(if seen.channels() == channels { seen } else { seen.fitted(side, channels) })
+            *made[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(make(&drawn[at], seen));
+            if seen.channels() == channels { Cow::Borrowed(seen) } else { Cow::Owned(seen.fitted(side, channels)) }
         };
         let scores = self.pool.score(drawn.len(), picture).map_err(|error| error.to_string())?;
         let made = made.into_iter().filter_map(|made| made.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -250,7 +258,7 @@ impl<'m> Breeder<'m> {
     /// network is most sure of.
     fn choose(&mut self, candidates: impl Fn(u32) -> Result<Drawn, String>, parents: &[Drawn], sure: bool) -> Result<Vec<Drawn>, String> {
         let digest = |picture: &Picture| Sha256::digest(picture.bytes());
-        let mut seen: HashSet<_> = parents.iter().map(|parent| digest(&parent.seen())).collect();
+        let mut seen: HashSet<_> = parents.iter().map(|parent| digest(parent.seen())).collect();
         let wanted = if sure { OFFSPRING as usize } else { PLACES };
         let (mut chosen, mut others) = (Vec::new(), Vec::new());
         for child in 0..OFFSPRING {
@@ -261,7 +269,7 @@ impl<'m> Breeder<'m> {
             let picture = candidate.seen();
             let pixels = picture.bytes();
             let plain = pixels.chunks_exact(picture.channels()).all(|pixel| *pixel == pixels[..picture.channels()]);
-            if plain || !seen.insert(digest(&picture)) { others.push(candidate) } else { chosen.push(candidate) }
+            if plain || !seen.insert(digest(picture)) { others.push(candidate) } else { chosen.push(candidate) }
         }
         let missing = PLACES.saturating_sub(chosen.len());
         chosen.extend(others.into_iter().take(missing));
@@ -284,14 +292,13 @@ impl<'m> Breeder<'m> {
         }
         let (rates, eta) = mutation(strength)?;
         let candidates = |child: u32| {
-            let place = child as usize % parents.len();
-            let parent = &parents[place];
+            let parent = &parents[child as usize % parents.len()];
             let channels = if parent.genome.outputs() == 3 { Channels::Colour } else { Channels::Grey };
             let encoding = StandardEncoding::new(channels, CppnSettings { rates: rates.of_cppns(), eta, ..CppnSettings::PAPER });
             let encoding = encoding.map_err(|error| error.to_string())?;
             let mut genome = parent.genome.clone();
             encoding.mutate(&mut Stream::new(seed, Birth { generation, child }, Purpose::Child), generation, &mut genome);
-            Ok(Drawn { genome, spec: parent.spec, child: place as u32 })
+            Ok(Drawn::new(genome, parent.spec))
         };
         self.choose(candidates, &parents, sure)
     }
@@ -305,9 +312,8 @@ impl<'m> Breeder<'m> {
         let picks = Picks::new(&settings, picked)?;
         let recorded = (!picked.is_empty()).then(|| self.keep(&config, &settings, picks.picked()));
         let folder = recorded.transpose().map_err(|error| error.to_string())?;
-        let parents: Vec<Drawn> =
-            picks.parents().into_iter().map(|genome| Drawn { genome: genome.clone(), spec: settings.picture, child: 0 }).collect();
-        let candidates = |child: u32| Ok(Drawn { genome: picks.offspring(child)?.genome, spec: settings.picture, child });
+        let parents: Vec<Drawn> = picks.parents().into_iter().map(|genome| Drawn::new(genome.clone(), settings.picture)).collect();
+        let candidates = |child: u32| Ok(Drawn { child: Some(child), ..Drawn::new(picks.offspring(child)?.genome, settings.picture) });
         Ok((self.choose(candidates, &parents, sure)?, folder))
     }
 

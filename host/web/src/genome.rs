@@ -4,7 +4,6 @@
 //! each link source (u16), target (u16) and weight (f32); all little-endian. Genome files and links are made of these in JavaScript.
 
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use fooling_core::{
@@ -115,9 +114,4 @@ pub(crate) fn offspring(parent: Option<&StandardGenome>, colour: bool, strength:
         None => encoding.random(&mut stream, &mut genome),
     }
     genome
-}
-
-/// Storage for a list of pictures' bytes.
-pub(crate) fn blank(length: usize) -> Vec<u8> {
-    vec![0; length]
 }

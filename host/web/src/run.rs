@@ -73,7 +73,7 @@ impl Drawn for StandardEncoding {
 
 impl Drawn for DirectEncoding<Vec<u8>> {
     fn blank(settings: &Settings) -> DirectGenome<Vec<u8>> {
-        DirectGenome(genome::blank(settings.picture_bytes()))
+        DirectGenome(vec![0; settings.picture_bytes()])
     }
 
     /// Grey pictures are their own genomes.
