@@ -5,47 +5,23 @@
 //! in a run of the program. There is no ONNX file, so the provenance names the scorer and its version as the caller states them, and a run
 //! is resumed only with the same.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+mod scorer;
+mod steps;
+
 use std::time::Instant;
 
-use fooling_core::{Elite, JournalHeader, Placement, Region, Rows, Search as CoreSearch, Selection, Settings};
-use serde::{Deserialize, Serialize};
+use fooling_core::Settings;
 
-use super::encoding::HostEncoding;
+pub use self::scorer::Scorer;
+use self::scorer::{Prepared, Shape, same_scorer};
+use self::steps::{Begin, Steps};
 use super::evolve::{Finished, Progress, Recorded, Timing, reopen, store_generations};
 use super::journal_file::JournalFile;
-use super::repeats::{self, LastDigests, NO_SCORE, Repeats};
-use super::replay::replay_all;
-use super::search::{EliteAccess, Job, MOST_MEMORY, check_room, with_search};
-use super::{Elites, Folder, Provenance, RunConfig, RunError, RunToml, Scores, Stats};
-use crate::classifier::{ClassifyError, Finisher, InvalidScores, RawScores, Scoring};
+use super::repeats::{self, NO_SCORE};
+use super::search::with_search;
+use super::{Folder, RunConfig, RunError, RunToml, Scores, Stats};
+use crate::classifier::{Finisher, InvalidScores, RawScores, Scoring};
 use crate::model::{MAX_CLASSES, Output};
-use crate::util::workers::Workers;
-
-/// Who scores the pictures of a [`Search`], and what the scores mean.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scorer {
-    /// Its name, for the provenance of the run.
-    pub name: String,
-    /// Its version, or anything else that changes when its scores do. A run is resumed only with the same name and version.
-    pub version: String,
-    /// The name of each class, in the order of the scores.
-    pub labels: Vec<String>,
-    /// The meaning of its scores.
-    pub output: Output,
-}
-
-/// The pictures and scores of a run without a model, as its provenance stores them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Shape {
-    /// Width and height of a picture in pixels.
-    side: usize,
-    /// 1 or 3.
-    channels: u8,
-    /// Scores for each picture.
-    classes: usize,
-}
 
 /// A run whose pictures the caller scores.
 ///
@@ -108,15 +84,9 @@ impl Search {
         if folder.journal().exists() {
             return Err(RunError::Occupied(folder.root().to_owned()));
         }
-        let prepared = Prepared::new(config, side, channels, scorer);
-        let (prepared, settings, run) = match prepared.and_then(|prepared| Ok((prepared.settings()?, prepared.run_toml()?, prepared))) {
-            Ok((settings, run, prepared)) => (prepared, settings, run),
-            Err(error) => {
-                // An invalid configuration leaves no folder behind.
-                folder.discard();
-                return Err(error);
-            }
-        };
+        let checked = Prepared::new(config, side, channels, scorer).and_then(|run| Ok((run.settings()?, run.run_toml()?, run)));
+        // An invalid configuration leaves no folder behind.
+        let (settings, run, prepared) = checked.inspect_err(|_| folder.discard())?;
         run.write(&folder)?;
         let journal = JournalFile::begin(&folder.journal(), &settings, &run.provenance.journal_text())?;
         Self::open(&prepared, settings, folder, journal, None, threads)
@@ -196,8 +166,7 @@ impl Search {
     /// that equal pictures always have equal scores, to the last bit. A generation may then have no pictures at all.
     #[must_use]
     pub fn skipping_repeats(mut self) -> Self {
-        // Only an archive never admits equal scores.
-        self.skips = !matches!(self.settings.selection, Selection::Single { .. });
+        self.skips = repeats::can_be_skipped(&self.settings);
         self
     }
 
@@ -360,7 +329,7 @@ impl Search {
         let threads = u32::try_from(self.timing.threads).unwrap_or(u32::MAX);
         self.timing.pictures += children as u64;
         self.timing.repeated += (children - self.shown.len()) as u64;
-        self.timing.evaluation.infer += (offered - asked).saturating_sub(offered - told) * threads;
+        self.timing.evaluation.infer += told.saturating_duration_since(asked) * threads;
         self.timing.archive += decided - offered;
         self.timing.write += decided.elapsed();
         self.timing.elapsed = begun.elapsed();
@@ -401,185 +370,11 @@ struct UsedScores {
     invalid: Option<(usize, InvalidScores)>,
 }
 
-/// What follows from the configuration of a run and its scorer.
-struct Prepared {
-    config: RunConfig,
-    shape: Shape,
-    labels: Vec<String>,
-    output: Output,
-    provenance: Provenance,
-}
-
-impl Prepared {
-    fn new(mut config: RunConfig, side: usize, channels: u8, scorer: &Scorer) -> Result<Self, RunError> {
-        let Scorer { name, version, labels, output } = scorer;
-        for (what, text) in [("name", name), ("version", version)] {
-            if text.is_empty() || text.len() > 1000 || text.chars().any(char::is_control) {
-                return Err(RunError::Config(format!("the scorer needs a {what} of 1 to 1000 bytes without control characters")));
-            }
-        }
-        if !(2..=MAX_CLASSES).contains(&labels.len()) {
-            return Err(RunError::Config(format!("there are {} classes, but 2 to {MAX_CLASSES} are supported", labels.len())));
-        }
-        if ![1, 3].contains(&channels) {
-            return Err(RunError::Config(format!("pictures have 1 or 3 channels, not {channels}")));
-        }
-        config.model.clone_from(name);
-        let shape = Shape { side, channels, classes: labels.len() };
-        let provenance = Provenance::of_caller(name, version, &serde_json::to_string(&shape).expect("numbers"), *output);
-        Ok(Self { config, shape, labels: labels.clone(), output: *output, provenance })
-    }
-
-    fn settings(&self) -> Result<Settings, RunError> {
-        let Shape { side, channels, classes } = self.shape;
-        let settings = self.config.settings(classes, side, channels).map_err(RunError::Config)?;
-        check_room(&settings)?;
-        let children = settings.sizes.initial.max(settings.sizes.batch);
-        if u128::from(children) * settings.picture_bytes() as u128 > u128::from(MOST_MEMORY) {
-            let problem = format!("{children} pictures in a generation take more than {} MiB; use fewer", MOST_MEMORY >> 20);
-            return Err(RunError::Config(problem));
-        }
-        Ok(settings)
-    }
-
-    /// The run.toml of this run. That it can be read again is checked here, not at the end of the run.
-    fn run_toml(&self) -> Result<RunToml, RunError> {
-        let run = RunToml::of(&self.config, self.shape.classes, &self.labels, self.provenance.clone());
-        run.text()?;
-        Ok(run)
-    }
-}
-
-/// Refuses another scorer than the one of the journal: old and new scores would not be comparable.
-fn same_scorer(header: &JournalHeader<'_>, here: &Provenance) -> Result<Vec<String>, String> {
-    let line = |word: &str| Provenance::recorded(header.provenance, word);
-    for (word, what, now) in [("engine", "was scored by", &here.engine), ("input", "has pictures and classes", &here.input)] {
-        let before = line(word);
-        if before != now {
-            let (before, now) = (before.escape_debug(), now.escape_debug());
-            return Err(format!(
-                "the run {what} '{before}', but here that is '{now}'; resume it with the same scorer, pictures and classes, or start a new run"
-            ));
-        }
-    }
-    Ok(Vec::new())
-}
-
-/// A search with storage for a generation, of any encoding and population.
-trait Steps: Send + Sync + std::fmt::Debug {
-    fn generation(&self) -> u32;
-    /// Makes the offspring of the generation, and draws them. If `skips`, returns those that look like an elite.
-    fn draw(&mut self, pictures: &mut [u8], skips: bool) -> Result<BTreeSet<usize>, RunError>;
-    /// Offers the offspring that were drawn.
-    fn tell(&mut self, scores: &[f32], placed: &mut dyn FnMut(Placement)) -> Result<u32, RunError>;
-    fn elites(&self) -> Elites;
-}
-
-struct Begin<'b> {
-    settings: Settings,
-    journal: Option<&'b [u8]>,
-    best: &'b mut Scores,
-    threads: usize,
-}
-
-impl Job for Begin<'_> {
-    type Output = Result<Box<dyn Steps>, String>;
-
-    fn run<E: HostEncoding, P: EliteAccess<E::Genome> + Send + Sync + 'static>(
-        self,
-        mut search: CoreSearch<E, P>,
-    ) -> Result<Self::Output, RunError> {
-        let settings = self.settings;
-        if let Some(journal) = self.journal
-            && let Err(problem) = replay_all(&settings, &mut search, self.best, journal)
-        {
-            return Ok(Err(problem));
-        }
-        let largest = settings.sizes.initial.max(settings.sizes.batch) as usize;
-        let worker = || Ok::<_, ClassifyError>(Worker { renderer: E::renderer(&settings), room: Vec::new() });
-        let workers = Workers::new(self.threads.clamp(1, largest.max(1)), worker).map_err(RunError::from)?;
-        let blank = || Elite { genome: E::blank(&settings), birth: Default::default(), parent: None };
-        let offspring = std::iter::repeat_with(blank).take(largest).collect();
-        let repeats = Repeats::new(&settings, Region::whole(settings.picture.side.into()));
-        Ok(Ok(Box::new(Typed { search, workers, offspring, repeats, last: LastDigests::default() })))
-    }
-}
-
-struct Typed<E: HostEncoding, P> {
-    search: CoreSearch<E, P>,
-    workers: Workers<Worker<E>>,
-    offspring: Vec<Elite<E::Genome>>,
-    repeats: Repeats<E>,
-    /// The digests of the pictures that were drawn last.
-    last: LastDigests,
-}
-
-struct Worker<E: HostEncoding> {
-    renderer: E::Renderer,
-    /// For the picture of an elite.
-    room: Vec<u8>,
-}
-
-impl<E: HostEncoding, P> std::fmt::Debug for Typed<E, P> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Typed").field("workers", &self.workers.count()).finish_non_exhaustive()
-    }
-}
-
-/// Chunks for each thread, so that all finish at about the same time.
-const CHUNKS: usize = 4;
-
-impl<E: HostEncoding, P: EliteAccess<E::Genome> + Send + Sync> Steps for Typed<E, P> {
-    fn generation(&self) -> u32 {
-        self.search.generation()
-    }
-
-    fn draw(&mut self, pictures: &mut [u8], skips: bool) -> Result<BTreeSet<usize>, RunError> {
-        let settings = *self.search.settings();
-        let (bytes, row_bytes, children) = (settings.picture_bytes(), settings.row_bytes(), self.search.children());
-        if skips {
-            self.repeats.learn(&self.search, &self.last);
-        }
-        self.last.begin(0..children);
-        let chunk = (children as usize).div_ceil(self.workers.count() * CHUNKS).max(1);
-        let offspring = self.offspring[..children as usize].chunks_mut(chunk);
-        let chunks = offspring.zip(pictures.chunks_mut(chunk * bytes)).zip(self.last.digests.chunks_mut(chunk)).enumerate();
-        let (chunks, search, repeats) = (Mutex::new(chunks), &self.search, &self.repeats);
-        let repeated = self.workers.run(|Worker { renderer, room }| -> Result<_, ClassifyError> {
-            let mut repeated = Vec::new();
-            loop {
-                let next = chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((number, ((offspring, pictures), digests))) = next else { return Ok(repeated) };
-                let parts = offspring.iter_mut().zip(pictures.chunks_exact_mut(bytes)).zip(digests);
-                for (((child, picture), digest), number) in parts.zip(number * chunk..) {
-                    search.ask(number as u32, child).expect("the storage was allocated for this generation");
-                    let mut rows = Rows::new(|row| picture[row.y * row_bytes..][..row_bytes].copy_from_slice(row.bytes));
-                    E::render(renderer, &child.genome, &mut rows);
-                    if skips {
-                        *digest = repeats::digest(picture);
-                        if repeats.contains(search, (*digest, picture), (renderer, room)) {
-                            repeated.push(number);
-                        }
-                    }
-                }
-            }
-        })?;
-        Ok(repeated.into_iter().flatten().collect())
-    }
-
-    fn tell(&mut self, scores: &[f32], placed: &mut dyn FnMut(Placement)) -> Result<u32, RunError> {
-        let children = self.search.children() as usize;
-        self.search.tell(&self.offspring[..children], scores, placed).map_err(|error| RunError::Config(error.to_string()))
-    }
-
-    fn elites(&self) -> Elites {
-        Elites::of(&self.search, self.search.settings())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use fooling_core::Placement;
 
     use super::*;
     use crate::classifier::{Classifier as _, Exact};
