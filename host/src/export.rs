@@ -5,11 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::run::{Folder, Rebuilt, RebuiltElite, RunError, RunToml, rebuild_at, thinned_curve};
-use crate::util::files::{FileError, make_folder, write_file};
+use crate::run::{Folder, Rebuilt, RebuiltElite, RunError, RunToml, last_generation, rebuild_at};
+use crate::util::files::{FileError, write_file};
 use crate::util::text::setting;
 
 /// Where pictures go.
@@ -121,7 +120,7 @@ pub(crate) fn export(selection: &Selection<'_>, layout: PictureLayout, out: &Pat
         return Err(ExportError::Nothing);
     }
     // Last, so that a set with a table is whole.
-    write(&out.join("pictures.csv"), set.table.as_bytes())?;
+    write_file(&out.join("pictures.csv"), set.table.as_bytes())?;
     Ok(Exported { pictures: set.pictures, classes: set.classes.len() })
 }
 
@@ -129,12 +128,10 @@ pub(crate) fn export(selection: &Selection<'_>, layout: PictureLayout, out: &Pat
 fn check(root: &Path, generation: Option<u32>) -> Result<(), ExportError> {
     let fail = |problem| ExportError::Run { run: root.to_owned(), problem };
     let folder = Folder::view(root).map_err(fail)?;
-    let output = RunToml::read(&folder).map_err(fail)?.provenance.output;
-    if let Some((_, scores)) = output.split_once("scored by ") {
+    if let Some(scores) = RunToml::read(&folder).map_err(fail)?.provenance.other_scores() {
         return Err(ExportError::Scores { run: root.to_owned(), scores: scores.to_owned() });
     }
-    let last = thinned_curve(&folder, 1).map_err(fail)?.last().map(|(last, _)| *last);
-    match (last, generation) {
+    match (last_generation(&folder).map_err(fail)?, generation) {
         (Some(last), Some(wanted)) if wanted > last => Err(ExportError::Generation { run: root.to_owned(), wanted, last }),
         (Some(_), _) => Ok(()),
         (None, _) => Err(ExportError::Empty(root.to_owned())),
@@ -165,18 +162,11 @@ impl Set<'_> {
         let (sha256, score) = (&provenance.model_sha256, elite.score);
         writeln!(self.table, "{file},{class},{label},{score},{seed},{generation},{born},{encoding},{run},{model},{sha256},{decisions}")
             .expect("writing into memory");
-        write(&self.out.join(file), &elite.picture.to_png()?)?;
+        write_file(&self.out.join(file), &elite.picture.to_png()?)?;
         self.pictures += 1;
         self.classes.insert(class);
         Ok(())
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    if let Some(folder) = path.parent() {
-        make_folder(folder).map_err(|reason: io::Error| FileError::new("make the folder of", path, reason))?;
-    }
-    write_file(path, bytes)
 }
 
 /// A field of a CSV file (RFC 4180).
@@ -187,6 +177,20 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::picks::{self, Kept};
+
+    #[test]
+    fn what_a_person_picked_has_no_confidences() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = picks::config(1);
+        let settings = config.settings(picks::PLACES, 28, 1).unwrap();
+        let run = Kept::create(dir.path(), &config, &settings, &[vec![3, 5]]).unwrap().root().to_owned();
+        let selection = Selection { runs: &[run], generations: &[], confidence: (0.0, 1.0) };
+        let out = dir.path().join("set");
+        let refused = export(&selection, PictureLayout::Imagefolder, &out).unwrap_err().to_string();
+        assert!(refused.contains("its scores are not confidences (what a person picked)"), "{refused}");
+        assert!(!out.exists());
+    }
 
     #[test]
     fn fields_are_quoted_where_they_must_be() {

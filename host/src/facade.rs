@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use fooling_core::{ColourSpace, Coordinates, MAX_SIDE, PictureSpec, open_journal};
+use fooling_core::{ColourSpace, Coordinates, MAX_SIDE, PictureSpec};
 
 use crate::classifier::{Classifier, ClassifyError};
 use crate::genomes;
@@ -151,13 +151,12 @@ pub fn model_of(config: &RunConfig) -> Result<Model, ModelError> {
 ///
 /// # Errors
 ///
-/// If the journal or run.toml is missing or damaged, or nothing is recorded.
+/// If the journal or run.toml is missing or damaged.
 pub fn summarize(folder: &Folder) -> Result<Summary, RunError> {
     let (path, run) = (folder.journal(), RunToml::read(folder)?);
     let bytes = journal_file::read(&path)?;
-    let good = run::good_part(&path, &bytes)?.1;
-    let (header, _) = open_journal(good).map_err(|error| RunError::journal(&path, &error))?;
-    Summary::of(&header.settings, &run, good, Timing::default())
+    let (settings, good) = run::good_part(&path, &bytes)?;
+    Summary::of(&settings, &run, good, Timing::default())
 }
 
 /// Confidence over the cells after each generation, in order.
@@ -192,8 +191,7 @@ pub fn sheet(run: &Rebuilt) -> Result<Vec<u8>, RunError> {
         SheetEntry { class, label, score, picture }
     };
     let pages = report::pages(&title, run.most_confident(SHEET).into_iter().map(entry).collect());
-    let empty = || report::pages(&title, Vec::new()).into_iter().next().unwrap_or_else(|| Picture::new(1, 1).to_png());
-    let page = pages.into_iter().next().unwrap_or_else(empty);
+    let page = pages.into_iter().next().unwrap_or_else(|| Picture::new(1, 1).to_png());
     page.map_err(|source| RunError::Picture { path: "sheet.png".into(), source })
 }
 

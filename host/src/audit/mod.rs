@@ -215,12 +215,6 @@ struct Audit<'a> {
 }
 
 impl Audit<'_> {
-    /// The side in pixels and the number of channels of the network's pictures.
-    fn shape(&self) -> (usize, usize) {
-        let input = &self.subject.model.card().input;
-        (input.picture, input.picture_channels().into())
-    }
-
     fn score<'p>(
         &self,
         classifier: &dyn Classifier,
@@ -260,7 +254,7 @@ impl Audit<'_> {
 
     /// Makes and scores the pictures that need no search.
     fn easy(&mut self, real: Option<&[RealPicture]>, tell: Tell<'_>) -> Result<Vec<EasyRubbish>, AuditError> {
-        let (side, channels) = self.shape();
+        let (side, channels) = self.subject.model.picture_shape();
         let mut found = Vec::new();
         for kind in Rubbish::ALL {
             if kind == Rubbish::ShuffledPixels && real.is_none_or(<[_]>::is_empty) {
@@ -371,7 +365,7 @@ impl Audit<'_> {
         Self: 'c,
     {
         let model = self.subject.model;
-        let (_, channels) = self.shape();
+        let (_, channels) = self.subject.model.picture_shape();
         let mut config = RunConfig::defaults(model.name(), Variant::Paper, encoding, channels as u8, false);
         config.seed = seed;
         // A small budget is still spent in several generations.
@@ -438,8 +432,7 @@ impl Audit<'_> {
         let others = match other {
             None => vec![None; shown.len()],
             Some(other) => {
-                let input = &other.model.card().input;
-                let (side, channels) = (input.picture, input.picture_channels().into());
+                let (side, channels) = other.model.picture_shape();
                 let picture = |i: usize| Cow::Owned(shown[i].2.picture.fitted(side, channels));
                 let scores = self.score(other.classifier, other.model, shown.len(), picture)?;
                 let rows = scores.chunks_exact(other.model.classes()).zip(&shown);
@@ -476,8 +469,7 @@ impl Audit<'_> {
             return Err(AuditError::OtherClasses(other.model.name().to_owned()));
         }
         let shown: Vec<_> = elites.iter().filter(|elite| f64::from(elite.2.score) >= FOOLED && classes[elite.2.cell].is_some()).collect();
-        let input = &other.model.card().input;
-        let (side, channels) = (input.picture, input.picture_channels().into());
+        let (side, channels) = other.model.picture_shape();
         let picture = |i: usize| Cow::Owned(shown[i].2.picture.fitted(side, channels));
         let scores = self.score(other.classifier, other.model, shown.len(), picture)?;
         let (mut same, mut sure) = (0, 0);

@@ -137,9 +137,10 @@ fn how_it_was_made(page: &mut Page, result: &AuditResult) {
 /// The share of classes at 99 %, as steps.
 fn curves(result: &AuditResult) -> Vec<Curve> {
     let mut curves = Vec::new();
+    let counting = result.model.classes - result.measured.rejecting.len();
     for (colour, evolved) in result.evolved.iter().enumerate() {
         for (seed, steps) in evolved.curves.iter().enumerate() {
-            let percent = |classes: usize| 100.0 * classes as f64 / result.model.classes.max(1) as f64;
+            let percent = |classes: usize| 100.0 * classes as f64 / counting.max(1) as f64;
             let mut points: Vec<(f64, f64)> = Vec::new();
             for &(scores, classes) in steps {
                 points.extend(points.last().map(|last| (scores as f64, last.1)));

@@ -25,7 +25,7 @@ pub(crate) struct RealPicture {
 /// What is wrong, and with which file.
 pub(crate) fn load_real(dir: &Path, model: &Model) -> Result<Vec<RealPicture>, String> {
     let input = &model.card().input;
-    let (side, channels) = (input.picture, input.picture_channels().into());
+    let (side, channels) = model.picture_shape();
     let entries = sorted(dir)?;
     let folders: Vec<_> = entries.iter().filter(|path| path.is_dir()).collect();
     let read = |path: &Path, class: Option<usize>| {

@@ -178,9 +178,9 @@ fn config(args: &EvolveArgs, model: &Model) -> anyhow::Result<RunConfig> {
     let channels = model.card().input.picture_channels();
     let target = args.target.as_deref().map(|wanted| Classes::of_model(model).find(wanted).context("--target")).transpose()?;
     // The run may be resumed from another folder.
-    let path = Path::new(&args.model);
-    let name = if path.exists() { std::path::absolute(path)?.to_string_lossy().into_owned() } else { args.model.clone() };
-    let mut config = RunConfig::defaults(&name, args.variant, args.encoding, channels, target.is_some()).with_search(args.search);
+    let origin = model.origin();
+    let name = origin.path.as_ref().unwrap_or(&args.model);
+    let mut config = RunConfig::defaults(name, args.variant, args.encoding, channels, target.is_some()).with_search(args.search);
     config.seed = args.seed;
     config.generations = args.generations.unwrap_or(config.generations);
     config.initial = args.initial.or(args.batch).unwrap_or(config.initial);
@@ -189,8 +189,8 @@ fn config(args: &EvolveArgs, model: &Model) -> anyhow::Result<RunConfig> {
     config.eta = args.eta.unwrap_or(config.eta);
     config.halving = args.halving.unwrap_or(config.halving);
     config.target = target;
-    config.crops = args.crops;
-    config.card = args.card.clone().absolute()?;
+    config.crops = origin.crops;
+    config.card = origin.options.clone();
     set_capacity(args, &mut config)?;
     if let Some(activations) = &args.activations {
         config.activations.clone_from(activations);

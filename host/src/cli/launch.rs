@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fooling::classifier::Classifier;
 use fooling::report::Summary;
-use fooling::run::{Folder, Observer, RunError, Setup};
+use fooling::run::{Folder, Observer, Ranks, RunError, Setup};
 #[cfg(feature = "mpi")]
-use fooling::run::{Ranks as _, Team, World};
+use fooling::run::{Team, World};
 
 /// Whether this process prints no messages, because rank 0 prints them.
 static QUIET: AtomicBool = AtomicBool::new(false);
@@ -74,22 +74,36 @@ impl Launch {
 
     pub(super) fn remark(&self, _: &dyn Classifier) {}
 
+    fn ranks(&self) -> Option<&dyn Ranks> {
+        None
+    }
+}
+
+impl Launch {
+    /// Evolves on all ranks; rank 0 has the folder, and gets the summary.
     pub(super) fn evolve(
         &self,
         setup: &Setup<'_>,
         folder: Option<&Folder>,
         observer: &mut dyn Observer,
     ) -> Result<Option<Summary>, RunError> {
-        folder.map(|folder| fooling::evolve(setup, folder, observer)).transpose()
+        match self.ranks() {
+            Some(ranks) => fooling::evolve_on(ranks, setup, folder, observer),
+            None => folder.map(|folder| fooling::evolve(setup, folder, observer)).transpose(),
+        }
     }
 
+    /// Resumes on all ranks; rank 0 has the folder, and gets the summary.
     pub(super) fn resume(
         &self,
         setup: &Setup<'_>,
         folder: Option<&Folder>,
         observer: &mut dyn Observer,
     ) -> Result<Option<Summary>, RunError> {
-        folder.map(|folder| fooling::resume(setup, folder, observer)).transpose()
+        match self.ranks() {
+            Some(ranks) => fooling::resume_on(ranks, setup, folder, observer),
+            None => folder.map(|folder| fooling::resume(setup, folder, observer)).transpose(),
+        }
     }
 }
 
@@ -165,30 +179,8 @@ impl Launch {
         }
     }
 
-    pub(super) fn evolve(
-        &self,
-        setup: &Setup<'_>,
-        folder: Option<&Folder>,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<Summary>, RunError> {
-        match (&self.world, folder) {
-            (Some((world, _)), _) => fooling::evolve_on(world, setup, folder, observer),
-            (None, Some(folder)) => fooling::evolve(setup, folder, observer).map(Some),
-            (None, None) => Ok(None),
-        }
-    }
-
-    pub(super) fn resume(
-        &self,
-        setup: &Setup<'_>,
-        folder: Option<&Folder>,
-        observer: &mut dyn Observer,
-    ) -> Result<Option<Summary>, RunError> {
-        match (&self.world, folder) {
-            (Some((world, _)), _) => fooling::resume_on(world, setup, folder, observer),
-            (None, Some(folder)) => fooling::resume(setup, folder, observer).map(Some),
-            (None, None) => Ok(None),
-        }
+    fn ranks(&self) -> Option<&dyn Ranks> {
+        self.world.as_ref().map(|(world, _)| world as &dyn Ranks)
     }
 }
 

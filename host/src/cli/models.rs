@@ -215,7 +215,7 @@ fn export_image(model: &str, out: &Path) -> anyhow::Result<()> {
     let image = Exact::image(&model)?;
     let (bytes, lines) = (image.len(), Image::workspace_of(&image));
     let inputs = model.preprocess().slot_len();
-    write_file(out, &image).with_context(|| format!("cannot write {}; choose another file", out.display()))?;
+    write_file(out, &image)?;
     let mut text = format!("flash      {bytes} bytes, aligned to 64\n");
     text += &format!("workspace  {lines} x 64 = {} bytes ([F32x16; {lines}])\n", 64 * lines);
     text += &format!("picture    {inputs} x 4 = {} bytes ([f32; {inputs}])\n", 4 * inputs);

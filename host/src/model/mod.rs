@@ -117,7 +117,6 @@ impl Model {
         let mut model = Self::load_file(path, options)?;
         let absolute = std::path::absolute(path).map_err(|error| ModelError::read(path, "network", error))?;
         model.origin.path = Some(absolute.to_string_lossy().into_owned());
-        model.origin.options = options.clone().absolute().map_err(|error| ModelError::read(path, "labels", error))?;
         Ok(model)
     }
 
@@ -125,7 +124,9 @@ impl Model {
     pub(crate) fn open(name: &str, options: &CardOptions) -> Result<Self, ModelError> {
         let path = Path::new(name);
         let named = path.extension().is_none() && !path.exists();
-        if named { Self::named_with(name, options) } else { Self::load_with(path, options) }
+        let mut model = if named { Self::named_with(name, options)? } else { Self::load_with(path, options)? };
+        model.origin.options = options.clone().absolute().map_err(|error| ModelError::read(path, "labels", error))?;
+        Ok(model)
     }
 
     fn load_file(path: &Path, options: &CardOptions) -> Result<Self, ModelError> {

@@ -27,7 +27,7 @@ pub struct Summary {
     /// Confidence over the cells.
     #[serde(flatten)]
     pub stats: Stats,
-    /// Total number of pictures made and scored.
+    /// Total number of pictures made; all but the repeated ones were scored.
     pub evaluations: u64,
     /// Pictures rejected because their scores were not probabilities.
     pub refused: u64,

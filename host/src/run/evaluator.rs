@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fooling_core::{Elite, PictureSpec, Search, Selection, Settings, StandardGenome};
+use fooling_core::{Elite, PictureSpec, Search, Settings, StandardGenome};
 
 use crate::classifier::{Classifier, ClassifyError, Device, InvalidScores, Session};
 use crate::model::Preprocess;
@@ -134,8 +134,8 @@ impl<'c, E: HostEncoding> Evaluator<'c, E> {
         let useful = threads.clamp(1, most.max(1));
         let workers = Workers::new(useful, worker)?;
         let (all_classes, offspring, scores) = (classifier.classes(), Vec::new(), Vec::new());
-        // Only an archive never admits equal scores, and only the exact engine is known to give equal pictures equal bits.
-        let skips = classifier.same_everywhere() && !matches!(settings.selection, Selection::Single { .. });
+        // Only the exact engine is known to give equal pictures equal bits.
+        let skips = classifier.same_everywhere() && repeats::can_be_skipped(settings);
         let repeats = skips.then(|| Repeats::new(settings, preprocess.region()));
         let last = LastDigests::default();
         Ok(Self { preprocess, settings: *settings, classes, all_classes, chunk, even, workers, offspring, scores, repeats, last })

@@ -35,7 +35,7 @@ pub struct Progress {
     pub generation: u32,
     /// The last generation.
     pub generations: u32,
-    /// Pictures scored since this process started.
+    /// Pictures made since this process started; those that repeat an elite's are not scored.
     pub pictures: u64,
     /// Pictures refused because their scores were not probabilities.
     pub refused: u64,

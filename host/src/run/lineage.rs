@@ -4,11 +4,10 @@
 //! to find out who is whose parent, then to draw the ancestors to show. That way a long run with large genomes need not fit in memory.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
-use fooling_core::{Birth, Placement, Record, Rows, Search, Settings, open_journal};
+use fooling_core::{Birth, Placement, Record, Rows, Search, Settings};
 
-use super::replay::{read_records, replay_each};
+use super::replay::{good_part, replay_each};
 use super::search::{EliteAccess, Job, with_search};
 use super::{Folder, RunError, journal_file};
 use crate::picture::Picture;
@@ -47,7 +46,7 @@ pub struct Lineage {
 pub(crate) fn placements_above(folder: &Folder, least: f32, most: usize) -> Result<Vec<Ancestor>, RunError> {
     let (path, bytes) = (folder.journal(), journal_file::read(&folder.journal())?);
     let (settings, journal) = good_part(&path, &bytes)?;
-    let (_, records) = open_journal(journal).map_err(|error| RunError::journal(&path, &error))?;
+    let (_, records) = fooling_core::open_journal(journal).map_err(|error| RunError::journal(&path, &error))?;
     let mut all: Vec<Birth> = Vec::new();
     for record in records {
         let record = record.map_err(|error| RunError::journal(&path, &error))?;
@@ -88,12 +87,6 @@ pub(crate) fn lineages(folder: &Folder, cells: &[usize], frames: usize) -> Resul
 
     let film = |film: Vec<Birth>| film.iter().map(|birth| ancestors[birth].clone()).collect();
     Ok(films.into_iter().map(|(cell, length, births)| Lineage { cell, length, film: film(births) }).collect())
-}
-
-/// The settings of a journal, and its bytes without a torn record at the end.
-pub(crate) fn good_part<'j>(path: &Path, bytes: &'j [u8]) -> Result<(Settings, &'j [u8]), RunError> {
-    let (header, _) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
-    Ok((header.settings, &bytes[..read_records(path, bytes)?.good.good_bytes()]))
 }
 
 /// At most `count` items, evenly spaced, including the first and the last.
@@ -233,7 +226,7 @@ mod tests {
     fn placements_above_a_score_are_all_offspring_that_took_a_cell_with_such_a_score() {
         let (_dir, folder) = run(EncodingName::Cppn, Variant::Paper, None);
         let bytes = journal_file::read(&folder.journal()).unwrap();
-        let (_, records) = open_journal(&bytes).unwrap();
+        let (_, records) = fooling_core::open_journal(&bytes).unwrap();
         let takes: Vec<(Birth, f32)> = records
             .flat_map(|record| {
                 let record = record.unwrap();

@@ -32,10 +32,10 @@ pub use error::RunError;
 pub(crate) use evolve::{Finished, Timing, resume, start};
 pub use evolve::{Observer, Progress, Setup};
 pub use folder::Folder;
+pub(crate) use lineage::lineages;
 #[cfg(feature = "train")]
 pub(crate) use lineage::placements_above;
 pub use lineage::{Ancestor, Lineage};
-pub(crate) use lineage::{good_part, lineages};
 #[cfg(feature = "cli")]
 pub(crate) use provenance::scored_by_caller;
 pub use provenance::{CellName, Provenance, RunToml};
@@ -45,5 +45,6 @@ pub(crate) use ranks::{Team, World};
 pub(crate) use rebuild::{Decisions, curve};
 pub use rebuild::{Difference, Rebuilt, rebuild, rebuild_journal};
 #[cfg(feature = "cli")]
-pub(crate) use rebuild::{cells_at, rebuild_at, thinned_curve};
+pub(crate) use rebuild::{cells_at, last_generation, rebuild_at, thinned_curve};
+pub(crate) use replay::good_part;
 pub(crate) use together::{resume_on, start_on};

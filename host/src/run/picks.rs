@@ -11,7 +11,7 @@ use fooling_core::{Archive, Birth, Cell, Elite, EliteSlot, Placement, Search, Se
 use super::evolve::{Finished, Timing, reopen, store_generations};
 use super::journal_file::{self, JournalFile};
 use super::provenance::PERSON;
-use super::replay::read_records;
+use super::replay::good_part;
 use super::{Elites, Folder, Provenance, RunConfig, RunError, RunToml};
 use crate::model::Output;
 
@@ -159,9 +159,9 @@ impl Kept {
         }
         let path = folder.journal();
         let bytes = journal_file::read(&path).ok()?;
-        let good = read_records(&path, &bytes).ok()?.good.good_bytes();
-        let (header, records) = open_journal(&bytes[..good]).ok()?;
-        let mut picks = Picks::new(&header.settings, &[]).ok()?;
+        let (settings, good) = good_part(&path, &bytes).ok()?;
+        let mut picks = Picks::new(&settings, &[]).ok()?;
+        let (_, records) = open_journal(good).ok()?;
         for record in records {
             let record = record.ok()?;
             let placements = picks.pick(&record.children().collect::<Vec<_>>()).ok()?;

@@ -19,15 +19,22 @@ pub(super) const SETTINGS_DIFFER: &str = "its settings do not match run.toml; re
 pub(super) const PERSON: &str = "a person";
 /// The beginning of the engine's name in a run whose pictures the caller scored.
 const CALLER: &str = "caller ";
+/// Between the kind of output and what the scores are, in a run whose scores are no probabilities.
+const SCORED_BY: &str = ", scored by ";
 
 /// Why the program cannot resume a run that a person or the caller scored.
 pub(crate) fn scored_by_caller(scorer: &str) -> String {
     let scorer = printable(scorer);
-    if scorer.starts_with(PERSON) {
+    if is_person(&scorer) {
         return "its pictures were picked by a person; continue it with fooling breed, whose --out is the folder that contains it"
             .to_owned();
     }
     format!("its scores come from a program that uses this library ({scorer}); resume it there (in Python: fooling.resume(dir, score))")
+}
+
+/// Whether a person is the scorer with this name and version.
+fn is_person(scorer: &str) -> bool {
+    scorer.strip_prefix(PERSON).is_some_and(|rest| rest.starts_with(", version "))
 }
 
 const NETWORK_DIFFERS: &str = "its network does not match run.toml; restore that file, or the journal that belongs to it";
@@ -71,7 +78,7 @@ impl Provenance {
             output: match classifier.scoring() {
                 Scoring::Probabilities => model.card().output.name().to_owned(),
                 // Then the run is not resumed with probabilities.
-                other => format!("{}, scored by {}", model.card().output.name(), other.name()),
+                other => format!("{}{SCORED_BY}{}", model.card().output.name(), other.name()),
             },
             mean_sha256: model.mean_digest().unwrap_or_default().to_owned(),
             engine: classifier.description(),
@@ -97,6 +104,15 @@ impl Provenance {
     #[must_use]
     pub fn caller(&self) -> Option<&str> {
         self.engine.strip_prefix(CALLER)
+    }
+
+    /// What the scores are, if they are no confidences.
+    #[cfg(feature = "cli")]
+    pub(crate) fn other_scores(&self) -> Option<&str> {
+        if self.caller().is_some_and(is_person) {
+            return Some("what a person picked");
+        }
+        self.output.split_once(SCORED_BY).map(|(_, scores)| scores)
     }
 
     /// A line of the provenance in a journal without its keyword; empty if it is absent.

@@ -84,15 +84,14 @@ pub(crate) fn curve(folder: &Folder) -> Result<Vec<(u32, Stats)>, RunError> {
 pub(crate) fn cells_at(folder: &Folder, level: f32, counts: impl Fn(usize) -> bool) -> Result<Vec<(u32, usize)>, RunError> {
     let path = folder.journal();
     let bytes = journal_file::read(&path)?;
-    let GoodRecords { good, .. } = read_records(&path, &bytes)?;
-    let (header, records) = open_journal(&bytes[..good.good_bytes()]).map_err(|error| RunError::journal(&path, &error))?;
-    let mut scores = Scores::new(header.settings.cells());
-    let count = |record: Record<'_>| {
+    let (settings, good) = super::replay::good_part(&path, &bytes)?;
+    let (_, records) = open_journal(good).map_err(|error| RunError::journal(&path, &error))?;
+    let mut scores = Scores::new(settings.cells());
+    let mut count = |record: Record<'_>| {
         scores.place_all(&record);
         let reached = |(cell, score): &(usize, &Option<f32>)| counts(*cell) && score.is_some_and(|score| score >= level);
         (record.generation, scores.cells().iter().enumerate().filter(reached).count())
     };
-    let mut count = count;
     records.map(|record| record.map(&mut count).map_err(|error| RunError::journal(&path, &error))).collect()
 }
 
@@ -112,6 +111,18 @@ pub(crate) fn thinned_curve(folder: &Folder, most: u32) -> Result<Vec<(u32, Stat
     let step = generations.div_ceil(most.max(1)).max(1);
     let wanted = |generation: u32| generation.is_multiple_of(step) || generation + 1 == generations;
     along(header.settings.cells(), records, wanted).map(|stats| stats.map_err(|error| RunError::journal(&path, &error))).collect()
+}
+
+/// The last generation in the journal of a run; none if there is not even the initial batch.
+///
+/// # Errors
+///
+/// As [`curve`].
+#[cfg(feature = "cli")]
+pub(crate) fn last_generation(folder: &Folder) -> Result<Option<u32>, RunError> {
+    let path = folder.journal();
+    let bytes = journal_file::read(&path)?;
+    Ok(read_records(&path, &bytes)?.generations.checked_sub(1))
 }
 
 /// Rebuilds a run as it was after one of its generations, and computes the digest of its decisions up to there.

@@ -9,13 +9,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::ops::Range;
 
-use fooling_core::{Birth, Canvas, Region, Row, Search, Settings};
+use fooling_core::{Birth, Canvas, Region, Row, Search, Selection, Settings};
 
 use super::encoding::HostEncoding;
 use super::search::EliteAccess;
 
 /// The score of an offspring that was not scored: finite, so it is not counted as rejected, and below every score of a cell.
 pub(super) const NO_SCORE: f32 = f32::MIN;
+
+/// Whether repeated pictures can take nothing: only an archive never admits equal scores.
+pub(super) fn can_be_skipped(settings: &Settings) -> bool {
+    !matches!(settings.selection, Selection::Single { .. })
+}
 
 /// Draws a picture into `canvas` and keeps a copy of what the canvas needs of it in `seen`.
 struct Copying<'c, C> {

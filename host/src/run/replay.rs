@@ -53,6 +53,12 @@ pub(super) fn read_records<'j>(path: &Path, bytes: &'j [u8]) -> Result<GoodRecor
     }
 }
 
+/// The settings of a journal, and its bytes without a torn record at the end.
+pub(crate) fn good_part<'j>(path: &Path, bytes: &'j [u8]) -> Result<(Settings, &'j [u8]), RunError> {
+    let (header, _) = open_journal(bytes).map_err(|error| RunError::journal(path, &error))?;
+    Ok((header.settings, &bytes[..read_records(path, bytes)?.good.good_bytes()]))
+}
+
 /// Replays a whole journal.
 pub(super) fn replay_all<E: HostEncoding, P: EliteAccess<E::Genome>>(
     settings: &Settings,

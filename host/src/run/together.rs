@@ -26,7 +26,7 @@ pub(crate) fn start_on(
     observer: &mut dyn Observer,
 ) -> Result<Option<Finished>, RunError> {
     let mut team = Team::new(ranks);
-    let agreed = together(&mut team, ranks, setup, folder);
+    let agreed = together(&mut team, setup, folder);
     if let (Err(_), Some(folder)) = (&agreed, folder) {
         folder.discard();
     }
@@ -55,7 +55,7 @@ pub(crate) fn resume_on(
     observer: &mut dyn Observer,
 ) -> Result<Option<Finished>, RunError> {
     let mut team = Team::new(ranks);
-    let (settings, _) = together(&mut team, ranks, setup, folder)?;
+    let (settings, _) = together(&mut team, setup, folder)?;
     let reopened = team.all(folder.map(|folder| evolve::reopen_for(setup, folder)).transpose())?;
     let (recorded, warning, journal) = match reopened {
         Some((_, journal, recorded)) => (recorded.journal, recorded.warning, Some(journal)),
@@ -67,13 +67,13 @@ pub(crate) fn resume_on(
 }
 
 /// Checks on all ranks that they can compute this run and that it is the same run.
-fn together(team: &mut Team<'_>, ranks: &dyn Ranks, setup: &Setup<'_>, folder: Option<&Folder>) -> Result<(Settings, RunToml), RunError> {
-    let misplaced = folder.is_some() != (ranks.rank() == 0);
+fn together(team: &mut Team<'_>, setup: &Setup<'_>, folder: Option<&Folder>) -> Result<(Settings, RunToml), RunError> {
+    let misplaced = folder.is_some() != (team.rank() == 0);
     let prepared =
         if misplaced { Err(RunError::Config("rank 0, and no other, has the run folder".to_owned())) } else { evolve::prepare(setup) };
     let (settings, run) = team.all(prepared)?;
     let provenance = Provenance::here(setup.model, setup.classifier);
-    agree(team, &ranks.machine(), &facts(&setup.config, &settings, &provenance, setup.classifier.same_everywhere()))?;
+    agree(team, &facts(&setup.config, &settings, &provenance, setup.classifier.same_everywhere()))?;
     Ok((settings, run))
 }
 

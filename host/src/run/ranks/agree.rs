@@ -49,8 +49,8 @@ fn executable() -> String {
 /// # Errors
 ///
 /// [`RunError::Ranks`]: which ranks differ from rank 0, and in what.
-pub(crate) fn agree(team: &mut Team<'_>, machine: &str, facts: &[Fact]) -> Result<(), RunError> {
-    let text = serde_json::to_vec(&(machine, facts)).expect("strings");
+pub(crate) fn agree(team: &mut Team<'_>, facts: &[Fact]) -> Result<(), RunError> {
+    let text = serde_json::to_vec(&(team.machine(), facts)).expect("strings");
     let mut given: Vec<(String, Vec<Fact>)> = Vec::new();
     for (rank, text) in team.exchange(Ok(&text))?.enumerate() {
         let unreadable = |_| RunError::Exchange(format!("rank {rank} is another program"));
@@ -99,7 +99,7 @@ mod tests {
         let agreed = |same_everywhere| {
             on_ranks(4, |thread| {
                 let provenance = Provenance { cpu: format!("CPU {}", thread.rank() / 2), ..Provenance::default() };
-                agree(&mut Team::new(thread), &thread.machine(), &facts(&config, &settings, &provenance, same_everywhere))
+                agree(&mut Team::new(thread), &facts(&config, &settings, &provenance, same_everywhere))
             })
         };
         assert!(agreed(true).iter().all(Result::is_ok));

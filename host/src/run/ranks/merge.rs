@@ -84,7 +84,7 @@ impl PopulationScores {
         messages: impl Iterator<Item = &'m [u8]>,
     ) -> Result<Option<Merged>, RunError> {
         let unfit = |rank: usize| RunError::Exchange(format!("rank {rank} sent a message that does not belong to this generation"));
-        let mut merged = Merged::default();
+        let (mut merged, mut candidates) = (Merged::default(), Vec::new());
         let mut stopped = false;
         for (rank, message) in messages.enumerate() {
             let share = match Part::decode(message).ok_or_else(|| unfit(rank))? {
@@ -98,13 +98,12 @@ impl PopulationScores {
             merged.refused += share.refused;
             merged.invalid = merged.invalid.or_else(|| share.invalid.map(|(child, invalid)| (child as usize, invalid)));
             merged.times.push((share.scored, share.micros));
-            merged.candidates.extend(share.placements);
+            candidates.extend(share.placements);
         }
         if stopped {
             return Ok(None);
         }
-        let Merged { candidates, placements, .. } = &mut merged;
-        placements.extend(candidates.iter().filter(|placement| self.take(**placement)));
+        merged.placements = candidates.into_iter().filter(|&placement| self.take(placement)).collect();
         Ok(Some(merged))
     }
 }
@@ -130,7 +129,6 @@ pub(crate) struct Merged {
     pub(crate) invalid: Option<(usize, crate::classifier::InvalidScores)>,
     /// Of each rank: the number of offspring scored, and the time for that in microseconds.
     pub(crate) times: Vec<(u32, u32)>,
-    candidates: Vec<Placement>,
 }
 
 /// Makes the placements of a generation in the population. `own` are this rank's offspring, from number `first` on; the winners of other ranks
@@ -144,8 +142,8 @@ pub(crate) fn tell<E: HostEncoding, P: EliteAccess<E::Genome>>(
 ) -> Result<(), RunError> {
     let index = |child: u32| child.checked_sub(first).map(|index| index as usize).filter(|&index| index < own.len());
     let by_child = || placements.chunk_by(|a, b| a.child == b.child);
-    let failed =
-        |error: &dyn std::fmt::Display| RunError::Exchange(format!("the merged decisions of generation {}: {error}", search.generation()));
+    let generation = search.generation();
+    let failed = |error: &dyn std::fmt::Display| RunError::Exchange(format!("the merged decisions of generation {generation}: {error}"));
     // All are made from the population as it was before any of them was placed.
     let winners = by_child().map(|placements| placements[0].child);
     for (number, child) in winners.filter(|&child| index(child).is_none()).enumerate() {
@@ -157,10 +155,7 @@ pub(crate) fn tell<E: HostEncoding, P: EliteAccess<E::Genome>>(
     let mut others = others.iter();
     for placements in by_child() {
         let child = index(placements[0].child).map_or_else(|| others.next(), |index| own.get(index)).expect("it has just been made");
-        let generation = search.generation();
-        search
-            .restore(child, placements)
-            .map_err(|error| RunError::Exchange(format!("the merged decisions of generation {generation}: {error}")))?;
+        search.restore(child, placements).map_err(|error| failed(&error))?;
     }
     search.end_restored_generation();
     Ok(())

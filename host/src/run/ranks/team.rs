@@ -61,6 +61,11 @@ impl<'r> Team<'r> {
         self.ranks.rank()
     }
 
+    /// The name of this rank's machine.
+    pub(crate) fn machine(&self) -> String {
+        self.ranks.machine()
+    }
+
     /// The number of ranks.
     pub(crate) fn size(&self) -> usize {
         self.ranks.size()
