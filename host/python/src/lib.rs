@@ -55,24 +55,21 @@ fn thread_count(threads: Option<usize>) -> usize {
     threads.filter(|&threads| threads > 0).unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
 }
 
-/// The defaults of the method, changed by the fields of a JSON object.
+/// The defaults of the method, changed by the fields of a JSON object, of which none is null.
 fn configure(name: &str, channels: u8, fields: &str) -> PyResult<RunConfig> {
     let mut given: serde_json::Map<String, Value> = serde_json::from_str(fields).map_err(invalid)?;
-    let mut take = |field: &str| given.remove(field).filter(|value| !value.is_null());
+    let mut take = |field: &str| given.remove(field);
     let variant = take("variant").map_or(Ok(Variant::Paper), serde_json::from_value).map_err(invalid)?;
     let encoding = take("encoding").map_or(Ok(EncodingName::Cppn), serde_json::from_value).map_err(invalid)?;
-    let single = given.get("target").is_some_and(|target| !target.is_null());
+    let single = given.contains_key("target");
     let defaults = RunConfig::defaults(name, variant, encoding, channels, single);
     let mut config = serde_json::to_value(&defaults).map_err(invalid)?;
-    let rates = given.remove("rates").filter(|rates| !rates.is_null());
-    let batch = given.get("batch").filter(|batch| !batch.is_null()).cloned();
-    if given.get("initial").is_none_or(Value::is_null)
-        && let Some(batch) = batch
-    {
-        given.insert("initial".to_owned(), batch);
+    let rates = given.remove("rates");
+    if let Some(batch) = given.get("batch").cloned() {
+        given.entry("initial").or_insert(batch);
     }
     let fields = config.as_object_mut().ok_or_else(|| invalid("a configuration is an object"))?;
-    fields.extend(given.into_iter().filter(|(_, value)| !value.is_null()));
+    fields.extend(given);
     if let (Some(Value::Object(rates)), Some(known)) = (rates, fields.get_mut("rates").and_then(Value::as_object_mut)) {
         known.extend(rates);
     }
@@ -296,7 +293,13 @@ impl NativeModel {
     ) -> PyResult<PathBuf> {
         let (_, channels) = self.model.picture_shape();
         let config = configure(&self.path, channels as u8, fields)?;
-        let setup = Setup { config, model: &self.model, classifier: &*self.classifier, threads: thread_count(threads) };
+        // Other crops are other pictures, so the network is loaded with them.
+        let cropped = match config.crops {
+            Some(_) => Some(Self::open(py.detach(|| fooling::model_of(&config)).map_err(invalid)?, self.path.clone())?),
+            None => None,
+        };
+        let network = cropped.as_ref().unwrap_or(self);
+        let setup = Setup { config, model: &network.model, classifier: &*network.classifier, threads: thread_count(threads) };
         let mut watcher = Watcher::new(callback);
         let folder = py
             .detach(|| {

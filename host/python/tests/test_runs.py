@@ -78,6 +78,12 @@ def test_a_run_from_an_onnx_file(lenet_file, program, tmp_path):
     assert digest(run) == digest(program)
 
 
+def test_crops_are_those_of_the_run(tmp_path):
+    run = fooling.evolve(model="lenet", crops="centre", generations=2, batch=20, out=tmp_path / "run")
+    assert run.pictures.shape[1] == 32  # The network sees the 28 pixels in the middle.
+    fooling.resume(tmp_path / "run", generations=3)
+
+
 class Failing:
     """Scores until the call with this number."""
 

@@ -132,8 +132,6 @@ def evolve(
     assert score is not None
     if classes is None or picture is None:
         raise TypeError("a callable needs classes and picture, for example classes=10, picture=(28, 28, 1)")
-    if crops is not None:
-        raise TypeError("crops: only for a model; crop the pictures in `score`")
     search = Search(
         classes=classes,
         picture=picture,

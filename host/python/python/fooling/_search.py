@@ -129,6 +129,8 @@ class Search:
         skip_repeated: bool = False,
         **config: Any,
     ) -> None:
+        if config.get("crops") is not None:
+            raise TypeError("crops: only for a model; crop the pictures before you score them")
         side, channels = shape_of(picture)
         labels = names_of(classes)
         fields = config_fields(seed=seed, generations=generations, **config)
