@@ -310,45 +310,12 @@ export function tar(files) {
   return join([...pieces, new Uint8Array(1024)]);
 }
 
-/** The run.toml of a run, as the program writes it. */
-export function runToml(settings, generations, about) {
-  const { fooling, model, model_sha256, input, output, mean_sha256, engine, device, cpu } = about.provenance;
-  const text = (value) => `'${value}'`; // Literal strings: none of these has an apostrophe or a line break.
-  const halving = settings.variant === "released" ? 0 : 1000;
-  const cells = about.labels.map((label, cell) => `\n[[cells]]\nclass = ${cell}\nlabel = ${text(label)}\n`).join("");
-  return `[config]
-model = ${text(model)}
-variant = "${settings.variant}"
-encoding = "${settings.encoding}"
-seed = ${settings.seed}
-generations = ${generations}
-initial = ${settings.batch}
-batch = ${settings.batch}
-coordinates = "${settings.coordinates}"
-activations = ["sine", "sigmoid", "gaussian", "linear"]
-max_nodes = 512
-max_links = 1024
-eta = 15
-halving = ${halving}
-
-[config.rates]
-weight = 0.1
-activation = 0.1
-add_link = 0.5
-remove_link = 0.3
-add_node = 0.5
-remove_node = 0.2
-gene = 0.1
-
-[provenance]
-fooling = ${text(fooling)}
-model = ${text(model)}
-model_sha256 = ${text(model_sha256)}
-input = ${text(input)}
-output = ${text(output)}
-mean_sha256 = ${text(mean_sha256)}
-engine = ${text(engine)}
-device = ${text(device)}
-cpu = ${text(cpu)}
-${cells}`;
+/** The run.toml of a run: what was chosen, and for the rest the program's defaults (lenet.json). */
+export function runToml(settings, generations, { configs, provenance, labels }) {
+  const { rates, ...config } = { ...configs[settings.variant], ...settings, generations, initial: settings.batch };
+  // A string or a list of strings has the same form in TOML as in JSON.
+  const value = (it) => (typeof it === "object" || typeof it === "string" ? JSON.stringify(it) : `${it}`);
+  const table = (name, fields) => [name, ...Object.entries(fields).map(([key, it]) => `${key} = ${value(it)}`), ""].join("\n");
+  const cells = labels.map((label, cell) => table("[[cells]]", { class: cell, label }));
+  return [table("[config]", config), table("[config.rates]", rates), table("[provenance]", provenance), ...cells].join("\n");
 }
