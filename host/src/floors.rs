@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The floors from the ground up. A file belongs to the last one whose path is a prefix of its own.
 const FLOORS: [&[&str]; 17] = [
     &["util", "simd", "picture", "stats"],
-    &["genomes", "mnist", "fetch"],
+    &["genomes", "mnist", "fetch", "repetition"],
     // The card and the errors of models are below ONNX: they describe inputs and outputs.
     &["model::card", "model::error"],
     &["onnx"],

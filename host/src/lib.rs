@@ -64,6 +64,8 @@ mod mnist;
 mod model;
 mod onnx;
 mod picture;
+#[cfg(feature = "cli")]
+mod repetition;
 mod report;
 mod run;
 mod score;

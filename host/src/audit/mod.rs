@@ -27,8 +27,8 @@ pub(crate) use text::{badge, junit, markdown};
 use judgement::{Judgement, at_temperature, calibrated, maxima, prediction};
 use metrics::{detection, expected_calibration_error, passing};
 use result::{
-    AuditedModel, DetectionRow, Detector, EasyRubbish, EvolvedRubbish, Histogram, Measured, RealFigures, RealPictures, SCHEMA, Shares,
-    Surest, Transfer,
+    AuditedModel, DetectionRow, Detector, EasyRubbish, EvolvedRubbish, Histogram, Measured, RealFigures, RealPictures, RepetitionFigures,
+    SCHEMA, Shares, Surest, Transfer,
 };
 use rubbish::Rubbish;
 use sha2::{Digest as _, Sha256};
@@ -36,12 +36,15 @@ use sha2::{Digest as _, Sha256};
 use crate::classifier::{Classifier, ClassifyError, Rescored, Scoring};
 use crate::model::Model;
 use crate::picture::Picture;
+use crate::repetition::{keep, repetition};
 use crate::run::{self, EncodingName, Folder, Observer, Progress, RebuiltElite, RunConfig, RunError, RunToml, Setup, Variant};
 use crate::score::{score_all, top};
 use crate::util::text::{hex, printable, setting};
 
 /// The level at which a class counts as fooled.
 const FOOLED: f64 = 0.99;
+/// The level from which a picture's repeated pattern is examined: the class is then the most probable one.
+const EXAMINED: f64 = 0.5;
 /// The number of evolved pictures that the page shows.
 const SUREST: usize = 10;
 /// The share of real pictures that a threshold on confidence must keep.
@@ -285,6 +288,7 @@ impl Audit<'_> {
         tell: Tell<'_>,
     ) -> Result<EvolvedRubbish, AuditError> {
         let classes = self.classes();
+        let earlier = elites.len();
         let (mut class_confidences, mut decisions, mut to_half, mut areas, mut judged) = (vec![], vec![], vec![], vec![], vec![]);
         let (mut fooled_at_temperature, mut curves) = (Vec::new(), Vec::new());
         for seed in self.seeds.clone() {
@@ -324,8 +328,31 @@ impl Audit<'_> {
             at_99_calibrated: self.temperature.map(|_| Figure::new(fooled_at_temperature)),
             always_fooled: classes_where(|confidence| confidence >= FOOLED),
             never_fooled: classes_where(|confidence| confidence < FOOLED),
+            repetition: Some(self.repetition(&elites[earlier..])?),
             class_confidences,
             decisions,
+        })
+    }
+
+    /// How sure the network is of pictures with a repeated pattern when only one copy is left.
+    fn repetition(&self, elites: &[(EncodingName, u64, RebuiltElite)]) -> Result<RepetitionFigures, AuditError> {
+        let examined: Vec<&RebuiltElite> =
+            elites.iter().map(|(_, _, elite)| elite).filter(|elite| f64::from(elite.score) >= EXAMINED).collect();
+        let one_copy = |picture: &Picture| Some(keep(picture, repetition(picture)?, 1));
+        let repeated: Vec<(&RebuiltElite, Picture)> =
+            examined.iter().filter_map(|&elite| Some((elite, one_copy(&elite.picture)?))).collect();
+        let picture = |i: usize| Cow::Borrowed(&repeated[i].1);
+        let scores = self.score(self.subject.classifier, self.subject.model, repeated.len(), picture)?;
+        let rows = scores.chunks_exact(self.classes()).zip(&repeated);
+        let after: Vec<f64> = rows.map(|(row, (elite, _))| f64::from(row[elite.cell])).filter(|score| !score.is_nan()).collect();
+        let before: Vec<f64> = repeated.iter().map(|(elite, _)| f64::from(elite.score)).collect();
+        let median = |values: &[f64]| crate::stats::median(values).map(|median| median.median);
+        Ok(RepetitionFigures {
+            pictures: examined.len(),
+            repeated: repeated.len(),
+            at_50_with_one_copy: after.iter().filter(|&&confidence| confidence >= EXAMINED).count(),
+            confidence: median(&before),
+            confidence_with_one_copy: median(&after),
         })
     }
 
@@ -389,19 +416,19 @@ impl Audit<'_> {
     fn watch<'w, 't>(
         &self,
         name: &'w str,
-        confidences: bool,
+        counts: bool,
         config: &RunConfig,
         tell: &'w mut (dyn FnMut(&str) -> ControlFlow<()> + 't),
     ) -> Watch<'w, 't> {
         let later = (self.runs_left - 1) as f64 * self.plan.budget as f64;
-        Watch { name, confidences, batch: config.batch, later, tell, interrupted: false }
+        Watch { name, counts, batch: config.batch, later, tell, interrupted: false }
     }
 
     /// Makes one run, or resumes the one in its folder.
     fn run(&mut self, encoding: EncodingName, seed: u64, tell: Tell<'_>) -> Result<EvolvedRun, AuditError> {
         let name = format!("{}-{seed}", encoding.name());
         let (setup, folder) = self.prepare(&self.plan.out.join("runs").join(&name), encoding, seed, self.subject.classifier)?;
-        let mut watch = self.watch(&name, true, &setup.config, tell);
+        let mut watch = self.watch(&name, self.plan.rejecting.is_empty(), &setup.config, tell);
         let evolve = if folder.journal().exists() { crate::resume } else { crate::evolve };
         let summary = evolve(&setup, &folder, &mut watch)?;
         if watch.interrupted {
@@ -573,8 +600,8 @@ fn describe(real: &[RealPicture]) -> RealPictures {
 /// Reports the progress of a run.
 struct Watch<'w, 't> {
     name: &'w str,
-    /// Whether scores are confidences.
-    confidences: bool,
+    /// Whether classes at 99 % are shown: scores must be confidences, and the run's own count includes rejecting classes.
+    counts: bool,
     batch: u32,
     /// Scores that the runs after this one need, to estimate the time left.
     later: f64,
@@ -593,7 +620,7 @@ impl Observer for Watch<'_, '_> {
         let Progress { generation, generations, elapsed, stats, pictures, .. } = progress;
         let left = f64::from(generations - generation) * f64::from(self.batch) + self.later;
         let left = elapsed.as_secs_f64() / (*pictures).max(1) as f64 * left;
-        let found = if self.confidences { format!("{} of {} classes at 99 %, ", stats.at_99, stats.filled) } else { String::new() };
+        let found = if self.counts { format!("{} of {} classes at 99 %, ", stats.at_99, stats.filled) } else { String::new() };
         let text = format!("evolving {}: generation {generation} of {generations}, {found}about {left:.0} s left for all runs", self.name);
         let flow = (self.tell)(&text);
         // An interrupt after the last generation comes too late: the run is finished.

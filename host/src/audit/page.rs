@@ -1,7 +1,7 @@
 //! An audit as one HTML page that a team lead reads in a minute.
 
 use super::compare::{Change, SIGNIFICANT};
-use super::result::{AuditResult, Detector, Histogram};
+use super::result::{AuditResult, Detector, EvolvedRubbish, Histogram};
 use super::text::{headline, in_words, main_figures, rejecting, share, tested};
 use crate::picture::Picture;
 use crate::report::{Curve, Page, Thumbnail, VerticalAxis, percent};
@@ -87,8 +87,15 @@ fn evolved(page: &mut Page, result: &AuditResult, pictures: &[Picture]) -> Resul
             ]
         }),
     );
+    let extremes =
+        |evolved: &EvolvedRubbish| [evolved.encoding.name().to_owned(), numbered(&evolved.always_fooled), numbered(&evolved.never_fooled)];
+    page.table(
+        &["Encoding", "Classes at 99 % for every seed (their numbers)", "Classes at 99 % for no seed"],
+        result.evolved.iter().map(extremes),
+    );
     page.heading("Share of the classes at 99 % against the scores spent, seed by seed");
     page.chart("scores", "per cent of the classes", VerticalAxis::UpTo(100.0), &curves(result));
+    repetition(page, result);
     if let Some(transfer) = &result.transfer {
         page.paragraph(&format!(
             "A second network, {}, was shown the {} evolved pictures of which this one is 99 % sure. It gives {} of them to the same class, {} \
@@ -97,6 +104,42 @@ fn evolved(page: &mut Page, result: &AuditResult, pictures: &[Picture]) -> Resul
         ));
     }
     Ok(())
+}
+
+/// How many classes there are, and the numbers of the first ones.
+pub(super) fn numbered(classes: &[usize]) -> String {
+    const SHOWN: usize = 10;
+    let mut numbers: Vec<String> = classes.iter().take(SHOWN).map(usize::to_string).collect();
+    if classes.len() > SHOWN {
+        numbers.push("...".to_owned());
+    }
+    match classes.len() {
+        0 => "none".to_owned(),
+        count => format!("{count} ({})", numbers.join(", ")),
+    }
+}
+
+/// What is left of the confidence without repetition.
+fn repetition(page: &mut Page, result: &AuditResult) {
+    page.heading("Repeated patterns");
+    page.paragraph("Copies of a repeated pattern were painted over with the picture's mean colour, until one was left.");
+    page.table(
+        &["Encoding", "Pictures at 50 %", "With a repeated pattern", "Their median confidence", "with one copy", "At 50 % with one copy"],
+        result.evolved.iter().filter_map(|evolved| {
+            let found = evolved.repetition.as_ref()?;
+            let median = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| percent(value, 2));
+            let counts = [found.pictures, found.repeated, found.at_50_with_one_copy].map(|count| count.to_string());
+            let [pictures, repeated, at_50] = counts;
+            Some([
+                evolved.encoding.name().to_owned(),
+                pictures,
+                repeated,
+                median(found.confidence),
+                median(found.confidence_with_one_copy),
+                at_50,
+            ])
+        }),
+    );
 }
 
 fn easy(page: &mut Page, result: &AuditResult) {
@@ -135,7 +178,7 @@ fn how_it_was_made(page: &mut Page, result: &AuditResult) {
 }
 
 /// The share of classes at 99 %, as steps.
-fn curves(result: &AuditResult) -> Vec<Curve> {
+pub(super) fn curves(result: &AuditResult) -> Vec<Curve> {
     let mut curves = Vec::new();
     let counting = result.model.classes - result.measured.rejecting.len();
     for (colour, evolved) in result.evolved.iter().enumerate() {
@@ -219,7 +262,7 @@ fn against_real(page: &mut Page, result: &AuditResult) {
     ));
     page.table(&["Rubbish", "Passes"], real.passing.iter().map(|(name, figure)| [name.clone(), share(figure)]));
     if let (Some(accuracy), Some(error), Some(temperature)) = (real.accuracy, real.calibration_error, real.temperature) {
-        let calibrated = |evolved: &super::result::EvolvedRubbish| {
+        let calibrated = |evolved: &EvolvedRubbish| {
             let at_99 = evolved.at_99_calibrated.as_ref()?;
             Some(format!("{} of the classes instead of {} ({})", share(at_99), share(&evolved.classes.at_99), evolved.encoding.name()))
         };

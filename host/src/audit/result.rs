@@ -148,10 +148,27 @@ pub(crate) struct EvolvedRubbish {
     pub(crate) always_fooled: Vec<usize>,
     /// Classes under 99 % for every seed.
     pub(crate) never_fooled: Vec<usize>,
+    /// What repeated patterns contribute; `null` in audits of earlier programs.
+    pub(crate) repetition: Option<RepetitionFigures>,
     /// The confidence of each class, class after class, for each seed; 0 for a class without an elite and for a rejecting one.
     pub(crate) class_confidences: Vec<Vec<f32>>,
     /// The digest of the run's decisions for each seed: equal for equal runs.
     pub(crate) decisions: Vec<String>,
+}
+
+/// How sure the network is of the pictures with a repeated pattern once only one copy is left, over all seeds. Pictures under 50 % are left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RepetitionFigures {
+    /// Pictures at 50 % or more.
+    pub(crate) pictures: usize,
+    /// Those of them that have a repeated pattern.
+    pub(crate) repeated: usize,
+    /// Those of these that are at 50 % or more with one copy.
+    pub(crate) at_50_with_one_copy: usize,
+    /// The median confidence of pictures with a repeated pattern; `null` if there is none.
+    pub(crate) confidence: Option<f64>,
+    /// The same with one copy.
+    pub(crate) confidence_with_one_copy: Option<f64>,
 }
 
 /// How the highest probabilities of some pictures are distributed.

@@ -88,8 +88,56 @@ fn a_rejecting_class_never_counts() {
         let first_is_fooled = usize::from(f64::from(all.class_confidences[0][1]) >= FOOLED);
         assert_eq!(last(all), last(nine) + first_is_fooled);
     }
+    // The chart ends at the share that the table has.
+    for (evolved, curve) in nine.evolved.iter().zip(page::curves(&nine)) {
+        assert!((curve.points.last().unwrap().1 / 100.0 - evolved.classes.at_99.median).abs() < 1e-9);
+    }
     assert!(nine.detection.iter().all(|row| row.detector != Detector::Entropy));
     assert!(all.detection.iter().any(|row| row.detector == Detector::Entropy));
     assert!(compare(&all, &nine).is_err());
     assert!(matches!(rejecting(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), Err(AuditError::NoClassLeft(10))));
+}
+
+#[test]
+fn classes_are_counted_and_the_first_ones_named() {
+    assert_eq!(page::numbered(&[]), "none");
+    assert_eq!(page::numbered(&[3, 7]), "2 (3, 7)");
+    assert_eq!(page::numbered(&Vec::from_iter(5..16)), "11 (5, 6, 7, 8, 9, 10, 11, 12, 13, 14, ...)");
+}
+
+#[test]
+fn what_repetition_contributes_by_hand() {
+    let model = Model::builtin("lenet").unwrap();
+    let exact = crate::classifier::Exact::new(&model).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let plan = plan(dir.path());
+    let subject = Subject { model: &model, classifier: &exact };
+    let audit = Audit {
+        plan: &plan,
+        subject: &subject,
+        judge: &exact,
+        logits: false,
+        seeds: vec![1],
+        temperature: None,
+        runs_left: 0,
+        kinds: Vec::new(),
+    };
+    let drawn = |pixel: fn(usize) -> u8| Picture::from_bytes(28, 1, (0..28 * 28).map(|at| pixel(at % 28)).collect()).unwrap();
+    let stripes = drawn(|x| if x % 7 < 2 { 210 } else { 0 });
+    let one_copy = drawn(|x| if x >= 7 { 60 } else { u8::from(x < 2) * 210 });
+    let expected = score_all(&model, &exact, 1, 1, |_| Cow::Borrowed(&one_copy)).unwrap();
+    let elite = |cell: usize, score: f32, picture: &Picture| {
+        let birth = fooling_core::Birth::default();
+        let elite = RebuiltElite { cell, score, birth, replaced: 0, switched: 0, size: None, genome: None, picture: picture.clone() };
+        (EncodingName::Cppn, 1, elite)
+    };
+    for (class, &expected) in expected.iter().enumerate() {
+        let elites = [elite(class, 0.75, &stripes), elite(3, 0.5, &Picture::new(28, 1)), elite(4, 0.4, &stripes)];
+        let found = audit.repetition(&elites).unwrap();
+        assert_eq!((found.pictures, found.repeated, found.confidence), (2, 1, Some(0.75)));
+        assert_eq!(found.confidence_with_one_copy, Some(expected.into()));
+        assert_eq!(found.at_50_with_one_copy, usize::from(expected >= 0.5));
+    }
+    let none = audit.repetition(&[]).unwrap();
+    assert_eq!((none.pictures, none.repeated, none.confidence, none.confidence_with_one_copy), (0, 0, None, None));
 }
