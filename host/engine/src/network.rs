@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::error::Result;
 use crate::graph::Graph;
+use crate::image::ARITHMETIC;
 use crate::ir::Lowered;
 use crate::kernels::combine::{AffineKernel, CombineKernel, Operand};
 use crate::kernels::copy::copy_channel;
@@ -62,6 +63,10 @@ pub struct Network {
     instructions: Instructions,
 }
 
+/// The version of the arithmetic of networks with convolutions by Winograd's method. Networks without them have [`ARITHMETIC`], so that
+/// their old scores stay valid.
+const WINOGRAD_ARITHMETIC: u32 = 2;
+
 /// A step of a [`Network`], for measurements.
 #[derive(Clone, Copy, Debug)]
 pub struct StepInfo<'n> {
@@ -79,6 +84,13 @@ impl Network {
     /// [`Unsupported`](crate::Unsupported) if that exceeds the memory limit.
     pub fn new(layers: &Layers, rows: usize, instructions: Instructions) -> Result<Self> {
         Ok(Self { plan: plan(&layers.0, rows, instructions)?, instructions })
+    }
+
+    /// The version of the arithmetic: two programs with the same version for a network give its scores the same bits.
+    #[must_use]
+    pub fn arithmetic(&self) -> u32 {
+        let is_winograd = |step: &Step| matches!(step.kind, StepKind::Winograd(..));
+        if self.plan.body.iter().any(is_winograd) { WINOGRAD_ARITHMETIC } else { ARITHMETIC }
     }
 
     /// The number of elements in a picture: channels x rows x columns.
@@ -176,6 +188,7 @@ impl Network {
             StepKind::Depthwise(layer, from) => {
                 dispatch(set, DepthwiseKernel { layer, input: memory.at(from), output, instructions: set });
             }
+            StepKind::Winograd(layer, from) => layer.run(set, memory.at(from), output, scratch),
             StepKind::Lrn(lrn, from) => {
                 let squares = &mut floats_mut(scratch)[..LrnKernel::scratch(*lrn, to)];
                 squares.fill(0.0);

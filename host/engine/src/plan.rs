@@ -20,6 +20,7 @@ use crate::kernels::pool::Pool;
 use crate::kernels::pool::Pooling;
 use crate::kernels::tensor::TensorLayer;
 use crate::kernels::vectors;
+use crate::kernels::winograd::{self, PackedWinograd};
 use crate::layout::{Layout, blocks_of};
 use crate::limits::MAX_ELEMENTS;
 use crate::simd::{F32x16, Instructions, LANES, tile_blocks};
@@ -50,6 +51,7 @@ pub(crate) enum StepKind {
     /// A convolution of the network's input.
     FirstConvolution(PackedConvolution),
     Convolution(PackedConvolution, Buffer),
+    Winograd(PackedWinograd, Buffer),
     Depthwise(PackedDepthwise, Buffer),
     Pool(Pool, Buffer),
     GlobalPool(Pooling, Buffer),
@@ -107,6 +109,7 @@ impl StepKind {
         match self {
             Self::ClearHalo => "zeros around a picture",
             Self::FirstConvolution(_) | Self::Convolution(..) => "a convolution",
+            Self::Winograd(..) => "a convolution by Winograd's method",
             Self::Depthwise(..) => "a convolution of each channel (depthwise)",
             Self::Pool(..) => "a pooling layer",
             Self::GlobalPool(..) => "a global pool",
@@ -258,7 +261,9 @@ fn input_layout(lowered: &Lowered) -> Layout {
 
 /// Gives a layout the halo that a convolution needs.
 fn widen(layout: &mut Layout, convolution: &Convolution, output: Shape) {
+    let tile = if winograd::fits(convolution, output) { winograd::OUT } else { 1 };
     for (axis, (side, out)) in [(layout.height, output.height), (layout.width, output.width)].into_iter().enumerate() {
+        let out = out.next_multiple_of(tile);
         let extent = (out - 1) * convolution.stride[axis] + (convolution.kernel[axis] - 1) * convolution.dilation[axis] + 1;
         layout.halo[axis] = layout.halo[axis].max(convolution.before[axis]);
         layout.far_halo[axis] = layout.far_halo[axis].max(extent.saturating_sub(convolution.before[axis] + side));
@@ -270,6 +275,9 @@ fn scratch(layer: &Layer, lowered: &Lowered) -> usize {
     match &layer.kind {
         LayerKind::Lrn(lrn) => blocks_of(LrnKernel::scratch(*lrn, bare(lowered.shapes[layer.output]))),
         LayerKind::Tensor(layer, _) => blocks_of(layer.scratch()),
+        LayerKind::Convolution(convolution) if winograd::fits(convolution, lowered.shapes[layer.output]) => {
+            winograd::scratch(lowered.shapes[layer.inputs[0]].channels, lowered.shapes[layer.output])
+        }
         _ => 0,
     }
 }
@@ -349,6 +357,9 @@ impl Planner<'_> {
         Some(match &layer.kind {
             LayerKind::FirstConvolution(convolution) => {
                 StepKind::FirstConvolution(PackedConvolution::new(convolution, input, to.layout, self.blocks))
+            }
+            LayerKind::Convolution(convolution) if winograd::fits(convolution, self.lowered.shapes[layer.output]) => {
+                StepKind::Winograd(PackedWinograd::new(convolution, from().layout, to.layout, self.blocks), from())
             }
             LayerKind::Convolution(convolution) => {
                 let [input, output] = flat([from().layout, to.layout], convolution);

@@ -19,8 +19,8 @@ use super::scores::{Finisher, RawScores};
 use super::{BATCH, Classifier, ClassifyError, Refusals, Scoring, Session, check_call};
 use crate::model::{Model, ModelError};
 
-/// Increased when the bits of the scores change.
-const VERSION: u32 = fooling_engine::ARITHMETIC;
+/// The beginning of the engine's name, which the version of its arithmetic follows.
+pub(crate) const EXACT: &str = "exact ";
 
 /// A network on the CPU, run by this crate's engine.
 #[derive(Debug)]
@@ -138,7 +138,8 @@ impl Classifier for Exact {
     }
 
     fn description(&self) -> String {
-        format!("exact {VERSION} on the CPU, {} crops", self.crops)
+        // The version is part of a run's provenance.
+        format!("{EXACT}{} on the CPU, {} crops", self.network.arithmetic(), self.crops)
     }
 
     fn same_everywhere(&self) -> bool {

@@ -35,6 +35,7 @@ pub(crate) use cpu::open_cpu;
 #[cfg(feature = "cli")]
 pub(crate) use device::DeviceChoice;
 pub use device::{Device, OpenError, Unavailable, open};
+pub(crate) use exact::EXACT;
 pub use exact::Exact;
 pub use mock::{Fault, Mock};
 #[cfg(feature = "cli")]

@@ -8,7 +8,7 @@ use fooling_core::JournalHeader;
 use serde::{Deserialize, Serialize};
 
 use super::{Folder, RunConfig, RunError};
-use crate::classifier::{Classifier, Device, Scoring};
+use crate::classifier::{Classifier, Device, EXACT, Scoring};
 use crate::model::{Model, Output};
 use crate::util::text::{printable, setting};
 
@@ -179,6 +179,16 @@ impl Provenance {
                 setting("device")
             ));
         }
+        let (before, now) = (whole_provenance_line(provenance, "engine"), &self.engine);
+        if let (Some(before), Some(now)) = (arithmetic(before), arithmetic(now))
+            && before != now
+        {
+            let before = before.escape_debug();
+            return Err(format!(
+                "the exact engine made its scores with version {before} of the arithmetic, but uses version {now} for this network here: scores \
+                 differ in the last bits; resume it with the program that started it, or start a new run"
+            ));
+        }
         let mut remarks = Vec::new();
         for (word, now) in [("engine", self.engine.as_str()), ("cpu", self.cpu.as_str())] {
             let before = provenance_line(provenance, word);
@@ -188,6 +198,11 @@ impl Provenance {
         }
         Ok(remarks)
     }
+}
+
+/// The version of the exact engine's arithmetic, if that engine made the scores.
+fn arithmetic(engine: &str) -> Option<&str> {
+    engine.strip_prefix(EXACT)?.split([' ', ',']).next()
 }
 
 /// A line of the provenance without its keyword, safe to print; empty if it is absent.
@@ -336,5 +351,21 @@ impl RunToml {
         // The message quotes the line with the error.
         let problem = problem.to_string().chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
         RunError::RunToml { path: path.to_owned(), problem }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_not_continued_with_another_arithmetic() {
+        let by = |engine: &str| Provenance { engine: engine.into(), ..Provenance::default() };
+        let resumes = |from: &str, with: &str| by(with).resumes_from(&by(from).journal_text(), true);
+        assert_eq!(resumes("exact 1 on the CPU, 1 crops", "exact 1 on the CPU, 1 crops"), Ok(vec![]));
+        assert_eq!(resumes("exact 1, from an image", "exact 1 on the CPU, 1 crops").unwrap().len(), 1);
+        assert_eq!(resumes("tract", "exact 2 on the CPU, 1 crops").unwrap().len(), 1);
+        let problem = resumes("exact 1 on the CPU, 1 crops", "exact 2 on the CPU, 1 crops").unwrap_err();
+        assert!(problem.contains("version 1 of the arithmetic, but uses version 2"), "{problem}");
     }
 }

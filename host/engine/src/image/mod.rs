@@ -35,7 +35,8 @@ use words::Words;
 const MAGIC: [u8; 8] = *b"fooleng\n";
 /// The version of the format.
 const VERSION: u32 = 1;
-/// The version of the arithmetic: increased when the bits of the scores change.
+/// The version of the arithmetic of images, and of networks that could be one: increased when the bits of the scores change.
+/// [`Network::arithmetic`](crate::Network::arithmetic) has that of a network.
 pub const ARITHMETIC: u32 = 1;
 /// Words of the header.
 const HEADER: usize = 16;

@@ -411,4 +411,4 @@ impl Tile<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

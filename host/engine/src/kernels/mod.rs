@@ -23,6 +23,8 @@ pub(crate) mod pool;
 pub(crate) mod rearrange;
 #[cfg(feature = "alloc")]
 pub(crate) mod tensor;
+#[cfg(feature = "alloc")]
+pub(crate) mod winograd;
 
 /// Numbers in whole vectors, padded with 0.
 #[cfg(feature = "alloc")]

@@ -78,7 +78,7 @@ fn bits_depend_on_nothing_but_the_picture() {
     }
 }
 
-/// Values from one machine that hold on all: a change of these bits changes every run, and requires a new [`VERSION`].
+/// Values from one machine that hold on all: a change of these bits changes every run, and requires a new [`fooling_engine::ARITHMETIC`].
 #[test]
 fn the_bits_of_the_built_in_network_are_fixed() {
     let exact = Exact::with(&Model::builtin("lenet").unwrap(), 4, Instructions::widest()).unwrap();

@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::simd::{F32x16, Instructions, LANES, dispatch, tile_blocks};
 
 /// Pseudo-random numbers from -0.5 to 0.5.
-fn weight(i: usize) -> f32 {
+pub(crate) fn weight(i: usize) -> f32 {
     ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5
 }
 
@@ -45,7 +45,7 @@ fn by_definition(layer: &ir::Convolution, input: [usize; 3], output: [usize; 2],
     results
 }
 
-fn blocked(layout: Layout, numbers: &[f32]) -> Vec<F32x16> {
+pub(crate) fn blocked(layout: Layout, numbers: &[f32]) -> Vec<F32x16> {
     let mut lines = vec![F32x16::ZERO; layout.len()];
     for (at, &number) in numbers.iter().enumerate() {
         let (channel, y, x) = (at / layout.width / layout.height, at / layout.width % layout.height, at % layout.width);
@@ -54,7 +54,7 @@ fn blocked(layout: Layout, numbers: &[f32]) -> Vec<F32x16> {
     lines
 }
 
-fn unblocked(layout: Layout, lines: &[F32x16]) -> Vec<f32> {
+pub(crate) fn unblocked(layout: Layout, lines: &[F32x16]) -> Vec<f32> {
     let places = (0..layout.channels).flat_map(|channel| (0..layout.height * layout.width).map(move |at| (channel, at)));
     places.map(|(channel, at)| lines[layout.at(channel / LANES, at / layout.width, at % layout.width)].0[channel % LANES]).collect()
 }
