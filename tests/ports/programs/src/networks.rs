@@ -72,6 +72,7 @@ fn number(at: usize, salt: u32) -> f32 {
 /// Every case.
 pub const CASES: &[Case] = &[
     Case { name: "convolution", input: [1, 3, 11, 13], build: convolution },
+    Case { name: "winograd", input: [1, 3, 5, 6], build: winograd },
     Case { name: "grouped", input: [1, 12, 9, 9], build: grouped },
     Case { name: "depthwise", input: [1, 20, 10, 9], build: depthwise },
     Case { name: "dense", input: [1, 3, 5, 5], build: dense },
@@ -96,6 +97,14 @@ fn convolution(b: &mut Builder) {
     b.conv("b", "c", [37, 20, 3, 2], &[("strides", ints(&[2, 1])), ("pads", ints(&[1, 0, 0, 1]))]);
     b.node("Sigmoid", &["c"], "d", &[]);
     b.conv("d", "y", [5, 37, 2, 2], &[("dilations", ints(&[2, 3]))]);
+}
+
+/// With enough channels for Winograd's method.
+fn winograd(b: &mut Builder) {
+    b.conv("x", "a", [128, 3, 1, 1], &[]);
+    b.node("Relu", &["a"], "b", &[]);
+    b.conv("b", "c", [33, 128, 3, 3], &[("pads", ints(&[1, 0, 1, 2]))]);
+    b.node("HardSwish", &["c"], "y", &[]);
 }
 
 fn grouped(b: &mut Builder) {
