@@ -4,6 +4,8 @@
 //! cargo run --release --no-default-features --features cli --example engine_layers -- 3 lenet mobilenet.onnx    # seconds, models
 //! ```
 //!
+//! `3 --instructions avx2 lenet` uses this instruction set instead of the widest that the CPU has.
+//!
 //! The peak is that of a loop of fused multiply-adds in registers, with the same vectors. It is measured in turn with the network, so that
 //! other work on the machine affects both alike. All times are those that a tenth of the rounds reach: other programs interrupt the others.
 //! Layers that look the same share a line.
@@ -20,15 +22,24 @@ use fooling_engine::simd::{F32x16, Instructions, Kernel, LANES, Vector, dispatch
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [seconds, models @ ..] = &arguments[..] else {
-        eprintln!("usage: engine_layers SECONDS MODEL...");
+        eprintln!("usage: engine_layers SECONDS [--instructions NAME] MODEL...");
         std::process::exit(2);
     };
     let time = Duration::from_secs_f64(seconds.parse().expect("seconds"));
+    let (set, models) = match models {
+        [option, name, models @ ..] if option == "--instructions" => (named(name).expect("an instruction set of this CPU"), models),
+        _ => (Instructions::widest(), models),
+    };
     for name in models {
         let model = if Path::new(name).exists() { Model::load(Path::new(name)) } else { Model::named(name) }.expect("a model");
-        let exact = Exact::new(&model).expect("a network that the engine supports");
-        print(name, exact.network(), &Times::of(exact.network(), time));
+        let usual = Exact::new(&model).expect("a network that the engine supports");
+        let exact = Exact::with(&model, usual.network().rows(), set).expect("as before");
+        print(name, set, exact.network(), &Times::of(exact.network(), set, time));
     }
+}
+
+fn named(name: &str) -> Option<Instructions> {
+    Instructions::ALL.into_iter().find(|set| set.available() && format!("{set:?}").eq_ignore_ascii_case(name))
 }
 
 /// Times of a network, see [`usual`].
@@ -40,13 +51,13 @@ struct Times {
 }
 
 impl Times {
-    fn of(network: &Network, time: Duration) -> Self {
+    fn of(network: &Network, set: Instructions, time: Duration) -> Self {
         let pictures: Vec<f32> = (0..network.rows() * network.inputs()).map(|at| (at * 37 % 256) as f32 / 256.0).collect();
         let mut workspace = network.workspace();
         let (mut peaks, mut rounds) = (Vec::new(), vec![Vec::new(); network.steps().count()]);
         let begun = Instant::now();
         while begun.elapsed() < time || peaks.len() < 3 {
-            peaks.push(peak());
+            peaks.push(peak(set));
             let mut round = vec![0.0; rounds.len()];
             let mut last = Instant::now();
             network.run_observed(&pictures, network.rows(), &mut workspace, |step| {
@@ -67,7 +78,7 @@ fn usual(mut times: Vec<f64>) -> f64 {
 }
 
 /// Seconds for a multiply-add, in a loop that does nothing else.
-fn peak() -> f64 {
+fn peak(set: Instructions) -> f64 {
     const ROUNDS: usize = 10_000;
     /// Sums that do not depend on each other: more than the latency of a multiply-add times the number of units. Vectors that take
     /// several registers have fewer.
@@ -97,12 +108,12 @@ fn peak() -> f64 {
         }
     }
     let begun = Instant::now();
-    dispatch(Instructions::widest(), Loop);
+    dispatch(set, Loop);
     begun.elapsed().as_secs_f64() / (ROUNDS * SUMS * LANES) as f64
 }
 
 /// A table with a line for each kind of layer.
-fn print(name: &str, network: &Network, times: &Times) {
+fn print(name: &str, set: Instructions, network: &Network, times: &Times) {
     let share = |work: f64, time: f64| format!("{:.0} %", 100.0 * work * times.peak / time);
     let mut lines: Vec<(&str, usize, f64, f64)> = Vec::new();
     for (step, &time) in network.steps().zip(&times.steps) {
@@ -113,7 +124,7 @@ fn print(name: &str, network: &Network, times: &Times) {
         }
     }
     let (work, time) = lines.iter().fold((0.0, 0.0), |sum, line| (sum.0 + line.2, sum.1 + line.3));
-    println!("{name}: {:?}, peak {:.1} billion multiply-adds a second", Instructions::widest(), 1e-9 / times.peak);
+    println!("{name}: {set:?}, peak {:.1} billion multiply-adds a second", 1e-9 / times.peak);
     println!("| layer | times | million multiply-adds | microseconds | share of time | share of peak |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for (what, count, work, spent) in lines.into_iter().chain([("all", times.steps.len(), work, time)]) {
