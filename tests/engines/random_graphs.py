@@ -110,6 +110,25 @@ class Maker:
         inputs = [x, self.floats([outputs, channels // group] + kernel, scale)] + ([self.floats([outputs], 0.3)] if self.random.random() < 0.7 else [])
         self.node("Conv", inputs, [1, outputs] + sides, group=group, strides=stride, dilations=dilation, pads=pads)
 
+    def wide(self, x, shape):
+        """3 x 3 pixels and many channels, also as parts of other values: Winograd's method."""
+        if len(shape) != 4 or self.small or shape[2] * shape[3] > 300:
+            return
+        channels, outputs = self.pick([128, 144, 160]), int(self.random.integers(32, 70))
+        pads = [int(self.random.integers(0, 3)) for _ in range(4)]
+        sides = [shape[2 + axis] + pads[axis] + pads[axis + 2] - 2 for axis in range(2)]
+        if min(sides) < 1:
+            return
+        x = self.node("Conv", [x, self.floats([channels, shape[1], 1, 1], 1 / np.sqrt(shape[1]))])
+        form = self.pick(["whole", "whole", "concatenated", "sliced"])
+        if form == "concatenated":
+            x, channels = self.node("Concat", [x, self.node("Relu", [x])], axis=1), 2 * channels
+        elif form == "sliced":
+            first = self.pick([0, min(7, channels - 128), channels - 128])
+            x, channels = self.node("Slice", [x, self.ints(first), self.ints(first + 128), self.ints(1)]), 128
+        weights = self.floats([outputs, channels, 3, 3], 1 / np.sqrt(9 * channels))
+        self.node("Conv", [x, weights, self.floats([outputs], 0.3)], [1, outputs] + sides, pads=pads)
+
     def transposed(self, x, shape):
         if len(shape) != 4 or shape[2] * shape[3] > 300:
             return
@@ -553,7 +572,7 @@ class Maker:
             sums = self.node("Cast", [self.node("MatMulInteger", [y, weights, zero])], to=1)
             self.node("Mul", [sums, self.constant(np.float32(1e-4))], (1, 3, self.side, 5))
 
-    LAYERS = [order, order, select, select, sampled, sampled, smooth, smooth, fourier, attention, attention, rare, rare, rare, fused, bytes, unary, unary, bounded, binary, binary, variadic, convolution, convolution, transposed, pool, normal, normal, move, move, move, reduce,
+    LAYERS = [order, order, select, select, sampled, sampled, smooth, smooth, fourier, attention, attention, rare, rare, rare, fused, bytes, unary, unary, bounded, binary, binary, variadic, convolution, convolution, wide, wide, transposed, pool, normal, normal, move, move, move, reduce,
               product, choose, scatter, recurrent, quantised]
 
     def model(self):
