@@ -32,8 +32,8 @@ fn main() {
     };
     for name in models {
         let model = if Path::new(name).exists() { Model::load(Path::new(name)) } else { Model::named(name) }.expect("a model");
-        let usual = Exact::new(&model).expect("a network that the engine supports");
-        let exact = Exact::with(&model, usual.network().rows(), set).expect("as before");
+        let rows = Exact::new(&model).expect("a network that the engine supports").network().rows();
+        let exact = Exact::with(&model, rows, set).expect("the same network");
         print(name, set, exact.network(), &Times::of(exact.network(), set, time));
     }
 }

@@ -64,8 +64,8 @@ pub struct Network {
 }
 
 /// The version of the arithmetic of networks with convolutions by Winograd's method. Networks without them have [`ARITHMETIC`], so that
-/// their old scores stay valid.
-const WINOGRAD_ARITHMETIC: u32 = 2;
+/// their old scores stay valid. A change of the sums that both use increases both.
+const WINOGRAD_ARITHMETIC: u32 = ARITHMETIC + 1;
 
 /// A step of a [`Network`], for measurements.
 #[derive(Clone, Copy, Debug)]
