@@ -123,6 +123,13 @@ pub(crate) struct Combination {
     pub(crate) activation: Activation,
 }
 
+/// A channel of one of several pictures: the number of the picture, and that of its channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Channel {
+    pub(crate) picture: u32,
+    pub(crate) channel: u32,
+}
+
 /// What a layer does.
 #[derive(Debug)]
 pub(crate) enum LayerKind {
@@ -138,8 +145,8 @@ pub(crate) enum LayerKind {
     LayerNorm(LayerNorm),
     /// The channels of one value after those of the other.
     Concat,
-    /// These channels of the input.
-    Channels(Vec<usize>),
+    /// Channels of the inputs, in any order.
+    Channels(Vec<Channel>),
     /// The channels from the start of this block on, without copying.
     View(usize),
     Extract(Extract),

@@ -6,6 +6,8 @@ pub const MAX_ELEMENTS: usize = 1 << 28;
 pub const MAX_WORK: usize = power_of_two(40);
 /// The largest number of operands of a layer over tensors.
 pub(crate) const MAX_OPERANDS: usize = 8;
+/// The largest number of pictures from which a layer selects channels.
+pub(crate) const MAX_SELECTED: usize = 16;
 
 /// 2^exponent, or `usize::MAX - 1` if that exceeds a `usize`: a sum that saturates is still above the limit.
 pub(crate) const fn power_of_two(exponent: u32) -> usize {

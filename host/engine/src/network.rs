@@ -8,7 +8,7 @@ use crate::graph::Graph;
 use crate::image::ARITHMETIC;
 use crate::ir::Lowered;
 use crate::kernels::combine::{AffineKernel, CombineKernel, Operand};
-use crate::kernels::copy::copy_channel;
+use crate::kernels::copy::select_channels;
 use crate::kernels::depthwise::DepthwiseKernel;
 use crate::kernels::layer_norm::LayerNormKernel;
 use crate::kernels::lrn::LrnKernel;
@@ -204,9 +204,7 @@ impl Network {
                 finish(set, *activation, output, to);
             }
             StepKind::Channels(channels, from) => {
-                for (there, &here) in channels.iter().enumerate() {
-                    copy_channel(memory.at(from), from.layout, here, output, to, there);
-                }
+                select_channels(channels, &|picture| (memory.at(&from[picture]), from[picture].layout), output, to);
             }
             StepKind::Extract(layer, from) => extract(*layer, memory.at(from), from.layout, output, to),
             StepKind::Reflow(from) => reflow(memory.at(from), from.layout, output, to),

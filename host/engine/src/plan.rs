@@ -10,7 +10,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::error::{Result, unsupported};
-use crate::ir::{Broadcast, Convolution, Extract, Layer, LayerKind, Lowered, Lrn, Shape, Value};
+use crate::ir::{Broadcast, Channel, Convolution, Extract, Layer, LayerKind, Lowered, Lrn, Shape, Value};
 use crate::kernels::convolution::PackedConvolution;
 use crate::kernels::depthwise::PackedDepthwise;
 use crate::kernels::function::{Activation, Binary};
@@ -67,8 +67,8 @@ pub(crate) enum StepKind {
     },
     /// Copies the channels of one picture into another, starting at this channel.
     Copy(Buffer, usize),
-    /// Copies these channels of a picture.
-    Channels(Vec<usize>, Buffer),
+    /// Copies these channels of the pictures.
+    Channels(Vec<Channel>, Vec<Buffer>),
     Extract(Extract, Buffer),
     Reflow(Buffer),
     ToTensor(usize, Buffer),
@@ -391,7 +391,9 @@ impl Planner<'_> {
             LayerKind::Affine { scale, offset, activation } => {
                 StepKind::Affine { scale: vectors(scale), offset: vectors(offset), activation: *activation, from: from() }
             }
-            LayerKind::Channels(channels) => StepKind::Channels(channels.clone(), from()),
+            LayerKind::Channels(channels) => {
+                StepKind::Channels(channels.clone(), layer.inputs.iter().map(|&value| buffer(value)).collect())
+            }
             LayerKind::Extract(extract) => StepKind::Extract(*extract, from()),
             LayerKind::Reflow => StepKind::Reflow(from()),
             LayerKind::ToTensor { inner } => StepKind::ToTensor(*inner, from()),

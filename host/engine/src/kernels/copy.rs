@@ -1,5 +1,7 @@
 //! Copies numbers from one layout to another.
 
+#[cfg(feature = "alloc")]
+use crate::ir::Channel;
 use crate::layout::Layout;
 use crate::simd::{F32x16, LANES};
 
@@ -8,8 +10,13 @@ pub(crate) fn copy_channels(from: &[F32x16], from_layout: Layout, to: &mut [F32x
     if channel.is_multiple_of(LANES) && from_layout.channels.is_multiple_of(LANES) {
         return copy_blocks(from, from_layout, to, to_layout, channel / LANES);
     }
-    for here in 0..from_layout.channels {
-        copy_channel(from, from_layout, here, to, to_layout, channel + here);
+    // Row by row, so that the pixels are still in the cache when the next channel needs them.
+    for y in 0..from_layout.height {
+        for here in 0..from_layout.channels {
+            let there = channel + here;
+            let pixels = &from[from_layout.at(here / LANES, y, 0)..][..from_layout.width];
+            copy_lane(pixels, here % LANES, &mut to[to_layout.at(there / LANES, y, 0)..], there % LANES);
+        }
     }
 }
 
@@ -22,14 +29,34 @@ fn copy_blocks(from: &[F32x16], from_layout: Layout, to: &mut [F32x16], to_layou
     }
 }
 
-/// Copies a channel of one picture into another.
-pub(crate) fn copy_channel(from: &[F32x16], from_layout: Layout, here: usize, to: &mut [F32x16], to_layout: Layout, there: usize) {
-    for y in 0..from_layout.height {
-        let pixels = &from[from_layout.at(here / LANES, y, 0)..][..from_layout.width];
-        let targets = &mut to[to_layout.at(there / LANES, y, 0)..][..from_layout.width];
-        for (target, pixel) in targets.iter_mut().zip(pixels) {
-            target.0[there % LANES] = pixel.0[here % LANES];
+/// Makes a picture of channels of others. `pictures` gives the numbers and the layout of each of them.
+#[cfg(feature = "alloc")]
+pub(crate) fn select_channels<'p>(
+    channels: &[Channel],
+    pictures: &dyn Fn(usize) -> (&'p [F32x16], Layout),
+    to: &mut [F32x16],
+    to_layout: Layout,
+) {
+    for (block, channels) in channels.chunks(LANES).enumerate() {
+        // For each channel: the numbers of its picture, their layout, and its place there.
+        let mut sources: [(&[F32x16], Layout, usize); LANES] = [(&[], to_layout, 0); LANES];
+        for (source, channel) in sources.iter_mut().zip(channels) {
+            let (numbers, layout) = pictures(channel.picture as usize);
+            *source = (numbers, layout, channel.channel as usize);
         }
+        for y in 0..to_layout.height {
+            let targets = &mut to[to_layout.at(block, y, 0)..][..to_layout.width];
+            for (lane, &(numbers, layout, channel)) in sources[..channels.len()].iter().enumerate() {
+                copy_lane(&numbers[layout.at(channel / LANES, y, 0)..], channel % LANES, targets, lane);
+            }
+        }
+    }
+}
+
+/// Copies one number of each pixel.
+fn copy_lane(pixels: &[F32x16], from: usize, targets: &mut [F32x16], to: usize) {
+    for (target, pixel) in targets.iter_mut().zip(pixels) {
+        target.0[to % LANES] = pixel.0[from % LANES];
     }
 }
 

@@ -81,6 +81,8 @@ enum Form {
     Tensor,
     /// The axis stored in channels; all others, in order, are the pixels.
     Picture(usize),
+    /// A picture whose channels are this axis and the next one.
+    Groups(usize),
 }
 
 /// A value that depends on the network's input.
@@ -138,7 +140,8 @@ impl<'g> Lowering<'g> {
         }
         let output = self.tensor(output)?;
         let input = self.input.unwrap_or(self.shapes[0]);
-        Ok(Lowered { input, shapes: self.shapes, layers: self.layers, output, output_dims })
+        let layers = needed(self.layers, output, self.shapes.len());
+        Ok(Lowered { input, shapes: self.shapes, layers, output, output_dims })
     }
 
     fn add(&mut self, call: &Call<'g>) -> Result<()> {
@@ -274,7 +277,12 @@ impl<'g> Lowering<'g> {
         let Some(known) = self.known.get(name) else { return unsupported("an operand is missing") };
         let dims = known.dims.clone();
         let tensor = known.forms.iter().find(|(form, _)| *form == Form::Tensor).map(|form| form.1);
-        let picture = known.forms.iter().find_map(|&(form, value)| if let Form::Picture(axis) = form { Some((axis, value)) } else { None });
+        // The last axis of its channels.
+        let picture = known.forms.iter().find_map(|&(form, value)| match form {
+            Form::Picture(axis) => Some((axis, value)),
+            Form::Groups(axis) => Some((axis + 1, value)),
+            Form::Tensor => None,
+        });
         let value = match (tensor, picture) {
             (Some(value), _) if value != 0 => return Ok(value),
             // The network's input is only read as pictures.
@@ -332,6 +340,11 @@ impl<'g> Lowering<'g> {
         Ok(picture)
     }
 
+    /// A picture whose channels are this axis and the next one.
+    fn groups(&self, name: &str) -> Option<(usize, Value)> {
+        self.known.get(name)?.forms.iter().find_map(|&(form, value)| if let Form::Groups(axis) = form { Some((axis, value)) } else { None })
+    }
+
     /// A picture in rows of this length.
     fn in_rows(&mut self, value: Value, height: usize, width: usize) -> Result<Value> {
         let shape = self.shapes[value];
@@ -374,6 +387,18 @@ impl<'g> Lowering<'g> {
         }
         Ok(())
     }
+}
+
+/// The layers on which the output depends. A selection of channels can leave others without readers.
+fn needed(layers: Vec<Layer>, output: Value, values: usize) -> Vec<Layer> {
+    let mut read = vec![false; values];
+    read[output] = true;
+    for layer in layers.iter().rev() {
+        if read[layer.output] {
+            layer.inputs.iter().for_each(|&value| read[value] = true);
+        }
+    }
+    layers.into_iter().filter(|layer| read[layer.output]).collect()
 }
 
 fn product(dims: &[usize]) -> usize {

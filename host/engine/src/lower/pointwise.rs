@@ -29,18 +29,18 @@ impl<'g> Lowering<'g> {
             *before = wanted;
             return self.alias(name, call.output(), vec![(form, value)]);
         }
-        let (form, value) = self.preferred(name)?;
+        let (axis, value) = self.preferred(name)?;
         let shape = self.shapes[value];
         self.count_work(shape.len())?;
         let value = self.layer(LayerKind::Map(wanted), vec![value], shape)?;
-        self.give(call.output(), form, value)
+        self.give(call.output(), axis.map_or(Form::Tensor, Form::Picture), value)
     }
 
-    /// A value in its present form; the network's input as a picture, if it is one.
-    fn preferred(&mut self, name: &str) -> Result<(Form, Value)> {
+    /// A value as a picture and the axis in its channels, if it is one, else as a tensor.
+    fn preferred(&mut self, name: &str) -> Result<(Option<usize>, Value)> {
         match self.any_picture(name)? {
-            Some((axis, value)) => Ok((Form::Picture(axis), value)),
-            None => Ok((Form::Tensor, self.tensor(name)?)),
+            Some((axis, value)) => Ok((Some(axis), value)),
+            None => Ok((None, self.tensor(name)?)),
         }
     }
 
@@ -58,24 +58,24 @@ impl<'g> Lowering<'g> {
 
     fn with_constant(&mut self, call: &Call<'g>, function: Binary, name: &'g str, constant: &Tensor, swapped: bool) -> Result<()> {
         let dims = self.dims(name)?;
-        let (form, value) = self.preferred(name)?;
+        let (axis, value) = self.preferred(name)?;
         let shape = self.shapes[value];
-        let axis = if let Form::Picture(axis) = form { axis } else { 0 };
         self.count_weights(constant.shape.iter().fold(shape.len(), |all, &side| all.saturating_add(side)))?;
         let numbers = Constant::new(constant, &dims);
-        let (broadcast, numbers) = match form {
-            Form::Tensor => (Broadcast::Channels, numbers.all()),
-            Form::Picture(_) if numbers.varies().iter().all(|&varies| varies == axis) => (Broadcast::Channels, numbers.channels(axis)),
-            Form::Picture(_) if !numbers.varies().contains(&axis) => (Broadcast::Pixels, numbers.pixels(axis)),
-            Form::Picture(_) => (Broadcast::Full, numbers.picture(axis)),
+        let (broadcast, numbers) = match axis {
+            None => (Broadcast::Channels, numbers.all()),
+            Some(axis) if numbers.varies().iter().all(|&varies| varies == axis) => (Broadcast::Channels, numbers.channels(axis)),
+            Some(axis) if !numbers.varies().contains(&axis) => (Broadcast::Pixels, numbers.pixels(axis)),
+            Some(axis) => (Broadcast::Full, numbers.picture(axis)),
         };
-        let per_channel = broadcast == Broadcast::Channels && form != Form::Tensor;
-        if per_channel
+        if broadcast == Broadcast::Channels
+            && let Some(axis) = axis
             && let Some(affine) = affine(function, &numbers, swapped)
             && self.fold_into_weights(call, name, axis, &affine)?
         {
             return Ok(());
         }
+        let form = axis.map_or(Form::Tensor, Form::Picture);
         let combination = Combination { function, swapped, broadcast, constant: Some(numbers), activation: Activation::NONE };
         self.combine(call, form, combination, vec![value], shape)
     }

@@ -4,10 +4,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Call, Form, Lowering, product};
-use crate::error::Result;
+use crate::error::{Result, unsupported};
 use crate::fold::operation::PadMode;
-use crate::ir::{Extract, LayerKind, Shape, Value};
+use crate::ir::{Channel, Extract, LayerKind, Shape, Value};
+use crate::limits::MAX_SELECTED;
 use crate::simd::LANES;
+
+/// How many layers that only move channels are followed back from one selection: a limit on the work for a hostile graph.
+const MAX_MOVES: usize = 16;
 
 impl<'g> Lowering<'g> {
     pub(super) fn reshape(&mut self, call: &Call<'g>) -> Result<()> {
@@ -15,10 +19,14 @@ impl<'g> Lowering<'g> {
         let to = self.result(call.output())?;
         let keep = |(form, value): &(Form, Value)| {
             let form = match *form {
-                Form::Tensor => Form::Tensor,
-                Form::Picture(axis) => Form::Picture(same_place(&dims, axis, &to)?),
+                Form::Tensor => Some(Form::Tensor),
+                Form::Picture(axis) => {
+                    let split = || pair(&dims, axis, &to).map(Form::Groups);
+                    same_place(&dims, axis, &to).map(Form::Picture).or_else(split)
+                }
+                Form::Groups(axis) => (0..to.len()).find(|&whole| pair(&to, whole, &dims) == Some(axis)).map(Form::Picture),
             };
-            Some((form, *value))
+            Some((form?, *value))
         };
         let forms: Vec<(Form, Value)> = self.known[name].forms.iter().filter_map(keep).collect();
         if !forms.is_empty() {
@@ -37,11 +45,18 @@ impl<'g> Lowering<'g> {
         };
         let keep = |(form, value): &(Form, Value)| match *form {
             Form::Picture(axis) => Some((Form::Picture(view(axis)?), *value)),
-            Form::Tensor => None,
+            Form::Groups(_) | Form::Tensor => None,
         };
         let forms: Vec<(Form, Value)> = self.known[name].forms.iter().filter_map(keep).collect();
         if !forms.is_empty() {
             return self.alias(name, call.output(), forms);
+        }
+        if let Some((axis, value)) = self.groups(name)
+            && is_swap(order, axis)
+        {
+            let [groups, size] = [dims[axis], dims[axis + 1]];
+            let value = self.select(value, groups * size, |channel| channel % groups * size + channel / groups)?;
+            return self.give(call.output(), Form::Groups(axis), value);
         }
         // The network's input becomes a picture, as its convolutions need it.
         if self.known[name].forms.contains(&(Form::Tensor, 0))
@@ -68,8 +83,7 @@ impl<'g> Lowering<'g> {
                 let shape = parts.first().map_or(self.shapes[value], |&first: &Value| self.shapes[first]);
                 parts.push(self.in_rows(value, shape.height, shape.width)?);
             }
-            let shape = Shape { channels: to[axis], ..self.shapes[parts[0]] };
-            let value = self.layer(LayerKind::Concat, parts, shape)?;
+            let value = self.joined(parts, to[axis])?;
             return self.give(call.output(), Form::Picture(axis), value);
         }
         let chunks = product(&to[..axis]);
@@ -111,12 +125,79 @@ impl<'g> Lowering<'g> {
         Ok(())
     }
 
+    /// The channels of pictures of the same size, one picture after another.
+    fn joined(&mut self, parts: Vec<Value>, channels: usize) -> Result<Value> {
+        let shape = Shape { channels, ..self.shapes[parts[0]] };
+        let (_, first) = parts.split_last().expect("a concatenation has operands");
+        let in_place = first.iter().all(|&part| self.shapes[part].channels.is_multiple_of(LANES));
+        let moved = parts.iter().any(|&part| self.is_selection(part));
+        let value = self.layer(LayerKind::Concat, parts, shape)?;
+        if in_place || !moved { Ok(value) } else { self.select(value, channels, |channel| channel) }
+    }
+
+    fn is_selection(&self, value: Value) -> bool {
+        self.makers[value].is_some_and(|maker| matches!(self.layers[maker].kind, LayerKind::Channels(_)))
+    }
+
     /// Some channels of a picture, one after another.
     fn channels(&mut self, value: Value, start: usize, size: usize) -> Result<Value> {
+        if start.is_multiple_of(LANES) && !self.is_selection(value) {
+            let shape = Shape { channels: size, ..self.shapes[value] };
+            return self.layer(LayerKind::View(start / LANES), vec![value], shape);
+        }
+        self.select(value, size, |channel| start + channel)
+    }
+
+    /// Channels of a picture, in any order. Channels that have been selected or concatenated before are taken from the pictures that they
+    /// came from, so that each number is copied once.
+    fn select(&mut self, value: Value, size: usize, channel: impl Fn(usize) -> usize) -> Result<Value> {
+        // A channel takes as much memory as two weights.
+        self.count_weights(size.saturating_mul(2))?;
         let shape = Shape { channels: size, ..self.shapes[value] };
-        let kind =
-            if start.is_multiple_of(LANES) { LayerKind::View(start / LANES) } else { LayerKind::Channels((start..start + size).collect()) };
-        self.layer(kind, vec![value], shape)
+        let all = |origin: &dyn Fn(usize) -> (Value, usize)| {
+            let mut pictures = Vec::new();
+            let channels = (0..size).map(|at| {
+                let (value, from) = origin(channel(at));
+                let picture = pictures.iter().position(|&other| other == value).unwrap_or(pictures.len());
+                if picture == MAX_SELECTED {
+                    return None;
+                }
+                if picture == pictures.len() {
+                    pictures.push(value);
+                }
+                Some(Channel { picture: u32::try_from(picture).ok()?, channel: u32::try_from(from).ok()? })
+            });
+            Some((channels.collect::<Option<Vec<_>>>()?, pictures))
+        };
+        let found = all(&|channel| self.origin(value, channel)).or_else(|| all(&|channel| (value, channel)));
+        let Some((channels, pictures)) = found else { return unsupported("selects too many channels") };
+        self.layer(LayerKind::Channels(channels), pictures, shape)
+    }
+
+    /// The picture from which a channel of a picture was copied, and its channel there.
+    fn origin(&self, mut value: Value, mut channel: usize) -> (Value, usize) {
+        for _ in 0..MAX_MOVES {
+            let Some(layer) = self.makers[value].map(|maker| &self.layers[maker]) else { break };
+            (value, channel) = match &layer.kind {
+                LayerKind::Channels(channels) => (layer.inputs[channels[channel].picture as usize], channels[channel].channel as usize),
+                LayerKind::View(block) => (layer.inputs[0], block * LANES + channel),
+                LayerKind::Concat if layer.inputs.len() <= MAX_SELECTED => {
+                    let mut parts = layer.inputs.iter();
+                    let holds = |&&part: &&Value| {
+                        let channels = self.shapes[part].channels;
+                        if channel >= channels {
+                            channel -= channels;
+                            return false;
+                        }
+                        true
+                    };
+                    let part = *parts.find(holds).expect("a channel of one of the parts");
+                    (part, channel)
+                }
+                _ => break,
+            };
+        }
+        (value, channel)
     }
 
     pub(super) fn slice(&mut self, call: &Call<'g>, starts: &[usize], steps: &[isize], sizes: &[usize]) -> Result<()> {
@@ -134,11 +215,12 @@ impl<'g> Lowering<'g> {
             part = self.channels(part, starts[axis], sizes[axis])?;
         } else if !whole(axis) {
             let channel = |at: usize| starts[axis].checked_add_signed(steps[axis].checked_mul(at.cast_signed())?);
-            let channels = (0..sizes[axis]).map(channel).collect::<Option<Vec<_>>>();
-            let Some(channels) = channels.filter(|channels| channels.iter().all(|&channel| channel < dims[axis])) else {
+            let exists = |at: usize| channel(at).is_some_and(|channel| channel < dims[axis]);
+            // Evenly spaced: all of them exist if the first and the last do.
+            if !exists(0) || !sizes[axis].checked_sub(1).is_some_and(exists) {
                 return self.tensor_layer(call);
-            };
-            part = self.layer(LayerKind::Channels(channels), vec![part], Shape { channels: sizes[axis], ..self.shapes[part] })?;
+            }
+            part = self.select(part, sizes[axis], |at| channel(at).unwrap_or(0))?;
         }
         self.give(call.output(), Form::Picture(axis), part)
     }
@@ -184,6 +266,22 @@ impl<'g> Lowering<'g> {
     }
 }
 
+/// The first of two adjacent axes of the new shape that together are an axis of the old shape.
+fn pair(from: &[usize], axis: usize, to: &[usize]) -> Option<usize> {
+    let before = product(&from[..axis]);
+    (1..to.len()).map(|second| second - 1).find(|&at| to[at].checked_mul(to[at + 1]) == Some(from[axis]) && product(&to[..at]) == before)
+}
+
+/// Whether an order of axes differs from the usual one only in that this axis and the next one are exchanged.
+fn is_swap(order: &[usize], axis: usize) -> bool {
+    let expected = |at: usize| match at.checked_sub(axis) {
+        Some(0) => axis + 1,
+        Some(1) => axis,
+        _ => at,
+    };
+    order.iter().enumerate().all(|(at, &from)| from == expected(at))
+}
+
 /// The axis of the new shape that splits the elements in the same way as an axis of the old shape.
 fn same_place(from: &[usize], axis: usize, to: &[usize]) -> Option<usize> {
     let before = product(&from[..axis]);
@@ -202,5 +300,14 @@ mod tests {
         assert_eq!(same_place(&[1, 14, 14, 768], 3, &[196, 768]), Some(1));
         assert_eq!(same_place(&[1, 32, 7, 7], 1, &[1, 2, 16, 7, 7]), None);
         assert_eq!(same_place(&[1, 32, 1, 1], 1, &[1, 32]), Some(1));
+    }
+
+    #[test]
+    fn an_axis_is_split_in_two() {
+        assert_eq!(pair(&[1, 116, 28, 28], 1, &[1, 2, 58, 28, 28]), Some(1));
+        assert_eq!(pair(&[1, 116, 28, 28], 1, &[1, 58, 2, 784]), Some(1));
+        assert_eq!(pair(&[1, 116, 28, 28], 1, &[1, 4, 29, 2, 392]), Some(1));
+        assert_eq!(pair(&[1, 116, 28, 28], 1, &[1, 2, 29, 2, 784]), None);
+        assert!(is_swap(&[0, 2, 1, 3], 1) && !is_swap(&[0, 2, 1, 4, 3], 1) && !is_swap(&[0, 1, 2], 1));
     }
 }
