@@ -242,6 +242,24 @@ class Maker:
             if np.prod(shape) < 2000:
                 self.node("Tile", [x, self.ints(*repeats)], [s * r for s, r in zip(shape, repeats)])
 
+    def shuffled(self, x, shape):
+        """Some channels through a convolution, concatenated with the others and shuffled, several times: as in ShuffleNet."""
+        if len(shape) != 4 or shape[1] < 2:
+            return
+        channels, sides = shape[1], shape[2:]
+        for _ in range(int(self.random.integers(1, 5))):
+            kept = int(self.random.integers(1, channels)) if channels > 1 else 0
+            if kept == 0:
+                break
+            a, b = self.node("Split", [x, self.ints(kept, channels - kept)], outputs=2, axis=1)
+            outputs = int(self.random.integers(1, 40))
+            b = self.node("Conv", [b, self.floats([outputs, channels - kept, 1, 1], 1 / np.sqrt(channels - kept))])
+            x, channels = self.node("Concat", self.pick([[a, b], [b, a]]), axis=1), kept + outputs
+            groups = self.pick([groups for groups in range(1, channels + 1) if channels % groups == 0])
+            x = self.node("Reshape", [x, self.ints(1, groups, channels // groups, *sides)])
+            x = self.node("Reshape", [self.node("Transpose", [x], perm=[0, 2, 1, 3, 4]), self.ints(1, channels, *sides)])
+        self.values.append((x, (1, channels, *sides)))
+
     def reduced(self, operator, x, axes, keep):
         # Axes are an attribute up to opset 17, except those of ReduceSum.
         if self.opset < 18 and operator != "ReduceSum":
@@ -572,7 +590,7 @@ class Maker:
             sums = self.node("Cast", [self.node("MatMulInteger", [y, weights, zero])], to=1)
             self.node("Mul", [sums, self.constant(np.float32(1e-4))], (1, 3, self.side, 5))
 
-    LAYERS = [order, order, select, select, sampled, sampled, smooth, smooth, fourier, attention, attention, rare, rare, rare, fused, bytes, unary, unary, bounded, binary, binary, variadic, convolution, convolution, wide, wide, transposed, pool, normal, normal, move, move, move, reduce,
+    LAYERS = [order, order, select, select, sampled, sampled, smooth, smooth, fourier, attention, attention, rare, rare, rare, fused, bytes, unary, unary, bounded, binary, binary, variadic, convolution, convolution, wide, wide, shuffled, shuffled, transposed, pool, normal, normal, move, move, move, reduce,
               product, choose, scatter, recurrent, quantised]
 
     def model(self):
