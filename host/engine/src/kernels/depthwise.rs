@@ -15,9 +15,9 @@ pub(crate) struct PackedDepthwise {
     /// For each block, one line for each position of the kernel.
     weights: Vec<F32x16>,
     bias: Vec<F32x16>,
-    /// How many adjacent columns of the kernel are computed together.
+    /// The number of columns of the kernel that see adjacent pixels.
     columns: usize,
-    /// For each such group of columns, the offset of its first one.
+    /// For each position of the kernel, its offset from the first.
     offsets: Vec<usize>,
     stride: [usize; 2],
     before: [usize; 2],
@@ -30,11 +30,7 @@ impl PackedDepthwise {
     pub(crate) fn new(layer: &ir::Convolution, input: Layout, output: Layout) -> Self {
         let [rows, columns] = layer.kernel;
         let area = rows * columns;
-        let together = match (columns, layer.stride[1], layer.dilation[1]) {
-            (3 | 5, 1 | 2, 1) | (7, 1, 1) => columns,
-            _ => 1,
-        };
-        let places = (0..rows).flat_map(|y| (0..columns).step_by(together).map(move |x| (y, x)));
+        let places = (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x)));
         let offsets = places.map(|(y, x)| y * layer.dilation[0] * input.row() + x * layer.dilation[1]).collect();
         let line = |block: usize, number: &dyn Fn(usize) -> f32| {
             F32x16(core::array::from_fn(|lane| Some(block * LANES + lane).filter(|&at| at < input.channels).map_or(0.0, number)))
@@ -47,7 +43,7 @@ impl PackedDepthwise {
                 .map(|(block, place)| line(block, &|channel| layer.weights[channel * area + place]))
                 .collect(),
             bias: blocks.map(|block| line(block, &|channel| layer.bias[channel])).collect(),
-            columns: together,
+            columns: if layer.dilation[1] == 1 { columns } else { 1 },
             offsets,
             stride: layer.stride,
             before: layer.before,
@@ -73,19 +69,19 @@ impl Kernel for DepthwiseKernel<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
         match (self.layer.columns, self.layer.stride[1]) {
-            (3, 1) => self.rows::<V, 3, 1>(),
-            (3, 2) => self.rows::<V, 3, 2>(),
-            (5, 1) => self.rows::<V, 5, 1>(),
-            (5, 2) => self.rows::<V, 5, 2>(),
-            (7, 1) => self.rows::<V, 7, 1>(),
-            (1, 1) => self.rows::<V, 1, 1>(),
-            (1, _) => self.rows::<V, 1, 0>(),
-            _ => unreachable!("no other columns are computed together"),
+            (3, 1) if V::COLUMNS >= 3 => self.rows::<V, 3, 1>(),
+            (3, 2) if V::COLUMNS >= 3 => self.rows::<V, 3, 2>(),
+            (5, 1) if V::COLUMNS >= 5 => self.rows::<V, 5, 1>(),
+            (5, 2) if V::COLUMNS >= 5 => self.rows::<V, 5, 2>(),
+            (7, 1) if V::COLUMNS >= 7 => self.rows::<V, 7, 1>(),
+            (_, 1) => self.rows::<V, 1, 1>(),
+            (_, 2) => self.rows::<V, 1, 2>(),
+            _ => self.rows::<V, 1, 0>(),
         }
     }
 }
 
-/// A `STRIDE` of 0 stands for any.
+/// `COLUMNS` of the kernel are computed together. A `STRIDE` of 0 stands for any.
 impl DepthwiseKernel<'_> {
     #[inline(always)]
     fn rows<V: Vector, const COLUMNS: usize, const STRIDE: usize>(self) {
@@ -107,8 +103,8 @@ impl PackedDepthwise {
     #[inline(always)]
     fn row<V: Vector, const COLUMNS: usize, const STRIDE: usize>(&self, block: usize, input: &[F32x16], output: &mut [F32x16]) {
         let stride = if STRIDE == 0 { self.stride[1] } else { STRIDE };
-        let count = self.offsets.len();
-        let weights = &self.weights[block * count * COLUMNS..][..count * COLUMNS].as_chunks::<COLUMNS>().0;
+        let area = self.offsets.len();
+        let weights = self.weights[block * area..][..area].as_chunks::<COLUMNS>().0;
         let (bias, bounds) = (V::load(&self.bias[block]), self.activation.bounds);
         let width = output.len();
         let tiles = width.div_ceil(V::PIXELS);
@@ -147,7 +143,7 @@ fn sums<V: Vector, const COLUMNS: usize, const STRIDE: usize, const PIXELS: usiz
     // A constant, so that the compiler can prove every index below to be in range.
     let stride = if STRIDE == 0 { stride } else { STRIDE };
     let mut sums = [bias; PIXELS];
-    for (weights, &offset) in weights.iter().zip(offsets) {
+    for (weights, &offset) in weights.iter().zip(offsets.iter().step_by(COLUMNS)) {
         let seen = &input[offset..][..(PIXELS - 1) * stride + COLUMNS];
         let weights: [V; COLUMNS] = load(weights);
         for pixel in 0..PIXELS {
