@@ -321,6 +321,7 @@ fn row<V: Vector, X: InputElement, const BLOCKS: usize, const STRIDE: usize>(
     let geometry = &convolution.geometry;
     let from = geometry.input_row(y);
     let width = geometry.output.width;
+    let bias = load::<V, BLOCKS>(convolution.bias[group.first..].first_chunk().expect("a group's blocks"));
     let tiles = width.div_ceil(V::PIXELS);
     let mut x = 0;
     for tile in 0..tiles {
@@ -332,7 +333,6 @@ fn row<V: Vector, X: InputElement, const BLOCKS: usize, const STRIDE: usize>(
             ($($pixels:literal)*) => {
                 match pixels {
                     $($pixels if $pixels <= V::PIXELS => {
-                        let bias = target.bias::<V, BLOCKS>();
                         target.put(sums::<V, X, $pixels, BLOCKS, STRIDE>(bias, taps, weights, input, from, stride));
                     })*
                     _ => unreachable!("no tile is wider than PIXELS"),
@@ -342,6 +342,16 @@ fn row<V: Vector, X: InputElement, const BLOCKS: usize, const STRIDE: usize>(
         sized!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
         x += pixels;
     }
+}
+
+/// Loads several vectors. The compiler does not always inline `array::from_fn`, which then works with the baseline's instructions.
+#[inline(always)]
+pub(super) fn load<V: Vector, const COUNT: usize>(lines: &[F32x16; COUNT]) -> [V; COUNT] {
+    let mut vectors = [V::splat(0.0); COUNT];
+    for (vector, line) in vectors.iter_mut().zip(lines) {
+        *vector = V::load(line);
+    }
+    vectors
 }
 
 /// How far ahead weights are fetched, in vectors: the CPU's own prefetching stops at the end of a page of memory, and weights that do not
@@ -371,7 +381,7 @@ fn sums<V: Vector, X: InputElement, const PIXELS: usize, const BLOCKS: usize, co
         for (number, weights) in now.iter().enumerate() {
             let pixels = X::under(seen, number, span);
             weights.iter().for_each(|line| V::prefetch(line, AHEAD));
-            let weights: [V; BLOCKS] = core::array::from_fn(|block| V::load(&weights[block]));
+            let weights = load(weights);
             for pixel in 0..PIXELS {
                 let value = V::splat(pixels[pixel * stride].value(tap.first + number));
                 for block in 0..BLOCKS {
@@ -393,11 +403,6 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
-    #[inline(always)]
-    fn bias<V: Vector, const BLOCKS: usize>(&self) -> [V; BLOCKS] {
-        core::array::from_fn(|block| V::load(&self.convolution.bias[self.group.first + block]))
-    }
-
     #[inline(always)]
     fn put<V: Vector, const PIXELS: usize, const BLOCKS: usize>(&mut self, sums: [[V; PIXELS]; BLOCKS]) {
         for (block, sums) in sums.into_iter().enumerate() {

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::pointwise::apply;
+use super::convolution::load;
+use super::pointwise::{apply, rows};
 use crate::ir;
 use crate::kernels::function::Activation;
 use crate::layout::Layout;
@@ -14,6 +15,8 @@ pub(crate) struct PackedDepthwise {
     /// For each block, one line for each position of the kernel.
     weights: Vec<F32x16>,
     bias: Vec<F32x16>,
+    /// The number of columns of the kernel that see adjacent pixels.
+    columns: usize,
     /// For each position of the kernel, its offset from the first.
     offsets: Vec<usize>,
     stride: [usize; 2],
@@ -40,6 +43,7 @@ impl PackedDepthwise {
                 .map(|(block, place)| line(block, &|channel| layer.weights[channel * area + place]))
                 .collect(),
             bias: blocks.map(|block| line(block, &|channel| layer.bias[channel])).collect(),
+            columns: if layer.dilation[1] == 1 { columns } else { 1 },
             offsets,
             stride: layer.stride,
             before: layer.before,
@@ -64,59 +68,92 @@ impl Kernel for DepthwiseKernel<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self) {
-        match self.layer.stride[1] {
-            1 => self.planes::<V, 1>(),
-            2 => self.planes::<V, 2>(),
-            4 => self.planes::<V, 4>(),
-            // Any other.
-            _ => self.planes::<V, 0>(),
+        match (self.layer.columns, self.layer.stride[1]) {
+            (3, 1) if V::COLUMNS >= 3 => self.rows::<V, 3, 1>(),
+            (3, 2) if V::COLUMNS >= 3 => self.rows::<V, 3, 2>(),
+            (5, 1) if V::COLUMNS >= 5 => self.rows::<V, 5, 1>(),
+            (5, 2) if V::COLUMNS >= 5 => self.rows::<V, 5, 2>(),
+            (7, 1) if V::COLUMNS >= 7 => self.rows::<V, 7, 1>(),
+            (_, 1) => self.rows::<V, 1, 1>(),
+            (_, 2) => self.rows::<V, 1, 2>(),
+            _ => self.rows::<V, 1, 0>(),
         }
     }
 }
 
+/// `COLUMNS` of the kernel are computed together. A `STRIDE` of 0 stands for any.
 impl DepthwiseKernel<'_> {
     #[inline(always)]
-    fn planes<V: Vector, const STRIDE: usize>(mut self) {
-        let (input, output) = (self.layer.input, self.layer.output);
-        let stride = if STRIDE == 0 { self.layer.stride[1] } else { STRIDE };
-        for block in 0..output.blocks() {
-            for y in 0..output.height {
-                let row = y * self.layer.stride[0] + input.halo[0] - self.layer.before[0];
-                let from = block * input.plane() + row * input.row() + input.halo[1] - self.layer.before[1];
-                let mut x = 0;
-                while x < output.width {
-                    let to = output.at(block, y, x);
-                    let from = from + x * stride;
-                    x += match output.width - x {
-                        8.. => self.tile::<V, 8, STRIDE>(block, from, to),
-                        4.. => self.tile::<V, 4, STRIDE>(block, from, to),
-                        2.. => self.tile::<V, 2, STRIDE>(block, from, to),
-                        _ => self.tile::<V, 1, STRIDE>(block, from, to),
-                    };
-                }
-                if let Some(function) = self.layer.activation.function {
-                    apply(self.instructions, function, &mut self.output[output.at(block, y, 0)..][..output.width]);
-                }
+    fn rows<V: Vector, const COLUMNS: usize, const STRIDE: usize>(self) {
+        let Self { layer, input, output, instructions } = self;
+        let ([above, left], row) = (layer.input.halo, layer.input.row());
+        for (block, y) in rows(layer.output) {
+            let from = block * layer.input.plane() + (y * layer.stride[0] + above - layer.before[0]) * row + left - layer.before[1];
+            let output = &mut output[layer.output.at(block, y, 0)..][..layer.output.width];
+            layer.row::<V, COLUMNS, STRIDE>(block, &input[from..], output);
+            if let Some(function) = layer.activation.function {
+                apply(instructions, function, output);
             }
         }
-    }
-
-    #[inline(always)]
-    fn tile<V: Vector, const PIXELS: usize, const STRIDE: usize>(&mut self, block: usize, from: usize, to: usize) -> usize {
-        let layer = self.layer;
-        let stride = if STRIDE == 0 { layer.stride[1] } else { STRIDE };
-        let mut sums = [V::load(&layer.bias[block]); PIXELS];
-        let weights = &layer.weights[block * layer.offsets.len()..][..layer.offsets.len()];
-        for (weight, offset) in weights.iter().zip(&layer.offsets) {
-            let weight = V::load(weight);
-            let pixels = &self.input[from + offset..][..(PIXELS - 1) * stride + 1];
-            for pixel in 0..PIXELS {
-                sums[pixel] = V::load(&pixels[pixel * stride]).mul_add(weight, sums[pixel]);
-            }
-        }
-        for (line, sum) in self.output[to..][..PIXELS].iter_mut().zip(sums) {
-            layer.activation.bounds.clamp(sum).store(line);
-        }
-        PIXELS
     }
 }
+
+impl PackedDepthwise {
+    /// A row of outputs, in tiles of about equal width. The input starts with the first pixel that they see.
+    #[inline(always)]
+    fn row<V: Vector, const COLUMNS: usize, const STRIDE: usize>(&self, block: usize, input: &[F32x16], output: &mut [F32x16]) {
+        let stride = if STRIDE == 0 { self.stride[1] } else { STRIDE };
+        let area = self.offsets.len();
+        let weights = self.weights[block * area..][..area].as_chunks::<COLUMNS>().0;
+        let (bias, bounds) = (V::load(&self.bias[block]), self.activation.bounds);
+        let width = output.len();
+        let tiles = width.div_ceil(V::PIXELS);
+        let mut x = 0;
+        for tile in 0..tiles {
+            let pixels = (width - x).div_ceil(tiles - tile);
+            let (input, output) = (&input[x * stride..], &mut output[x..]);
+            macro_rules! sized {
+                ($($pixels:literal)*) => {
+                    match pixels {
+                        $($pixels if $pixels <= V::PIXELS => {
+                            let sums = sums::<V, COLUMNS, STRIDE, $pixels>(bias, weights, &self.offsets, input, stride);
+                            for (line, sum) in output[..$pixels].iter_mut().zip(sums) {
+                                bounds.clamp(sum).store(line);
+                            }
+                        })*
+                        _ => unreachable!("no tile is wider than PIXELS"),
+                    }
+                };
+            }
+            sized!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+            x += pixels;
+        }
+    }
+}
+
+/// The sums of a tile of `PIXELS` pixels. Adjacent outputs see the same pixels, which the compiler loads once for all of them.
+#[inline(always)]
+fn sums<V: Vector, const COLUMNS: usize, const STRIDE: usize, const PIXELS: usize>(
+    bias: V,
+    weights: &[[F32x16; COLUMNS]],
+    offsets: &[usize],
+    input: &[F32x16],
+    stride: usize,
+) -> [V; PIXELS] {
+    // A constant, so that the compiler can prove every index below to be in range.
+    let stride = if STRIDE == 0 { stride } else { STRIDE };
+    let mut sums = [bias; PIXELS];
+    for (weights, &offset) in weights.iter().zip(offsets.iter().step_by(COLUMNS)) {
+        let seen = &input[offset..][..(PIXELS - 1) * stride + COLUMNS];
+        let weights: [V; COLUMNS] = load(weights);
+        for pixel in 0..PIXELS {
+            for column in 0..COLUMNS {
+                sums[pixel] = V::load(&seen[pixel * stride + column]).mul_add(weights[column], sums[pixel]);
+            }
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,8 @@ pub trait Vector: Copy {
     const BLOCKS: usize;
     /// The largest number of pixels in such a tile, so that all its sums stay in registers.
     const PIXELS: usize;
+    /// The largest number of columns of a depthwise kernel that are worth computing together, which takes registers and code.
+    const COLUMNS: usize = 1;
 
     /// Loads sixteen numbers.
     #[must_use]

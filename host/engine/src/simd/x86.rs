@@ -27,6 +27,7 @@ pub(super) struct Avx512(__m512);
 impl Vector for Avx512 {
     const BLOCKS: usize = 2;
     const PIXELS: usize = 14;
+    const COLUMNS: usize = 7;
 
     #[inline(always)]
     fn from_array(from: &[f32; LANES]) -> Self {
@@ -105,6 +106,7 @@ impl Avx2 {
 impl Vector for Avx2 {
     const BLOCKS: usize = 1;
     const PIXELS: usize = 6;
+    const COLUMNS: usize = 5;
 
     #[inline(always)]
     fn from_array(from: &[f32; LANES]) -> Self {

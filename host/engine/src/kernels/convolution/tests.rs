@@ -18,7 +18,7 @@ pub(crate) fn weight(i: usize) -> f32 {
 
 /// A convolution by its definition: one output after another, one product after another.
 #[expect(clippy::disallowed_methods, reason = "the definition is a fused multiply-add")]
-fn by_definition(layer: &ir::Convolution, input: [usize; 3], output: [usize; 2], lanes: usize, numbers: &[f32]) -> Vec<f32> {
+pub(crate) fn by_definition(layer: &ir::Convolution, input: [usize; 3], output: [usize; 2], lanes: usize, numbers: &[f32]) -> Vec<f32> {
     let ([channels, height, width], [rows, columns]) = (input, layer.kernel);
     let (outputs, inputs) = (layer.bias.len() / layer.groups, channels / layer.groups);
     let mut results = Vec::new();
