@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::kernels::function::{Activation, Binary};
+use crate::kernels::function::{Activation, Binary, Unary};
 use crate::kernels::pool::{PoolWindow, Pooling};
 use crate::kernels::tensor::TensorLayer;
 
@@ -178,6 +178,20 @@ pub(crate) enum LayerKind {
     Tensor(TensorLayer, usize),
 }
 
+impl LayerKind {
+    /// Whether the layer computes exponentials, or functions that are made of them.
+    fn uses_exponentials(&self) -> bool {
+        let activation = match self {
+            Self::FirstConvolution(convolution) | Self::Convolution(convolution) | Self::Depthwise(convolution) => &convolution.activation,
+            Self::Combination(combination) => &combination.activation,
+            Self::Map(activation) | Self::Affine { activation, .. } => activation,
+            Self::Tensor(layer, _) => return layer.uses_exponentials(),
+            _ => return false,
+        };
+        activation.function.is_some_and(Unary::uses_exponentials)
+    }
+}
+
 /// An operation on values.
 #[derive(Debug)]
 pub(crate) struct Layer {
@@ -196,4 +210,13 @@ pub(crate) struct Lowered {
     pub(crate) output: Value,
     /// The output's ONNX shape.
     pub(crate) output_dims: Vec<usize>,
+    /// Whether constants were computed by exponentials.
+    pub(crate) folded_exponentials: bool,
+}
+
+impl Lowered {
+    /// Whether scores depend on exponentials, or functions that are made of them.
+    pub(crate) fn uses_exponentials(&self) -> bool {
+        self.folded_exponentials || self.layers.iter().any(|layer| layer.kind.uses_exponentials())
+    }
 }

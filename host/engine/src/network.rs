@@ -61,11 +61,14 @@ impl Layers {
 pub struct Network {
     plan: Plan,
     instructions: Instructions,
+    arithmetic: u32,
 }
 
-/// The version of the arithmetic of networks with convolutions by Winograd's method. Networks without them have [`ARITHMETIC`], so that
-/// their old scores stay valid. A change of the sums that both use increases both.
+/// The version of the arithmetic of networks with convolutions by Winograd's method. That of a network is the largest of its layers', so
+/// that old scores of networks without changed layers stay valid. A change of the sums that all layers use increases all versions.
 const WINOGRAD_ARITHMETIC: u32 = ARITHMETIC + 1;
+/// That of networks with exponentials: activations that are made of them, softmax.
+const EXPONENTIALS_ARITHMETIC: u32 = ARITHMETIC + 2;
 
 /// A step of a [`Network`], for measurements.
 #[derive(Clone, Copy, Debug)]
@@ -83,14 +86,21 @@ impl Network {
     ///
     /// [`Unsupported`](crate::Unsupported) if that exceeds the memory limit.
     pub fn new(layers: &Layers, rows: usize, instructions: Instructions) -> Result<Self> {
-        Ok(Self { plan: plan(&layers.0, rows, instructions)?, instructions })
+        let plan = plan(&layers.0, rows, instructions)?;
+        let arithmetic = if layers.0.uses_exponentials() {
+            EXPONENTIALS_ARITHMETIC
+        } else if plan.body.iter().any(|step| matches!(step.kind, StepKind::Winograd(..))) {
+            WINOGRAD_ARITHMETIC
+        } else {
+            ARITHMETIC
+        };
+        Ok(Self { plan, instructions, arithmetic })
     }
 
     /// The version of the arithmetic: two programs with the same version for a network give its scores the same bits.
     #[must_use]
     pub fn arithmetic(&self) -> u32 {
-        let is_winograd = |step: &Step| matches!(step.kind, StepKind::Winograd(..));
-        if self.plan.body.iter().any(is_winograd) { WINOGRAD_ARITHMETIC } else { ARITHMETIC }
+        self.arithmetic
     }
 
     /// The number of elements in a picture: channels x rows x columns.

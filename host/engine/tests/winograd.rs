@@ -12,6 +12,11 @@ fn number(i: usize) -> f32 {
 
 /// A convolution of 1 x 1 pixels and one of 3 x 3, with SiLU, of this many channels; both are concatenated and averaged.
 fn layers(channels: usize) -> Layers {
+    layers_with("Sigmoid", channels)
+}
+
+/// The same with another function in place of the sigmoid.
+fn layers_with(function: &str, channels: usize) -> Layers {
     let floats = |shape: &[usize]| Tensor::of_floats(shape, (0..shape.iter().product()).map(number).collect());
     let constants = [("w1", floats(&[channels, 3, 1, 1])), ("w2", floats(&[channels, channels, 3, 3])), ("b2", floats(&[channels]))];
     let graph = Graph {
@@ -22,7 +27,7 @@ fn layers(channels: usize) -> Layers {
         nodes: vec![
             Node::new("Conv", ["x", "w1"], "a"),
             Node::new("Conv", ["a", "w2", "b2"], "c").with("pads", Attribute::Ints(vec![1, 0, 1, 2])),
-            Node::new("Sigmoid", ["c"], "s"),
+            Node::new(function, ["c"], "s"),
             Node::new("Mul", ["c", "s"], "m"),
             Node::new("GlobalAveragePool", ["m"], "g"),
             Node::new("GlobalMaxPool", ["a"], "h"),
@@ -64,8 +69,11 @@ fn the_bits_depend_neither_on_instructions_nor_on_batches() {
 
 #[test]
 fn the_arithmetic_has_a_version_of_its_own() {
-    let version = |channels| Network::new(&layers(channels), 1, Instructions::widest()).unwrap().arithmetic();
-    assert_eq!([version(112), version(128)], [ARITHMETIC, ARITHMETIC + 1]);
+    let version = |function, channels| Network::new(&layers_with(function, channels), 1, Instructions::widest()).unwrap().arithmetic();
+    assert_eq!(["Relu", "HardSwish"].map(|function| version(function, 112)), [ARITHMETIC; 2]);
+    assert_eq!(["Relu", "HardSwish"].map(|function| version(function, 128)), [ARITHMETIC + 1; 2]);
+    assert_eq!([112, 128].map(|channels| version("Sigmoid", channels)), [ARITHMETIC + 2; 2]);
+    assert_eq!(["Tanh", "Softplus", "Exp", "Erf", "Elu", "Softmax"].map(|function| version(function, 112)), [ARITHMETIC + 2; 6]);
 }
 
 #[test]

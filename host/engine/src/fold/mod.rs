@@ -79,6 +79,11 @@ impl Folded {
 ///
 /// If a node has operands or attributes that ONNX does not allow, is not supported, or would exceed a limit.
 pub fn fold(graph: Graph, input: &[usize]) -> Result<Folded, FoldError> {
+    fold_observed(graph, input).map(|(folded, _)| folded)
+}
+
+/// As [`fold`], and says whether constants were computed by exponentials.
+pub(crate) fn fold_observed(graph: Graph, input: &[usize]) -> Result<(Folded, bool), FoldError> {
     check_constants(&graph)?;
     let [picture] = &graph.inputs[..] else {
         return Err(FoldError::new("graph", format!("{} inputs; a picture classifier has one", graph.inputs.len())));
@@ -105,6 +110,7 @@ pub fn fold(graph: Graph, input: &[usize]) -> Result<Folded, FoldError> {
         held,
         most_held: held.saturating_add(MAX_HELD),
         work: 0,
+        exponentials: false,
         parts: 0,
         faults: BTreeMap::new(),
     };
@@ -116,7 +122,8 @@ pub fn fold(graph: Graph, input: &[usize]) -> Result<Folded, FoldError> {
             folding.fail(&outputs, &FoldError::new(part, problem));
         }
     }
-    folding.finish(inputs, outputs)
+    let exponentials = folding.exponentials;
+    Ok((folding.finish(inputs, outputs)?, exponentials))
 }
 
 fn check_constants(graph: &Graph) -> Result<(), FoldError> {
@@ -167,6 +174,8 @@ struct Folding {
     most_held: usize,
     /// Elements computed in total.
     work: usize,
+    /// Whether some of them are exponentials, or functions that are made of them.
+    exponentials: bool,
     /// Nodes that have replaced others.
     parts: usize,
     /// Values that cannot be computed, and why. This is an error only if an output depends on them, not in a branch
@@ -213,7 +222,9 @@ impl Folding {
         if constant {
             let operands: Vec<Option<&Tensor>> = call.operands.iter().map(|operand| operand.and_then(|operand| operand.constant)).collect();
             let work = work(&operation, &types, &operands)?;
+            let exponentials = operation.uses_exponentials();
             let made = evaluate::evaluate(operation, &operands)?;
+            self.exponentials |= exponentials;
             self.keep_constants(&node, made, work)?;
             self.release(&read);
         } else {

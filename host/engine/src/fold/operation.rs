@@ -130,6 +130,16 @@ impl PadMode {
 }
 
 impl Operation {
+    /// Whether it computes exponentials, or functions that are made of them.
+    pub(crate) fn uses_exponentials(&self) -> bool {
+        match self {
+            Self::Unary(function) => function.uses_exponentials(),
+            Self::Reduce { reduction, .. } => *reduction == Reduction::LogSumExp,
+            Self::Softmax { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether the result equals the operand, element by element, if shapes are ignored.
     pub(crate) fn keeps(&self, operand: Operand<'_>) -> bool {
         let plain = |order: &[usize]| order.windows(2).all(|pair| pair[0] < pair[1]);

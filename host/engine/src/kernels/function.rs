@@ -1,7 +1,7 @@
 //! Functions of single numbers, and the activations made of them.
 
-use crate::math;
-use crate::simd::{Vector, square_root};
+use crate::math::{self, lanes};
+use crate::simd::Vector;
 
 /// Clamps to a range. NaN is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,79 +128,69 @@ impl Unary {
         matches!(self, Self::Not | Self::IsNan | Self::IsInf)
     }
 
-    /// The function of one number.
+    /// The function of sixteen numbers.
     #[inline(always)]
     #[must_use]
-    pub(crate) fn apply(self, x: f32) -> f32 {
+    pub(crate) fn apply<V: Vector>(self, x: V) -> V {
         match self {
-            Self::Relu => below(x, 0.0),
-            Self::LeakyRelu(factor) => {
-                if x < 0.0 {
-                    x * factor
-                } else {
-                    x
-                }
-            }
-            Self::ThresholdedRelu(bound) => {
-                if x > bound {
-                    x
-                } else {
-                    0.0
-                }
-            }
-            Self::Elu(factor) => {
-                if x < 0.0 {
-                    factor * math::exp_m1(x)
-                } else {
-                    x
-                }
-            }
-            Self::Selu(factor, scale) => scale * if x < 0.0 { factor * math::exp_m1(x) } else { x },
-            Self::Celu(a) => {
-                if x < 0.0 {
-                    a * math::exp_m1(x / a)
-                } else {
-                    x
-                }
-            }
-            Self::Sigmoid => math::sigmoid(x),
-            Self::HardSigmoid(a, b) => above(below(a * x + b, 0.0), 1.0),
-            Self::HardSwish => x * above(below(x * (1.0 / 6.0) + 0.5, 0.0), 1.0),
-            Self::Silu => math::silu(x),
-            Self::Mish => math::mish(x),
-            Self::Softplus => math::softplus(x),
-            Self::Softsign => x / (1.0 + x.abs()),
-            Self::Tanh => math::tanh(x),
-            Self::Gelu => math::gelu(x),
-            Self::GeluTanh => math::gelu_tanh(x),
-            Self::Clip(low, high) => above(below(x, low), high),
-            Self::Exp => math::exp(x),
-            Self::Log => math::ln(x),
-            Self::Sqrt => square_root(x),
-            Self::Reciprocal => 1.0 / x,
-            Self::Neg => -x,
-            Self::Abs => x.abs(),
-            Self::Erf => math::erf(x),
-            Self::Sin => math::sin(x),
-            Self::Cos => math::cos(x),
+            Self::Relu => x.map(|x| below(x, 0.0)),
+            Self::LeakyRelu(factor) => x.map(|x| if x < 0.0 { x * factor } else { x }),
+            Self::ThresholdedRelu(bound) => x.map(|x| if x > bound { x } else { 0.0 }),
+            Self::Elu(factor) => elu(x, factor),
+            Self::Selu(factor, scale) => V::splat(scale).mul(elu(x, factor)),
+            Self::Celu(a) => x.less(V::splat(0.0), V::splat(a).mul(lanes::exp_m1(x.div(V::splat(a)))), x),
+            Self::Sigmoid => lanes::sigmoid(x),
+            Self::HardSigmoid(a, b) => x.map(|x| above(below(a * x + b, 0.0), 1.0)),
+            Self::HardSwish => x.map(|x| x * above(below(x * (1.0 / 6.0) + 0.5, 0.0), 1.0)),
+            Self::Silu => lanes::silu(x),
+            Self::Mish => lanes::mish(x),
+            Self::Softplus => lanes::softplus(x),
+            Self::Softsign => x.map(|x| x / (1.0 + x.abs())),
+            Self::Tanh => lanes::tanh(x),
+            Self::Gelu => lanes::gelu(x),
+            Self::GeluTanh => lanes::gelu_tanh(x),
+            Self::Clip(low, high) => x.map(|x| above(below(x, low), high)),
+            Self::Exp => lanes::exp(x),
+            Self::Log => x.map(math::ln),
+            Self::Sqrt => x.sqrt(),
+            Self::Reciprocal => x.map(|x| 1.0 / x),
+            Self::Neg => x.map(|x| -x),
+            Self::Abs => x.map(f32::abs),
+            Self::Erf => lanes::erf(x),
+            Self::Sin => x.map(math::sin),
+            Self::Cos => x.map(math::cos),
             // Rare in classifiers; libm computes them by additions, products, divisions and square roots only, so that bits agree everywhere.
-            Self::Asin => libm::asinf(x),
-            Self::Acos => libm::acosf(x),
-            Self::Atan => libm::atanf(x),
-            Self::Sinh => libm::sinhf(x),
-            Self::Cosh => libm::coshf(x),
-            Self::Asinh => libm::asinhf(x),
-            Self::Acosh => libm::acoshf(x),
-            Self::Atanh => libm::atanhf(x),
-            Self::Floor => math::floor(x),
-            Self::Ceil => math::ceil(x),
-            Self::Round => math::round(x),
-            Self::Sign => truth(x > 0.0) - truth(x < 0.0),
-            Self::Not => truth(x == 0.0),
-            Self::IsNan => truth(x.is_nan()),
-            Self::IsInf => truth(x.abs() == f32::INFINITY),
+            Self::Asin => x.map(libm::asinf),
+            Self::Acos => x.map(libm::acosf),
+            Self::Atan => x.map(libm::atanf),
+            Self::Sinh => x.map(libm::sinhf),
+            Self::Cosh => x.map(libm::coshf),
+            Self::Asinh => x.map(libm::asinhf),
+            Self::Acosh => x.map(libm::acoshf),
+            Self::Atanh => x.map(libm::atanhf),
+            Self::Floor => x.map(math::floor),
+            Self::Ceil => x.map(math::ceil),
+            Self::Round => x.map(math::round),
+            Self::Sign => x.map(|x| truth(x > 0.0) - truth(x < 0.0)),
+            Self::Not => x.map(|x| truth(x == 0.0)),
+            Self::IsNan => x.map(|x| truth(x.is_nan())),
+            Self::IsInf => x.map(|x| truth(x.abs() == f32::INFINITY)),
         }
     }
+
+    /// Whether the function is made of exponentials.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub(crate) fn uses_exponentials(self) -> bool {
+        let units = matches!(self, Self::Elu(_) | Self::Selu(..) | Self::Celu(_) | Self::Silu | Self::Mish | Self::Gelu | Self::GeluTanh);
+        units || matches!(self, Self::Exp | Self::Tanh | Self::Sigmoid | Self::Softplus | Self::Erf)
+    }
+}
+
+/// x, or for x < 0 the factor times e^x - 1.
+#[inline(always)]
+fn elu<V: Vector>(x: V, factor: f32) -> V {
+    x.less(V::splat(0.0), V::splat(factor).mul(lanes::exp_m1(x)), x)
 }
 
 /// `low` for smaller numbers; NaN is kept.

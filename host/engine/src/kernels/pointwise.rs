@@ -4,6 +4,9 @@ use super::function::{Activation, Bounds, Unary};
 use crate::layout::Layout;
 use crate::simd::{F32x16, Instructions, Kernel, Vector, dispatch};
 
+#[cfg(test)]
+mod tests;
+
 /// A function of each number, in place.
 #[inline(never)]
 pub(crate) fn apply(instructions: Instructions, function: Unary, numbers: &mut [F32x16]) {
@@ -24,16 +27,16 @@ impl Kernel for Apply<'_> {
         macro_rules! each {
             ($function:expr) => {
                 for number in numbers.iter_mut() {
-                    V::load(number).map($function).store(number);
+                    $function.apply(V::load(number)).store(number);
                 }
             };
         }
         macro_rules! functions {
             ($($plain:ident)*; $($one:ident)*; $($two:ident)*) => {
                 match self.function {
-                    $(Unary::$plain => each!(|x| Unary::$plain.apply(x)),)*
-                    $(Unary::$one(a) => each!(|x| Unary::$one(a).apply(x)),)*
-                    $(Unary::$two(a, b) => each!(|x| Unary::$two(a, b).apply(x)),)*
+                    $(Unary::$plain => each!(Unary::$plain),)*
+                    $(Unary::$one(a) => each!(Unary::$one(a)),)*
+                    $(Unary::$two(a, b) => each!(Unary::$two(a, b)),)*
                 }
             };
         }

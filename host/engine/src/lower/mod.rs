@@ -23,7 +23,7 @@ use alloc::vec::Vec;
 use crate::error::{Result, Unsupported, unsupported};
 use crate::fold::call::{Operand, TensorType, floats_of};
 use crate::fold::operation::{Operation, is_float};
-use crate::fold::{Folded, fold};
+use crate::fold::{Folded, fold_observed};
 use crate::graph::{Graph, Node, Tensor};
 use crate::ir::{Layer, LayerKind, Lowered, Shape, Value};
 use crate::kernels::function::Activation;
@@ -36,14 +36,14 @@ pub(crate) fn lower(mut graph: Graph, end: &str, input: &[usize]) -> Result<Lowe
     if let [picture] = &mut graph.inputs[..] {
         picture.shape = input.iter().map(|&side| Some(side)).collect();
     }
-    let folded = fold(graph, input).map_err(|error| Unsupported(error.to_string()))?;
+    let (folded, folded_exponentials) = fold_observed(graph, input).map_err(|error| Unsupported(error.to_string()))?;
     let calls = folded.graph.nodes.iter().map(|node| Call::new(&folded, node)).collect::<Result<Vec<_>>>()?;
     let calls = patterns::simplify(&folded, calls);
     let mut lowering = Lowering::new(&folded, &calls, input);
     for call in &calls {
         lowering.add(call).map_err(|Unsupported(why)| Unsupported(format!("{}: {why}", node_part(call.node))))?;
     }
-    lowering.finish(&folded.graph.outputs[0])
+    Ok(Lowered { folded_exponentials, ..lowering.finish(&folded.graph.outputs[0])? })
 }
 
 /// How a message calls a node: its name, or its first output's, and the operator.
@@ -141,7 +141,7 @@ impl<'g> Lowering<'g> {
         let output = self.tensor(output)?;
         let input = self.input.unwrap_or(self.shapes[0]);
         let layers = needed(self.layers, output, self.shapes.len());
-        Ok(Lowered { input, shapes: self.shapes, layers, output, output_dims })
+        Ok(Lowered { input, shapes: self.shapes, layers, output, output_dims, folded_exponentials: false })
     }
 
     fn add(&mut self, call: &Call<'g>) -> Result<()> {

@@ -19,6 +19,7 @@ mod x86;
 
 #[cfg(any(scalar_fma, feature = "alloc"))]
 pub(crate) use scalar::fused_multiply_add;
+#[cfg(feature = "alloc")]
 pub(crate) use scalar::square_root;
 use vector::Portable;
 pub use vector::{F32x16, LANES, Vector};

@@ -1,8 +1,8 @@
 //! Vectors of 64-bit ARM. As in the module for x86-64, the type exists only inside [`Kernel::run`] called by [`neon`].
 
 use core::arch::aarch64::{
-    float32x4_t, vaddq_f32, vbslq_f32, vcgtq_f32, vcltq_f32, vdivq_f32, vdupq_n_f32, vfmaq_f32, vld1q_f32, vmulq_f32, vsqrtq_f32,
-    vst1q_f32, vsubq_f32,
+    float32x4_t, vaddq_f32, vbslq_f32, vcgtq_f32, vcltq_f32, vdivq_f32, vdupq_n_f32, vdupq_n_u32, vfmaq_f32, vld1q_f32, vmulq_f32,
+    vreinterpretq_f32_u32, vreinterpretq_u32_f32, vshlq_n_u32, vsqrtq_f32, vst1q_f32, vsubq_f32,
 };
 
 use super::{Kernel, LANES, Vector};
@@ -84,5 +84,20 @@ impl Vector for Neon {
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         self.each(other, |a, b| unsafe { vbslq_f32(vcltq_f32(a, b), a, b) })
+    }
+
+    #[inline(always)]
+    fn less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+        Self(core::array::from_fn(|part| unsafe { vbslq_f32(vcltq_f32(self.0[part], bound.0[part]), then.0[part], otherwise.0[part]) }))
+    }
+
+    #[inline(always)]
+    fn copy_sign(self, sign: Self) -> Self {
+        self.each(sign, |a, b| unsafe { vbslq_f32(vdupq_n_u32(1 << 31), b, a) })
+    }
+
+    #[inline(always)]
+    fn power_of_two(self) -> Self {
+        self.each(self, |a, _| unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<23>(vreinterpretq_u32_f32(a))) })
     }
 }

@@ -96,6 +96,16 @@ pub trait Vector: Copy {
     /// The smaller of `self` and `other`; `other` if one is NaN.
     #[must_use]
     fn min(self, other: Self) -> Self;
+    /// `then` where `self < bound`, and `otherwise` elsewhere, also where one of the two is NaN.
+    #[must_use]
+    fn less(self, bound: Self, then: Self, otherwise: Self) -> Self;
+    /// The magnitude of `self` with the sign of `sign`.
+    #[must_use]
+    fn copy_sign(self, sign: Self) -> Self;
+    /// 2^(k - 127) of numbers 1.5 * 2^23 + k, for integers k from 0 (which gives 0) to 255 (which gives infinity): the last bits of such a
+    /// number become the exponent. Other numbers give anything.
+    #[must_use]
+    fn power_of_two(self) -> Self;
 
     /// The numbers as an array, for code in plain Rust: inside a kernel the compiler keeps it in registers.
     #[must_use]
@@ -224,5 +234,20 @@ impl Vector for Portable {
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         self.each(other, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+        Self(core::array::from_fn(|lane| if self.0[lane] < bound.0[lane] { then.0[lane] } else { otherwise.0[lane] }))
+    }
+
+    #[inline(always)]
+    fn copy_sign(self, sign: Self) -> Self {
+        self.each(sign, f32::copysign)
+    }
+
+    #[inline(always)]
+    fn power_of_two(self) -> Self {
+        self.each(self, |number, _| f32::from_bits(number.to_bits() << 23))
     }
 }

@@ -2,10 +2,12 @@
 //! them, and `simd` uses only their constants. So the CPU supports their instructions.
 
 use core::arch::x86_64::{
-    __m256, __m512, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps,
-    _mm256_min_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps, _mm512_div_ps,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_sqrt_ps, _mm512_storeu_ps,
-    _mm512_sub_ps,
+    __m256, __m512, _CMP_LT_OQ, _MM_HINT_T0, _mm_prefetch, _mm256_add_ps, _mm256_and_ps, _mm256_andnot_ps, _mm256_blendv_ps,
+    _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
+    _mm256_mul_ps, _mm256_or_ps, _mm256_set1_ps, _mm256_slli_epi32, _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_ps,
+    _mm512_and_ps, _mm512_andnot_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_div_ps, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_ps, _mm512_set1_ps, _mm512_slli_epi32,
+    _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 use super::{F32x16, Kernel, LANES, Vector};
@@ -90,6 +92,24 @@ impl Vector for Avx512 {
     fn min(self, other: Self) -> Self {
         Self(unsafe { _mm512_min_ps(self.0, other.0) })
     }
+
+    #[inline(always)]
+    fn less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+        Self(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(self.0, bound.0), otherwise.0, then.0) })
+    }
+
+    #[inline(always)]
+    fn copy_sign(self, sign: Self) -> Self {
+        Self(unsafe {
+            let mask = _mm512_set1_ps(-0.0);
+            _mm512_or_ps(_mm512_andnot_ps(mask, self.0), _mm512_and_ps(mask, sign.0))
+        })
+    }
+
+    #[inline(always)]
+    fn power_of_two(self) -> Self {
+        Self(unsafe { _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_castps_si512(self.0))) })
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -166,5 +186,24 @@ impl Vector for Avx2 {
     #[inline(always)]
     fn min(self, other: Self) -> Self {
         self.each(other, |a, b| unsafe { _mm256_min_ps(a, b) })
+    }
+
+    #[inline(always)]
+    fn less(self, bound: Self, then: Self, otherwise: Self) -> Self {
+        let tests = self.each(bound, |a, b| unsafe { _mm256_cmp_ps::<_CMP_LT_OQ>(a, b) });
+        unsafe { Self(_mm256_blendv_ps(otherwise.0, then.0, tests.0), _mm256_blendv_ps(otherwise.1, then.1, tests.1)) }
+    }
+
+    #[inline(always)]
+    fn copy_sign(self, sign: Self) -> Self {
+        self.each(sign, |a, b| unsafe {
+            let mask = _mm256_set1_ps(-0.0);
+            _mm256_or_ps(_mm256_andnot_ps(mask, a), _mm256_and_ps(mask, b))
+        })
+    }
+
+    #[inline(always)]
+    fn power_of_two(self) -> Self {
+        self.each(self, |a, _| unsafe { _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_castps_si256(a))) })
     }
 }

@@ -11,7 +11,10 @@ use super::super::types::{bounded_elements, broadcast};
 use super::{integer_numbers, numbers_of};
 use crate::graph::{ElementType, Numbers, Tensor};
 use crate::kernels::function::{Binary, Unary};
+use crate::kernels::pointwise::apply;
 use crate::kernels::tensor::View;
+use crate::kernels::vectors;
+use crate::simd::{Instructions, floats};
 
 pub(super) fn cast(tensor: &Tensor, to: ElementType) -> Result<Tensor, Problem> {
     let computed = |numbers| Ok(Tensor { element: to, shape: tensor.shape.clone(), numbers });
@@ -57,7 +60,9 @@ fn to_half(value: f32) -> f32 {
 pub(super) fn unary(unary: Unary, tensor: &Tensor) -> Result<Tensor, Problem> {
     let computed = |element, numbers| Ok(Tensor { element, shape: tensor.shape.clone(), numbers });
     if let Numbers::Floats(values) = &tensor.numbers {
-        let values = values.iter().map(|&value| unary.apply(value));
+        let mut computed_values = vectors(values);
+        apply(Instructions::widest(), unary, &mut computed_values);
+        let values = floats(&computed_values)[..values.len()].iter().copied();
         return if unary.is_test() {
             computed(ElementType::Bool, Numbers::Integers(values.map(|value| i64::from(value != 0.0)).collect()))
         } else {

@@ -71,7 +71,7 @@ fn layer(operation: &Operation, operands: &Operands<'_>) -> Result<Tensor, Probl
     }
     let layer = TensorLayer::new(operation, &operands, &results)?;
     let mut scratch = vec![0.0; layer.scratch()];
-    layer.run(Instructions::Baseline, &[], 0, &mut output, &mut scratch);
+    layer.run(Instructions::widest(), &[], 0, &mut output, &mut scratch);
     Ok(Tensor { element: kind.element, shape: kind.shape.clone(), numbers: Numbers::Floats(output) })
 }
 

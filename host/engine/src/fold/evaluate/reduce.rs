@@ -146,7 +146,7 @@ pub(super) fn top(operation: &Operation, tensor: &Tensor) -> Result<Vec<Tensor>,
     let shape = &types[0].shape;
     let run = |result: usize| {
         let mut output = vec![0.0; bounded_elements(shape, MAX_GROWN)?];
-        layer.run(Instructions::Baseline, &[], result, &mut output, &mut vec![0.0; layer.scratch()]);
+        layer.run(Instructions::widest(), &[], result, &mut output, &mut vec![0.0; layer.scratch()]);
         Ok::<_, Problem>(output)
     };
     #[expect(clippy::cast_possible_truncation, reason = "positions are whole numbers")]

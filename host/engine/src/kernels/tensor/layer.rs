@@ -7,13 +7,14 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::chunk::{load, store};
 use super::grid::GridSample;
 use super::matmul::MatMul;
 use super::normalise::Normalise;
 use super::offsets::Offsets;
 use super::order::Order;
 use super::pick::{Pick, ScatterRows};
-use super::reduce::Reduction;
+use super::reduce::{Reduction, sum_of_parts};
 use super::resize::{Blend, Interpolation, nearest};
 use super::shape::{MAX_RANK, product};
 use super::window::Sliding;
@@ -21,7 +22,8 @@ use crate::fold::call::{Operand, Problem, TensorType, floats_of, index_of, integ
 use crate::fold::operation::Operation;
 use crate::graph::ElementType;
 use crate::kernels::function::Binary;
-use crate::simd::{Instructions, Kernel, Vector, dispatch};
+use crate::math::lanes;
+use crate::simd::{Instructions, Kernel, LANES, Vector, dispatch};
 
 /// A layer over tensors. Integers and booleans are stored as floats.
 #[derive(Debug, Clone)]
@@ -157,6 +159,11 @@ impl TensorLayer {
         }
     }
 
+    /// Whether the layer computes exponentials.
+    pub(crate) fn uses_exponentials(&self) -> bool {
+        matches!(self.kind, Kind::Softmax { .. } | Kind::Reduce { reduction: Reduction::LogSumExp, .. })
+    }
+
     /// The multiply-adds of sums of products.
     pub(crate) fn multiply_adds(&self) -> usize {
         if matches!(self.kind, Kind::MatMul(_) | Kind::Window(_)) { self.work } else { 0 }
@@ -204,15 +211,15 @@ impl Kernel for Run<'_> {
                 output.iter_mut().zip(operand(0)).for_each(|(to, &from)| *to = if from == 0.0 { 0.0 } else { 1.0 });
             }
             Kind::Pointwise(pointwise) => pointwise.run([operand(0), operand(1), operand(2)], output),
-            Kind::Softmax { size, inner, log } => softmax(operand(0), output, *size, *inner, *log),
+            Kind::Softmax { size, inner, log } => softmax::<V>(operand(0), output, *size, *inner, *log),
             Kind::Reduce { reduction, offsets, size } => {
                 offsets.run(operand(0), scratch);
                 for (to, row) in output.iter_mut().zip(scratch.chunks_exact(*size)) {
-                    *to = reduction.of(row);
+                    *to = reduction.of::<V>(row);
                 }
             }
             Kind::MatMul(product) => product.run::<V>(operand(0), operand(1), operand(2), output, scratch),
-            Kind::Normalise(normalise) => normalise.run(operand(0), operand(1), operand(2), output),
+            Kind::Normalise(normalise) => normalise.run::<V>(operand(0), operand(1), operand(2), output),
             Kind::Lp { size, inner, power } => lp(operand(0), output, *size, *inner, *power),
             Kind::Lrn { channels, inner, size, numbers } => lrn(operand(0), output, [*channels, *inner], *size, *numbers),
             Kind::Resize(axes) => super::resize::run(axes, operand(0), output, scratch),
@@ -514,44 +521,58 @@ impl Pointwise {
     }
 }
 
-/// Softmax over an axis, or its logarithm.
+/// Softmax over an axis, or its logarithm. An exponential that would be subnormal counts as 0: the largest one is 1.
 #[inline(always)]
-fn softmax(input: &[f32], output: &mut [f32], size: usize, inner: usize, log: bool) {
-    if inner == 1 {
-        for (to, from) in output.chunks_exact_mut(size).zip(input.chunks_exact(size)) {
-            softmax_row(from, to, log);
-        }
-        return;
-    }
+fn softmax<V: Vector>(input: &[f32], output: &mut [f32], size: usize, inner: usize, log: bool) {
     for (to, from) in output.chunks_exact_mut(size * inner).zip(input.chunks_exact(size * inner)) {
-        for at in 0..inner {
-            let largest = (0..size).map(|row| from[row * inner + at]).fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0.0;
-            for row in 0..size {
-                let term = crate::math::exp(from[row * inner + at] - largest);
-                to[row * inner + at] = term;
-                sum += term;
-            }
-            for row in 0..size {
-                let place = row * inner + at;
-                to[place] = if log { from[place] - largest - crate::math::ln(sum) } else { to[place] / sum };
-            }
+        if inner == 1 {
+            softmax_row::<V>(from, to, log);
+        } else {
+            softmax_columns::<V>(from, to, inner, log);
         }
     }
 }
 
 #[inline(always)]
-fn softmax_row(from: &[f32], to: &mut [f32], log: bool) {
-    let largest = Reduction::Max.of(from);
-    for (to, &from) in to.iter_mut().zip(from) {
-        *to = crate::math::exp(from - largest);
+fn softmax_row<V: Vector>(from: &[f32], to: &mut [f32], log: bool) {
+    let largest = Reduction::Max.of::<V>(from);
+    let mut sums = V::splat(0.0);
+    for (to, from) in to.chunks_mut(LANES).zip(from.chunks(LANES)) {
+        // Lanes beyond the end add 0.
+        let exponentials = lanes::exp_to_zero(load::<V>(from, f32::NEG_INFINITY).sub(V::splat(largest)));
+        sums = sums.add(exponentials);
+        store(exponentials, to);
     }
-    let sum = Reduction::Sum.of(to);
+    let sum = sum_of_parts(sums);
     if log {
         let shift = largest + crate::math::ln(sum);
         to.iter_mut().zip(from).for_each(|(to, &from)| *to = from - shift);
     } else {
         to.iter_mut().for_each(|to| *to /= sum);
+    }
+}
+
+/// Softmax of each column of a matrix with `inner` columns: sixteen columns at once, each added from its first row to its last.
+#[inline(always)]
+fn softmax_columns<V: Vector>(from: &[f32], to: &mut [f32], inner: usize, log: bool) {
+    for first in (0..inner).step_by(LANES) {
+        let columns = first..inner.min(first + LANES);
+        let mut largest = V::splat(f32::NEG_INFINITY);
+        for from in from.chunks_exact(inner) {
+            largest = load::<V>(&from[columns.clone()], 0.0).max(largest);
+        }
+        let mut sum = V::splat(0.0);
+        for (to, from) in to.chunks_exact_mut(inner).zip(from.chunks_exact(inner)) {
+            let exponentials = lanes::exp_to_zero(load::<V>(&from[columns.clone()], 0.0).sub(largest));
+            sum = sum.add(exponentials);
+            store(exponentials, &mut to[columns.clone()]);
+        }
+        let logarithm = if log { sum.map(crate::math::ln) } else { sum };
+        for (to, from) in to.chunks_exact_mut(inner).zip(from.chunks_exact(inner)) {
+            let to = &mut to[columns.clone()];
+            let result = if log { load::<V>(&from[columns.clone()], 0.0).sub(largest).sub(logarithm) } else { load::<V>(to, 0.0).div(sum) };
+            store(result, to);
+        }
     }
 }
 

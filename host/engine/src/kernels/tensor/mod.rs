@@ -1,5 +1,6 @@
 //! Layers on plain tensors in row-major order. The functions do not allocate: the caller lends the memory.
 
+mod chunk;
 mod grid;
 mod layer;
 mod matmul;

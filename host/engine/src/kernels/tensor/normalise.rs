@@ -4,7 +4,7 @@ use super::reduce::Reduction;
 use super::shape::product;
 use crate::fold::call::Problem;
 use crate::fold::operation::Operation;
-use crate::simd::square_root;
+use crate::simd::{Vector, square_root};
 
 /// A normalisation of rows of this length.
 #[derive(Debug, Clone)]
@@ -50,13 +50,13 @@ impl Normalise {
     }
 
     #[inline(always)]
-    pub(super) fn run(&self, input: &[f32], scale: &[f32], offset: &[f32], output: &mut [f32]) {
+    pub(super) fn run<V: Vector>(&self, input: &[f32], scale: &[f32], offset: &[f32], output: &mut [f32]) {
         #[expect(clippy::cast_precision_loss, reason = "rounded once, the same everywhere")]
         let count = self.size as f32;
         for (row, (to, from)) in output.chunks_exact_mut(self.size).zip(input.chunks_exact(self.size)).enumerate() {
-            let mean = if self.centred { Reduction::Sum.of(from) / count } else { 0.0 };
+            let mean = if self.centred { Reduction::Sum.of::<V>(from) / count } else { 0.0 };
             to.iter_mut().zip(from).for_each(|(to, &from)| *to = from - mean);
-            let factor = 1.0 / square_root(Reduction::SumSquare.of(to) / count + self.epsilon);
+            let factor = 1.0 / square_root(Reduction::SumSquare.of::<V>(to) / count + self.epsilon);
             let place = |at: usize, len: usize| (row * self.row + at / self.inner) % len;
             for (at, to) in to.iter_mut().enumerate() {
                 let scaled = *to * factor * if scale.is_empty() { 1.0 } else { scale[place(at, scale.len())] };
