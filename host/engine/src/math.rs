@@ -50,7 +50,7 @@ of_one! {
     erf
     /// x times the cumulative normal distribution function: the exact form of GELU. The absolute error is below 5.1e-8 for negative x.
     gelu
-    /// GELU with the hyperbolic tangent instead of the error function. The absolute error is below 5.1e-8 for negative x.
+    /// GELU with the hyperbolic tangent instead of the error function. The absolute error is below 5.2e-8 for negative x.
     gelu_tanh
 }
 

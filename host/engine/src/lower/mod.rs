@@ -389,7 +389,7 @@ impl<'g> Lowering<'g> {
     }
 }
 
-/// The layers on which the output depends. A selection of channels can leave others without readers.
+/// The layers on which the output depends. Those through which a selection has followed channels may have no readers left.
 fn needed(layers: Vec<Layer>, output: Value, values: usize) -> Vec<Layer> {
     let mut read = vec![false; values];
     read[output] = true;

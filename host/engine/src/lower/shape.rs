@@ -130,7 +130,8 @@ impl<'g> Lowering<'g> {
         let shape = Shape { channels, ..self.shapes[parts[0]] };
         let (_, first) = parts.split_last().expect("a concatenation has operands");
         let in_place = first.iter().all(|&part| self.shapes[part].channels.is_multiple_of(LANES));
-        let moved = parts.iter().any(|&part| self.is_selection(part));
+        // Channels are not followed through concatenations of more parts: a selection would only copy the whole again.
+        let moved = parts.len() <= MAX_SELECTED && parts.iter().any(|&part| self.is_selection(part));
         let value = self.layer(LayerKind::Concat, parts, shape)?;
         if in_place || !moved { Ok(value) } else { self.select(value, channels, |channel| channel) }
     }

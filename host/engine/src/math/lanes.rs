@@ -97,7 +97,7 @@ pub(crate) fn exp_to_zero<V: Vector>(x: V) -> V {
 pub(crate) fn exp_m1<V: Vector>(x: V) -> V {
     let Power { shifted, n, head, r, p } = Power::of(clamp(x, -20.0, 88.0), 1.0);
     let scale = shifted.power_of_two();
-    // Two parts that are added one after the other lose less than r where 1 is subtracted.
+    // r in two parts, added one after the other: r itself is rounded, which would count where most of the sum cancels.
     let tail = r.mul(r).mul_add(p, n.mul(V::splat(-LN_2[1])));
     tail.mul_add(scale, head.mul_add(scale, scale.sub(V::splat(1.0))))
 }
