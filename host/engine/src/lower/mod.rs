@@ -6,6 +6,7 @@
 //!
 //! A network that the engine does not support is not wrong: [`Unsupported`] says what is not supported, and another engine may support it.
 
+mod channels;
 mod dense;
 mod normalise;
 mod patterns;

@@ -4,14 +4,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{Call, Form, Lowering, product};
-use crate::error::{Result, unsupported};
+use crate::error::Result;
 use crate::fold::operation::PadMode;
-use crate::ir::{Channel, Extract, LayerKind, Shape, Value};
-use crate::limits::MAX_SELECTED;
-use crate::simd::LANES;
-
-/// How many layers that only move channels are followed back from one selection: a limit on the work for a hostile graph.
-const MAX_MOVES: usize = 16;
+use crate::ir::{Extract, LayerKind, Shape, Value};
 
 impl<'g> Lowering<'g> {
     pub(super) fn reshape(&mut self, call: &Call<'g>) -> Result<()> {
@@ -123,82 +118,6 @@ impl<'g> Lowering<'g> {
             start += size;
         }
         Ok(())
-    }
-
-    /// The channels of pictures of the same size, one picture after another.
-    fn joined(&mut self, parts: Vec<Value>, channels: usize) -> Result<Value> {
-        let shape = Shape { channels, ..self.shapes[parts[0]] };
-        let (_, first) = parts.split_last().expect("a concatenation has operands");
-        let in_place = first.iter().all(|&part| self.shapes[part].channels.is_multiple_of(LANES));
-        // Channels are not followed through concatenations of more parts: a selection would only copy the whole again.
-        let moved = parts.len() <= MAX_SELECTED && parts.iter().any(|&part| self.is_selection(part));
-        let value = self.layer(LayerKind::Concat, parts, shape)?;
-        if in_place || !moved { Ok(value) } else { self.select(value, channels, |channel| channel) }
-    }
-
-    fn is_selection(&self, value: Value) -> bool {
-        self.makers[value].is_some_and(|maker| matches!(self.layers[maker].kind, LayerKind::Channels(_)))
-    }
-
-    /// Some channels of a picture, one after another.
-    fn channels(&mut self, value: Value, start: usize, size: usize) -> Result<Value> {
-        if start.is_multiple_of(LANES) && !self.is_selection(value) {
-            let shape = Shape { channels: size, ..self.shapes[value] };
-            return self.layer(LayerKind::View(start / LANES), vec![value], shape);
-        }
-        self.select(value, size, |channel| start + channel)
-    }
-
-    /// Channels of a picture, in any order. Channels that have been selected or concatenated before are taken from the pictures that they
-    /// came from, so that each number is copied once.
-    fn select(&mut self, value: Value, size: usize, channel: impl Fn(usize) -> usize) -> Result<Value> {
-        // A channel takes as much memory as two weights.
-        self.count_weights(size.saturating_mul(2))?;
-        let shape = Shape { channels: size, ..self.shapes[value] };
-        let all = |origin: &dyn Fn(usize) -> (Value, usize)| {
-            let mut pictures = Vec::new();
-            let channels = (0..size).map(|at| {
-                let (value, from) = origin(channel(at));
-                let picture = pictures.iter().position(|&other| other == value).unwrap_or(pictures.len());
-                if picture == MAX_SELECTED {
-                    return None;
-                }
-                if picture == pictures.len() {
-                    pictures.push(value);
-                }
-                Some(Channel { picture: u32::try_from(picture).ok()?, channel: u32::try_from(from).ok()? })
-            });
-            Some((channels.collect::<Option<Vec<_>>>()?, pictures))
-        };
-        let found = all(&|channel| self.origin(value, channel)).or_else(|| all(&|channel| (value, channel)));
-        let Some((channels, pictures)) = found else { return unsupported("selects too many channels") };
-        self.layer(LayerKind::Channels(channels), pictures, shape)
-    }
-
-    /// The picture from which a channel of a picture was copied, and its channel there.
-    fn origin(&self, mut value: Value, mut channel: usize) -> (Value, usize) {
-        for _ in 0..MAX_MOVES {
-            let Some(layer) = self.makers[value].map(|maker| &self.layers[maker]) else { break };
-            (value, channel) = match &layer.kind {
-                LayerKind::Channels(channels) => (layer.inputs[channels[channel].picture as usize], channels[channel].channel as usize),
-                LayerKind::View(block) => (layer.inputs[0], block * LANES + channel),
-                LayerKind::Concat if layer.inputs.len() <= MAX_SELECTED => {
-                    let mut parts = layer.inputs.iter();
-                    let holds = |&&part: &&Value| {
-                        let channels = self.shapes[part].channels;
-                        if channel >= channels {
-                            channel -= channels;
-                            return false;
-                        }
-                        true
-                    };
-                    let part = *parts.find(holds).expect("a channel of one of the parts");
-                    (part, channel)
-                }
-                _ => break,
-            };
-        }
-        (value, channel)
     }
 
     pub(super) fn slice(&mut self, call: &Call<'g>, starts: &[usize], steps: &[isize], sizes: &[usize]) -> Result<()> {
