@@ -79,11 +79,11 @@ impl Folded {
 ///
 /// If a node has operands or attributes that ONNX does not allow, is not supported, or would exceed a limit.
 pub fn fold(graph: Graph, input: &[usize]) -> Result<Folded, FoldError> {
-    fold_observed(graph, input).map(|(folded, _)| folded)
+    fold_noting_exponentials(graph, input).map(|(folded, _)| folded)
 }
 
 /// As [`fold`], and says whether constants were computed by exponentials.
-pub(crate) fn fold_observed(graph: Graph, input: &[usize]) -> Result<(Folded, bool), FoldError> {
+pub(crate) fn fold_noting_exponentials(graph: Graph, input: &[usize]) -> Result<(Folded, bool), FoldError> {
     check_constants(&graph)?;
     let [picture] = &graph.inputs[..] else {
         return Err(FoldError::new("graph", format!("{} inputs; a picture classifier has one", graph.inputs.len())));

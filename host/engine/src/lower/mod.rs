@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use crate::error::{Result, Unsupported, unsupported};
 use crate::fold::call::{Operand, TensorType, floats_of};
 use crate::fold::operation::{Operation, is_float};
-use crate::fold::{Folded, fold_observed};
+use crate::fold::{Folded, fold_noting_exponentials};
 use crate::graph::{Graph, Node, Tensor};
 use crate::ir::{Layer, LayerKind, Lowered, Shape, Value};
 use crate::kernels::function::Activation;
@@ -37,7 +37,7 @@ pub(crate) fn lower(mut graph: Graph, end: &str, input: &[usize]) -> Result<Lowe
     if let [picture] = &mut graph.inputs[..] {
         picture.shape = input.iter().map(|&side| Some(side)).collect();
     }
-    let (folded, folded_exponentials) = fold_observed(graph, input).map_err(|error| Unsupported(error.to_string()))?;
+    let (folded, folded_exponentials) = fold_noting_exponentials(graph, input).map_err(|error| Unsupported(error.to_string()))?;
     let calls = folded.graph.nodes.iter().map(|node| Call::new(&folded, node)).collect::<Result<Vec<_>>>()?;
     let calls = patterns::simplify(&folded, calls);
     let mut lowering = Lowering::new(&folded, &calls, input);
